@@ -1,0 +1,155 @@
+/* Rules and alerts: rule files, groups on their schedule, alert states, notifications to
+ * Alertmanagers (spec/rules-alerts.md).
+ *
+ * Owner: main. Threads: one for the schedule and evaluations, one for sending. Snapshot
+ * functions may be called from any thread. */
+#ifndef ALERT_ALERT_H
+#define ALERT_ALERT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/generation.h"
+#include "base/http_config.h"
+#include "base/labels.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/relabel.h"
+#include "base/transport.h"
+#include "base/vfs.h"
+#include "query/query.h"
+#include "scrape/sd.h"
+#include "tsdb/storage.h"
+
+/* ---- configuration; lives in a generation ---- */
+
+struct alertmanager_config {
+    struct str scheme, path_prefix;
+    int64_t timeout_ms;
+    struct http_config http;
+    struct relabel_rules relabel, alert_relabel;
+    struct sd_config_set sd; /* named config-<index> */
+};
+
+struct alerting_config {
+    struct relabel_rules alert_relabel;
+    const struct alertmanager_config *alertmanagers;
+    size_t alertmanager_count;
+};
+
+struct rules_config {
+    const struct str *files; /* globs, absolute */
+    size_t file_count;
+    int64_t evaluation_interval_ms;
+    int64_t query_offset_ms;
+    struct labels external_labels;
+    struct str external_url;
+};
+
+/* ---- notifier ---- */
+
+struct notifier;
+
+struct notifier_options {
+    struct transport *transport; /* taken */
+    struct clock *clock;
+    struct log *log;
+    struct metric_registry *registry;
+    size_t queue_capacity; /* 10000 */
+    size_t batch_size;     /* 256 */
+    bool drain_on_shutdown;
+};
+
+struct alert_message {
+    struct labels labels, annotations;
+    int64_t starts_at_ms, ends_at_ms;
+    struct str generator_url;
+};
+
+struct notifier *notifier_new(const struct notifier_options *options);
+void notifier_start(struct notifier *n);
+MUST_CHECK enum err_code notifier_apply(struct notifier *n, struct generation *g, const struct alerting_config *config,
+                                        struct labels external_labels, struct err *err);
+/* Fits sd_options.on_update. */
+void notifier_update(void *notifier, struct sd_update *update);
+/* Copies the alerts to the queues; never blocks. */
+void notifier_send(struct notifier *n, const struct alert_message *alerts, size_t count);
+void notifier_free(struct notifier *n);
+/* URLs of active and dropped Alertmanagers. */
+void notifier_alertmanagers(struct notifier *n, struct arena *arena, struct str **active, size_t *active_count,
+                            struct str **dropped, size_t *dropped_count);
+
+/* ---- rules ---- */
+
+struct rule_manager;
+
+struct rule_options {
+    struct storage *storage;
+    struct query_engine *engine;
+    struct notifier *notifier;
+    struct vfs *vfs;
+    struct clock *clock;
+    struct log *log;
+    struct metric_registry *registry;
+    int64_t outage_tolerance_ms; /* 1 h */
+    int64_t grace_period_ms;     /* 10 m */
+    int64_t resend_delay_ms;     /* 1 m */
+    bool no_threads;             /* tests drive rule_manager_step */
+};
+
+struct rule_manager *rule_manager_new(const struct rule_options *options);
+void rule_manager_start(struct rule_manager *m);
+/* Loads all files; on any error the old groups keep running and the error names the file. */
+MUST_CHECK enum err_code rule_manager_apply(struct rule_manager *m, const struct rules_config *config, struct err *err);
+void rule_manager_free(struct rule_manager *m);
+int64_t rule_manager_step(struct rule_manager *m); /* no_threads; returns the next due unix ns */
+
+/* Checks rule files as the loader does. Every error goes to on_error as one line of text; *out_rules
+ * counts the rules found. False if there was an error. */
+bool rule_files_check(struct vfs *vfs, const char *path, void (*on_error)(void *ctx, struct str text), void *ctx, size_t *out_rules);
+
+/* ---- what the API shows ---- */
+
+enum alert_state { ALERT_UNKNOWN, ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };
+enum rule_health { RULE_UNKNOWN, RULE_OK, RULE_ERR };
+
+struct alert_info {
+    struct labels labels, annotations;
+    enum alert_state state;
+    int64_t active_at_ms;
+    int64_t keep_firing_since_ms; /* 0 = not */
+    double value;
+};
+
+struct rule_info {
+    bool alerting;
+    struct str name, query;
+    struct labels labels, annotations;
+    int64_t for_ms, keep_firing_for_ms;
+    enum alert_state state; /* alerting rules */
+    enum rule_health health;
+    struct str last_error;
+    int64_t evaluation_ns;
+    int64_t last_evaluation_unix_ns; /* 0 = never */
+    struct alert_info *alerts;
+    size_t alert_count;
+};
+
+struct rule_group_info {
+    struct str name, file;
+    int64_t interval_ms;
+    int64_t limit;
+    int64_t evaluation_ns;
+    int64_t last_evaluation_unix_ns;
+    struct rule_info *rules;
+    size_t rule_count;
+};
+
+void rule_groups(struct rule_manager *m, struct arena *arena, struct rule_group_info **out, size_t *out_count);
+
+#endif

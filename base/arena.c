@@ -1,0 +1,139 @@
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+enum { ALIGN = 16, CHUNK_MIN = 4096, CHUNK_MAX = 1024 * 1024 };
+
+struct arena_chunk {
+    struct arena_chunk *older;
+    size_t bytes;
+    _Alignas(ALIGN) char data[];
+};
+
+struct arena_link {
+    struct arena_link *older;
+    void (*release)(void *object);
+    void *object;
+};
+
+void arena_init(struct arena *arena, size_t budget_bytes) {
+    *arena = (struct arena){.budget_bytes = budget_bytes};
+}
+
+void arena_reset(struct arena *arena) {
+    for (struct arena_link *link = arena->links; link != NULL; link = link->older) {
+        link->release(link->object);
+    }
+    while (arena->chunks != NULL) {
+        struct arena_chunk *chunk = arena->chunks;
+        arena->chunks = chunk->older;
+        mem_free(chunk);
+    }
+    arena_init(arena, arena->budget_bytes);
+}
+
+void arena_release(struct arena *arena) {
+    arena_reset(arena);
+}
+
+/* Chunks grow with the arena (a quarter of what is used) so that many small arenas stay small
+ * and a large one needs few chunks. */
+static size_t chunk_size(const struct arena *arena, size_t bytes) {
+    size_t size = arena->used_bytes / 4;
+    if (size < CHUNK_MIN) {
+        size = CHUNK_MIN;
+    }
+    if (size > CHUNK_MAX) {
+        size = CHUNK_MAX;
+    }
+    const size_t need = bytes + sizeof(struct arena_chunk);
+    return need > size ? need : size;
+}
+
+static bool over_budget(const struct arena *arena, size_t more) {
+    return arena->budget_bytes != 0 &&
+           (more > arena->budget_bytes || arena->used_bytes > arena->budget_bytes - more);
+}
+
+static void *take(struct arena *arena, size_t bytes, bool must) {
+    if (bytes > SIZE_MAX / 2) {
+        return NULL;
+    }
+    const size_t rounded = (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    if (rounded > (size_t)(arena->end - arena->next)) {
+        size_t size = chunk_size(arena, rounded);
+        if (over_budget(arena, size)) {
+            size = rounded + sizeof(struct arena_chunk);
+            if (!must && over_budget(arena, size)) {
+                return NULL;
+            }
+        }
+        struct arena_chunk *chunk = mem_alloc(size);
+        chunk->older = arena->chunks;
+        chunk->bytes = size;
+        arena->chunks = chunk;
+        arena->used_bytes += size;
+        arena->next = chunk->data;
+        arena->end = (char *)chunk + size;
+    }
+    void *ptr = arena->next;
+    arena->next += rounded;
+    return ptr;
+}
+
+void *arena_alloc(struct arena *arena, size_t bytes) {
+    void *ptr = take(arena, bytes, true);
+    ASSERT(ptr != NULL);
+    return ptr;
+}
+
+void *arena_zalloc(struct arena *arena, size_t bytes) {
+    return memset(arena_alloc(arena, bytes), 0, bytes);
+}
+
+void *arena_try_alloc(struct arena *arena, size_t count, size_t bytes) {
+    size_t total = 0;
+    if (__builtin_mul_overflow(count, bytes, &total)) {
+        return NULL;
+    }
+    return take(arena, total, false);
+}
+
+char *arena_cstr(struct arena *arena, struct str s) {
+    char *copy = arena_alloc(arena, s.len + 1);
+    if (s.len > 0) {
+        memcpy(copy, s.ptr, s.len);
+    }
+    copy[s.len] = '\0';
+    return copy;
+}
+
+struct str arena_str(struct arena *arena, struct str s) {
+    return (struct str){arena_cstr(arena, s), s.len};
+}
+
+struct str arena_printf(struct arena *arena, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    va_list again;
+    va_copy(again, args);
+    const int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    ASSERT(n >= 0);
+    char *text = arena_alloc(arena, (size_t)n + 1);
+    (void)vsnprintf(text, (size_t)n + 1, fmt, again);
+    va_end(again);
+    return (struct str){text, (size_t)n};
+}
+
+void arena_link(struct arena *arena, void (*release)(void *object), void *object) {
+    struct arena_link *link = arena_alloc(arena, sizeof(*link));
+    *link = (struct arena_link){.older = arena->links, .release = release, .object = object};
+    arena->links = link;
+}

@@ -1,0 +1,26 @@
+/* Heap memory. What is small and fixed in size cannot fail: mem_alloc aborts instead of
+ * returning NULL (a 64-byte failure on Linux cannot be handled usefully and its branches would
+ * rot untested). What a user, peer or file sizes goes through struct buf or struct arena,
+ * which have a budget and return ERR_LIMIT. Thread-safe. */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stddef.h>
+
+#include "base/attr.h"
+
+void *mem_alloc(size_t bytes) __attribute__((malloc, returns_nonnull, alloc_size(1)));
+void *mem_zalloc(size_t bytes) __attribute__((malloc, returns_nonnull, alloc_size(1)));
+/* count * bytes, checked for overflow (which aborts); not zeroed. */
+void *mem_array(size_t count, size_t bytes) __attribute__((malloc, returns_nonnull, alloc_size(1, 2)));
+/* Resizes to count * bytes; ptr may be NULL. */
+void *mem_resize(void *ptr, size_t count, size_t bytes) __attribute__((returns_nonnull, alloc_size(2, 3)));
+char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
+/* n bytes plus a NUL. */
+char *mem_strndup(const char *text, size_t n) __attribute__((malloc, returns_nonnull));
+void mem_free(void *ptr);
+
+/* Capacity to grow to so that need elements fit: the old one times 1.5, at least need and 8. */
+size_t mem_grow(size_t capacity, size_t need);
+
+#endif

@@ -1,0 +1,63 @@
+/* Regular expressions with RE2's language and linear time (design: ARCHITECTURE.md, "Regex").
+ *
+ * A gate admits only RE2's syntax; literals, prefixes, sets of literals and .*x.* never reach
+ * the engine; other patterns run on pcre2_dfa_match, which does not backtrack; captures (for
+ * relabelling and templates) use pcre2_match under match and heap limits. Passing a limit is
+ * ERR_LIMIT naming the pattern, never "no match". Dot matches newline in anchored patterns
+ * (^(?s:RE)$). A compiled regex is immutable and may be shared by threads. */
+#ifndef BASE_REGEX_H
+#define BASE_REGEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct regex;
+
+/* ANCHORED: ^(?s:pattern)$ as in matchers and relabelling. SEARCH: unanchored (templates). */
+enum regex_mode { REGEX_ANCHORED, REGEX_SEARCH };
+
+/* Longest pattern, and most named or numbered groups. */
+enum { REGEX_PATTERN_MAX = 64 * 1024, REGEX_GROUPS_MAX = 100 };
+
+/* ERR_INVALID with Go's text ("error parsing regexp: missing closing ): `...`"). */
+MUST_CHECK enum err_code regex_new(struct str pattern, enum regex_mode mode, struct regex **out, struct err *err);
+void regex_free(struct regex *re);
+struct str regex_pattern(const struct regex *re);
+
+MUST_CHECK enum err_code regex_match(const struct regex *re, struct str subject, bool *out, struct err *err);
+
+/* With captures: expands the template ($1, ${1}, $name, ${name}, $$; Go's Expand: the unbraced
+ * form takes the longest run of letters, digits and _) for a match and appends it to to.
+ * *out_matched is false, and to unchanged, when there is no match. */
+MUST_CHECK enum err_code regex_expand(const struct regex *re, struct str subject, struct str template_text,
+                                      struct buf *to, bool *out_matched, struct err *err);
+/* Go's ReplaceAllString of all matches of a SEARCH (or, for labelmap, ANCHORED) regex. */
+MUST_CHECK enum err_code regex_replace_all(const struct regex *re, struct str subject, struct str template_text,
+                                           struct buf *to, struct err *err);
+
+/* What the literal analysis found, for index look-ups. Strings live as long as the regex. */
+enum regex_shape {
+    REGEX_SHAPE_ENGINE,   /* needs the engine (a required prefix may still be given) */
+    REGEX_SHAPE_ANY,      /* .* : matches everything, the empty string too */
+    REGEX_SHAPE_NONEMPTY, /* .+ */
+    REGEX_SHAPE_SET,      /* exactly these literals (one: plain equality) */
+    REGEX_SHAPE_PREFIX,   /* literal.* , or literal.+ with min_rest = 1 */
+    REGEX_SHAPE_SUFFIX,   /* .*literal */
+    REGEX_SHAPE_CONTAINS, /* .*literal.* */
+};
+struct regex_analysis {
+    enum regex_shape shape;
+    const struct str *set; /* SET: sorted, unique */
+    size_t set_count;
+    struct str literal; /* PREFIX, SUFFIX, CONTAINS; for ENGINE a required prefix, maybe empty */
+    size_t min_rest;    /* PREFIX, SUFFIX, CONTAINS: how many more bytes at least at the open side */
+};
+const struct regex_analysis *regex_analyze(const struct regex *re);
+
+#endif

@@ -1,0 +1,29 @@
+/* URLs: parsing by libcurl's URL API (in base/url.c), query strings as Go writes them. */
+#ifndef BASE_URL_H
+#define BASE_URL_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct url {
+    struct str scheme, user, password, host, port, path, query, fragment;
+    bool has_user;
+};
+
+/* Parts are decoded where a part is text (host, path kept raw) and live in arena. */
+MUST_CHECK enum err_code url_parse(struct arena *arena, struct str text, struct url *out, struct err *err);
+/* Go's url.QueryEscape: space to '+', all but [A-Za-z0-9-_.~] as %XX. */
+void url_query_escape(struct buf *to, struct str s);
+/* Go's url.PathEscape-like encoding used for the path of a target URL. */
+void url_path_escape(struct buf *to, struct str s);
+/* application/x-www-form-urlencoded value; ERR_INVALID on a bad escape. */
+MUST_CHECK enum err_code url_query_unescape(struct buf *to, struct str s, struct err *err);
+/* The URL with its password replaced by xxxxx, for logs and pages. */
+void url_redact(struct buf *to, struct str url);
+
+#endif

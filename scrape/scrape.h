@@ -1,0 +1,132 @@
+/* Scraping: target groups in, rows into the storage (spec/scrape.md).
+ *
+ * Owner: main. Threads: one io thread (transport, timers, target clocks) and one worker per
+ * shard (inflate, parse, relabel, commit); a target belongs to one shard for life. The snapshot
+ * functions may be called from any thread. */
+#ifndef SCRAPE_SCRAPE_H
+#define SCRAPE_SCRAPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/generation.h"
+#include "base/http_config.h"
+#include "base/labels.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/relabel.h"
+#include "base/transport.h"
+#include "scrape/sd.h"
+#include "tsdb/storage.h"
+
+enum scrape_protocol {
+    PROTOCOL_NONE,
+    PROTOCOL_PROMETHEUS_PROTO,
+    PROTOCOL_TEXT_0_0_4,
+    PROTOCOL_TEXT_1_0_0,
+    PROTOCOL_OPENMETRICS_0_0_1,
+    PROTOCOL_OPENMETRICS_1_0_0,
+};
+
+struct scrape_param {
+    struct str name;
+    const struct str *values;
+    size_t value_count;
+};
+
+/* One scrape_configs element with all defaults and globals filled in; lives in a generation. */
+struct scrape_config {
+    struct str job_name;
+    int64_t interval_ms, timeout_ms;
+    bool honor_labels, honor_timestamps, track_timestamps_staleness;
+    bool enable_compression;
+    struct str metrics_path, scheme;
+    const struct scrape_param *params; /* sorted by name */
+    size_t param_count;
+    const enum scrape_protocol *protocols; /* resolved, in order of preference */
+    size_t protocol_count;
+    enum scrape_protocol fallback_protocol;
+    bool native_histograms, always_classic_histograms, convert_classic_to_nhcb, extra_metrics;
+    uint64_t body_size_limit;
+    uint64_t sample_limit, target_limit, label_limit, label_name_length_limit, label_value_length_limit;
+    uint64_t keep_dropped_targets;
+    enum name_scheme name_scheme;
+    struct str escaping_scheme; /* allow-utf-8, underscores, dots, values */
+    struct http_config http;
+    struct relabel_rules relabel, metric_relabel;
+    struct sd_config_set sd;
+    struct str yaml; /* this element as /scrape_pools/config prints it; may be empty */
+};
+
+struct scrape_manager;
+
+struct scrape_options {
+    struct storage *storage;
+    struct transport *transport; /* taken */
+    struct clock *clock;
+    struct log *log;
+    struct metric_registry *registry;
+    struct str fqdn;               /* seeds the scrape offsets */
+    bool adjust_timestamps;        /* default true */
+    int64_t timestamp_tolerance_ns; /* default 2 ms */
+    uint64_t max_body_bytes;       /* --scrape.max-body-size, default 256 MiB */
+    bool no_threads;               /* tests drive scrape_manager_step */
+};
+
+struct scrape_manager *scrape_manager_new(const struct scrape_options *options);
+void scrape_manager_start(struct scrape_manager *m);
+/* A new configuration: pools whose config is equal go on, changed ones restart as spec/scrape.md
+ * section 6 says, missing ones stop. external_labels seed the offsets. */
+MUST_CHECK enum err_code scrape_manager_apply(struct scrape_manager *m, struct generation *g, const struct scrape_config *configs,
+                                              size_t n, struct labels external_labels, struct err *err);
+/* Fits sd_options.on_update: the set's name is the job. */
+void scrape_manager_update(void *manager, struct sd_update *update);
+/* Stops loops (no end-of-run markers at shutdown), joins threads, frees. */
+void scrape_manager_free(struct scrape_manager *m);
+/* no_threads: runs what is due now and returns the monotonic time of the next thing to do. */
+int64_t scrape_manager_step(struct scrape_manager *m);
+
+/* ---- what the API shows ---- */
+
+enum target_health { TARGET_UNKNOWN, TARGET_UP, TARGET_DOWN };
+
+struct target_info {
+    struct str pool;
+    struct labels discovered; /* before relabelling */
+    struct labels labels;     /* public ones; empty for dropped targets */
+    struct str url;
+    struct str last_error;
+    int64_t last_scrape_unix_ns; /* 0 = never */
+    int64_t last_duration_ns;
+    enum target_health health;
+    int64_t interval_ms, timeout_ms;
+};
+
+struct targets_snapshot {
+    struct target_info *active; /* by pool, in a stable order */
+    size_t active_count;
+    struct target_info *dropped; /* limited by keep_dropped_targets */
+    size_t dropped_count;
+    struct str *pools; /* sorted; with dropped_counts */
+    uint64_t *dropped_counts;
+    size_t pool_count;
+};
+
+void scrape_targets(struct scrape_manager *m, struct arena *arena, struct targets_snapshot *out);
+
+/* Metadata of a family as some target exposes it. */
+struct metric_metadata {
+    struct str family, type, unit, help;
+    struct labels target; /* of the target it was seen on */
+};
+
+/* Calls fn for every active target's metadata (of one family, or of all with family.len == 0)
+ * until it returns false. Strings are borrowed for the call. */
+void scrape_each_metadata(struct scrape_manager *m, struct str family, bool (*fn)(void *ctx, const struct metric_metadata *md), void *ctx);
+
+#endif

@@ -1,0 +1,1 @@
+#include "tsdb/tsdb.h"

@@ -1,0 +1,60 @@
+/* The database: opens a data directory and implements the storage interface on it.
+ *
+ * Owner: main. One process per directory (lock file). Threads: open and close from one thread;
+ * tsdb_storage may be used by all, by the rules of storage.h. Background work (WAL sync, sealing
+ * leftovers, lazy replay) runs on the database's own maintenance thread. */
+#ifndef TSDB_TSDB_H
+#define TSDB_TSDB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/rng.h"
+#include "base/vfs.h"
+#include "tsdb/storage.h"
+
+struct tsdb;
+
+struct tsdb_options {
+    const char *path;
+    struct vfs *vfs;
+    struct clock *clock;
+    struct rng rng;
+    struct log *log;                  /* may be NULL */
+    struct metric_registry *registry; /* may be NULL */
+    uint32_t shard_count;             /* 0 = number of cores, at most 64 */
+    int64_t wal_sync_interval_ns;     /* default 1 s; 0 = sync at each commit */
+    uint64_t max_series;              /* 0 = no limit */
+    bool no_lock_file;
+    bool no_background; /* tests: nothing runs by itself, see tsdb_maintain */
+};
+
+void tsdb_options_default(struct tsdb_options *options);
+
+struct tsdb_replay_stats {
+    uint64_t series;
+    uint64_t wal_records;
+    uint64_t wal_bytes;
+    uint64_t torn_bytes;     /* dropped from WAL tails: writes the last run never finished */
+    uint64_t damaged_records; /* skipped in the middle */
+    int64_t duration_ns;
+};
+
+/* Opens or creates the directory. ERR_EXISTS: another process holds it. ERR_CORRUPT only when
+ * nothing can be read at all; lesser damage is logged, counted and skipped. Returns before the
+ * WAL's rows are decoded (they are replayed when first needed). */
+MUST_CHECK enum err_code tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct tsdb_replay_stats *stats, struct err *err);
+/* Seals nothing, syncs the WAL, frees. All groups, appenders and queriers must have ended. */
+void tsdb_close(struct tsdb *db);
+
+struct storage *tsdb_storage(struct tsdb *db);
+
+/* One round of background work; for no_background. */
+void tsdb_maintain(struct tsdb *db);
+
+#endif

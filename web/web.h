@@ -1,0 +1,74 @@
+/* HTTP server: Prometheus' API, own metrics, health, and the embedded UI (spec/http-api.md).
+ *
+ * Owner: main. libmicrohttpd's thread answers cheap calls; queries suspend their connection and
+ * run on workers, so /-/healthy never waits behind a query. */
+#ifndef WEB_WEB_H
+#define WEB_WEB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "alert/alert.h"
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "query/query.h"
+#include "scrape/scrape.h"
+#include "tsdb/storage.h"
+
+struct web;
+
+/* Facts that main knows; called from web threads, results borrowed until the next call's arena ends. */
+struct web_status {
+    struct str config_yaml;
+    bool reload_ok;
+    int64_t last_config_unix_ns;
+    int64_t start_unix_ns;
+    struct str storage_retention;
+    uint64_t corruption_count;
+};
+
+struct web_flag {
+    struct str name, value;
+};
+
+struct web_options {
+    const struct str *listen; /* host:port */
+    size_t listen_count;
+    struct str external_url, route_prefix;
+    size_t max_connections;   /* 512 */
+    int64_t read_timeout_ms;  /* 5 m */
+    struct str cors_origin;   /* regex; empty = no CORS */
+    bool enable_lifecycle, enable_admin_api;
+    struct str page_title;
+    const struct web_flag *flags; /* as /status/flags shows them, sorted */
+    size_t flag_count;
+    uint32_t worker_count;
+    struct vfs *vfs;
+    struct clock *clock;
+    struct log *log;
+    struct metric_registry *registry;
+    struct storage *storage;
+    struct query_engine *engine;
+    struct scrape_manager *scrapes;
+    struct rule_manager *rules;
+    struct notifier *notifier;
+    void *ctx; /* for the callbacks */
+    void (*status)(void *ctx, struct arena *arena, struct web_status *out);
+    /* Reloads the configuration; blocks until done. */
+    enum err_code (*reload)(void *ctx, struct err *err);
+    void (*quit)(void *ctx);
+};
+
+/* Binds and listens (so that a taken port is an error here) and answers from now on; all but the
+ * unconditional endpoints say 503 until web_set_ready. */
+MUST_CHECK enum err_code web_start(const struct web_options *options, struct web **out, struct err *err);
+void web_set_ready(struct web *web, bool ready, bool stopping);
+/* The port that was bound, for :0. */
+uint16_t web_port(const struct web *web, size_t listener);
+void web_stop(struct web *web);
+
+#endif
