@@ -28,9 +28,11 @@ struct config {
 
 /* Reads path, checks everything, resolves relative paths against its folder. The caller owns one
  * reference: config_unref. log (may be NULL) gets warnings such as an empty environment variable. */
-MUST_CHECK enum err_code config_load(struct vfs *vfs, const char *path, struct log *log, struct config **out, struct err *err);
+MUST_CHECK enum err_code config_load(struct vfs *vfs, const char *path, struct log *log,
+                                     struct config **out, struct err *err);
 /* As config_load from text; dir resolves relative paths. For tests and fuzzing. */
-MUST_CHECK enum err_code config_parse(struct str text, const char *name, const char *dir, struct log *log, struct config **out, struct err *err);
+MUST_CHECK enum err_code config_parse(struct str text, const char *name, const char *dir,
+                                      struct log *log, struct config **out, struct err *err);
 void config_unref(struct config *config);
 
 #endif

@@ -73,7 +73,8 @@ struct alert_message {
 
 struct notifier *notifier_new(const struct notifier_options *options);
 void notifier_start(struct notifier *n);
-MUST_CHECK enum err_code notifier_apply(struct notifier *n, struct generation *g, const struct alerting_config *config,
+MUST_CHECK enum err_code notifier_apply(struct notifier *n, struct generation *g,
+                                        const struct alerting_config *config,
                                         struct labels external_labels, struct err *err);
 /* Fits sd_options.on_update. */
 void notifier_update(void *notifier, struct sd_update *update);
@@ -81,8 +82,8 @@ void notifier_update(void *notifier, struct sd_update *update);
 void notifier_send(struct notifier *n, const struct alert_message *alerts, size_t count);
 void notifier_free(struct notifier *n);
 /* URLs of active and dropped Alertmanagers. */
-void notifier_alertmanagers(struct notifier *n, struct arena *arena, struct str **active, size_t *active_count,
-                            struct str **dropped, size_t *dropped_count);
+void notifier_alertmanagers(struct notifier *n, struct arena *arena, struct str **active,
+                            size_t *active_count, struct str **dropped, size_t *dropped_count);
 
 /* ---- rules ---- */
 
@@ -105,13 +106,15 @@ struct rule_options {
 struct rule_manager *rule_manager_new(const struct rule_options *options);
 void rule_manager_start(struct rule_manager *m);
 /* Loads all files; on any error the old groups keep running and the error names the file. */
-MUST_CHECK enum err_code rule_manager_apply(struct rule_manager *m, const struct rules_config *config, struct err *err);
+MUST_CHECK enum err_code rule_manager_apply(struct rule_manager *m,
+                                            const struct rules_config *config, struct err *err);
 void rule_manager_free(struct rule_manager *m);
 int64_t rule_manager_step(struct rule_manager *m); /* no_threads; returns the next due unix ns */
 
 /* Checks rule files as the loader does. Every error goes to on_error as one line of text; *out_rules
  * counts the rules found. False if there was an error. */
-bool rule_files_check(struct vfs *vfs, const char *path, void (*on_error)(void *ctx, struct str text), void *ctx, size_t *out_rules);
+bool rule_files_check(struct vfs *vfs, const char *path,
+                      void (*on_error)(void *ctx, struct str text), void *ctx, size_t *out_rules);
 
 /* ---- what the API shows ---- */
 
@@ -150,6 +153,7 @@ struct rule_group_info {
     size_t rule_count;
 };
 
-void rule_groups(struct rule_manager *m, struct arena *arena, struct rule_group_info **out, size_t *out_count);
+void rule_groups(struct rule_manager *m, struct arena *arena, struct rule_group_info **out,
+                 size_t *out_count);
 
 #endif

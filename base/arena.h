@@ -36,8 +36,8 @@ void *arena_alloc(struct arena *arena, size_t bytes) __attribute__((returns_nonn
 void *arena_zalloc(struct arena *arena, size_t bytes) __attribute__((returns_nonnull));
 /* count * bytes; NULL when the budget or SIZE_MAX would be passed. */
 MUST_CHECK void *arena_try_alloc(struct arena *arena, size_t count, size_t bytes);
-struct str arena_str(struct arena *arena, struct str s);            /* copy, NUL behind it */
-char *arena_cstr(struct arena *arena, struct str s);                /* copy with NUL */
+struct str arena_str(struct arena *arena, struct str s); /* copy, NUL behind it */
+char *arena_cstr(struct arena *arena, struct str s);     /* copy with NUL */
 struct str arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* release(object) runs when the arena ends. */

@@ -75,6 +75,7 @@ static inline uint8_t *put_varint(uint8_t *to, int64_t v) {
     return put_uvarint(to, zigzag_encode(v));
 }
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "formats are little endian, loads assume it");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "formats are little endian, loads assume it");
 
 #endif

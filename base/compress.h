@@ -15,8 +15,10 @@ struct inflater *inflater_new(void);
 void inflater_free(struct inflater *inflater);
 /* Appends the inflated bytes to to; ERR_INVALID with Go's text ("gzip: invalid header"), ERR_LIMIT
  * beyond to's maximum or the ratio. Several members are concatenated. */
-MUST_CHECK enum err_code inflate_gzip(struct inflater *inflater, struct str in, struct buf *to, struct err *err);
-MUST_CHECK enum err_code inflate_zstd(struct inflater *inflater, struct str in, struct buf *to, struct err *err);
+MUST_CHECK enum err_code inflate_gzip(struct inflater *inflater, struct str in, struct buf *to,
+                                      struct err *err);
+MUST_CHECK enum err_code inflate_zstd(struct inflater *inflater, struct str in, struct buf *to,
+                                      struct err *err);
 /* For HTTP answers; level 1..12. */
 MUST_CHECK enum err_code deflate_gzip(struct str in, int level, struct buf *to, struct err *err);
 

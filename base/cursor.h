@@ -55,6 +55,6 @@ uint64_t cursor_u64be(struct cursor *c);
 uint64_t cursor_uvarint(struct cursor *c); /* LEB128; over 10 bytes or 64 bits fails */
 int64_t cursor_varint(struct cursor *c);   /* zigzag */
 const uint8_t *cursor_bytes(struct cursor *c, size_t n); /* NULL when fewer are left */
-struct str cursor_str(struct cursor *c); /* uvarint length, bytes */
+struct str cursor_str(struct cursor *c);                 /* uvarint length, bytes */
 
 #endif

@@ -48,7 +48,7 @@ struct http_config {
     bool has_basic_auth;
     struct str username, username_file, password_file;
     struct secret password;
-    bool has_authorization; /* bearer_token(_file) arrive here too, as type Bearer */
+    bool has_authorization;        /* bearer_token(_file) arrive here too, as type Bearer */
     struct str authorization_type; /* default Bearer */
     struct secret credentials;
     struct str credentials_file;

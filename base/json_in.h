@@ -23,10 +23,11 @@ bool json_is_object(const struct json *j);
 bool json_is_array(const struct json *j);
 bool json_is_string(const struct json *j);
 bool json_is_null(const struct json *j);
-const struct json *json_get(const struct json *j, const char *key); /* NULL unless an object with it */
-size_t json_length(const struct json *j);                           /* of an array, else 0 */
+const struct json *json_get(const struct json *j,
+                            const char *key); /* NULL unless an object with it */
+size_t json_length(const struct json *j);     /* of an array, else 0 */
 const struct json *json_at(const struct json *j, size_t i);
-struct str json_string(const struct json *j);                       /* "" unless a string */
+struct str json_string(const struct json *j); /* "" unless a string */
 int64_t json_int(const struct json *j, int64_t otherwise);
 double json_number(const struct json *j, double otherwise);
 bool json_true(const struct json *j);

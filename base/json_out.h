@@ -24,18 +24,18 @@ void json_object_begin(struct json_out *j);
 void json_object_end(struct json_out *j);
 void json_array_begin(struct json_out *j);
 void json_array_end(struct json_out *j);
-void json_key(struct json_out *j, const char *key);      /* a literal of ours */
+void json_key(struct json_out *j, const char *key); /* a literal of ours */
 void json_key_str(struct json_out *j, struct str key);
 void json_str(struct json_out *j, struct str s);
 void json_label_str(struct json_out *j, struct str s);
 void json_i64(struct json_out *j, int64_t v);
 void json_u64(struct json_out *j, uint64_t v);
-void json_f64(struct json_out *j, double v);             /* plain number, shortest */
+void json_f64(struct json_out *j, double v); /* plain number, shortest */
 void json_bool(struct json_out *j, bool v);
 void json_null(struct json_out *j);
-void json_raw(struct json_out *j, struct str json);      /* one whole value */
-void json_timestamp_ms(struct json_out *j, int64_t ms);  /* seconds, 3 decimals unless whole */
-void json_sample_value(struct json_out *j, double v);    /* "1.5" in quotes, number_format_json */
+void json_raw(struct json_out *j, struct str json);     /* one whole value */
+void json_timestamp_ms(struct json_out *j, int64_t ms); /* seconds, 3 decimals unless whole */
+void json_sample_value(struct json_out *j, double v);   /* "1.5" in quotes, number_format_json */
 void json_labels(struct json_out *j, struct labels labels); /* {"a":"b"} */
 
 #endif

@@ -79,8 +79,10 @@ struct labels labels_copy(struct arena *arena, struct labels labels);
 /* Union; where both have a name, b's value wins. */
 struct labels labels_merge(struct arena *arena, struct labels a, struct labels b);
 /* Only (keep) or all but (drop) the names; names sorted bytewise, unique. */
-struct labels labels_keep(struct arena *arena, struct labels labels, const struct str *names, size_t n);
-struct labels labels_drop(struct arena *arena, struct labels labels, const struct str *names, size_t n);
+struct labels labels_keep(struct arena *arena, struct labels labels, const struct str *names,
+                          size_t n);
+struct labels labels_drop(struct arena *arena, struct labels labels, const struct str *names,
+                          size_t n);
 /* Checks a blob from disk or network before it is trusted: lengths, order, no empty value. */
 MUST_CHECK enum err_code labels_check(const uint8_t *data, size_t size, struct err *err);
 /* {__name__="foo", a="b"} as in Prometheus' error texts (values Go-quoted, names quoted when not
@@ -109,7 +111,8 @@ void labels_builder_set(struct labels_builder *b, struct str name, struct str va
 void labels_builder_del(struct labels_builder *b, struct str name);
 struct str labels_builder_get(const struct labels_builder *b, struct str name);
 /* The packed blob, in the arena. ERR_LIMIT when a string passes LABEL_STRING_MAX. */
-MUST_CHECK enum err_code labels_builder_finish(const struct labels_builder *b, struct labels *out, struct err *err);
+MUST_CHECK enum err_code labels_builder_finish(const struct labels_builder *b, struct labels *out,
+                                               struct err *err);
 /* Convenience: a blob of n pairs, any order. Aborts on strings that are too long: for our own
  * literals only. */
 struct labels labels_of(struct arena *arena, const struct label *pairs, size_t n);

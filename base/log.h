@@ -21,7 +21,15 @@ struct log;
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_LOGFMT, LOG_JSON };
 
-enum log_field_type { LOG_FIELD_END, LOG_FIELD_STR, LOG_FIELD_I64, LOG_FIELD_U64, LOG_FIELD_F64, LOG_FIELD_BOOL, LOG_FIELD_DURATION_NS };
+enum log_field_type {
+    LOG_FIELD_END,
+    LOG_FIELD_STR,
+    LOG_FIELD_I64,
+    LOG_FIELD_U64,
+    LOG_FIELD_F64,
+    LOG_FIELD_BOOL,
+    LOG_FIELD_DURATION_NS
+};
 
 struct log_field {
     enum log_field_type type;
@@ -38,13 +46,19 @@ struct log *log_new(struct clock *clock, int fd, enum log_level level, enum log_
 void log_free(struct log *log);
 bool log_enabled(const struct log *log, enum log_level level);
 /* fields end with LOG_FIELD_END; use the macros. */
-void log_write(struct log *log, enum log_level level, const char *component, const char *msg, const struct log_field *fields);
+void log_write(struct log *log, enum log_level level, const char *component, const char *msg,
+               const struct log_field *fields);
 
-#define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {.type = LOG_FIELD_END}})
-#define log_debug(log, component, msg, ...) log_write(log, LOG_DEBUG, component, msg, LOG_FIELDS(__VA_ARGS__))
-#define log_info(log, component, msg, ...) log_write(log, LOG_INFO, component, msg, LOG_FIELDS(__VA_ARGS__))
-#define log_warn(log, component, msg, ...) log_write(log, LOG_WARN, component, msg, LOG_FIELDS(__VA_ARGS__))
-#define log_error(log, component, msg, ...) log_write(log, LOG_ERROR, component, msg, LOG_FIELDS(__VA_ARGS__))
+#define LOG_FIELDS(...)                                                                            \
+    ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){.type = LOG_FIELD_END}})
+#define log_debug(log, component, msg, ...)                                                        \
+    log_write(log, LOG_DEBUG, component, msg, LOG_FIELDS(__VA_ARGS__))
+#define log_info(log, component, msg, ...)                                                         \
+    log_write(log, LOG_INFO, component, msg, LOG_FIELDS(__VA_ARGS__))
+#define log_warn(log, component, msg, ...)                                                         \
+    log_write(log, LOG_WARN, component, msg, LOG_FIELDS(__VA_ARGS__))
+#define log_error(log, component, msg, ...)                                                        \
+    log_write(log, LOG_ERROR, component, msg, LOG_FIELDS(__VA_ARGS__))
 
 static inline struct log_field log_str(const char *key, struct str s) {
     return (struct log_field){.type = LOG_FIELD_STR, .key = key, .as.s = s};

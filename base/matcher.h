@@ -21,14 +21,16 @@ struct matcher {
 };
 
 /* Name and value are copied to the arena; the regex is freed with it. */
-MUST_CHECK enum err_code matcher_init(struct arena *arena, enum matcher_type type, struct str name, struct str value,
-                                      struct matcher *out, struct err *err);
+MUST_CHECK enum err_code matcher_init(struct arena *arena, enum matcher_type type, struct str name,
+                                      struct str value, struct matcher *out, struct err *err);
 /* ERR_LIMIT when the regex engine gave up. */
-MUST_CHECK enum err_code matcher_match(const struct matcher *m, struct str value, bool *out, struct err *err);
+MUST_CHECK enum err_code matcher_match(const struct matcher *m, struct str value, bool *out,
+                                       struct err *err);
 /* Whether a series without the label matches (does the matcher accept ""?). */
 bool matcher_accepts_empty(const struct matcher *m);
 /* All matchers against the labels (absent = ""). */
-MUST_CHECK enum err_code matchers_match(const struct matcher *m, size_t n, struct labels labels, bool *out, struct err *err);
+MUST_CHECK enum err_code matchers_match(const struct matcher *m, size_t n, struct labels labels,
+                                        bool *out, struct err *err);
 /* name="value" with Go quoting. */
 void matcher_format(struct buf *to, const struct matcher *m);
 

@@ -12,9 +12,11 @@
 void *mem_alloc(size_t bytes) __attribute__((malloc, returns_nonnull, alloc_size(1)));
 void *mem_zalloc(size_t bytes) __attribute__((malloc, returns_nonnull, alloc_size(1)));
 /* count * bytes, checked for overflow (which aborts); not zeroed. */
-void *mem_array(size_t count, size_t bytes) __attribute__((malloc, returns_nonnull, alloc_size(1, 2)));
+void *mem_array(size_t count, size_t bytes)
+    __attribute__((malloc, returns_nonnull, alloc_size(1, 2)));
 /* Resizes to count * bytes; ptr may be NULL. */
-void *mem_resize(void *ptr, size_t count, size_t bytes) __attribute__((returns_nonnull, alloc_size(2, 3)));
+void *mem_resize(void *ptr, size_t count, size_t bytes)
+    __attribute__((returns_nonnull, alloc_size(2, 3)));
 char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 /* n bytes plus a NUL. */
 char *mem_strndup(const char *text, size_t n) __attribute__((malloc, returns_nonnull));

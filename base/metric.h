@@ -18,7 +18,7 @@
 
 struct metric_registry;
 
-struct metric { /* one series: a counter or gauge */
+struct metric {            /* one series: a counter or gauge */
     _Atomic uint64_t bits; /* of a double */
 };
 
@@ -30,10 +30,13 @@ void metric_registry_free(struct metric_registry *registry);
 /* name, help and labels are copied. The same name and labels give the same object back. labels
  * is pairs of name, value. NULL registry gives a working metric that nobody renders (it leaks
  * nothing: it is a static sink). */
-struct metric *metric_counter(struct metric_registry *r, const char *name, const char *help, const struct label *labels, size_t n);
-struct metric *metric_gauge(struct metric_registry *r, const char *name, const char *help, const struct label *labels, size_t n);
-struct metric_histogram *metric_histogram(struct metric_registry *r, const char *name, const char *help,
-                                          const struct label *labels, size_t n, const double *bounds, size_t bound_count);
+struct metric *metric_counter(struct metric_registry *r, const char *name, const char *help,
+                              const struct label *labels, size_t n);
+struct metric *metric_gauge(struct metric_registry *r, const char *name, const char *help,
+                            const struct label *labels, size_t n);
+struct metric_histogram *metric_histogram(struct metric_registry *r, const char *name,
+                                          const char *help, const struct label *labels, size_t n,
+                                          const double *bounds, size_t bound_count);
 void metric_remove(struct metric_registry *r, struct metric *m);
 /* Called at each rendering, to set gauges that cost something to know. */
 void metric_on_collect(struct metric_registry *r, void (*collect)(void *ctx), void *ctx);

@@ -26,20 +26,24 @@ enum regex_mode { REGEX_ANCHORED, REGEX_SEARCH };
 enum { REGEX_PATTERN_MAX = 64 * 1024, REGEX_GROUPS_MAX = 100 };
 
 /* ERR_INVALID with Go's text ("error parsing regexp: missing closing ): `...`"). */
-MUST_CHECK enum err_code regex_new(struct str pattern, enum regex_mode mode, struct regex **out, struct err *err);
+MUST_CHECK enum err_code regex_new(struct str pattern, enum regex_mode mode, struct regex **out,
+                                   struct err *err);
 void regex_free(struct regex *re);
 struct str regex_pattern(const struct regex *re);
 
-MUST_CHECK enum err_code regex_match(const struct regex *re, struct str subject, bool *out, struct err *err);
+MUST_CHECK enum err_code regex_match(const struct regex *re, struct str subject, bool *out,
+                                     struct err *err);
 
 /* With captures: expands the template ($1, ${1}, $name, ${name}, $$; Go's Expand: the unbraced
  * form takes the longest run of letters, digits and _) for a match and appends it to to.
  * *out_matched is false, and to unchanged, when there is no match. */
-MUST_CHECK enum err_code regex_expand(const struct regex *re, struct str subject, struct str template_text,
-                                      struct buf *to, bool *out_matched, struct err *err);
+MUST_CHECK enum err_code regex_expand(const struct regex *re, struct str subject,
+                                      struct str template_text, struct buf *to, bool *out_matched,
+                                      struct err *err);
 /* Go's ReplaceAllString of all matches of a SEARCH (or, for labelmap, ANCHORED) regex. */
-MUST_CHECK enum err_code regex_replace_all(const struct regex *re, struct str subject, struct str template_text,
-                                           struct buf *to, struct err *err);
+MUST_CHECK enum err_code regex_replace_all(const struct regex *re, struct str subject,
+                                           struct str template_text, struct buf *to,
+                                           struct err *err);
 
 /* What the literal analysis found, for index look-ups. Strings live as long as the regex. */
 enum regex_shape {
@@ -56,7 +60,7 @@ struct regex_analysis {
     const struct str *set; /* SET: sorted, unique */
     size_t set_count;
     struct str literal; /* PREFIX, SUFFIX, CONTAINS; for ENGINE a required prefix, maybe empty */
-    size_t min_rest;    /* PREFIX, SUFFIX, CONTAINS: how many more bytes at least at the open side */
+    size_t min_rest; /* PREFIX, SUFFIX, CONTAINS: how many more bytes at least at the open side */
 };
 const struct regex_analysis *regex_analyze(const struct regex *re);
 

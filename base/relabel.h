@@ -33,11 +33,11 @@ struct relabel_rule {
     enum relabel_action action;
     const struct str *source_labels;
     size_t source_count;
-    struct str separator;    /* default ";" */
-    struct regex *regex;     /* default (.*); never NULL */
+    struct str separator; /* default ";" */
+    struct regex *regex;  /* default (.*); never NULL */
     uint64_t modulus;
     struct str target_label;
-    struct str replacement;  /* default "$1" */
+    struct str replacement; /* default "$1" */
     enum name_scheme scheme;
     /* which fields the file set: some actions refuse fields that were written out */
     bool has_source_labels, has_regex;
@@ -49,15 +49,18 @@ struct relabel_rules {
 };
 
 /* "replace", case-insensitive; ERR_INVALID: unknown relabel action "x". */
-MUST_CHECK enum err_code relabel_action_parse(struct str text, enum relabel_action *out, struct err *err);
+MUST_CHECK enum err_code relabel_action_parse(struct str text, enum relabel_action *out,
+                                              struct err *err);
 const char *relabel_action_name(enum relabel_action action);
 /* The rules of section 6, "Validation", with their texts. */
 MUST_CHECK enum err_code relabel_rule_check(const struct relabel_rule *rule, struct err *err);
 
 /* Applies the rules to b. *out_keep is false when a rule dropped the set (b is then undefined).
  * Strings made on the way live in b's arena. */
-MUST_CHECK enum err_code relabel_run(const struct relabel_rules *rules, struct labels_builder *b, bool *out_keep, struct err *err);
+MUST_CHECK enum err_code relabel_run(const struct relabel_rules *rules, struct labels_builder *b,
+                                     bool *out_keep, struct err *err);
 /* One rule, for the step viewer. */
-MUST_CHECK enum err_code relabel_step(const struct relabel_rule *rule, struct labels_builder *b, bool *out_keep, struct err *err);
+MUST_CHECK enum err_code relabel_step(const struct relabel_rule *rule, struct labels_builder *b,
+                                      bool *out_keep, struct err *err);
 
 #endif

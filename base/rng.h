@@ -9,8 +9,8 @@ struct rng {
     uint64_t state;
 };
 
-struct rng rng_system(void);           /* each call asks the kernel; thread-safe */
-struct rng rng_seeded(uint64_t seed);  /* SplitMix64; one thread */
+struct rng rng_system(void);          /* each call asks the kernel; thread-safe */
+struct rng rng_seeded(uint64_t seed); /* SplitMix64; one thread */
 
 static inline uint64_t rng_u64(struct rng *rng) {
     return rng->next(rng);

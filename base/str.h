@@ -14,7 +14,8 @@ struct str {
 
 /* STR("literal"); STR_FMT/STR_ARG print a slice: printf("%.*s", STR_ARG(s)). */
 #define STR(literal) ((struct str){("" literal ""), sizeof(literal) - 1})
-#define STR_INIT(literal) {("" literal ""), sizeof(literal) - 1}
+#define STR_INIT(literal)                                                                          \
+    { ("" literal ""), sizeof(literal) - 1 }
 #define STR_ARG(s) (int)(s).len, ((s).ptr != NULL ? (s).ptr : "")
 
 static inline struct str str_of(const char *text) {
@@ -51,11 +52,11 @@ static inline struct str str_sub(struct str s, size_t at, size_t n) {
     return n < rest.len ? (struct str){rest.ptr, n} : rest;
 }
 
-bool str_eq_nocase(struct str a, struct str b);  /* ASCII */
+bool str_eq_nocase(struct str a, struct str b); /* ASCII */
 /* Position of the first needle, or -1. */
 ptrdiff_t str_find(struct str s, struct str needle);
 ptrdiff_t str_find_char(struct str s, char c);
 ptrdiff_t str_rfind_char(struct str s, char c);
-struct str str_trim(struct str s);               /* ASCII white space at both ends */
+struct str str_trim(struct str s); /* ASCII white space at both ends */
 
 #endif

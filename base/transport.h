@@ -38,29 +38,31 @@ struct http_response {
     struct str content_encoding; /* "" if absent */
     struct str api_version;      /* Docker's Api-Version header, "" if absent */
     struct str retry_after;
-    struct buf *body; /* taken: the callback may keep it by buf_take, else it is reused */
+    struct buf *body;    /* taken: the callback may keep it by buf_take, else it is reused */
     bool body_too_large; /* stopped at max_body_bytes; code is ERR_LIMIT, connection closed */
 };
 
 typedef void http_done_fn(void *ctx, struct http_response *response);
 
 struct http_request {
-    const char *method; /* "GET", "POST", "HEAD" */
-    struct str url;     /* http:// or https:// */
-    struct str unix_socket; /* connect there instead; "" = by URL */
+    const char *method;        /* "GET", "POST", "HEAD" */
+    struct str url;            /* http:// or https:// */
+    struct str unix_socket;    /* connect there instead; "" = by URL */
     const struct str *headers; /* whole lines "Name: value" without line end; no CR or LF in them */
     size_t header_count;
-    struct str body; /* copied */
-    int64_t timeout_ms; /* whole request, redirects and body included */
+    struct str body;       /* copied */
+    int64_t timeout_ms;    /* whole request, redirects and body included */
     size_t max_body_bytes; /* 0 = no limit but the transport's own (1 GiB) */
 };
 
 struct transport_ops {
-    enum err_code (*client_new)(struct transport *t, const struct http_config *config, struct generation *g,
-                                struct transport_client **out, struct err *err);
+    enum err_code (*client_new)(struct transport *t, const struct http_config *config,
+                                struct generation *g, struct transport_client **out,
+                                struct err *err);
     void (*client_free)(struct transport *t, struct transport_client *client);
-    enum err_code (*start)(struct transport *t, struct transport_client *client, const struct http_request *request,
-                           http_done_fn *done, void *ctx, struct transport_request **out, struct err *err);
+    enum err_code (*start)(struct transport *t, struct transport_client *client,
+                           const struct http_request *request, http_done_fn *done, void *ctx,
+                           struct transport_request **out, struct err *err);
     void (*cancel)(struct transport *t, struct transport_request *request);
     void (*poll)(struct transport *t, int64_t timeout_ns);
     void (*wake)(struct transport *t);
@@ -74,14 +76,17 @@ void transport_free(struct transport *t);
 /* config may be NULL (defaults); g (may be NULL) is referenced while the client lives. ERR_INVALID
  * for settings found bad only now (unreadable CA file, max < min TLS version). Secret files are
  * read at each request. Must be freed on the transport's thread, after its requests ended. */
-MUST_CHECK enum err_code transport_client_new(struct transport *t, const struct http_config *config, struct generation *g,
-                                              struct transport_client **out, struct err *err);
+MUST_CHECK enum err_code transport_client_new(struct transport *t, const struct http_config *config,
+                                              struct generation *g, struct transport_client **out,
+                                              struct err *err);
 void transport_client_free(struct transport *t, struct transport_client *client);
 
 /* done runs exactly once, from a later transport_poll, never from inside this call, unless the
  * request is cancelled. *out is valid until then. */
-MUST_CHECK enum err_code transport_start(struct transport *t, struct transport_client *client, const struct http_request *request,
-                                         http_done_fn *done, void *ctx, struct transport_request **out, struct err *err);
+MUST_CHECK enum err_code transport_start(struct transport *t, struct transport_client *client,
+                                         const struct http_request *request, http_done_fn *done,
+                                         void *ctx, struct transport_request **out,
+                                         struct err *err);
 void transport_cancel(struct transport *t, struct transport_request *request);
 
 /* Waits for network events or a wake, at most timeout_ns (-1 = no limit); runs callbacks. */

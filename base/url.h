@@ -16,7 +16,8 @@ struct url {
 };
 
 /* Parts are decoded where a part is text (host, path kept raw) and live in arena. */
-MUST_CHECK enum err_code url_parse(struct arena *arena, struct str text, struct url *out, struct err *err);
+MUST_CHECK enum err_code url_parse(struct arena *arena, struct str text, struct url *out,
+                                   struct err *err);
 /* Go's url.QueryEscape: space to '+', all but [A-Za-z0-9-_.~] as %XX. */
 void url_query_escape(struct buf *to, struct str s);
 /* Go's url.PathEscape-like encoding used for the path of a target URL. */

@@ -25,7 +25,7 @@ enum { NUM_SCALE_MAX = 22 };
 enum num_kind { NUM_DECIMAL = 0, NUM_RAW = 1 };
 
 struct num {
-    int64_t m;    /* mantissa, or for NUM_RAW the double's bits */
+    int64_t m;     /* mantissa, or for NUM_RAW the double's bits */
     uint8_t scale; /* 0 for NUM_RAW */
     uint8_t kind;  /* enum num_kind */
 };

@@ -43,17 +43,21 @@ struct vfs_stat {
 typedef bool vfs_list_fn(void *ctx, const char *name);
 
 struct vfs_ops {
-    enum err_code (*open)(struct vfs *vfs, const char *path, unsigned flags, struct vfs_file **out, struct err *err);
+    enum err_code (*open)(struct vfs *vfs, const char *path, unsigned flags, struct vfs_file **out,
+                          struct err *err);
     enum err_code (*stat)(struct vfs *vfs, const char *path, struct vfs_stat *out, struct err *err);
-    enum err_code (*list)(struct vfs *vfs, const char *path, vfs_list_fn *fn, void *ctx, struct err *err);
-    enum err_code (*mkdir)(struct vfs *vfs, const char *path, struct err *err);   /* ERR_OK if it exists */
+    enum err_code (*list)(struct vfs *vfs, const char *path, vfs_list_fn *fn, void *ctx,
+                          struct err *err);
+    enum err_code (*mkdir)(struct vfs *vfs, const char *path,
+                           struct err *err); /* ERR_OK if it exists */
     enum err_code (*rename)(struct vfs *vfs, const char *from, const char *to, struct err *err);
     enum err_code (*unlink)(struct vfs *vfs, const char *path, struct err *err);
     enum err_code (*rmdir)(struct vfs *vfs, const char *path, struct err *err);
     enum err_code (*link)(struct vfs *vfs, const char *from, const char *to, struct err *err);
     enum err_code (*sync_dir)(struct vfs *vfs, const char *path, struct err *err);
     /* Exclusive lock held until the file is closed or the process ends; ERR_EXISTS if taken. */
-    enum err_code (*lock)(struct vfs *vfs, const char *path, struct vfs_file **out, struct err *err);
+    enum err_code (*lock)(struct vfs *vfs, const char *path, struct vfs_file **out,
+                          struct err *err);
     /* Bytes free for us on the file system of path. */
     enum err_code (*free_bytes)(struct vfs *vfs, const char *path, uint64_t *out, struct err *err);
 };
@@ -61,12 +65,15 @@ struct vfs_ops {
 struct vfs_file_ops {
     /* Reads exactly n bytes or fails; *out_read (may be NULL) tells a short count at the end of
      * the file, which is ERR_OK with fewer bytes. */
-    enum err_code (*pread)(struct vfs_file *f, void *to, size_t n, uint64_t offset, size_t *out_read, struct err *err);
+    enum err_code (*pread)(struct vfs_file *f, void *to, size_t n, uint64_t offset,
+                           size_t *out_read, struct err *err);
     /* Writes all n bytes or fails (what was written before a failure is undefined). */
-    enum err_code (*pwrite)(struct vfs_file *f, const void *from, size_t n, uint64_t offset, struct err *err);
+    enum err_code (*pwrite)(struct vfs_file *f, const void *from, size_t n, uint64_t offset,
+                            struct err *err);
     enum err_code (*sync)(struct vfs_file *f, struct err *err); /* fdatasync */
     enum err_code (*truncate)(struct vfs_file *f, uint64_t size, struct err *err);
-    enum err_code (*allocate)(struct vfs_file *f, uint64_t size, struct err *err); /* posix_fallocate-like; may grow the file */
+    enum err_code (*allocate)(struct vfs_file *f, uint64_t size,
+                              struct err *err); /* posix_fallocate-like; may grow the file */
     enum err_code (*size)(struct vfs_file *f, uint64_t *out, struct err *err);
     void (*drop_cache)(struct vfs_file *f, uint64_t offset, uint64_t n); /* advice */
     void (*close)(struct vfs_file *f);
@@ -75,20 +82,29 @@ struct vfs_file_ops {
 struct vfs *vfs_system(void);
 
 /* Thin calls, so that users read vfs_open(...), not ops->. All MUST_CHECK. */
-MUST_CHECK enum err_code vfs_open(struct vfs *vfs, const char *path, unsigned flags, struct vfs_file **out, struct err *err);
-MUST_CHECK enum err_code vfs_stat(struct vfs *vfs, const char *path, struct vfs_stat *out, struct err *err);
-MUST_CHECK enum err_code vfs_list(struct vfs *vfs, const char *path, vfs_list_fn *fn, void *ctx, struct err *err);
+MUST_CHECK enum err_code vfs_open(struct vfs *vfs, const char *path, unsigned flags,
+                                  struct vfs_file **out, struct err *err);
+MUST_CHECK enum err_code vfs_stat(struct vfs *vfs, const char *path, struct vfs_stat *out,
+                                  struct err *err);
+MUST_CHECK enum err_code vfs_list(struct vfs *vfs, const char *path, vfs_list_fn *fn, void *ctx,
+                                  struct err *err);
 MUST_CHECK enum err_code vfs_mkdir(struct vfs *vfs, const char *path, struct err *err);
-MUST_CHECK enum err_code vfs_rename(struct vfs *vfs, const char *from, const char *to, struct err *err);
+MUST_CHECK enum err_code vfs_rename(struct vfs *vfs, const char *from, const char *to,
+                                    struct err *err);
 MUST_CHECK enum err_code vfs_unlink(struct vfs *vfs, const char *path, struct err *err);
 MUST_CHECK enum err_code vfs_rmdir(struct vfs *vfs, const char *path, struct err *err);
-MUST_CHECK enum err_code vfs_link(struct vfs *vfs, const char *from, const char *to, struct err *err);
+MUST_CHECK enum err_code vfs_link(struct vfs *vfs, const char *from, const char *to,
+                                  struct err *err);
 MUST_CHECK enum err_code vfs_sync_dir(struct vfs *vfs, const char *path, struct err *err);
-MUST_CHECK enum err_code vfs_lock(struct vfs *vfs, const char *path, struct vfs_file **out, struct err *err);
-MUST_CHECK enum err_code vfs_free_bytes(struct vfs *vfs, const char *path, uint64_t *out, struct err *err);
+MUST_CHECK enum err_code vfs_lock(struct vfs *vfs, const char *path, struct vfs_file **out,
+                                  struct err *err);
+MUST_CHECK enum err_code vfs_free_bytes(struct vfs *vfs, const char *path, uint64_t *out,
+                                        struct err *err);
 
-MUST_CHECK enum err_code vfs_file_pread(struct vfs_file *f, void *to, size_t n, uint64_t offset, size_t *out_read, struct err *err);
-MUST_CHECK enum err_code vfs_file_pwrite(struct vfs_file *f, const void *from, size_t n, uint64_t offset, struct err *err);
+MUST_CHECK enum err_code vfs_file_pread(struct vfs_file *f, void *to, size_t n, uint64_t offset,
+                                        size_t *out_read, struct err *err);
+MUST_CHECK enum err_code vfs_file_pwrite(struct vfs_file *f, const void *from, size_t n,
+                                         uint64_t offset, struct err *err);
 MUST_CHECK enum err_code vfs_file_sync(struct vfs_file *f, struct err *err);
 MUST_CHECK enum err_code vfs_file_truncate(struct vfs_file *f, uint64_t size, struct err *err);
 MUST_CHECK enum err_code vfs_file_allocate(struct vfs_file *f, uint64_t size, struct err *err);
@@ -98,8 +114,10 @@ void vfs_file_close(struct vfs_file *f); /* NULL is fine */
 
 /* Whole small files (configuration, secrets, rules); ERR_LIMIT beyond max_bytes. The caller owns
  * *out and ends it with mem_free; a NUL follows the content. */
-MUST_CHECK enum err_code vfs_read_file(struct vfs *vfs, const char *path, size_t max_bytes, char **out, size_t *out_len, struct err *err);
+MUST_CHECK enum err_code vfs_read_file(struct vfs *vfs, const char *path, size_t max_bytes,
+                                       char **out, size_t *out_len, struct err *err);
 /* Temporary file, sync, rename, sync of the folder. */
-MUST_CHECK enum err_code vfs_replace_file(struct vfs *vfs, const char *path, const void *bytes, size_t n, struct err *err);
+MUST_CHECK enum err_code vfs_replace_file(struct vfs *vfs, const char *path, const void *bytes,
+                                          size_t n, struct err *err);
 
 #endif

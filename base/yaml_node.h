@@ -16,17 +16,18 @@ enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
 
 struct yaml_node {
     enum yaml_kind kind;
-    int line, column;   /* 1-based */
-    struct str text;    /* scalar */
-    bool plain;         /* scalar without quotes */
-    struct str tag;     /* explicit tag such as !!str, else "" */
-    struct yaml_node **items;  /* sequence: values; mapping: key, value, key, value ... */
-    size_t count;       /* items */
+    int line, column;         /* 1-based */
+    struct str text;          /* scalar */
+    bool plain;               /* scalar without quotes */
+    struct str tag;           /* explicit tag such as !!str, else "" */
+    struct yaml_node **items; /* sequence: values; mapping: key, value, key, value ... */
+    size_t count;             /* items */
 };
 
 /* Parses the first document into arena; *out is NULL for an empty one. ERR_INVALID as
  * "yaml: line 3: did not find expected key". *out_more (may be NULL): another document follows. */
-MUST_CHECK enum err_code yaml_parse(struct arena *arena, struct str text, struct yaml_node **out, bool *out_more, struct err *err);
+MUST_CHECK enum err_code yaml_parse(struct arena *arena, struct str text, struct yaml_node **out,
+                                    bool *out_more, struct err *err);
 
 bool yaml_is_null(const struct yaml_node *node); /* NULL, ~, null, empty plain scalar */
 /* Value of a key in a mapping, or NULL. */

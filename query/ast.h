@@ -28,15 +28,41 @@ enum node_type {
 enum value_type { VALUE_NONE, VALUE_SCALAR, VALUE_VECTOR, VALUE_MATRIX, VALUE_STRING };
 
 enum binary_op {
-    OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD, OP_POW, OP_ATAN2,
-    OP_EQL, OP_NEQ, OP_GTR, OP_LSS, OP_GTE, OP_LTE,
-    OP_AND, OP_OR, OP_UNLESS,
-    OP_TRIM_UPPER, OP_TRIM_LOWER, /* </ and >/ */
+    OP_ADD,
+    OP_SUB,
+    OP_MUL,
+    OP_DIV,
+    OP_MOD,
+    OP_POW,
+    OP_ATAN2,
+    OP_EQL,
+    OP_NEQ,
+    OP_GTR,
+    OP_LSS,
+    OP_GTE,
+    OP_LTE,
+    OP_AND,
+    OP_OR,
+    OP_UNLESS,
+    OP_TRIM_UPPER,
+    OP_TRIM_LOWER, /* </ and >/ */
 };
 
 enum aggregate_op {
-    AGG_SUM, AGG_AVG, AGG_COUNT, AGG_MIN, AGG_MAX, AGG_GROUP, AGG_STDDEV, AGG_STDVAR,
-    AGG_TOPK, AGG_BOTTOMK, AGG_COUNT_VALUES, AGG_QUANTILE, AGG_LIMITK, AGG_LIMIT_RATIO,
+    AGG_SUM,
+    AGG_AVG,
+    AGG_COUNT,
+    AGG_MIN,
+    AGG_MAX,
+    AGG_GROUP,
+    AGG_STDDEV,
+    AGG_STDVAR,
+    AGG_TOPK,
+    AGG_BOTTOMK,
+    AGG_COUNT_VALUES,
+    AGG_QUANTILE,
+    AGG_LIMITK,
+    AGG_LIMIT_RATIO,
 };
 
 enum match_card { CARD_ONE_TO_ONE, CARD_MANY_TO_ONE, CARD_ONE_TO_MANY, CARD_MANY_TO_MANY };
@@ -50,13 +76,13 @@ struct pos_range {
 /* @ and offset, shared by selectors and subqueries */
 struct time_modifiers {
     enum at_kind at;
-    int64_t at_ms;             /* AT_TIME */
-    int64_t offset_ns;         /* as written: positive looks back */
-    struct node *offset_expr;  /* NODE_DURATION, or NULL; resolved into offset_ns before execution */
+    int64_t at_ms;            /* AT_TIME */
+    int64_t offset_ns;        /* as written: positive looks back */
+    struct node *offset_expr; /* NODE_DURATION, or NULL; resolved into offset_ns before execution */
 };
 
 struct vector_selector {
-    struct str name; /* the bare or quoted metric name, "" if none */
+    struct str name;          /* the bare or quoted metric name, "" if none */
     struct matcher *matchers; /* includes __name__ = name when name is given */
     size_t matcher_count;
     struct time_modifiers time;
@@ -99,7 +125,7 @@ struct aggregate {
 
 struct vector_matching {
     enum match_card card;
-    bool on; /* on (...) was written, else ignoring */
+    bool on;           /* on (...) was written, else ignoring */
     bool has_modifier; /* on or ignoring was written */
     struct str *labels;
     size_t label_count;
@@ -121,14 +147,27 @@ struct unary {
     struct node *expr;
 };
 
-enum duration_op { DUR_LITERAL, DUR_ADD, DUR_SUB, DUR_MUL, DUR_DIV, DUR_MOD, DUR_POW, DUR_STEP, DUR_RANGE, DUR_MIN_OF, DUR_MAX_OF, DUR_NEGATE };
+enum duration_op {
+    DUR_LITERAL,
+    DUR_ADD,
+    DUR_SUB,
+    DUR_MUL,
+    DUR_DIV,
+    DUR_MOD,
+    DUR_POW,
+    DUR_STEP,
+    DUR_RANGE,
+    DUR_MIN_OF,
+    DUR_MAX_OF,
+    DUR_NEGATE
+};
 
 struct duration_expr {
     enum duration_op op;
-    double seconds; /* DUR_LITERAL */
+    double seconds;           /* DUR_LITERAL */
     bool literal_is_duration; /* written 5m rather than 300 */
-    struct node *lhs, *rhs; /* NODE_DURATION */
-    bool wrapped; /* in parentheses */
+    struct node *lhs, *rhs;   /* NODE_DURATION */
+    bool wrapped;             /* in parentheses */
 };
 
 struct node {

@@ -20,13 +20,16 @@ struct parse_options {
     bool binop_fill_modifiers;
 };
 
-MUST_CHECK enum err_code parse_expr(struct arena *arena, struct str text, const struct parse_options *options,
-                                    struct node **out, struct err *err);
+MUST_CHECK enum err_code parse_expr(struct arena *arena, struct str text,
+                                    const struct parse_options *options, struct node **out,
+                                    struct err *err);
 /* A selector for match[]: metric name and matchers only ("1:1: parse error: ..."). */
-MUST_CHECK enum err_code parse_metric_selector(struct arena *arena, struct str text, struct matcher **out,
-                                               size_t *out_count, struct err *err);
+MUST_CHECK enum err_code parse_metric_selector(struct arena *arena, struct str text,
+                                               struct matcher **out, size_t *out_count,
+                                               struct err *err);
 /* metric{a="b"} to labels: series lines of test files. */
-MUST_CHECK enum err_code parse_metric(struct arena *arena, struct str text, struct labels *out, struct err *err);
+MUST_CHECK enum err_code parse_metric(struct arena *arena, struct str text, struct labels *out,
+                                      struct err *err);
 
 /* Canonical text (section 23) and pretty-printed form (format_query). */
 void print_expr(struct buf *to, const struct node *node);

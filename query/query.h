@@ -30,12 +30,12 @@ struct query_options {
     struct clock *clock;
     struct log *log;
     struct metric_registry *registry;
-    int64_t lookback_ms;          /* default 5 m */
-    int64_t timeout_ms;           /* default 2 m */
-    uint64_t max_samples;         /* default 50 M, Prometheus' meaning */
-    uint64_t max_memory_bytes;    /* per query */
-    uint32_t max_concurrency;     /* default 20 */
-    int64_t default_step_ms;      /* of subqueries: global evaluation_interval */
+    int64_t lookback_ms;       /* default 5 m */
+    int64_t timeout_ms;        /* default 2 m */
+    uint64_t max_samples;      /* default 50 M, Prometheus' meaning */
+    uint64_t max_memory_bytes; /* per query */
+    uint32_t max_concurrency;  /* default 20 */
+    int64_t default_step_ms;   /* of subqueries: global evaluation_interval */
     bool experimental_functions;
     bool extended_range_selectors;
     bool binop_fill_modifiers;
@@ -51,9 +51,9 @@ void query_engine_set_default_step(struct query_engine *engine, int64_t step_ms)
 struct query {
     struct str text;
     int64_t start_ms, end_ms;
-    int64_t step_ms;      /* 0 = instant, at start_ms */
-    int64_t lookback_ms;  /* 0 = the engine's */
-    int64_t timeout_ms;   /* 0 = the engine's; only shortens */
+    int64_t step_ms;       /* 0 = instant, at start_ms */
+    int64_t lookback_ms;   /* 0 = the engine's */
+    int64_t timeout_ms;    /* 0 = the engine's; only shortens */
     struct cancel *cancel; /* may be NULL */
 };
 
@@ -70,7 +70,7 @@ struct result_series {
 
 struct query_stats {
     int64_t eval_ns, sort_ns, prepare_ns, inner_eval_ns, queue_ns, total_ns;
-    uint64_t samples_read;  /* totalQueryableSamples */
+    uint64_t samples_read; /* totalQueryableSamples */
     uint64_t peak_samples;
     uint64_t peak_bytes;
 };
@@ -79,7 +79,7 @@ struct query_result {
     enum result_type type;
     struct result_series *series; /* vector, matrix */
     size_t series_count;
-    int64_t ts_ms;   /* scalar, string */
+    int64_t ts_ms; /* scalar, string */
     double scalar;
     struct str string;
     struct str *warnings; /* "PromQL warning: ... (1:5)" */
@@ -92,24 +92,29 @@ struct query_result {
 /* ERR_INVALID: does not parse (text "1:8: parse error: ..."); ERR_EXECUTION, ERR_TIMEOUT ("query
  * timed out in ..."), ERR_CANCELED, ERR_LIMIT (too many samples or bytes), ERR_UNSUPPORTED (a part
  * of the language this version lacks), others from storage. Results live in arena. */
-MUST_CHECK enum err_code query_run(struct query_engine *engine, struct storage *storage, const struct query *query,
-                                   struct arena *arena, struct query_result *out, struct err *err);
+MUST_CHECK enum err_code query_run(struct query_engine *engine, struct storage *storage,
+                                   const struct query *query, struct arena *arena,
+                                   struct query_result *out, struct err *err);
 
 /* ---- text tools, for the API, rules and promtool-like commands ---- */
 
 struct query_expr; /* a parsed, checked expression in an arena */
 
-MUST_CHECK enum err_code query_parse(struct query_engine *engine, struct arena *arena, struct str text,
-                                     struct query_expr **out, struct err *err);
+MUST_CHECK enum err_code query_parse(struct query_engine *engine, struct arena *arena,
+                                     struct str text, struct query_expr **out, struct err *err);
 /* Canonical one-line text (spec section 23) / prettified (format_query). */
 struct str query_print(struct arena *arena, const struct query_expr *expr);
 struct str query_format(struct arena *arena, const struct query_expr *expr);
 /* /api/v1/parse_query's tree. */
 void query_tree_json(struct json_out *j, const struct query_expr *expr);
-MUST_CHECK enum err_code query_parse_selector(struct arena *arena, struct str text, struct matcher **out, size_t *out_count, struct err *err);
+MUST_CHECK enum err_code query_parse_selector(struct arena *arena, struct str text,
+                                              struct matcher **out, size_t *out_count,
+                                              struct err *err);
 /* Runs on every vector selector: rules use it to find dependencies. */
-void query_each_selector(const struct query_expr *expr, void (*fn)(void *ctx, const struct matcher *m, size_t n), void *ctx);
+void query_each_selector(const struct query_expr *expr,
+                         void (*fn)(void *ctx, const struct matcher *m, size_t n), void *ctx);
 /* metric{a="b"} to labels. */
-MUST_CHECK enum err_code query_parse_metric(struct arena *arena, struct str text, struct labels *out, struct err *err);
+MUST_CHECK enum err_code query_parse_metric(struct arena *arena, struct str text,
+                                            struct labels *out, struct err *err);
 
 #endif

@@ -53,7 +53,8 @@ struct scrape_config {
     enum scrape_protocol fallback_protocol;
     bool native_histograms, always_classic_histograms, convert_classic_to_nhcb, extra_metrics;
     uint64_t body_size_limit;
-    uint64_t sample_limit, target_limit, label_limit, label_name_length_limit, label_value_length_limit;
+    uint64_t sample_limit, target_limit, label_limit, label_name_length_limit,
+        label_value_length_limit;
     uint64_t keep_dropped_targets;
     enum name_scheme name_scheme;
     struct str escaping_scheme; /* allow-utf-8, underscores, dots, values */
@@ -71,19 +72,20 @@ struct scrape_options {
     struct clock *clock;
     struct log *log;
     struct metric_registry *registry;
-    struct str fqdn;               /* seeds the scrape offsets */
-    bool adjust_timestamps;        /* default true */
+    struct str fqdn;                /* seeds the scrape offsets */
+    bool adjust_timestamps;         /* default true */
     int64_t timestamp_tolerance_ns; /* default 2 ms */
-    uint64_t max_body_bytes;       /* --scrape.max-body-size, default 256 MiB */
-    bool no_threads;               /* tests drive scrape_manager_step */
+    uint64_t max_body_bytes;        /* --scrape.max-body-size, default 256 MiB */
+    bool no_threads;                /* tests drive scrape_manager_step */
 };
 
 struct scrape_manager *scrape_manager_new(const struct scrape_options *options);
 void scrape_manager_start(struct scrape_manager *m);
 /* A new configuration: pools whose config is equal go on, changed ones restart as spec/scrape.md
  * section 6 says, missing ones stop. external_labels seed the offsets. */
-MUST_CHECK enum err_code scrape_manager_apply(struct scrape_manager *m, struct generation *g, const struct scrape_config *configs,
-                                              size_t n, struct labels external_labels, struct err *err);
+MUST_CHECK enum err_code scrape_manager_apply(struct scrape_manager *m, struct generation *g,
+                                              const struct scrape_config *configs, size_t n,
+                                              struct labels external_labels, struct err *err);
 /* Fits sd_options.on_update: the set's name is the job. */
 void scrape_manager_update(void *manager, struct sd_update *update);
 /* Stops loops (no end-of-run markers at shutdown), joins threads, frees. */
@@ -127,6 +129,7 @@ struct metric_metadata {
 
 /* Calls fn for every active target's metadata (of one family, or of all with family.len == 0)
  * until it returns false. Strings are borrowed for the call. */
-void scrape_each_metadata(struct scrape_manager *m, struct str family, bool (*fn)(void *ctx, const struct metric_metadata *md), void *ctx);
+void scrape_each_metadata(struct scrape_manager *m, struct str family,
+                          bool (*fn)(void *ctx, const struct metric_metadata *md), void *ctx);
 
 #endif

@@ -49,9 +49,9 @@ struct sd_config {
     size_t file_count;
     /* SD_DOCKER */
     struct str host;
-    uint16_t port;                /* default 80 */
+    uint16_t port;                   /* default 80 */
     struct str host_networking_host; /* default localhost */
-    bool match_first_network;     /* default true */
+    bool match_first_network;        /* default true */
     const struct sd_filter *filters;
     size_t filter_count;
     struct http_config http;
@@ -69,7 +69,7 @@ const char *sd_kind_name(enum sd_kind kind);
 /* ---- running ---- */
 
 struct sd_group {
-    struct str source; /* unique within its provider: "0", "/etc/x.json:0", "Docker" */
+    struct str source;            /* unique within its provider: "0", "/etc/x.json:0", "Docker" */
     const struct labels *targets; /* each holds __address__ at least */
     size_t target_count;
     struct labels labels; /* of the group; a target's own labels win */
@@ -104,7 +104,8 @@ struct sd_manager *sd_manager_new(const struct sd_options *options);
 void sd_manager_start(struct sd_manager *m);
 /* Replaces all sets; providers whose config did not change go on with their targets. g is
  * referenced while its configs are in use. */
-void sd_manager_apply(struct sd_manager *m, struct generation *g, const struct sd_config_set *sets, size_t n);
+void sd_manager_apply(struct sd_manager *m, struct generation *g, const struct sd_config_set *sets,
+                      size_t n);
 /* Stops the thread and frees. */
 void sd_manager_free(struct sd_manager *m);
 

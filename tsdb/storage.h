@@ -95,7 +95,7 @@ struct storage_select_hints {
 
 /* Samples of one series in time order. Everything lives in the arena given to the read. */
 struct storage_samples {
-    const int64_t *ts; /* equal pointer and count for series with the same rows of one group */
+    const int64_t *ts;    /* equal pointer and count for series with the same rows of one group */
     const double *values; /* stale markers included, as the stale NaN */
     size_t count;
     bool has_stale;
@@ -114,29 +114,40 @@ struct storage_stats {
 
 struct storage_ops {
     uint32_t (*shard_count)(struct storage *st);
-    enum err_code (*group_open)(struct storage *st, uint32_t shard, struct labels target, struct storage_group **out, struct err *err);
-    enum err_code (*group_series)(struct storage_group *g, struct labels labels, uint32_t *out_slot, struct err *err);
+    enum err_code (*group_open)(struct storage *st, uint32_t shard, struct labels target,
+                                struct storage_group **out, struct err *err);
+    enum err_code (*group_series)(struct storage_group *g, struct labels labels, uint32_t *out_slot,
+                                  struct err *err);
     uint32_t (*group_slot_count)(const struct storage_group *g);
-    enum err_code (*group_commit)(struct storage_group *g, const struct storage_row *row, struct storage_row_result *out, struct err *err);
+    enum err_code (*group_commit)(struct storage_group *g, const struct storage_row *row,
+                                  struct storage_row_result *out, struct err *err);
     void (*group_close)(struct storage_group *g);
 
-    enum err_code (*appender_begin)(struct storage *st, struct storage_appender **out, struct err *err);
-    enum err_code (*append)(struct storage_appender *a, struct labels labels, int64_t ts_ms, double value);
+    enum err_code (*appender_begin)(struct storage *st, struct storage_appender **out,
+                                    struct err *err);
+    enum err_code (*append)(struct storage_appender *a, struct labels labels, int64_t ts_ms,
+                            double value);
     enum err_code (*appender_commit)(struct storage_appender *a, struct err *err);
     void (*appender_rollback)(struct storage_appender *a);
 
-    enum err_code (*querier_open)(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
-                                  const struct cancel *cancel, struct storage_querier **out, struct err *err);
+    enum err_code (*querier_open)(struct storage *st, int64_t mint, int64_t maxt,
+                                  struct arena *arena, const struct cancel *cancel,
+                                  struct storage_querier **out, struct err *err);
     enum err_code (*select)(struct storage_querier *q, const struct matcher *matchers, size_t n,
-                            const struct storage_select_hints *hints, struct storage_selection **out, struct err *err);
-    const struct storage_series *(*selection_series)(const struct storage_selection *sel, size_t *out_count);
+                            const struct storage_select_hints *hints,
+                            struct storage_selection **out, struct err *err);
+    const struct storage_series *(*selection_series)(const struct storage_selection *sel,
+                                                     size_t *out_count);
     struct labels (*set_labels)(struct storage_querier *q, uint32_t set);
-    enum err_code (*read)(struct storage_querier *q, const struct storage_selection *sel, size_t first, size_t count,
-                          int64_t mint, int64_t maxt, struct arena *scratch, struct storage_samples *out, struct err *err);
-    enum err_code (*label_names)(struct storage_querier *q, const struct matcher *matchers, size_t n, size_t limit,
-                                 struct str **out, size_t *out_count, struct err *err);
-    enum err_code (*label_values)(struct storage_querier *q, struct str name, const struct matcher *matchers, size_t n,
-                                  size_t limit, struct str **out, size_t *out_count, struct err *err);
+    enum err_code (*read)(struct storage_querier *q, const struct storage_selection *sel,
+                          size_t first, size_t count, int64_t mint, int64_t maxt,
+                          struct arena *scratch, struct storage_samples *out, struct err *err);
+    enum err_code (*label_names)(struct storage_querier *q, const struct matcher *matchers,
+                                 size_t n, size_t limit, struct str **out, size_t *out_count,
+                                 struct err *err);
+    enum err_code (*label_values)(struct storage_querier *q, struct str name,
+                                  const struct matcher *matchers, size_t n, size_t limit,
+                                  struct str **out, size_t *out_count, struct err *err);
     void (*stats)(struct storage *st, struct storage_stats *out);
 };
 
@@ -150,15 +161,19 @@ static inline uint32_t storage_shard_count(struct storage *st) {
  * new, found again after a restart. ERR_EXISTS when it is open already (two targets with equal
  * labels): pass a set with one more label to tell them apart, it is only an identity and a hint
  * for interning. */
-MUST_CHECK static inline enum err_code storage_group_open(struct storage *st, uint32_t shard, struct labels target,
-                                                          struct storage_group **out, struct err *err) {
+MUST_CHECK static inline enum err_code storage_group_open(struct storage *st, uint32_t shard,
+                                                          struct labels target,
+                                                          struct storage_group **out,
+                                                          struct err *err) {
     return st->ops->group_open(st, shard, target, out, err);
 }
 
 /* The slot of a series with these complete labels, made if it is new. Slots are dense, given in
  * the order of first use and stable while the group is open. ERR_LIMIT when the storage refuses
  * new series (budget), ERR_INVALID for labels that no series may have. */
-MUST_CHECK static inline enum err_code storage_group_series(struct storage *st, struct storage_group *g, struct labels labels,
+MUST_CHECK static inline enum err_code storage_group_series(struct storage *st,
+                                                            struct storage_group *g,
+                                                            struct labels labels,
                                                             uint32_t *out_slot, struct err *err) {
     return st->ops->group_series(g, labels, out_slot, err);
 }
@@ -171,8 +186,9 @@ static inline uint32_t storage_group_slot_count(struct storage *st, const struct
  * nothing. Rejected samples are counted in *out and are no error. A row whose time is not after
  * the group's newest is rejected sample by sample by Prometheus' rules. ERR_NO_SPACE, ERR_IO:
  * kept in memory and readable, but not durable yet (the storage reports and repairs that). */
-MUST_CHECK static inline enum err_code storage_group_commit(struct storage *st, struct storage_group *g, const struct storage_row *row,
-                                                            struct storage_row_result *out, struct err *err) {
+MUST_CHECK static inline enum err_code
+storage_group_commit(struct storage *st, struct storage_group *g, const struct storage_row *row,
+                     struct storage_row_result *out, struct err *err) {
     return st->ops->group_commit(g, row, out, err);
 }
 
@@ -182,20 +198,24 @@ static inline void storage_group_close(struct storage *st, struct storage_group 
 }
 
 /* Transactions of one thread; several may be open at once in different threads. */
-MUST_CHECK static inline enum err_code storage_appender_begin(struct storage *st, struct storage_appender **out, struct err *err) {
+MUST_CHECK static inline enum err_code
+storage_appender_begin(struct storage *st, struct storage_appender **out, struct err *err) {
     return st->ops->appender_begin(st, out, err);
 }
 
 /* ERR_OK, ERR_OUT_OF_ORDER, ERR_DUPLICATE, ERR_TOO_OLD, ERR_OUT_OF_BOUNDS (this sample is left out,
  * the transaction goes on), ERR_LIMIT, ERR_INVALID. The same value again at the same time is ERR_OK
  * and stores nothing. The stale NaN ends the series. labels are borrowed. */
-MUST_CHECK static inline enum err_code storage_append(struct storage *st, struct storage_appender *a, struct labels labels,
-                                                      int64_t ts_ms, double value) {
+MUST_CHECK static inline enum err_code storage_append(struct storage *st,
+                                                      struct storage_appender *a,
+                                                      struct labels labels, int64_t ts_ms,
+                                                      double value) {
     return st->ops->append(a, labels, ts_ms, value);
 }
 
 /* Either ends the appender. After commit's ERR_OK the samples survive a crash of the process. */
-MUST_CHECK static inline enum err_code storage_appender_commit(struct storage *st, struct storage_appender *a, struct err *err) {
+MUST_CHECK static inline enum err_code
+storage_appender_commit(struct storage *st, struct storage_appender *a, struct err *err) {
     return st->ops->appender_commit(a, err);
 }
 
@@ -206,45 +226,55 @@ static inline void storage_appender_rollback(struct storage *st, struct storage_
 /* A view of [mint, maxt]; it and all it hands out live in arena and end with it (the querier
  * links its release there). ERR_LIMIT when the arena's budget is passed, ERR_CANCELED and
  * ERR_TIMEOUT by cancel (may be NULL). */
-MUST_CHECK static inline enum err_code storage_querier_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
-                                                            const struct cancel *cancel, struct storage_querier **out, struct err *err) {
+MUST_CHECK static inline enum err_code
+storage_querier_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
+                     const struct cancel *cancel, struct storage_querier **out, struct err *err) {
     return st->ops->querier_open(st, mint, maxt, arena, cancel, out, err);
 }
 
 /* Series with all matchers true that may have samples in the querier's range. hints may be NULL.
  * No two series of a selection have equal labels. One thread at a time. */
-MUST_CHECK static inline enum err_code storage_select(struct storage *st, struct storage_querier *q, const struct matcher *matchers,
-                                                      size_t n, const struct storage_select_hints *hints,
-                                                      struct storage_selection **out, struct err *err) {
+MUST_CHECK static inline enum err_code storage_select(struct storage *st, struct storage_querier *q,
+                                                      const struct matcher *matchers, size_t n,
+                                                      const struct storage_select_hints *hints,
+                                                      struct storage_selection **out,
+                                                      struct err *err) {
     return st->ops->select(q, matchers, n, hints, out, err);
 }
 
-static inline const struct storage_series *storage_selection_series(struct storage *st, const struct storage_selection *sel, size_t *out_count) {
+static inline const struct storage_series *
+storage_selection_series(struct storage *st, const struct storage_selection *sel,
+                         size_t *out_count) {
     return st->ops->selection_series(sel, out_count);
 }
 
 /* Labels of one interned set; the series' labels are labels_merge of its two (disjoint) sets. */
-static inline struct labels storage_set_labels(struct storage *st, struct storage_querier *q, uint32_t set) {
+static inline struct labels storage_set_labels(struct storage *st, struct storage_querier *q,
+                                               uint32_t set) {
     return st->ops->set_labels(q, set);
 }
 
 /* Decodes series first .. first + count - 1 in [mint, maxt] (inside the querier's range) into
  * out[0 .. count - 1]. Several threads may read at once, each with its own scratch arena. */
-MUST_CHECK static inline enum err_code storage_read(struct storage *st, struct storage_querier *q, const struct storage_selection *sel,
-                                                    size_t first, size_t count, int64_t mint, int64_t maxt, struct arena *scratch,
+MUST_CHECK static inline enum err_code storage_read(struct storage *st, struct storage_querier *q,
+                                                    const struct storage_selection *sel,
+                                                    size_t first, size_t count, int64_t mint,
+                                                    int64_t maxt, struct arena *scratch,
                                                     struct storage_samples *out, struct err *err) {
     return st->ops->read(q, sel, first, count, mint, maxt, scratch, out, err);
 }
 
 /* Sorted, unique; n = 0 matchers means all series; limit 0 = all (pass limit + 1 to notice a cut). */
-MUST_CHECK static inline enum err_code storage_label_names(struct storage *st, struct storage_querier *q, const struct matcher *matchers,
-                                                           size_t n, size_t limit, struct str **out, size_t *out_count, struct err *err) {
+MUST_CHECK static inline enum err_code
+storage_label_names(struct storage *st, struct storage_querier *q, const struct matcher *matchers,
+                    size_t n, size_t limit, struct str **out, size_t *out_count, struct err *err) {
     return st->ops->label_names(q, matchers, n, limit, out, out_count, err);
 }
 
-MUST_CHECK static inline enum err_code storage_label_values(struct storage *st, struct storage_querier *q, struct str name,
-                                                            const struct matcher *matchers, size_t n, size_t limit, struct str **out,
-                                                            size_t *out_count, struct err *err) {
+MUST_CHECK static inline enum err_code
+storage_label_values(struct storage *st, struct storage_querier *q, struct str name,
+                     const struct matcher *matchers, size_t n, size_t limit, struct str **out,
+                     size_t *out_count, struct err *err) {
     return st->ops->label_values(q, name, matchers, n, limit, out, out_count, err);
 }
 

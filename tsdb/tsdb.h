@@ -40,7 +40,7 @@ struct tsdb_replay_stats {
     uint64_t series;
     uint64_t wal_records;
     uint64_t wal_bytes;
-    uint64_t torn_bytes;     /* dropped from WAL tails: writes the last run never finished */
+    uint64_t torn_bytes;      /* dropped from WAL tails: writes the last run never finished */
     uint64_t damaged_records; /* skipped in the middle */
     int64_t duration_ns;
 };
@@ -48,7 +48,8 @@ struct tsdb_replay_stats {
 /* Opens or creates the directory. ERR_EXISTS: another process holds it. ERR_CORRUPT only when
  * nothing can be read at all; lesser damage is logged, counted and skipped. Returns before the
  * WAL's rows are decoded (they are replayed when first needed). */
-MUST_CHECK enum err_code tsdb_open(const struct tsdb_options *options, struct tsdb **out, struct tsdb_replay_stats *stats, struct err *err);
+MUST_CHECK enum err_code tsdb_open(const struct tsdb_options *options, struct tsdb **out,
+                                   struct tsdb_replay_stats *stats, struct err *err);
 /* Seals nothing, syncs the WAL, frees. All groups, appenders and queriers must have ended. */
 void tsdb_close(struct tsdb *db);
 

@@ -39,9 +39,9 @@ struct web_options {
     const struct str *listen; /* host:port */
     size_t listen_count;
     struct str external_url, route_prefix;
-    size_t max_connections;   /* 512 */
-    int64_t read_timeout_ms;  /* 5 m */
-    struct str cors_origin;   /* regex; empty = no CORS */
+    size_t max_connections;  /* 512 */
+    int64_t read_timeout_ms; /* 5 m */
+    struct str cors_origin;  /* regex; empty = no CORS */
     bool enable_lifecycle, enable_admin_api;
     struct str page_title;
     const struct web_flag *flags; /* as /status/flags shows them, sorted */
@@ -65,7 +65,8 @@ struct web_options {
 
 /* Binds and listens (so that a taken port is an error here) and answers from now on; all but the
  * unconditional endpoints say 503 until web_set_ready. */
-MUST_CHECK enum err_code web_start(const struct web_options *options, struct web **out, struct err *err);
+MUST_CHECK enum err_code web_start(const struct web_options *options, struct web **out,
+                                   struct err *err);
 void web_set_ready(struct web *web, bool ready, bool stopping);
 /* The port that was bound, for :0. */
 uint16_t web_port(const struct web *web, size_t listener);

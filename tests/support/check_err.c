@@ -4,15 +4,17 @@
 
 void check_ok(enum err_code code, const struct err *err, const char *file, int line) {
     if (code != ERR_OK) {
-        print_error("%s:%d: %s: %s\n", file, line, err_code_name(code), err != NULL ? err->text : "");
+        print_error("%s:%d: %s: %s\n", file, line, err_code_name(code),
+                    err != NULL ? err->text : "");
         fail();
     }
 }
 
-void check_err(enum err_code code, enum err_code want, const char *want_text, const struct err *err, const char *file, int line) {
+void check_err(enum err_code code, enum err_code want, const char *want_text, const struct err *err,
+               const char *file, int line) {
     if (code != want) {
-        print_error("%s:%d: got %s, want %s: %s\n", file, line, err_code_name(code), err_code_name(want),
-                    err != NULL && code != ERR_OK ? err->text : "");
+        print_error("%s:%d: got %s, want %s: %s\n", file, line, err_code_name(code),
+                    err_code_name(want), err != NULL && code != ERR_OK ? err->text : "");
         fail();
     }
     if (want_text != NULL && strstr(err->text, want_text) == NULL) {
