@@ -1,5 +1,5 @@
 /* Files. Storage reaches the disk only through a struct vfs, so that tests swap it:
- *   vfs_system()            the real disk                          (base/vfs.c)
+ *   vfs_system()            the real disk                          (base/vfs_system.c)
  *   tests/support/mem_vfs   in memory, with crash states           (unsynced data lost, kept, torn)
  *   tests/support/fault_vfs fails the n-th call with EIO, ENOSPC, short writes
  *
@@ -63,8 +63,8 @@ struct vfs_ops {
 };
 
 struct vfs_file_ops {
-    /* Reads exactly n bytes or fails; *out_read (may be NULL) tells a short count at the end of
-     * the file, which is ERR_OK with fewer bytes. */
+    /* Reads n bytes; *out_read tells a short count at the end of the file, which is ERR_OK with
+     * fewer bytes. */
     enum err_code (*pread)(struct vfs_file *f, void *to, size_t n, uint64_t offset,
                            size_t *out_read, struct err *err);
     /* Writes all n bytes or fails (what was written before a failure is undefined). */
@@ -101,6 +101,7 @@ MUST_CHECK enum err_code vfs_lock(struct vfs *vfs, const char *path, struct vfs_
 MUST_CHECK enum err_code vfs_free_bytes(struct vfs *vfs, const char *path, uint64_t *out,
                                         struct err *err);
 
+/* With out_read NULL a short count is an error: ERR_CORRUPT. */
 MUST_CHECK enum err_code vfs_file_pread(struct vfs_file *f, void *to, size_t n, uint64_t offset,
                                         size_t *out_read, struct err *err);
 MUST_CHECK enum err_code vfs_file_pwrite(struct vfs_file *f, const void *from, size_t n,
