@@ -1,0 +1,114 @@
+/* Series log: the definitions that give the numbers in WAL and segments a meaning. One log for the
+ * whole database, because label sets are interned across shards.
+ *
+ * Four kinds of things, each numbered densely from 1: target label sets, metric label sets (two
+ * number spaces), groups (each with a target set) and series (each a slot of a group with a target
+ * set and a metric set; number 0 of a set is the empty set). Append only; a definition never
+ * changes. Format: FORMAT.md sections 1 and 6.
+ *
+ * ORDER. A definition is appended before any WAL record that uses it, and series_log_sync returns
+ * ERR_OK before a wal_sync of such records counts as durable: sync this log first, then the WALs.
+ *
+ * THREADS. series_log_append: one thread at a time (the head's index lock, which also gives out the
+ * numbers). series_log_sync may be called by one other thread at any time. stats: any thread.
+ *
+ * FAILURE. A failed write or sync poisons the file; the log keeps every record since the last good
+ * sync in memory and writes them to a fresh file at the next append or sync.
+ * Until that worked, series_log_append fails and nothing is defined. */
+#ifndef TSDB_SERIES_LOG_H
+#define TSDB_SERIES_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/labels.h"
+#include "base/vfs.h"
+#include "tsdb/record_file.h"
+
+struct series_log;
+
+/* A run of series: series first_series + i is slot first_slot + i of the group and has metric set
+ * first_metric_set + i; all share the target set. */
+struct series_run {
+    uint32_t first_series;
+    uint32_t group;
+    uint32_t first_slot;
+    uint32_t target_set;
+    uint32_t first_metric_set;
+    uint32_t count;
+};
+
+/* What is new, in one append. Numbers are dense: target set first_target_set + i has labels
+ * target_sets[i], and so on; the firsts must be what follows the last append (an assertion), and are
+ * ignored where the count is 0. All borrowed. */
+struct series_log_batch {
+    uint32_t first_target_set;
+    const struct labels *target_sets;
+    size_t target_set_count;
+    uint32_t first_metric_set;
+    const struct labels *metric_sets;
+    size_t metric_set_count;
+    uint32_t first_group;
+    const uint32_t *group_target_sets; /* group first_group + i has this target set */
+    size_t group_count;
+    const struct series_run *series; /* dense and in order from one run to the next */
+    size_t series_run_count;
+};
+
+/* Replay, in the order of definition: a set before its group, a group before its series. labels are
+ * borrowed and checked (labels_check). The same definition may come twice with the same content
+ * (after a failure); a number may be missing where bytes were damaged. An error ends
+ * series_log_open with it. */
+struct series_log_handler {
+    enum err_code (*target_set)(void *ctx, uint32_t set, struct labels labels, struct err *err);
+    enum err_code (*metric_set)(void *ctx, uint32_t set, struct labels labels, struct err *err);
+    enum err_code (*group)(void *ctx, uint32_t group, uint32_t target_set, struct err *err);
+    enum err_code (*series)(void *ctx, const struct series_run *run, struct err *err);
+};
+
+struct series_log_options {
+    struct vfs *vfs;
+    const char *dir; /* made if missing; its parent must exist */
+    const char *quarantine_dir;
+    record_damage_fn *damage; /* may be NULL; called during series_log_open only */
+    void *damage_ctx;
+};
+
+/* Opens or creates, replays, cuts a torn tail. Appends go to a fresh file when the newest one was
+ * damaged, else to its end. Numbers that a damaged record defined are not given again. */
+MUST_CHECK enum err_code series_log_open(const struct series_log_options *options,
+                                         const struct series_log_handler *handler, void *ctx,
+                                         struct series_log **out,
+                                         struct record_scan_stats *out_stats, struct err *err);
+void series_log_close(struct series_log *log); /* without syncing; NULL is fine */
+
+/* The numbers that come next. */
+struct series_log_next {
+    uint32_t target_set;
+    uint32_t metric_set;
+    uint32_t group;
+    uint32_t series;
+};
+struct series_log_next series_log_next(const struct series_log *log);
+
+/* One write for the whole batch (several records when it is larger than one may be). ERR_LIMIT: a
+ * number space is full or a label set too large; nothing changed. ERR_IO, ERR_NO_SPACE: nothing is
+ * defined; the same batch may be tried again. An empty batch does nothing. */
+MUST_CHECK enum err_code series_log_append(struct series_log *log,
+                                           const struct series_log_batch *batch, struct err *err);
+/* Makes all that was appended before this call durable; repairs first where needed. */
+MUST_CHECK enum err_code series_log_sync(struct series_log *log, struct err *err);
+
+struct series_log_stats {
+    uint64_t disk_bytes;
+    uint64_t unsynced_bytes;
+    uint64_t writes_failed;
+    uint64_t syncs_failed;
+    bool failed;
+};
+void series_log_stats_get(struct series_log *log, struct series_log_stats *out);
+
+#endif
