@@ -1,0 +1,264 @@
+/* /rules, /alerts, /alertmanagers (spec/http-api.md section 4). */
+#include "base/duration.h"
+#include "base/number.h"
+#include "web/api.h"
+#include "web/handlers.h"
+
+static void write_time(struct json_out *j, int64_t unix_ns) {
+    if (unix_ns == 0) {
+        json_str(j, STR("0001-01-01T00:00:00Z"));
+        return;
+    }
+    struct buf text;
+    buf_init(&text, 64);
+    time_format_rfc3339_ns(&text, unix_ns);
+    json_str(j, buf_str(&text));
+    buf_release(&text);
+}
+
+static const char *state_name(enum alert_state state) {
+    static const char *const names[] = {[ALERT_UNKNOWN] = "unknown",
+                                        [ALERT_INACTIVE] = "inactive",
+                                        [ALERT_PENDING] = "pending",
+                                        [ALERT_FIRING] = "firing"};
+    return names[state];
+}
+
+static void write_alert(struct json_out *j, const struct alert_info *a) {
+    json_object_begin(j);
+    json_key(j, "labels");
+    json_labels(j, a->labels);
+    json_key(j, "annotations");
+    json_labels(j, a->annotations);
+    json_key(j, "state");
+    json_str(j, str_of(state_name(a->state)));
+    json_key(j, "activeAt");
+    write_time(j, a->active_at_ms * NS_PER_MS);
+    if (a->keep_firing_since_ms != 0) {
+        json_key(j, "keepFiringSince");
+        write_time(j, a->keep_firing_since_ms * NS_PER_MS);
+    }
+    json_key(j, "value");
+    char text[NUMBER_TEXT_MAX];
+    json_str(j, (struct str){text, number_format_e(a->value, text)});
+    json_object_end(j);
+}
+
+static void write_alerting(struct json_out *j, const struct rule_info *r, bool with_alerts) {
+    json_key(j, "state");
+    json_str(j, str_of(state_name(r->state)));
+    json_key(j, "name");
+    json_str(j, r->name);
+    json_key(j, "query");
+    json_str(j, r->query);
+    json_key(j, "duration");
+    json_f64(j, (double)r->for_ms / 1000);
+    json_key(j, "keepFiringFor");
+    json_f64(j, (double)r->keep_firing_for_ms / 1000);
+    json_key(j, "labels");
+    json_labels(j, r->labels);
+    json_key(j, "annotations");
+    json_labels(j, r->annotations);
+    json_key(j, "alerts");
+    if (!with_alerts) {
+        json_null(j);
+        return;
+    }
+    json_array_begin(j);
+    for (size_t i = 0; i < r->alert_count; i++) {
+        write_alert(j, &r->alerts[i]);
+    }
+    json_array_end(j);
+}
+
+static void write_rule(struct json_out *j, const struct rule_info *r, bool with_alerts) {
+    static const char *const health[] = {
+        [RULE_UNKNOWN] = "unknown", [RULE_OK] = "ok", [RULE_ERR] = "err"};
+    json_object_begin(j);
+    if (r->alerting) {
+        write_alerting(j, r, with_alerts);
+    } else {
+        json_key(j, "name");
+        json_str(j, r->name);
+        json_key(j, "query");
+        json_str(j, r->query);
+        json_key(j, "labels");
+        json_labels(j, r->labels);
+    }
+    json_key(j, "health");
+    json_str(j, str_of(health[r->health]));
+    if (r->last_error.len != 0) {
+        json_key(j, "lastError");
+        json_str(j, r->last_error);
+    }
+    json_key(j, "evaluationTime");
+    json_f64(j, (double)r->evaluation_ns / 1e9);
+    json_key(j, "lastEvaluation");
+    write_time(j, r->last_evaluation_unix_ns);
+    json_key(j, "type");
+    json_str(j, str_of(r->alerting ? "alerting" : "recording"));
+    json_object_end(j);
+}
+
+struct rule_filter {
+    bool alerting, recording, with_alerts;
+    const struct str *names, *groups, *files;
+    size_t name_count, group_count, file_count;
+    struct api_matchers *sets;
+    size_t set_count;
+};
+
+static bool in_list(const struct str *list, size_t n, struct str s) {
+    for (size_t i = 0; i < n; i++) {
+        if (str_eq(list[i], s)) {
+            return true;
+        }
+    }
+    return n == 0;
+}
+
+static bool wanted(const struct rule_filter *f, const struct rule_info *r) {
+    if (!(r->alerting ? f->alerting : f->recording) || !in_list(f->names, f->name_count, r->name)) {
+        return false;
+    }
+    for (size_t i = 0; i < f->set_count; i++) {
+        bool match = false;
+        if (matchers_match(f->sets[i].matchers, f->sets[i].count, r->labels, &match, NULL) ==
+                ERR_OK &&
+            match) {
+            return true;
+        }
+    }
+    return f->set_count == 0;
+}
+
+static void write_group(struct json_out *j, const struct rule_group_info *g,
+                        const struct rule_filter *f) {
+    size_t count = 0;
+    for (size_t i = 0; i < g->rule_count; i++) {
+        count += wanted(f, &g->rules[i]);
+    }
+    if (count == 0) {
+        return;
+    }
+    json_object_begin(j);
+    json_key(j, "name");
+    json_str(j, g->name);
+    json_key(j, "file");
+    json_str(j, g->file);
+    json_key(j, "rules");
+    json_array_begin(j);
+    for (size_t i = 0; i < g->rule_count; i++) {
+        if (wanted(f, &g->rules[i])) {
+            write_rule(j, &g->rules[i], f->with_alerts);
+        }
+    }
+    json_array_end(j);
+    json_key(j, "interval");
+    json_f64(j, (double)g->interval_ms / 1000);
+    json_key(j, "limit");
+    json_i64(j, g->limit);
+    json_key(j, "evaluationTime");
+    json_f64(j, (double)g->evaluation_ns / 1e9);
+    json_key(j, "lastEvaluation");
+    write_time(j, g->last_evaluation_unix_ns);
+    json_object_end(j);
+}
+
+static bool read_filter(struct api *api, struct rule_filter *f) {
+    struct http_incoming *in = api->in;
+    const struct str type = http_param(in, "type");
+    if (type.len != 0 && !str_eq(type, STR("alert")) && !str_eq(type, STR("record"))) {
+        api_fail(api, API_BAD_DATA, "invalid parameter \"type\": not supported value \"%.*s\"",
+                 STR_ARG(type));
+        return false;
+    }
+    f->alerting = !str_eq(type, STR("record"));
+    f->recording = !str_eq(type, STR("alert"));
+    f->names = http_param_all(in, "rule_name[]", &f->name_count);
+    f->groups = http_param_all(in, "rule_group[]", &f->group_count);
+    f->files = http_param_all(in, "file[]", &f->file_count);
+    bool exclude = false;
+    if (!api_bool(api, "exclude_alerts", &exclude)) {
+        return false;
+    }
+    f->with_alerts = !exclude;
+    return api_match_sets(api, true, true, &f->sets, &f->set_count);
+}
+
+void api_rules(struct web *web, struct http_incoming *in, struct http_outgoing *out) {
+    struct api api;
+    api_init(&api, web, in, out);
+    struct rule_filter filter = {.alerting = true};
+    if (!read_filter(&api, &filter)) {
+        return;
+    }
+    struct rule_group_info *groups = NULL;
+    size_t count = 0;
+    rule_groups(web->options.rules, &in->arena, &groups, &count);
+    api_begin(&api);
+    json_object_begin(&api.json);
+    json_key(&api.json, "groups");
+    json_array_begin(&api.json);
+    for (size_t i = 0; i < count; i++) {
+        if (in_list(filter.groups, filter.group_count, groups[i].name) &&
+            in_list(filter.files, filter.file_count, groups[i].file)) {
+            write_group(&api.json, &groups[i], &filter);
+        }
+    }
+    json_array_end(&api.json);
+    json_object_end(&api.json);
+    api_end(&api);
+}
+
+void api_alerts(struct web *web, struct http_incoming *in, struct http_outgoing *out) {
+    struct api api;
+    api_init(&api, web, in, out);
+    struct rule_group_info *groups = NULL;
+    size_t count = 0;
+    rule_groups(web->options.rules, &in->arena, &groups, &count);
+    api_begin(&api);
+    json_object_begin(&api.json);
+    json_key(&api.json, "alerts");
+    json_array_begin(&api.json);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < groups[i].rule_count; k++) {
+            const struct rule_info *r = &groups[i].rules[k];
+            for (size_t a = 0; a < r->alert_count; a++) {
+                write_alert(&api.json, &r->alerts[a]);
+            }
+        }
+    }
+    json_array_end(&api.json);
+    json_object_end(&api.json);
+    api_end(&api);
+}
+
+static void write_urls(struct json_out *j, const char *key, const struct str *urls, size_t count) {
+    json_key(j, key);
+    json_array_begin(j);
+    for (size_t i = 0; i < count; i++) {
+        json_object_begin(j);
+        json_key(j, "url");
+        json_str(j, urls[i]);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
+void api_alertmanagers(struct web *web, struct http_incoming *in, struct http_outgoing *out) {
+    struct api api;
+    api_init(&api, web, in, out);
+    struct str *active = NULL;
+    struct str *dropped = NULL;
+    size_t active_count = 0;
+    size_t dropped_count = 0;
+    notifier_alertmanagers(web->options.notifier, &in->arena, &active, &active_count, &dropped,
+                           &dropped_count);
+    api_begin(&api);
+    json_object_begin(&api.json);
+    write_urls(&api.json, "activeAlertmanagers", active, active_count);
+    write_urls(&api.json, "droppedAlertmanagers", dropped, dropped_count);
+    json_object_end(&api.json);
+    api_end(&api);
+}

@@ -1,0 +1,4 @@
+#include "web/assets.h"
+
+const struct asset web_assets[] = {{.path = NULL}};
+const size_t web_asset_count = 0;

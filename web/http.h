@@ -1,0 +1,85 @@
+/* What a handler sees of HTTP: a request whose text has been decoded and bounded, and a response
+ * to fill. Nothing of the server library is visible here. A request and its response belong to
+ * one thread at a time (the server's, then a worker's). */
+#ifndef WEB_HTTP_H
+#define WEB_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/cancel.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum {
+    HTTP_BODY_MAX = 10 * 1024 * 1024, /* forms, as net/http */
+    HTTP_URL_MAX = 64 * 1024,
+    HTTP_PARAMS_MAX = 10000,
+};
+
+/* The answer and what it is built from; a query's own limits come before this one. */
+#define HTTP_RESPONSE_MAX ((size_t)1 << 30)
+#define HTTP_REQUEST_MEMORY_MAX ((size_t)1 << 30)
+
+enum http_method {
+    HTTP_GET = 1 << 0,
+    HTTP_HEAD = 1 << 1,
+    HTTP_POST = 1 << 2,
+    HTTP_PUT = 1 << 3,
+    HTTP_OPTIONS = 1 << 4,
+    HTTP_OTHER = 1 << 5,
+};
+
+struct http_param {
+    struct str name, value;
+};
+
+struct http_incoming {
+    struct arena arena; /* of everything below and of the handler's work */
+    enum http_method method;
+    struct str target;         /* path?query, as sent */
+    struct str path;           /* decoded once */
+    struct http_param *params; /* form body first, then the query string */
+    size_t param_count;
+    struct buf body;
+    bool body_too_large;
+    struct str content_type, accept_encoding, origin, host, fetch_site;
+    struct cancel cancel;
+};
+
+struct http_outgoing {
+    int status;
+    const char *content_type; /* literal */
+    struct buf body;
+    struct str location; /* for redirects: a fixed relative target only */
+    const char *allow;   /* for 405 */
+    const char *etag;    /* literal or in the request's arena, "" if none */
+    const char *cache_control;
+    struct str allow_origin; /* CORS answer, "" if none */
+    bool cors;               /* the other CORS headers too */
+    bool stopping_header;    /* X-Prometheus-Stopping on 503 */
+    bool stopping;
+    bool page;              /* HTML: content security headers */
+    bool body_is_gzip;      /* stored compressed: sent so, or inflated for a client without gzip */
+    bool compress;          /* may be compressed by Accept-Encoding */
+    struct str static_body; /* instead of body: lives as long as the process */
+};
+
+/* Splits target into path and parameters and adds those of a form body. ERR_INVALID for bad
+ * escapes and paths that try to leave (.. %2f %5c %00), ERR_LIMIT for too many parameters. */
+MUST_CHECK enum err_code http_incoming_parse(struct http_incoming *in, struct err *err);
+
+/* First value, or "" */
+struct str http_param(const struct http_incoming *in, const char *name);
+/* All values of a repeated parameter, in order; in the request's arena. */
+struct str *http_param_all(struct http_incoming *in, const char *name, size_t *out_count);
+/* "gzip" is the first of gzip and deflate in Accept-Encoding, as Prometheus scans it. */
+bool http_accepts_gzip(struct str accept_encoding);
+
+void http_text(struct http_outgoing *out, int status, const char *text);
+
+#endif
