@@ -11,6 +11,8 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
+/* The symbol of a function whose name in C would clash with one of a library. */
+#define LINK_NAME(symbol) __asm__(symbol)
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Lock contracts that clang checks with -Wthread-safety; gcc sees nothing. */

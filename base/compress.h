@@ -14,7 +14,8 @@ struct inflater;
 struct inflater *inflater_new(void);
 void inflater_free(struct inflater *inflater);
 /* Appends the inflated bytes to to; ERR_INVALID with Go's text ("gzip: invalid header"), ERR_LIMIT
- * beyond to's maximum or the ratio. Several members are concatenated. */
+ * beyond to's maximum or the ratio. Several members are concatenated. After a failure the content
+ * of to is what it was. */
 MUST_CHECK enum err_code inflate_gzip(struct inflater *inflater, struct str in, struct buf *to,
                                       struct err *err);
 MUST_CHECK enum err_code inflate_zstd(struct inflater *inflater, struct str in, struct buf *to,

@@ -11,7 +11,8 @@
 #include "base/labels.h"
 #include "base/str.h"
 
-enum { JSON_OUT_DEPTH_MAX = 32 };
+/* Deeper than a parsed query of the greatest depth, two levels a node; passing it is our bug. */
+enum { JSON_OUT_DEPTH_MAX = 1024 };
 
 struct json_out {
     struct buf *to;
@@ -30,12 +31,17 @@ void json_str(struct json_out *j, struct str s);
 void json_label_str(struct json_out *j, struct str s);
 void json_i64(struct json_out *j, int64_t v);
 void json_u64(struct json_out *j, uint64_t v);
-void json_f64(struct json_out *j, double v); /* plain number, shortest */
+void json_f64(struct json_out *j,
+              double v); /* plain number, shortest; null for NaN and infinities */
 void json_bool(struct json_out *j, bool v);
-void json_null(struct json_out *j);
 void json_raw(struct json_out *j, struct str json);     /* one whole value */
 void json_timestamp_ms(struct json_out *j, int64_t ms); /* seconds, 3 decimals unless whole */
 void json_sample_value(struct json_out *j, double v);   /* "1.5" in quotes, number_format_json */
 void json_labels(struct json_out *j, struct labels labels); /* {"a":"b"} */
+
+/* Inline, because jansson exports a function of this name and calls it itself. */
+static inline void json_null(struct json_out *j) {
+    json_raw(j, STR("null"));
+}
 
 #endif
