@@ -21,7 +21,7 @@ struct cursor {
 
 static inline struct cursor cursor_of(const void *bytes, size_t n) {
     const uint8_t *p = bytes;
-    return (struct cursor){p, p + n, p, false};
+    return (struct cursor){p, n != 0 ? p + n : p, p, false};
 }
 
 static inline size_t cursor_left(const struct cursor *c) {

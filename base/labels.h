@@ -40,8 +40,13 @@ struct labels_iter {
     const uint8_t *end;
 };
 
+/* NULL plus 0 is not defined in C, and the empty set may be NULL. */
+static inline const uint8_t *labels_end(struct labels labels) {
+    return labels.size != 0 ? labels.data + labels.size : labels.data;
+}
+
 static inline struct labels_iter labels_begin(struct labels labels) {
-    return (struct labels_iter){labels.data, labels.data + labels.size};
+    return (struct labels_iter){labels.data, labels_end(labels)};
 }
 
 static inline struct str labels_take_string(const uint8_t **at) {

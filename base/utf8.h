@@ -15,5 +15,11 @@ uint32_t utf8_rune(struct str s, size_t *out_bytes);
 size_t utf8_encode(uint32_t rune, char out[4]);
 /* Go's strconv.Quote (%q): double quotes, \n \t \\ \" \xHH \uHHHH for what is not printable. */
 void utf8_quote(struct buf *to, struct str s);
+/* Go's unicode.IsPrint: letters, marks, numbers, punctuation, symbols and the ASCII space. */
+bool utf8_rune_prints(uint32_t rune);
+/* Go's strings.ToLower / ToUpper: the simple case mapping of every rune of Unicode 14 (no locale,
+ * no one-to-many mapping); an invalid byte becomes U+FFFD. */
+void utf8_lower(struct buf *to, struct str s);
+void utf8_upper(struct buf *to, struct str s);
 
 #endif
