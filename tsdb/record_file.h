@@ -63,9 +63,11 @@ struct record_view {
     uint32_t size;
     const uint8_t *payload;
     uint64_t offset; /* of its header */
+    uint64_t left;   /* bytes of the file behind the record */
 };
 
-/* *out_extra: bytes behind the record that belong to it and are skipped (0 at the call; segments).
+/* *out_extra: bytes behind the record that belong to it and are skipped (0 at the call; segments);
+ * more than record->left says that the record is cut short, which counts as a bad one.
  * An error stops the scan and is its result. */
 typedef enum err_code record_scan_fn(void *ctx, const struct record_view *record,
                                      uint64_t *out_extra, struct err *err);
@@ -76,6 +78,7 @@ struct record_scan_options {
     const char *quarantine_dir; /* may be NULL */
     struct vfs *vfs;            /* for the quarantine */
     size_t read_ahead_bytes;    /* per pread */
+    bool closed;                /* a later file exists: a bad end is damage, not a torn write */
     record_damage_fn *damage;   /* may be NULL */
     void *damage_ctx;
 };

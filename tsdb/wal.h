@@ -112,11 +112,11 @@ MUST_CHECK enum err_code wal_sync(struct wal *wal, struct err *err);
 /* Ends the current segment; the next append begins a new one. */
 void wal_cut(struct wal *wal);
 
-/* The segment that the next record goes to, or the newest one. Records appended from now on are at
- * or after {this, 0}. */
+/* The segment that is being written, or after a cut the one that will be. Records appended from now
+ * on are at or after {this, 0}. */
 uint32_t wal_current_segment(const struct wal *wal);
 
-/* Removes all segments with a number below first_needed, but never the current one. What the
+/* Removes all segments with a number below first_needed, but never the one being written. What the
  * records in them say must be durable elsewhere. A failed unlink is returned; the rest is still
  * tried, and the next call tries again. */
 MUST_CHECK enum err_code wal_drop_before(struct wal *wal, uint32_t first_needed, struct err *err);
@@ -146,7 +146,7 @@ typedef enum err_code wal_rewrite_fn(void *ctx, struct wal_rewriter *to, struct 
 /* After WAL_FAILED: writes what rewrite gives to a fresh file, syncs it and its folder, returns to
  * WAL_OK and removes all older segments. On failure the log stays WAL_FAILED, the fresh file is
  * removed if possible and never used again, positions given out by this rotation are void (the old
- * ones still hold), and the call may be made again. */
+ * ones still hold), and the call may be made again. In WAL_OK it does nothing. */
 MUST_CHECK enum err_code wal_rotate_after_failure(struct wal *wal, wal_rewrite_fn *rewrite,
                                                   void *ctx, struct err *err);
 

@@ -1,0 +1,409 @@
+/* Reading a block. Three steps, each a plain loop over at most BLOCK_ROWS_MAX elements that the
+ * compiler turns into vector code: unpack, undo the differences, divide. Bytes are hostile: every
+ * length is checked against the block before it is used, counts against the rows of the run. */
+#include "tsdb/chunk/block.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/cursor.h"
+#include "tsdb/chunk/bitpack.h"
+#include "tsdb/chunk/block_format.h"
+#include "tsdb/chunk/pfor.h"
+#include "tsdb/storage.h"
+
+/* A block's head, taken apart. */
+struct head {
+    enum block_kind kind;
+    bool raw;
+    bool presence;
+    bool mode;
+    uint8_t scale;
+    uint8_t shift;
+    uint32_t values;  /* rows that hold one */
+    uint32_t present; /* and those that are stale */
+    bool dense;       /* the present rows are 0 .. present - 1 */
+    struct cursor runs;
+    struct cursor body;
+};
+
+struct presence_run {
+    uint32_t length;
+    enum slot_state state;
+};
+
+static bool next_run(struct cursor *c, uint32_t rows_left, struct presence_run *out) {
+    const uint64_t v = cursor_uvarint(c);
+    const uint64_t length = v >> PRESENCE_STATE_BITS;
+    const unsigned state = (unsigned)v & ((1U << PRESENCE_STATE_BITS) - 1);
+    if (c->failed || length == 0 || length > rows_left || state > SLOT_STALE) {
+        return false;
+    }
+    out->length = (uint32_t)length;
+    out->state = (enum slot_state)state;
+    return true;
+}
+
+/* Checks the runs and counts; the cursor is left behind them. */
+static enum err_code scan_runs(struct cursor *c, uint32_t rows, struct head *h) {
+    h->values = 0;
+    h->present = 0;
+    h->dense = true;
+    for (uint32_t row = 0; row < rows;) {
+        struct presence_run run;
+        if (!next_run(c, rows - row, &run)) {
+            return ERR_CORRUPT;
+        }
+        if (run.state != SLOT_ABSENT) {
+            h->dense = h->dense && h->present == row;
+            h->present += run.length;
+        }
+        h->values += run.state == SLOT_VALUE ? run.length : 0;
+        row += run.length;
+    }
+    return h->present > 0 ? ERR_OK : ERR_CORRUPT;
+}
+
+static enum err_code read_head(const uint8_t *bytes, size_t n, uint32_t rows, struct head *h) {
+    struct cursor c = cursor_of(bytes, n);
+    const uint8_t first = cursor_u8(&c);
+    h->kind = (enum block_kind)(first & BLOCK_KIND_MASK);
+    h->raw = (first & BLOCK_RAW) != 0;
+    h->presence = (first & BLOCK_PRESENCE) != 0;
+    h->mode = (first & BLOCK_MODE) != 0;
+    h->scale = 0;
+    h->shift = 0;
+    if (h->kind == BLOCK_EXTENDED || (first & BLOCK_REFERENCE) != 0) {
+        return ERR_UNSUPPORTED;
+    }
+    if ((first & BLOCK_SCALED) != 0) {
+        const uint8_t scaled = cursor_u8(&c);
+        h->scale = scaled & BLOCK_SCALE_MASK;
+        h->shift = (scaled & BLOCK_SHIFTED) != 0 ? cursor_u8(&c) : 0;
+        if ((scaled & ~(BLOCK_SCALE_MASK | BLOCK_SHIFTED)) != 0 || h->scale > NUM_SCALE_MAX ||
+            h->shift > 63 || (h->raw && h->scale > 0)) {
+            return ERR_CORRUPT;
+        }
+    }
+    h->values = rows;
+    h->present = rows;
+    h->dense = true;
+    h->runs = c;
+    if (h->presence && scan_runs(&c, rows, h) != ERR_OK) {
+        return ERR_CORRUPT;
+    }
+    h->body = c;
+    if (c.failed || (h->kind == BLOCK_NONE) != (h->values == 0)) {
+        return ERR_CORRUPT;
+    }
+    return ERR_OK;
+}
+
+/* ---- integers ---- */
+
+static void undo_zigzag(uint64_t *v, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        v[i] = (uint64_t)zigzag_decode(v[i]);
+    }
+}
+
+static void add_to_all(uint64_t *v, size_t n, uint64_t add) {
+    for (size_t i = 0; i < n; i++) {
+        v[i] += add;
+    }
+}
+
+static void sum_up(uint64_t *v, size_t n, uint64_t sum) {
+    for (size_t i = 0; i < n; i++) {
+        sum += v[i];
+        v[i] = sum;
+    }
+}
+
+/* The packed integers behind *c, as signed differences. */
+static enum err_code read_packed(struct cursor *c, bool offsets, uint64_t base, size_t n,
+                                 uint64_t *out) {
+    size_t used = 0;
+    const enum err_code code = pfor_read(c->at, cursor_left(c), n, out, &used);
+    if (code != ERR_OK) {
+        return code;
+    }
+    (void)cursor_bytes(c, used);
+    if (!offsets) {
+        undo_zigzag(out, n);
+    } else if (base != 0) {
+        add_to_all(out, n, base);
+    }
+    return ERR_OK;
+}
+
+/* Positions of the changes, ascending, in 1 .. n - 1. */
+static enum err_code read_change_rows(struct cursor *c, bool bitmap, uint32_t n, uint64_t *at,
+                                      uint32_t *out_count) {
+    const unsigned position_bits = bitmap ? 1 : bit_length(n - 1);
+    const uint64_t stored = bitmap ? n - 1 : cursor_uvarint(c);
+    if (stored >= n) {
+        return ERR_CORRUPT;
+    }
+    const uint8_t *packed = cursor_bytes(c, ((size_t)stored * position_bits + 7) / 8);
+    if (c->failed) {
+        return ERR_CORRUPT;
+    }
+    const size_t packed_bytes = (size_t)(c->at - packed);
+    bitpack_read(packed, packed_bytes, 0, position_bits, stored, at);
+    if (!bitmap) {
+        *out_count = (uint32_t)stored;
+        return ERR_OK;
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        const uint64_t changed = at[i - 1];
+        at[count] = i; /* count < i: what is overwritten has been read */
+        count += (uint32_t)changed;
+    }
+    *out_count = count;
+    return ERR_OK;
+}
+
+static enum err_code read_sparse(struct cursor *c, bool bitmap, uint32_t n, uint64_t *d) {
+    uint64_t at[BLOCK_ROWS_MAX + 8];
+    uint64_t change[BLOCK_ROWS_MAX + 8];
+    uint32_t count = 0;
+    size_t used = 0;
+    if (read_change_rows(c, bitmap, n, at, &count) != ERR_OK ||
+        pfor_read(c->at, cursor_left(c), count, change, &used) != ERR_OK) {
+        return ERR_CORRUPT;
+    }
+    (void)cursor_bytes(c, used);
+    uint64_t value = 0;
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (at[i] <= row && !(i == 0 && at[i] > 0)) {
+            return ERR_CORRUPT;
+        }
+        if (at[i] >= n) {
+            return ERR_CORRUPT;
+        }
+        for (; row < at[i]; row++) {
+            d[row] = value;
+        }
+        value += (uint64_t)zigzag_decode(change[i] + 1);
+    }
+    for (; row < n; row++) {
+        d[row] = value;
+    }
+    return ERR_OK;
+}
+
+static void fill(uint64_t *v, size_t n, uint64_t with) {
+    for (size_t i = 0; i < n; i++) {
+        v[i] = with;
+    }
+}
+
+/* The shifted distances from the first value (or from the base of FOR). */
+static enum err_code read_distances(const struct head *h, struct cursor *c, uint64_t *d) {
+    const uint32_t n = h->values;
+    switch (h->kind) {
+    case BLOCK_CONST:
+        fill(d, n, 0);
+        return ERR_OK;
+    case BLOCK_DELTA_CONST:
+        fill(d, n, (uint64_t)cursor_varint(c));
+        d[0] = 0;
+        sum_up(d, n, 0);
+        return ERR_OK;
+    case BLOCK_FOR:
+        d[0] = 0;
+        return h->mode ? read_packed(c, true, 0, n, d) : read_packed(c, false, 0, n - 1, d + 1);
+    case BLOCK_DELTA: {
+        const uint64_t base = h->mode ? (uint64_t)cursor_varint(c) : 0;
+        d[0] = 0;
+        const enum err_code code = read_packed(c, h->mode, base, n - 1, d + 1);
+        sum_up(d + 1, n - 1, 0);
+        return code;
+    }
+    case BLOCK_DELTA2: {
+        const uint64_t delta = (uint64_t)cursor_varint(c);
+        const uint64_t base = h->mode ? (uint64_t)cursor_varint(c) : 0;
+        if (n < 2) {
+            return ERR_CORRUPT;
+        }
+        d[0] = 0;
+        d[1] = delta;
+        const enum err_code code = read_packed(c, h->mode, base, n - 2, d + 2);
+        sum_up(d + 2, n - 2, delta);
+        sum_up(d + 1, n - 1, 0);
+        return code;
+    }
+    case BLOCK_SPARSE:
+        return read_sparse(c, h->mode, n, d);
+    case BLOCK_NONE:
+    case BLOCK_EXTENDED:
+        break;
+    }
+    return ERR_CORRUPT;
+}
+
+/* The integers of the value rows, in order. */
+static enum err_code read_integers(const struct head *h, uint64_t *m) {
+    struct cursor c = h->body;
+    if (h->kind == BLOCK_NONE) {
+        return cursor_left(&c) == 0 ? ERR_OK : ERR_CORRUPT;
+    }
+    const uint64_t first = h->raw ? cursor_u64(&c) : (uint64_t)cursor_varint(&c);
+    if (c.failed) {
+        return ERR_CORRUPT;
+    }
+    if (h->kind == BLOCK_CONST) {
+        fill(m, h->values, first);
+        return cursor_left(&c) == 0 ? ERR_OK : ERR_CORRUPT;
+    }
+    const enum err_code code = read_distances(h, &c, m);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (c.failed || cursor_left(&c) != 0) {
+        return ERR_CORRUPT;
+    }
+    for (size_t i = 0; i < h->values; i++) {
+        m[i] = first + (m[i] << h->shift);
+    }
+    return ERR_OK;
+}
+
+/* ---- doubles ---- */
+
+/* (double)m for any int64, in operations that every vector unit has: the halves are put into the
+ * mantissas of 2^52 and 3 * 2^83 and subtracted out again. One rounding, as the conversion. */
+static inline double double_of_i64(uint64_t m) {
+    const uint64_t low = (m & 0xffffffffU) | 0x4330000000000000ULL;
+    const uint64_t high = (m >> 32) ^ 0x4530000080000000ULL;
+    return (f64_of_bits(high) - f64_of_bits(0x4530000080100000ULL)) + f64_of_bits(low);
+}
+
+static void to_doubles(const struct head *h, const uint64_t *m, double *out) {
+    const size_t n = h->values;
+    if (h->raw) {
+        memcpy(out, m, n * sizeof(*out));
+        return;
+    }
+    if (h->scale == 0) {
+        for (size_t i = 0; i < n; i++) {
+            out[i] = double_of_i64(m[i]);
+        }
+        return;
+    }
+    const double power = num_power_of_ten[h->scale];
+    for (size_t i = 0; i < n; i++) {
+        out[i] = double_of_i64(m[i]) / power;
+    }
+}
+
+/* Fills rows unless dense, and spreads n values of size bytes from compact so that stale rows get
+ * the filler. The runs were checked by scan_runs. */
+static void spread(const struct head *h, uint32_t rows, const uint64_t *compact, uint64_t filler,
+                   uint64_t *values, uint8_t *stale, uint16_t *out_rows) {
+    struct cursor c = h->runs;
+    uint32_t row = 0;
+    uint32_t to = 0;
+    uint32_t from = 0;
+    while (row < rows) {
+        struct presence_run run = {0};
+        const bool ok = next_run(&c, rows - row, &run);
+        ASSERT(ok);
+        if (run.state != SLOT_ABSENT) {
+            for (uint32_t i = 0; i < run.length; i++, to++) {
+                values[to] = run.state == SLOT_VALUE ? compact[from++] : filler;
+                if (stale != NULL) {
+                    stale[to] = run.state == SLOT_STALE;
+                }
+                if (!h->dense) {
+                    out_rows[to] = (uint16_t)(row + i);
+                }
+            }
+        }
+        row += run.length;
+    }
+}
+
+enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
+                           struct block_column *column) {
+    uint64_t m[BLOCK_ROWS_MAX + 8];
+    struct head h;
+    ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
+    if (n == 0) {
+        column->count = 0;
+        column->dense = true;
+        column->has_stale = false;
+        return ERR_OK;
+    }
+    enum err_code code = read_head(bytes, n, rows, &h);
+    if (code == ERR_OK) {
+        code = read_integers(&h, m);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (h.present == h.values && h.dense) {
+        to_doubles(&h, m, column->values);
+    } else {
+        double compact[BLOCK_ROWS_MAX + 8];
+        uint64_t spread_bits[BLOCK_ROWS_MAX + 8];
+        to_doubles(&h, m, compact);
+        memcpy(m, compact, h.values * sizeof(*m));
+        spread(&h, rows, m, STALE_NAN_BITS, spread_bits, NULL, column->rows);
+        memcpy(column->values, spread_bits, h.present * sizeof(*spread_bits));
+    }
+    column->count = h.present;
+    column->dense = h.dense;
+    column->has_stale = h.present != h.values;
+    return ERR_OK;
+}
+
+enum err_code block_decode_ints(const uint8_t *bytes, size_t n, uint32_t rows,
+                                struct block_ints *out) {
+    uint64_t m[BLOCK_ROWS_MAX + 8];
+    struct head h;
+    ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
+    if (n == 0) {
+        *out = (struct block_ints){
+            .m = out->m, .stale = out->stale, .rows = out->rows, .decimal = true, .dense = true};
+        return ERR_OK;
+    }
+    enum err_code code = read_head(bytes, n, rows, &h);
+    if (code == ERR_OK) {
+        code = read_integers(&h, m);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    out->count = h.present;
+    out->scale = h.scale;
+    out->decimal = !h.raw;
+    out->dense = h.dense;
+    out->has_stale = h.present != h.values;
+    if (h.dense && !out->has_stale) {
+        memcpy(out->m, m, h.values * sizeof(*m));
+    } else {
+        uint64_t spread_ints[BLOCK_ROWS_MAX + 8];
+        spread(&h, rows, m, 0, spread_ints, out->has_stale ? out->stale : NULL, out->rows);
+        memcpy(out->m, spread_ints, h.present * sizeof(*m));
+    }
+    return ERR_OK;
+}
+
+enum err_code block_inspect(const uint8_t *bytes, size_t n, uint32_t rows, struct block_info *out) {
+    struct head h;
+    ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
+    if (n == 0) {
+        *out = (struct block_info){.kind = BLOCK_NONE};
+        return ERR_OK;
+    }
+    const enum err_code code = read_head(bytes, n, rows, &h);
+    if (code == ERR_OK) {
+        *out = (struct block_info){h.kind, h.raw, h.presence, h.scale, h.shift};
+    }
+    return code;
+}

@@ -1,0 +1,439 @@
+/* Choosing and writing the form of a block.
+ *
+ * 1. The states become presence runs; the values alone go on.
+ * 2. Decimals are brought to one scale, the smallest that all have. Where that does not fit into
+ *    2^53, or one value is no decimal, all become the bits of their doubles.
+ * 3. Integers are taken relative to the first and shifted right by the zero bits that all of them
+ *    end with (kilobyte counters printed in bytes, sectors, pages).
+ * 4. Every form is costed exactly from a histogram of bit lengths; the cheapest is written.
+ *
+ * All arithmetic is modulo 2^64, so differences of raw bits cannot overflow: the decoder adds the
+ * same numbers back. */
+#include "tsdb/chunk/block.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "tsdb/chunk/bitpack.h"
+#include "tsdb/chunk/block_format.h"
+#include "tsdb/chunk/pfor.h"
+#include "tsdb/storage.h"
+
+struct candidate {
+    enum block_kind kind;
+    bool mode;
+    int64_t base;     /* of FOR (added to the first value), DELTA, DELTA2 in offset mode */
+    uint32_t bytes;   /* behind the head and the first value */
+    uint32_t changes; /* SPARSE */
+    struct pfor_plan plan;
+};
+
+struct block_encoder {
+    uint32_t count; /* values */
+    bool raw;
+    uint8_t scale;
+    uint8_t shift;
+    uint32_t rows;
+    uint32_t presence_bytes;
+    int64_t m[BLOCK_ROWS_MAX];  /* the integers */
+    int64_t d[BLOCK_ROWS_MAX];  /* relative to m[0], shifted */
+    uint64_t u[BLOCK_ROWS_MAX]; /* what a candidate packs */
+    uint8_t presence[BLOCK_ROWS_MAX * 2 + 8];
+};
+
+struct block_encoder *block_encoder_new(void) {
+    return mem_alloc(sizeof(struct block_encoder));
+}
+
+void block_encoder_free(struct block_encoder *e) {
+    mem_free(e);
+}
+
+/* ---- values to integers ---- */
+
+static const int64_t powers_of_ten[] = {
+    1,
+    10,
+    100,
+    1000,
+    10000,
+    100000,
+    1000000,
+    10000000,
+    100000000,
+    1000000000,
+    10000000000,
+    100000000000,
+    1000000000000,
+    10000000000000,
+    100000000000000,
+    1000000000000000,
+};
+
+static int64_t magnitude(int64_t m) {
+    return m < 0 ? -m : m;
+}
+
+/* m * 10^up, or false when that leaves the range of a mantissa. */
+static bool scale_up(int64_t m, unsigned up, int64_t *out) {
+    if (m == 0 || up == 0) {
+        *out = m;
+        return true;
+    }
+    if (up >= COUNT_OF(powers_of_ten) ||
+        magnitude(m) > (NUM_MANTISSA_LIMIT - 1) / powers_of_ten[up]) {
+        return false;
+    }
+    *out = m * powers_of_ten[up];
+    return true;
+}
+
+/* Drops the zeros that all mantissas end with ("15.0"), as far as the scale allows. */
+static void strip_common_zeros(struct block_encoder *e) {
+    while (e->scale > 0) {
+        for (uint32_t i = 0; i < e->count; i++) {
+            if (e->m[i] % 10 != 0) {
+                return;
+            }
+        }
+        for (uint32_t i = 0; i < e->count; i++) {
+            e->m[i] /= 10;
+        }
+        e->scale--;
+    }
+}
+
+/* The scale that a value needs at least. */
+static unsigned least_scale(struct num n) {
+    unsigned scale = n.m == 0 ? 0 : n.scale;
+    while (scale > 0 && n.m % 10 == 0) {
+        n.m /= 10;
+        scale--;
+    }
+    return scale;
+}
+
+/* Integers of one scale; false when the values have none. */
+static bool to_decimals(struct block_encoder *e, const struct num *values, const uint8_t *states) {
+    unsigned scale = 0;
+    for (uint32_t i = 0; i < e->rows; i++) {
+        if (states[i] != SLOT_VALUE) {
+            continue;
+        }
+        if (values[i].kind != NUM_DECIMAL) {
+            return false;
+        }
+        ASSERT(values[i].scale <= NUM_SCALE_MAX && magnitude(values[i].m) < NUM_MANTISSA_LIMIT);
+        scale = values[i].scale > scale ? values[i].scale : scale;
+    }
+    for (int attempt = 0; attempt < 2; attempt++) {
+        uint32_t n = 0;
+        bool fits = true;
+        for (uint32_t i = 0; i < e->rows && fits; i++) {
+            if (states[i] != SLOT_VALUE) {
+                continue;
+            }
+            struct num v = values[i];
+            if (v.scale > scale) { /* second attempt: what is cut off are zeros */
+                const unsigned keep = least_scale(v);
+                while (v.scale > keep && v.scale > scale) {
+                    v.m /= 10;
+                    v.scale--;
+                }
+            }
+            fits = scale_up(v.m, scale - v.scale, &e->m[n++]);
+        }
+        if (fits) {
+            e->scale = (uint8_t)scale;
+            strip_common_zeros(e);
+            return true;
+        }
+        scale = 0;
+        for (uint32_t i = 0; i < e->rows; i++) {
+            if (states[i] == SLOT_VALUE) {
+                const unsigned least = least_scale(values[i]);
+                scale = least > scale ? least : scale;
+            }
+        }
+    }
+    return false;
+}
+
+static void to_raw(struct block_encoder *e, const struct num *values, const uint8_t *states) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->rows; i++) {
+        if (states[i] == SLOT_VALUE) {
+            e->m[n++] = (int64_t)f64_bits(num_double(values[i]));
+        }
+    }
+    e->raw = true;
+    e->scale = 0;
+}
+
+/* Runs of equal states; returns the number of values and counts the stale rows. */
+static uint32_t scan_states(struct block_encoder *e, const uint8_t *states, uint32_t *out_stale) {
+    uint8_t *to = e->presence;
+    uint32_t values = 0;
+    *out_stale = 0;
+    for (uint32_t i = 0; i < e->rows;) {
+        const uint8_t state = states[i];
+        uint32_t end = i + 1;
+        while (end < e->rows && states[end] == state) {
+            end++;
+        }
+        ASSERT(state <= SLOT_STALE);
+        to = put_uvarint(to, (uint64_t)(end - i) << PRESENCE_STATE_BITS | state);
+        values += state == SLOT_VALUE ? end - i : 0;
+        *out_stale += state == SLOT_STALE ? end - i : 0;
+        i = end;
+    }
+    e->presence_bytes = (uint32_t)(to - e->presence);
+    return values;
+}
+
+/* d from m, and the shift. */
+static void make_relative(struct block_encoder *e) {
+    uint64_t any = 0;
+    for (uint32_t i = 0; i < e->count; i++) {
+        const uint64_t d = (uint64_t)e->m[i] - (uint64_t)e->m[0];
+        e->d[i] = (int64_t)d;
+        any |= d;
+    }
+    e->shift = any == 0 ? 0 : (uint8_t)__builtin_ctzll(any);
+    if (e->shift > 0) {
+        for (uint32_t i = 0; i < e->count; i++) {
+            e->d[i] >>= e->shift; /* arithmetic: the sign stays */
+        }
+    }
+}
+
+/* ---- candidates ---- */
+
+static uint32_t varint_bytes(int64_t v) {
+    return (bit_length(zigzag_encode(v) | 1) + 6) / 7;
+}
+
+static int64_t minus(int64_t a, int64_t b) {
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+/* The i-th difference of d of the given order (1, 2); order 0 is d itself. */
+static int64_t difference(const struct block_encoder *e, unsigned order, uint32_t i) {
+    const int64_t *d = e->d;
+    switch (order) {
+    case 0:
+        return d[i];
+    case 1:
+        return minus(d[i], d[i - 1]);
+    default:
+        return minus(minus(d[i], d[i - 1]), minus(d[i - 1], d[i - 2]));
+    }
+}
+
+/* Fills u with what the candidate packs; returns how many. FOR with a base packs the first value
+ * too, else it is the reference and known to be 0. */
+static uint32_t fill_packed(struct block_encoder *e, const struct candidate *c) {
+    const unsigned order = c->kind == BLOCK_FOR ? 0 : c->kind == BLOCK_DELTA ? 1 : 2;
+    const uint32_t first = order == 0 ? (c->mode ? 0 : 1) : order;
+    uint32_t n = 0;
+    for (uint32_t i = first; i < e->count; i++) {
+        const int64_t v = difference(e, order, i);
+        e->u[n++] = c->mode ? (uint64_t)minus(v, c->base) : zigzag_encode(v);
+    }
+    return n;
+}
+
+static int64_t least_difference(const struct block_encoder *e, unsigned order) {
+    int64_t least = INT64_MAX;
+    for (uint32_t i = order; i < e->count; i++) {
+        const int64_t v = difference(e, order, i);
+        least = v < least ? v : least;
+    }
+    return least;
+}
+
+static void keep_cheaper(struct candidate *best, const struct candidate *c) {
+    if (c->bytes < best->bytes) {
+        *best = *c;
+    }
+}
+
+static void try_packed(struct block_encoder *e, enum block_kind kind, unsigned order,
+                       struct candidate *best) {
+    const uint32_t delta_bytes = order == 2 ? varint_bytes(difference(e, 1, 1)) : 0;
+    if (e->count <= order) {
+        return;
+    }
+    struct candidate c = {.kind = kind};
+    c.plan = pfor_plan(e->u, fill_packed(e, &c));
+    c.bytes = delta_bytes + c.plan.bytes;
+    keep_cheaper(best, &c);
+
+    c.mode = true;
+    c.base = least_difference(e, order);
+    c.plan = pfor_plan(e->u, fill_packed(e, &c));
+    /* The base of FOR takes the place of the first value. */
+    c.bytes = delta_bytes + c.plan.bytes + (order == 0 ? 0 : varint_bytes(c.base));
+    keep_cheaper(best, &c);
+}
+
+/* Differences to the value before where they are not 0. */
+static uint32_t fill_changes(struct block_encoder *e) {
+    uint32_t n = 0;
+    for (uint32_t i = 1; i < e->count; i++) {
+        const int64_t v = difference(e, 1, i);
+        if (v != 0) {
+            e->u[n++] = zigzag_encode(v) - 1;
+        }
+    }
+    return n;
+}
+
+static void try_sparse(struct block_encoder *e, struct candidate *best) {
+    struct candidate c = {.kind = BLOCK_SPARSE};
+    c.changes = fill_changes(e);
+    if (c.changes * 2 > e->count) {
+        return; /* DELTA is cheaper and decodes faster */
+    }
+    c.plan = pfor_plan(e->u, c.changes);
+    const uint32_t bitmap = (e->count - 1 + 7) / 8;
+    const uint32_t list =
+        (c.changes * bit_length(e->count - 1) + 7) / 8 + varint_bytes((int64_t)c.changes);
+    c.mode = bitmap <= list;
+    c.bytes = c.plan.bytes + (c.mode ? bitmap : list);
+    keep_cheaper(best, &c);
+}
+
+static bool is_line(const struct block_encoder *e) {
+    if (e->count < 2) {
+        return false;
+    }
+    uint64_t want = 0;
+    for (uint32_t i = 1; i < e->count; i++) {
+        want += (uint64_t)e->d[1];
+        if ((uint64_t)e->d[i] != want) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct candidate choose(struct block_encoder *e) {
+    if (e->count == 0) {
+        return (struct candidate){.kind = BLOCK_NONE};
+    }
+    bool constant = true;
+    for (uint32_t i = 1; i < e->count && constant; i++) {
+        constant = e->d[i] == 0;
+    }
+    if (constant) {
+        return (struct candidate){.kind = BLOCK_CONST};
+    }
+    if (is_line(e)) {
+        return (struct candidate){.kind = BLOCK_DELTA_CONST};
+    }
+    struct candidate best = {.bytes = UINT32_MAX};
+    try_packed(e, BLOCK_FOR, 0, &best);
+    try_packed(e, BLOCK_DELTA, 1, &best);
+    try_packed(e, BLOCK_DELTA2, 2, &best);
+    try_sparse(e, &best);
+    return best;
+}
+
+/* ---- writing ---- */
+
+static uint8_t *write_head(const struct block_encoder *e, const struct candidate *c, bool presence,
+                           uint8_t *to) {
+    const bool scaled = e->scale > 0 || e->shift > 0;
+    *to++ = (uint8_t)(c->kind | (e->raw ? BLOCK_RAW : 0) | (presence ? BLOCK_PRESENCE : 0) |
+                      (c->mode ? BLOCK_MODE : 0) | (scaled ? BLOCK_SCALED : 0));
+    if (scaled) {
+        *to++ = (uint8_t)(e->scale | (e->shift > 0 ? BLOCK_SHIFTED : 0));
+    }
+    if (e->shift > 0) {
+        *to++ = e->shift;
+    }
+    if (presence) {
+        memcpy(to, e->presence, e->presence_bytes);
+        to += e->presence_bytes;
+    }
+    return to;
+}
+
+static uint8_t *write_first(const struct block_encoder *e, const struct candidate *c, uint8_t *to) {
+    const bool based = c->kind == BLOCK_FOR && c->mode;
+    const uint64_t first =
+        (uint64_t)e->m[0] + (based ? (uint64_t)c->base << e->shift : UINT64_C(0));
+    return e->raw ? put_u64(to, first) : put_varint(to, (int64_t)first);
+}
+
+static uint8_t *write_sparse(struct block_encoder *e, const struct candidate *c, uint8_t *to) {
+    struct bit_writer w;
+    if (!c->mode) {
+        to = put_uvarint(to, c->changes);
+    }
+    w = bit_writer_at(to);
+    for (uint32_t i = 1; i < e->count; i++) {
+        const bool changed = e->d[i] != e->d[i - 1];
+        if (c->mode) {
+            bit_write(&w, changed, 1);
+        } else if (changed) {
+            bit_write(&w, i, bit_length(e->count - 1));
+        }
+    }
+    to = bit_writer_finish(&w);
+    return pfor_write(to, e->u, fill_changes(e), c->plan);
+}
+
+static uint8_t *write_body(struct block_encoder *e, const struct candidate *c, uint8_t *to) {
+    switch (c->kind) {
+    case BLOCK_NONE:
+        return to;
+    case BLOCK_CONST:
+        return write_first(e, c, to);
+    case BLOCK_DELTA_CONST:
+        return put_varint(write_first(e, c, to), e->d[1]);
+    case BLOCK_FOR:
+    case BLOCK_DELTA:
+    case BLOCK_DELTA2:
+        to = write_first(e, c, to);
+        if (c->kind == BLOCK_DELTA2) {
+            to = put_varint(to, e->d[1]);
+        }
+        if (c->mode && c->kind != BLOCK_FOR) {
+            to = put_varint(to, c->base);
+        }
+        return pfor_write(to, e->u, fill_packed(e, c), c->plan);
+    case BLOCK_SPARSE:
+        return write_sparse(e, c, write_first(e, c, to));
+    case BLOCK_EXTENDED:
+        break;
+    }
+    UNREACHABLE("no such candidate");
+}
+
+size_t block_encode(struct block_encoder *e, const struct num *values, const uint8_t *states,
+                    uint32_t rows, uint8_t *to) {
+    ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
+    uint32_t stale = 0;
+    e->rows = rows;
+    e->raw = false;
+    e->scale = 0;
+    e->shift = 0;
+    e->count = scan_states(e, states, &stale);
+    if (e->count == 0 && stale == 0) {
+        return 0;
+    }
+    if (e->count > 0) {
+        if (!to_decimals(e, values, states)) {
+            to_raw(e, values, states);
+        }
+        make_relative(e);
+    }
+    const struct candidate c = choose(e);
+    uint8_t *const end = write_body(e, &c, write_head(e, &c, e->count < rows, to));
+    ASSERT((size_t)(end - to) <= block_bytes_max(rows));
+    return (size_t)(end - to);
+}

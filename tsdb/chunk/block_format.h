@@ -1,0 +1,26 @@
+/* Bytes of a block that encoder and decoder share; see FORMAT.md section 5. Private to block_*.c. */
+#ifndef TSDB_CHUNK_BLOCK_FORMAT_H
+#define TSDB_CHUNK_BLOCK_FORMAT_H
+
+#include "tsdb/chunk/block.h"
+
+/* First byte of a block: the kind in the low bits, then flags. */
+enum {
+    BLOCK_KIND_MASK = 0x07,
+    BLOCK_RAW = 0x08,      /* integers are the bits of doubles */
+    BLOCK_PRESENCE = 0x10, /* not every row is a value: presence runs follow */
+    BLOCK_MODE = 0x20,     /* FOR, DELTA, DELTA2: offsets from a base, not zigzag; SPARSE: bitmap */
+    BLOCK_SCALED = 0x40,   /* a byte with scale and shift flag follows */
+    BLOCK_REFERENCE = 0x80, /* reserved: difference to an earlier slot of the run */
+};
+
+/* The byte of BLOCK_SCALED: the scale in the low bits. */
+enum {
+    BLOCK_SCALE_MASK = 0x1F,
+    BLOCK_SHIFTED = 0x20, /* the shift stands in the next byte */
+};
+
+/* A presence run is uvarint(length << PRESENCE_STATE_BITS | enum slot_state); 3 is reserved. */
+enum { PRESENCE_STATE_BITS = 2 };
+
+#endif
