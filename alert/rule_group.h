@@ -1,0 +1,76 @@
+/* One rule group: its rules' states and one evaluation of them (spec/rules-alerts.md sections 2
+ * and 3). Private to alert/.
+ *
+ * One thread evaluates a group at a time. What snapshots read is changed under env->mu only. */
+#ifndef ALERT_RULE_GROUP_H
+#define ALERT_RULE_GROUP_H
+
+#include "alert/alert_state.h"
+#include "alert/rule_file.h"
+#include "alert/series_list.h"
+#include "base/mutex.h"
+
+/* What evaluations need; owned by the manager. */
+struct rule_env {
+    struct rule_options options;
+    struct mutex *mu;
+    struct cancel cancel; /* raised when the manager stops */
+    /* of the configuration; changed while no group is evaluated */
+    struct labels external_labels;
+    struct str external_url;
+    /* metrics */
+    struct metric *evaluations, *failures;
+};
+
+struct rule_state {
+    const struct rule *rule;
+    struct alert_set alerts;
+    struct series_list previous; /* sorted */
+    bool restored;               /* ALERTS series may be written */
+    /* shown by the API */
+    enum rule_health health;
+    char *last_error; /* NULL: none */
+    int64_t evaluation_ns, last_evaluation_unix_ns;
+};
+
+struct rule_group {
+    struct arena arena; /* the parsed file's part */
+    const struct rule_group_spec *spec;
+    struct rule_state *rules;
+    int64_t interval_ns, query_offset_ms, offset_ns;
+    int64_t slot_unix_ns; /* of the last, or coming first, evaluation */
+    int64_t next_unix_ns;
+    uint64_t evaluation_count;
+    bool running;
+    bool ended; /* left the configuration: its series are ended when next_unix_ns comes */
+    struct series_list orphans; /* of rules that a reload took away */
+    int64_t evaluation_ns, last_evaluation_unix_ns;
+    struct metric *iterations, *missed, *duration, *last_seconds;
+};
+
+/* spec must live in arena, which the group takes. */
+struct rule_group *rule_group_new(struct arena *arena, const struct rule_group_spec *spec,
+                                  int64_t interval_ms, int64_t query_offset_ms, bool restored,
+                                  int64_t now_unix_ns);
+void rule_group_free(struct rule_group *g);
+/* True when nothing that matters differs: the old group then simply goes on. */
+bool rule_group_same(const struct rule_group *a, const struct rule_group *b);
+/* Takes over alerts and series of equal rules; what is left becomes orphans. */
+void rule_group_take_state(struct rule_group *to, struct rule_group *from);
+/* Sets the next due time after the evaluation at the current slot; counts missed slots. */
+void rule_group_schedule(struct rule_group *g, int64_t now_unix_ns);
+void rule_group_evaluate(struct rule_group *g, struct rule_env *env, int64_t ts_ms);
+/* Stale markers for all series of a group that ended. */
+void rule_group_end_series(struct rule_group *g, struct rule_env *env, int64_t ts_ms);
+
+/* alert_restore.c: "for" state from ALERTS_FOR_STATE after a restart. */
+void rule_group_restore(struct rule_group *g, struct rule_env *env, int64_t now_ms);
+
+/* rule_eval.c */
+void rule_evaluate(struct rule_group *g, struct rule_state *state, struct rule_env *env,
+                   int64_t ts_ms);
+/* Writes stale markers for what is in gone but not in current (NULL: none). Errors are ignored. */
+void rule_end_series(struct storage *st, struct storage_appender *a, const struct series_list *gone,
+                     const struct series_list *current, int64_t ts_ms);
+
+#endif

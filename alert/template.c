@@ -1,0 +1,1 @@
+#include "alert/template.h"
