@@ -82,8 +82,8 @@ struct time_modifiers {
 };
 
 struct vector_selector {
-    struct str name;          /* the bare or quoted metric name, "" if none */
-    struct matcher *matchers; /* includes __name__ = name when name is given */
+    struct str name;          /* the bare metric name, "" if none: a quoted one is only a matcher */
+    struct matcher *matchers; /* as written, then __name__ = name when name is given */
     size_t matcher_count;
     struct time_modifiers time;
     bool anchored, smoothed;
@@ -166,13 +166,15 @@ struct duration_expr {
     enum duration_op op;
     double seconds;           /* DUR_LITERAL */
     bool literal_is_duration; /* written 5m rather than 300 */
-    struct node *lhs, *rhs;   /* NODE_DURATION */
+    struct node *lhs, *rhs;   /* NODE_DURATION; DUR_NEGATE has lhs only */
     bool wrapped;             /* in parentheses */
+    bool explicit_plus;       /* "offset +step()": only the JSON tree tells it from "step()" */
 };
 
 struct node {
     enum node_type type;
     enum value_type value_type;
+    uint16_t depth; /* of the tree from here on, a leaf is 1; at most PARSE_DEPTH_MAX */
     struct pos_range pos;
     union {
         struct {

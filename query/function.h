@@ -110,7 +110,7 @@ struct function {
     const char *name;
     enum value_type args[FUNCTION_ARGS_MAX];
     int arg_count;
-    int variadic; /* 0: exact; n > 0: the last n of args are optional; -1: the last repeats, 0 or more times */
+    int variadic; /* 0: exact; n > 0: the last of args is given 0 to n times; -1: 0 or more times */
     enum value_type returns;
     bool experimental;
     bool at_unsafe; /* not step-invariant even with @ (spec section 3) */
