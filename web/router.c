@@ -37,12 +37,6 @@ static const struct route routes[] = {
     {"/", READ, 0, page_root},
     {"/graph", READ, 0, page_graph},
     {"/query", READ, 0, page_index},
-    {"/alerts", READ, 0, page_index},
-    {"/targets", READ, 0, page_index},
-    {"/rules", READ, 0, page_index},
-    {"/status", READ, 0, page_index},
-    {"/flags", READ, 0, page_index},
-    {"/config", READ, 0, page_index},
     {"/assets/", READ, ROUTE_PREFIX, page_asset},
     {"/favicon.svg", READ, 0, page_asset},
 };
