@@ -10,6 +10,9 @@
 
 enum { URL_BYTES_MAX = 64 * 1024 };
 
+/* Any scheme (the caller decides what it accepts), the path as it was written. */
+enum { PARSE_FLAGS = CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS | CURLU_NO_AUTHORITY };
+
 static enum err_code refuse(struct err *err, struct str text, const char *why) {
     struct buf quoted;
     buf_init(&quoted, ERR_TEXT_MAX);
@@ -36,7 +39,8 @@ static struct str part(struct arena *arena, CURLU *handle, CURLUPart which, unsi
     return copy;
 }
 
-enum err_code url_parse(struct arena *arena, struct str text, struct url *out, struct err *err) {
+/* Sets a part, or the whole, from a slice. */
+static enum err_code set_part(CURLU *handle, CURLUPart which, struct str text, struct err *err) {
     if (text.len > URL_BYTES_MAX) {
         return err_set(err, ERR_INVALID, "URL of %zu bytes, at most %d are accepted", text.len,
                        URL_BYTES_MAX);
@@ -45,14 +49,45 @@ enum err_code url_parse(struct arena *arena, struct str text, struct url *out, s
         return refuse(err, text, "invalid control character in URL");
     }
     char *nul_terminated = mem_strndup(text.ptr, text.len);
-    CURLU *handle = curl_url();
-    const CURLUcode rc =
-        curl_url_set(handle, CURLUPART_URL, nul_terminated,
-                     CURLU_NON_SUPPORT_SCHEME | CURLU_PATH_AS_IS | CURLU_NO_AUTHORITY);
+    const CURLUcode rc = curl_url_set(handle, which, nul_terminated, PARSE_FLAGS);
     mem_free(nul_terminated);
-    if (rc != CURLUE_OK) {
+    return rc == CURLUE_OK ? ERR_OK : refuse(err, text, curl_url_strerror(rc));
+}
+
+enum err_code url_resolve(struct arena *arena, struct str base, struct str reference,
+                          struct str *out, struct err *err) {
+    CURLU *handle = curl_url();
+    enum err_code code = set_part(handle, CURLUPART_URL, base, err);
+    if (code == ERR_OK) {
+        code = set_part(handle, CURLUPART_URL, reference, err);
+    }
+    if (code == ERR_OK) {
+        *out = part(arena, handle, CURLUPART_URL, 0, NULL);
+    }
+    curl_url_cleanup(handle);
+    return code;
+}
+
+enum err_code url_with_host(struct arena *arena, struct str text, struct str host, struct str *out,
+                            struct err *err) {
+    CURLU *handle = curl_url();
+    enum err_code code = set_part(handle, CURLUPART_URL, text, err);
+    if (code == ERR_OK) {
+        code = set_part(handle, CURLUPART_HOST, host, err);
+    }
+    if (code == ERR_OK) {
+        *out = part(arena, handle, CURLUPART_URL, 0, NULL);
+    }
+    curl_url_cleanup(handle);
+    return code;
+}
+
+enum err_code url_parse(struct arena *arena, struct str text, struct url *out, struct err *err) {
+    CURLU *handle = curl_url();
+    const enum err_code code = set_part(handle, CURLUPART_URL, text, err);
+    if (code != ERR_OK) {
         curl_url_cleanup(handle);
-        return refuse(err, text, curl_url_strerror(rc));
+        return code;
     }
     struct url url = {0};
     url.scheme = part(arena, handle, CURLUPART_SCHEME, 0, NULL);

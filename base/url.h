@@ -18,6 +18,12 @@ struct url {
 /* Parts are decoded where a part is text (host, path kept raw) and live in arena. */
 MUST_CHECK enum err_code url_parse(struct arena *arena, struct str text, struct url *out,
                                    struct err *err);
+/* A reference (the value of a Location header) against the absolute URL it was found at. */
+MUST_CHECK enum err_code url_resolve(struct arena *arena, struct str base, struct str reference,
+                                     struct str *out, struct err *err);
+/* The URL with another host, which may be an IPv6 address in brackets; the port stays. */
+MUST_CHECK enum err_code url_with_host(struct arena *arena, struct str text, struct str host,
+                                       struct str *out, struct err *err);
 /* Go's url.QueryEscape: space to '+', all but [A-Za-z0-9-_.~] as %XX. */
 void url_query_escape(struct buf *to, struct str s);
 /* Go's url.PathEscape-like encoding used for the path of a target URL. */

@@ -1,0 +1,1192 @@
+/* HTTP client on libcurl's multi interface: the real struct transport.
+ *
+ * STRUCTURE. A client has a multi handle of its own, and so a connection cache, a DNS cache and a
+ * set of TLS settings of its own. libcurl decides by comparing options whether a connection may be
+ * reused, and that comparison has been wrong for client certificates, proxy credentials and
+ * Negotiate. With a multi a client there is nothing to compare: a connection made with one set of
+ * credentials is never seen by another. The price is one timer a client, which poll looks at, and
+ * a few KB.
+ *
+ * All multis report their sockets to one epoll instance and are driven by
+ * curl_multi_socket_action, so that the cost of a poll follows the sockets that are ready and not
+ * the number of targets. An easy handle (with its receive buffer) exists for a running request
+ * only; between scrapes a target costs an idle connection in the cache and nothing else. Finished
+ * requests go to a short list of idle ones with their easy handle and body buffer, newest first,
+ * so that ten thousand targets that are scraped one after the other share a handful.
+ *
+ * REDIRECTS are followed here and not by libcurl: it would send configured headers to every host.
+ * Credentials and configured headers go to the first host and its subdomains, never from https to
+ * http, and once they were left out they stay out for the rest of the chain. As in Go's client
+ * the eleventh request is refused.
+ *
+ * CONCURRENCY. One thread, but for transport_wake. Requests that finish are put on the ready list
+ * and their callbacks run at the end of poll, so that a callback may start, cancel and free
+ * anything. A client lives on, as memory, until the last of its requests was released. */
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/http_auth.h"
+#include "base/http_reply.h"
+#include "base/mem.h"
+#include "base/transport.h"
+#include "base/url.h"
+#include "base/vfs.h"
+
+enum {
+    REQUEST_COUNT_MAX = 10, /* of one redirect chain */
+    BODY_BYTES_MAX = 1024 * 1024 * 1024,
+    BODY_FIRST_MAX = 4 * 1024 * 1024,      /* most that is reserved on a peer's word */
+    IDLE_BODY_BYTES_MAX = 2 * 1024 * 1024, /* largest body buffer kept between requests */
+    IDLE_REQUEST_COUNT_MAX = 8,            /* a client */
+    RECEIVE_BUFFER_BYTES = 64 * 1024,
+    CONNECTION_COUNT_MAX = 20000, /* idle ones, as Prometheus keeps */
+    IDLE_CONNECTION_S = 300,
+    DNS_CACHE_S = 5,
+    EPOLL_BATCH = 256,
+    ADDRESS_TEXT_MAX = 128
+};
+
+struct curl_transport {
+    struct transport base;
+    struct str user_agent;
+    int epoll_fd;
+    int wake_fd;
+    struct transport_client **clients; /* by id; NULL = free */
+    size_t client_count;
+    struct transport_request *ready_first; /* finished, callback not run yet */
+    struct transport_request *ready_last;
+};
+
+struct transport_client {
+    struct curl_transport *t;
+    uint32_t id;
+    size_t ref_count;     /* one for the owner, one for each request not on the idle list */
+    size_t running_count; /* requests whose callback has not run yet */
+    CURLM *multi;
+    int64_t timer_mono_ns;            /* when libcurl wants to be called; -1 = not */
+    const struct http_config *config; /* NULL = defaults */
+    struct generation *generation;
+    struct arena arena;
+    struct http_lines fixed_lines; /* when no secret file is involved */
+    bool reads_files;
+    struct curl_slist *proxy_headers;
+    char *no_proxy;
+    int ca_fd, cert_fd, key_fd; /* inline PEM as an anonymous file; -1 = none */
+    size_t expected_body_bytes; /* length of the last body */
+    struct transport_request *idle;
+    size_t idle_count;
+};
+
+struct transport_request {
+    struct transport_client *client;
+    struct transport_request *next; /* in the idle or ready list */
+    CURL *easy;
+    http_done_fn *done; /* NULL: cancelled while on the ready list */
+    void *ctx;
+    struct arena arena; /* of everything below that is text */
+    const char *method;
+    struct str url;       /* of the current hop */
+    struct str first_url; /* of the first */
+    struct str unix_socket;
+    struct str *headers;
+    size_t header_count;
+    struct str body_out;
+    struct http_lines config_lines;
+    int64_t deadline_mono_ns; /* INT64_MAX = none */
+    size_t max_body_bytes;
+    unsigned request_count; /* of this redirect chain */
+    bool credentials_dropped;
+    bool running; /* added to the multi */
+    bool body_started;
+    /* the hop's answer */
+    struct curl_slist *header_list;
+    struct curl_slist *connect_to;
+    struct http_reply reply;
+    struct buf body;
+    bool body_too_large;
+    bool head_too_large;
+    bool head_done; /* the empty line behind the final head was seen */
+    CURLcode result;
+    struct err err; /* of the whole request, once it is on the ready list */
+    enum err_code code;
+    char peer[ADDRESS_TEXT_MAX]; /* last address tried: "tcp 127.0.0.1:80", "unix /path" */
+    char detail[CURL_ERROR_SIZE];
+};
+
+static struct curl_transport *transport_of(struct transport *t) {
+    return (struct curl_transport *)t;
+}
+
+static int64_t now_ns(void) {
+    return clock_mono_ns(clock_system());
+}
+
+/* Options and calls that fail only for lack of memory or by our mistake. */
+static void must(CURLcode rc) {
+    ASSERT(rc == CURLE_OK);
+}
+
+static void must_multi(CURLMcode rc) {
+    ASSERT(rc == CURLM_OK);
+}
+
+static void append_line(struct curl_slist **list, const char *line) {
+    struct curl_slist *grown = curl_slist_append(*list, line);
+    ASSERT(grown != NULL);
+    *list = grown;
+}
+
+/* ---- callbacks of libcurl ---- */
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *ctx) {
+    struct transport_request *r = ctx;
+    const struct str line = {bytes, size * count};
+    if (r->head_done) { /* a trailer: nobody asked for it */
+        return line.len;
+    }
+    if (!http_reply_line(&r->reply, line)) {
+        r->head_too_large = true;
+        return 0;
+    }
+    r->head_done = r->reply.status >= 200 && str_trim(line).len == 0;
+    return line.len;
+}
+
+/* Room for the whole body at once when its length is known or was seen before. */
+static void reserve_body(struct transport_request *r) {
+    curl_off_t announced = -1;
+    must(curl_easy_getinfo(r->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced));
+    size_t want = announced > 0 ? (size_t)announced : r->client->expected_body_bytes;
+    if (want > BODY_FIRST_MAX) {
+        want = BODY_FIRST_MAX;
+    }
+    if (want > r->max_body_bytes) {
+        want = r->max_body_bytes;
+    }
+    if (want > 0) {
+        char *room = buf_reserve(&r->body, want);
+        ASSERT(room != NULL);
+    }
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *ctx) {
+    struct transport_request *r = ctx;
+    const size_t n = size * count;
+    if (!r->body_started) {
+        r->body_started = true;
+        reserve_body(r);
+    }
+    if (n > r->max_body_bytes - r->body.len) {
+        r->body_too_large = true;
+        return 0; /* libcurl gives up and closes the connection */
+    }
+    buf_append(&r->body, bytes, n);
+    return n;
+}
+
+/* Notes the address for error texts: libcurl tells the peer of a connection only once it stands. */
+static void note_peer(struct transport_request *r, const struct sockaddr *address) {
+    char text[INET6_ADDRSTRLEN];
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, address, sizeof(in));
+        (void)inet_ntop(AF_INET, &in.sin_addr, text, sizeof(text));
+        (void)snprintf(r->peer, sizeof(r->peer), "tcp %s:%u", text, ntohs(in.sin_port));
+    } else if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, address, sizeof(in6));
+        (void)inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof(text));
+        (void)snprintf(r->peer, sizeof(r->peer), "tcp [%s]:%u", text, ntohs(in6.sin6_port));
+    } else if (address->sa_family == AF_UNIX) {
+        (void)snprintf(r->peer, sizeof(r->peer), "unix %.*s", STR_ARG(r->unix_socket));
+    }
+}
+
+static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to) {
+    (void)purpose;
+    note_peer(ctx, &to->addr);
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+/* One epoll registration a socket; the tag finds the client again, or finds it gone. */
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx) {
+    (void)easy;
+    struct transport_client *client = ctx;
+    const int epoll_fd = client->t->epoll_fd;
+    if (what == CURL_POLL_REMOVE) {
+        (void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL); /* gone already when it was closed */
+        return 0;
+    }
+    struct epoll_event event = {.events = 0};
+    event.events |= what != CURL_POLL_OUT ? (uint32_t)EPOLLIN : 0;
+    event.events |= what != CURL_POLL_IN ? (uint32_t)EPOLLOUT : 0;
+    event.data.u64 = (uint64_t)client->id << 32 | (uint32_t)fd;
+    const int op = socket_ctx != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (epoll_ctl(epoll_fd, op, fd, &event) != 0) {
+        const int other = op == EPOLL_CTL_ADD ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+        if (epoll_ctl(epoll_fd, other, fd, &event) != 0) {
+            return -1;
+        }
+    }
+    must_multi(curl_multi_assign(client->multi, fd, client));
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *ctx) {
+    (void)multi;
+    struct transport_client *client = ctx;
+    client->timer_mono_ns = timeout_ms < 0 ? -1 : now_ns() + timeout_ms * NS_PER_MS;
+    return 0;
+}
+
+/* ---- clients ---- */
+
+/* The same text, another reaction. */
+static enum err_code recode(struct err *err, enum err_code code) {
+    if (err != NULL) {
+        err->code = code;
+    }
+    return code;
+}
+
+static enum err_code readable(struct str path, const char *what, struct err *err) {
+    char *name = mem_strndup(path.ptr, path.len);
+    struct vfs_file *file = NULL;
+    const enum err_code code = vfs_open(vfs_system(), name, VFS_READ, &file, err);
+    mem_free(name);
+    if (code != ERR_OK) {
+        (void)err_wrap(err, "unable to read %s: unable to read file %.*s", what, STR_ARG(path));
+        return recode(err, ERR_INVALID);
+    }
+    vfs_file_close(file);
+    return ERR_OK;
+}
+
+/* The GnuTLS backend takes files only: inline PEM gets a name without touching the disk. */
+static enum err_code pem_file(struct str pem, int *out_fd, struct err *err) {
+    const int fd = memfd_create("brasa-pem", MFD_CLOEXEC);
+    if (fd < 0) {
+        return err_set_errno(err, errno, "memfd_create");
+    }
+    size_t done = 0;
+    while (done < pem.len) {
+        const ssize_t put = write(fd, pem.ptr + done, pem.len - done);
+        if (put < 0 && errno != EINTR) {
+            (void)close(fd);
+            return err_set_errno(err, errno, "write of an anonymous file");
+        }
+        done += put > 0 ? (size_t)put : 0;
+    }
+    *out_fd = fd;
+    return ERR_OK;
+}
+
+/* Inline text into an anonymous file, or a look whether the file can be read. */
+static enum err_code check_pem(struct str pem, struct str path, const char *what, int *out_fd,
+                               struct err *err) {
+    if (pem.len > 0) {
+        return pem_file(pem, out_fd, err);
+    }
+    return path.len > 0 ? readable(path, what, err) : ERR_OK;
+}
+
+static enum err_code check_tls(struct transport_client *client, const struct tls_config *tls,
+                               struct err *err) {
+    if (tls->min_version != TLS_DEFAULT && tls->max_version != TLS_DEFAULT &&
+        tls->max_version < tls->min_version) {
+        return err_set(err, ERR_INVALID,
+                       "tls_config.max_version must be greater than or equal to "
+                       "tls_config.min_version if both are specified");
+    }
+    enum err_code code = check_pem(tls->ca, tls->ca_file, "CA cert", &client->ca_fd, err);
+    if (code == ERR_OK) {
+        code = check_pem(tls->cert, tls->cert_file, "client cert", &client->cert_fd, err);
+    }
+    if (code == ERR_OK) {
+        code = check_pem(tls->key.reveal, tls->key_file, "client key", &client->key_fd, err);
+    }
+    return code;
+}
+
+static enum err_code check_config(struct transport_client *client, struct err *err) {
+    const struct http_config *config = client->config;
+    if (config == NULL) {
+        return ERR_OK;
+    }
+    if (config->oauth2.set) {
+        return err_set(err, ERR_UNSUPPORTED, "oauth2 is not supported by this version");
+    }
+    enum err_code code = config->has_tls ? check_tls(client, &config->tls, err) : ERR_OK;
+    for (size_t i = 0; i < config->proxy_connect_header_count && code == ERR_OK; i++) {
+        struct http_config only = {.headers = &config->proxy_connect_headers[i], .header_count = 1};
+        struct http_lines lines = {0};
+        code = http_auth_lines(&only, vfs_system(), &client->arena, &lines, err);
+        for (size_t k = 0; code == ERR_OK && k < lines.count; k++) {
+            append_line(&client->proxy_headers, lines.lines[k].ptr);
+        }
+    }
+    client->reads_files = http_auth_uses_files(config);
+    if (code == ERR_OK && !client->reads_files) {
+        code = http_auth_lines(config, vfs_system(), &client->arena, &client->fixed_lines, err);
+    }
+    /* As Go: whoever lists exceptions also excepts this machine. "" keeps the environment out. */
+    if (config->no_proxy.len > 0) {
+        client->no_proxy = arena_cstr(&client->arena,
+                                      arena_printf(&client->arena, "%.*s,localhost,127.0.0.0/8,::1",
+                                                   STR_ARG(config->no_proxy)));
+    } else if (!config->proxy_from_environment) {
+        client->no_proxy = arena_cstr(&client->arena, STR(""));
+    }
+    return code;
+}
+
+static void close_fd(int fd) {
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+static void request_free(struct transport_request *r) {
+    curl_easy_cleanup(r->easy);
+    curl_slist_free_all(r->header_list);
+    curl_slist_free_all(r->connect_to);
+    http_reply_release(&r->reply);
+    buf_release(&r->body);
+    arena_release(&r->arena);
+    mem_free(r);
+}
+
+static void client_unref(struct transport_client *client) {
+    if (--client->ref_count > 0) {
+        return;
+    }
+    while (client->idle != NULL) {
+        struct transport_request *r = client->idle;
+        client->idle = r->next;
+        request_free(r);
+    }
+    if (client->multi != NULL) {
+        (void)curl_multi_cleanup(client->multi);
+        client->t->clients[client->id] = NULL;
+    }
+    curl_slist_free_all(client->proxy_headers);
+    close_fd(client->ca_fd);
+    close_fd(client->cert_fd);
+    close_fd(client->key_fd);
+    arena_release(&client->arena);
+    generation_unref(client->generation);
+    mem_free(client);
+}
+
+static uint32_t take_client_id(struct curl_transport *t) {
+    for (size_t i = 0; i < t->client_count; i++) {
+        if (t->clients[i] == NULL) {
+            return (uint32_t)i;
+        }
+    }
+    t->clients = mem_resize(t->clients, t->client_count + 1, sizeof(struct transport_client *));
+    return (uint32_t)t->client_count++;
+}
+
+static enum err_code curl_client_new(struct transport *base, const struct http_config *config,
+                                     struct generation *g, struct transport_client **out,
+                                     struct err *err) {
+    struct curl_transport *t = transport_of(base);
+    struct transport_client *client = mem_zalloc(sizeof(*client));
+    client->t = t;
+    client->ref_count = 1;
+    client->timer_mono_ns = -1;
+    client->config = config;
+    client->generation = g != NULL ? generation_ref(g) : NULL;
+    client->ca_fd = -1;
+    client->cert_fd = -1;
+    client->key_fd = -1;
+    arena_init(&client->arena, 0);
+    const enum err_code code = check_config(client, err);
+    if (code != ERR_OK) {
+        client_unref(client);
+        return code;
+    }
+    client->multi = curl_multi_init();
+    ASSERT(client->multi != NULL);
+    must_multi(curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket));
+    must_multi(curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client));
+    must_multi(curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer));
+    must_multi(curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client));
+    must_multi(curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTION_COUNT_MAX));
+    client->id = take_client_id(t);
+    t->clients[client->id] = client;
+    *out = client;
+    return ERR_OK;
+}
+
+static void curl_client_free(struct transport *base, struct transport_client *client) {
+    (void)base;
+    ASSERT(client->running_count == 0);
+    client_unref(client);
+}
+
+/* ---- options of an easy handle ---- */
+
+static long tls_versions(const struct tls_config *tls) {
+    static const long lowest[] = {
+        [TLS_DEFAULT] = CURL_SSLVERSION_TLSv1_2, [TLS10] = CURL_SSLVERSION_TLSv1_0,
+        [TLS11] = CURL_SSLVERSION_TLSv1_1,       [TLS12] = CURL_SSLVERSION_TLSv1_2,
+        [TLS13] = CURL_SSLVERSION_TLSv1_3,
+    };
+    static const long highest[] = {
+        [TLS_DEFAULT] = CURL_SSLVERSION_MAX_DEFAULT, [TLS10] = CURL_SSLVERSION_MAX_TLSv1_0,
+        [TLS11] = CURL_SSLVERSION_MAX_TLSv1_1,       [TLS12] = CURL_SSLVERSION_MAX_TLSv1_2,
+        [TLS13] = CURL_SSLVERSION_MAX_TLSv1_3,
+    };
+    return lowest[tls->min_version] | highest[tls->max_version];
+}
+
+static void set_pem(CURL *easy, CURLoption option, int fd, struct str path) {
+    char name[64];
+    if (fd >= 0) {
+        (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+        must(curl_easy_setopt(easy, option, name));
+    } else if (path.len > 0) {
+        char *text = mem_strndup(path.ptr, path.len);
+        must(curl_easy_setopt(easy, option, text));
+        mem_free(text);
+    }
+}
+
+static void set_tls(CURL *easy, const struct transport_client *client) {
+    const struct tls_config *tls = &client->config->tls;
+    set_pem(easy, CURLOPT_CAINFO, client->ca_fd, tls->ca_file);
+    set_pem(easy, CURLOPT_SSLCERT, client->cert_fd, tls->cert_file);
+    set_pem(easy, CURLOPT_SSLKEY, client->key_fd, tls->key_file);
+    must(curl_easy_setopt(easy, CURLOPT_SSLVERSION, tls_versions(tls)));
+    if (tls->insecure_skip_verify) {
+        must(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L));
+        must(curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L));
+    }
+}
+
+static void set_proxy(CURL *easy, const struct transport_client *client) {
+    const struct http_config *config = client->config;
+    const bool from_environment = config != NULL && config->proxy_from_environment;
+    if (!from_environment) {
+        char *url = config != NULL ? mem_strndup(config->proxy_url.ptr, config->proxy_url.len)
+                                   : mem_strdup("");
+        must(curl_easy_setopt(easy, CURLOPT_PROXY, url)); /* "" also keeps the environment out */
+        mem_free(url);
+    }
+    if (client->no_proxy != NULL) {
+        must(curl_easy_setopt(easy, CURLOPT_NOPROXY, client->no_proxy));
+    }
+}
+
+/* What stays for all requests of the client. */
+static void set_client_options(struct transport_request *r) {
+    CURL *easy = r->easy;
+    const struct transport_client *client = r->client;
+    const bool http2 = client->config == NULL || client->config->enable_http2;
+    must(curl_easy_setopt(easy, CURLOPT_PRIVATE, r));
+    must(curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->detail));
+    must(curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L));
+    must(curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https"));
+    must(curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L));
+    must(curl_easy_setopt(easy, CURLOPT_UNRESTRICTED_AUTH, 0L));
+    must(curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED));
+    must(curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L));
+    must(curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L));
+    must(curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE));
+    must(curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                          (long)(http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1)));
+    must(curl_easy_setopt(easy, CURLOPT_USERAGENT, client->t->user_agent.ptr));
+    must(curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER_BYTES));
+    must(curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L));
+    must(curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L));
+    must(curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)IDLE_CONNECTION_S));
+    must(curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, (long)DNS_CACHE_S));
+    must(curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header));
+    must(curl_easy_setopt(easy, CURLOPT_HEADERDATA, r));
+    must(curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body));
+    must(curl_easy_setopt(easy, CURLOPT_WRITEDATA, r));
+    must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
+    must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, r));
+    set_proxy(easy, client);
+    if (client->config != NULL && client->config->has_tls) {
+        set_tls(easy, client);
+    } else {
+        must(curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2));
+    }
+}
+
+static void set_method(struct transport_request *r) {
+    CURL *easy = r->easy;
+    must(curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL));
+    if (strcmp(r->method, "HEAD") == 0) {
+        must(curl_easy_setopt(easy, CURLOPT_NOBODY, 1L));
+        return;
+    }
+    must(curl_easy_setopt(easy, CURLOPT_NOBODY, 0L));
+    if (strcmp(r->method, "POST") == 0 || r->body_out.len > 0) {
+        must(curl_easy_setopt(easy, CURLOPT_POST, 1L));
+        must(curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_out.len));
+        must(curl_easy_setopt(easy, CURLOPT_POSTFIELDS, r->body_out.ptr));
+    } else {
+        must(curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L));
+    }
+    if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "POST") != 0) {
+        must(curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, r->method));
+    }
+}
+
+static bool line_has_name(struct str line, struct str name) {
+    return line.len > name.len && line.ptr[name.len] == ':' &&
+           str_eq_nocase(str_sub(line, 0, name.len), name);
+}
+
+static bool line_is_credential(struct str line) {
+    static const struct str names[] = {STR_INIT("Authorization"), STR_INIT("Cookie"),
+                                       STR_INIT("Cookie2"), STR_INIT("Proxy-Authorization"),
+                                       STR_INIT("Www-Authenticate")};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (line_has_name(line, names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* libcurl reads "Name:" as "send none" and wants "Name;" for an empty value. */
+static void append_header(struct transport_request *r, struct str line) {
+    const ptrdiff_t colon = str_find_char(line, ':');
+    if (colon > 0 && str_trim(str_from(line, (size_t)colon + 1)).len == 0) {
+        line = arena_printf(&r->arena, "%.*s;", (int)colon, line.ptr);
+    }
+    append_line(&r->header_list, line.ptr);
+}
+
+static void set_headers(struct transport_request *r) {
+    curl_slist_free_all(r->header_list);
+    r->header_list = NULL;
+    bool own_authorization = false;
+    bool content_type = false;
+    for (size_t i = 0; i < r->header_count; i++) {
+        own_authorization = own_authorization || line_has_name(r->headers[i], STR("Authorization"));
+        content_type = content_type || line_has_name(r->headers[i], STR("Content-Type"));
+        if (!r->credentials_dropped || !line_is_credential(r->headers[i])) {
+            append_header(r, r->headers[i]);
+        }
+    }
+    const size_t skip = r->config_lines.has_authorization && own_authorization ? 1 : 0;
+    for (size_t i = skip; i < r->config_lines.count && !r->credentials_dropped; i++) {
+        append_header(r, r->config_lines.lines[i]);
+    }
+    if (r->body_out.len > 0) {
+        append_line(&r->header_list, "Expect:"); /* no round trip to ask whether to send it */
+        if (!content_type) {
+            append_line(&r->header_list, "Content-Type:");
+        }
+    }
+}
+
+/* server_name is the name to ask for and to verify: it becomes the URL's host, the connection goes
+ * to the real one, and the Host header names the real one too. */
+static enum err_code set_server_name(struct transport_request *r, const struct url *url,
+                                     struct str server_name, struct str *out_url, struct err *err) {
+    const enum err_code code = url_with_host(&r->arena, r->url, server_name, out_url, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    const struct str port = url->port;
+    append_line(&r->connect_to,
+                arena_printf(&r->arena, "::%.*s:%.*s", STR_ARG(url->host), STR_ARG(port)).ptr);
+    append_line(&r->header_list, arena_printf(&r->arena, "Host: %.*s%s%.*s", STR_ARG(url->host),
+                                              port.len > 0 ? ":" : "", STR_ARG(port))
+                                     .ptr);
+    return ERR_OK;
+}
+
+/* Sets up the easy handle for r->url and hands it to the multi. */
+static enum err_code start_hop(struct transport_request *r, struct err *err) {
+    struct url url;
+    enum err_code code = url_parse(&r->arena, r->url, &url, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    const bool https = str_eq(url.scheme, STR("https"));
+    if (!https && !str_eq(url.scheme, STR("http"))) {
+        return err_set(err, ERR_INVALID, "unsupported protocol scheme \"%.*s\"",
+                       STR_ARG(url.scheme));
+    }
+    http_reply_clear(&r->reply);
+    buf_clear(&r->body);
+    r->body_started = false;
+    r->head_done = false;
+    r->body_too_large = false;
+    r->head_too_large = false;
+    r->detail[0] = '\0';
+    r->peer[0] = '\0';
+    r->request_count++;
+    curl_slist_free_all(r->connect_to);
+    r->connect_to = NULL;
+    set_headers(r);
+
+    const struct http_config *config = r->client->config;
+    struct str target = r->url;
+    if (https && config != NULL && config->has_tls && config->tls.server_name.len > 0) {
+        code = set_server_name(r, &url, config->tls.server_name, &target, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    long timeout_ms = 0;
+    if (r->deadline_mono_ns != INT64_MAX) {
+        const int64_t left_ms = (r->deadline_mono_ns - now_ns()) / NS_PER_MS;
+        timeout_ms = left_ms > 0 ? (long)left_ms : 1;
+    }
+    CURL *easy = r->easy;
+    must(curl_easy_setopt(easy, CURLOPT_URL, target.ptr));
+    must(curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH,
+                          r->unix_socket.len > 0 ? r->unix_socket.ptr : NULL));
+    must(curl_easy_setopt(easy, CURLOPT_CONNECT_TO, r->connect_to));
+    must(curl_easy_setopt(easy, CURLOPT_PROXYHEADER, https ? r->client->proxy_headers : NULL));
+    must(curl_easy_setopt(easy, CURLOPT_HTTPHEADER, r->header_list));
+    must(curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms));
+    must(curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms));
+    set_method(r);
+    must_multi(curl_multi_add_handle(r->client->multi, easy));
+    r->running = true;
+    return ERR_OK;
+}
+
+/* ---- requests ---- */
+
+static struct transport_request *request_take(struct transport_client *client) {
+    struct transport_request *r = client->idle;
+    if (r != NULL) {
+        client->idle = r->next;
+        client->idle_count--;
+    } else {
+        r = mem_zalloc(sizeof(*r));
+        r->client = client;
+        arena_init(&r->arena, 0);
+        http_reply_init(&r->reply);
+        buf_init(&r->body, 0);
+        r->easy = curl_easy_init();
+        ASSERT(r->easy != NULL);
+        set_client_options(r);
+    }
+    r->next = NULL;
+    client->ref_count++;
+    return r;
+}
+
+/* Back to the idle list, with a body buffer only if it is of a usual size. */
+static void request_release(struct transport_request *r) {
+    struct transport_client *client = r->client;
+    arena_reset(&r->arena);
+    if (client->idle_count < IDLE_REQUEST_COUNT_MAX) {
+        if (r->body.capacity > IDLE_BODY_BYTES_MAX) {
+            buf_release(&r->body);
+        }
+        r->next = client->idle;
+        client->idle = r;
+        client->idle_count++;
+    } else {
+        request_free(r);
+    }
+    client_unref(client);
+}
+
+static void stop_hop(struct transport_request *r) {
+    if (r->running) {
+        must_multi(curl_multi_remove_handle(r->client->multi, r->easy));
+        r->running = false;
+    }
+}
+
+static void make_ready(struct transport_request *r) {
+    struct curl_transport *t = r->client->t;
+    r->next = NULL;
+    if (t->ready_last != NULL) {
+        t->ready_last->next = r;
+    } else {
+        t->ready_first = r;
+    }
+    t->ready_last = r;
+}
+
+/* "Get" of "GET", as Go begins its error texts. */
+static enum err_code wrap_op(const struct transport_request *r, struct err *err) {
+    char op[16];
+    size_t n = 0;
+    for (; r->method[n] != '\0' && n + 1 < sizeof(op); n++) {
+        const char c = r->method[n];
+        op[n] = n > 0 && c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    }
+    op[n] = '\0';
+    struct buf url;
+    buf_init(&url, 2 * r->url.len + 16);
+    url_redact(&url, str_sub(r->url, 0, ERR_TEXT_MAX / 2));
+    const enum err_code code = err_wrap(err, "%s \"%.*s\"", op, STR_ARG(buf_str(&url)));
+    buf_release(&url);
+    return code;
+}
+
+static void copy_request(struct transport_request *r, const struct http_request *request) {
+    struct arena *arena = &r->arena;
+    r->method = arena_cstr(arena, str_of(request->method));
+    r->url = arena_str(arena, request->url);
+    r->first_url = r->url;
+    r->unix_socket = arena_str(arena, request->unix_socket);
+    r->body_out = arena_str(arena, request->body);
+    r->header_count = request->header_count;
+    r->headers = arena_alloc(arena, (request->header_count + 1) * sizeof(struct str));
+    for (size_t i = 0; i < request->header_count; i++) {
+        r->headers[i] = arena_str(arena, request->headers[i]);
+    }
+    r->deadline_mono_ns =
+        request->timeout_ms > 0 ? now_ns() + request->timeout_ms * NS_PER_MS : INT64_MAX;
+    r->max_body_bytes = request->max_body_bytes > 0 && request->max_body_bytes < BODY_BYTES_MAX
+                            ? request->max_body_bytes
+                            : BODY_BYTES_MAX;
+    r->body.max_bytes = r->max_body_bytes;
+    r->request_count = 0;
+    r->credentials_dropped = false;
+    r->config_lines = (struct http_lines){0};
+}
+
+static enum err_code check_request(const struct http_request *request, struct err *err) {
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (!http_line_safe(request->headers[i])) {
+            return err_set(err, ERR_INVALID, "net/http: invalid header field value");
+        }
+    }
+    if (!http_line_safe(request->unix_socket) ||
+        request->unix_socket.len >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {
+        return err_set(err, ERR_INVALID, "path of unix socket is too long");
+    }
+    return ERR_OK;
+}
+
+static enum err_code curl_start(struct transport *base, struct transport_client *client,
+                                const struct http_request *request, http_done_fn *done, void *ctx,
+                                struct transport_request **out, struct err *err) {
+    (void)base;
+    enum err_code code = check_request(request, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct transport_request *r = request_take(client);
+    copy_request(r, request);
+    r->done = done;
+    r->ctx = ctx;
+    if (client->reads_files) {
+        code = http_auth_lines(client->config, vfs_system(), &r->arena, &r->config_lines, err);
+    } else {
+        r->config_lines = client->fixed_lines;
+    }
+    if (code == ERR_OK) {
+        code = start_hop(r, err);
+    }
+    if (code != ERR_OK) {
+        (void)wrap_op(r, err);
+        request_release(r);
+        return code;
+    }
+    client->running_count++;
+    *out = r;
+    return ERR_OK;
+}
+
+static void curl_cancel(struct transport *base, struct transport_request *r) {
+    (void)base;
+    ASSERT(r->done != NULL);
+    r->client->running_count--;
+    r->done = NULL;
+    if (r->running) {
+        stop_hop(r);
+        request_release(r);
+    } /* else it is on the ready list, and released when its turn comes */
+}
+
+/* ---- redirects ---- */
+
+static bool is_redirect(int status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* Whether credentials for the first URL may go to the next one. */
+static bool may_keep_credentials(const struct url *first, const struct url *next) {
+    if (str_eq(first->scheme, STR("https")) && !str_eq(next->scheme, STR("https"))) {
+        return false;
+    }
+    if (str_eq_nocase(first->host, next->host)) {
+        return true;
+    }
+    const bool is_address = str_find_char(next->host, ':') >= 0;
+    return !is_address && next->host.len > first->host.len &&
+           next->host.ptr[next->host.len - first->host.len - 1] == '.' &&
+           str_eq_nocase(str_from(next->host, next->host.len - first->host.len), first->host);
+}
+
+/* Starts the next hop. Any error is the end of the request. */
+static enum err_code follow(struct transport_request *r, struct err *err) {
+    if (r->request_count >= REQUEST_COUNT_MAX) {
+        return err_set(err, ERR_NETWORK, "stopped after 10 redirects");
+    }
+    const int status = r->reply.status;
+    struct str next = STR("");
+    struct url first_url;
+    struct url next_url;
+    enum err_code code =
+        url_resolve(&r->arena, r->url, http_reply_get(&r->reply, REPLY_LOCATION), &next, err);
+    if (code == ERR_OK) {
+        code = url_parse(&r->arena, r->first_url, &first_url, err);
+    }
+    if (code == ERR_OK) {
+        code = url_parse(&r->arena, next, &next_url, err);
+    }
+    if (code != ERR_OK) {
+        (void)err_wrap(err, "failed to parse Location header");
+        return recode(err, ERR_NETWORK);
+    }
+    if (!may_keep_credentials(&first_url, &next_url)) {
+        r->credentials_dropped = true;
+    }
+    if (status <= 303 && strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0) {
+        r->method = "GET";
+        r->body_out = STR("");
+    }
+    r->url = next;
+    code = start_hop(r, err);
+    return code == ERR_OK ? code : recode(err, ERR_NETWORK);
+}
+
+static bool wants_redirect(const struct transport_request *r) {
+    const bool follows = r->client->config == NULL || r->client->config->follow_redirects;
+    return r->result == CURLE_OK && follows && is_redirect(r->reply.status) &&
+           http_reply_get(&r->reply, REPLY_LOCATION).len > 0;
+}
+
+/* ---- the end of a request ---- */
+
+/* "connection refused": strerror's text with Go's small letter. */
+static const char *errno_text(int sys_errno, char *to, size_t size) {
+    char reason[128];
+    (void)snprintf(to, size, "%s", strerror_r(sys_errno, reason, sizeof(reason)));
+    if (to[0] >= 'A' && to[0] <= 'Z' && to[1] >= 'a' && to[1] <= 'z') {
+        to[0] = (char)(to[0] + ('a' - 'A'));
+    }
+    return to;
+}
+
+static enum err_code connect_error(const struct transport_request *r, struct err *err) {
+    long sys_errno = 0;
+    must(curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &sys_errno));
+    char reason[128];
+    if (sys_errno == 0 || r->peer[0] == '\0') {
+        return err_set(err, ERR_NETWORK, "dial %s: %s", r->peer[0] != '\0' ? r->peer : "tcp",
+                       r->detail);
+    }
+    return err_set(err, ERR_NETWORK, "dial %s: connect: %s", r->peer,
+                   errno_text((int)sys_errno, reason, sizeof(reason)));
+}
+
+static enum err_code stream_error(const struct transport_request *r, const char *op,
+                                  struct err *err) {
+    const char *local_ip = NULL;
+    const char *peer_ip = NULL;
+    long local_port = 0;
+    long peer_port = 0;
+    long sys_errno = 0;
+    must(curl_easy_getinfo(r->easy, CURLINFO_LOCAL_IP, &local_ip));
+    must(curl_easy_getinfo(r->easy, CURLINFO_LOCAL_PORT, &local_port));
+    must(curl_easy_getinfo(r->easy, CURLINFO_PRIMARY_IP, &peer_ip));
+    must(curl_easy_getinfo(r->easy, CURLINFO_PRIMARY_PORT, &peer_port));
+    must(curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &sys_errno));
+    if (sys_errno == 0) {
+        return err_set(err, ERR_NETWORK, "%s", r->detail[0] != '\0' ? r->detail : "EOF");
+    }
+    char reason[128];
+    return err_set(err, ERR_NETWORK, "%s tcp %s:%ld->%s:%ld: %s: %s", op,
+                   local_ip != NULL ? local_ip : "", local_port, peer_ip != NULL ? peer_ip : "",
+                   peer_port, op, errno_text((int)sys_errno, reason, sizeof(reason)));
+}
+
+static enum err_code lookup_error(const struct transport_request *r, struct err *err) {
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    struct url url;
+    if (url_parse(&scratch, r->url, &url, NULL) != ERR_OK) {
+        url.host = STR("");
+    }
+    const enum err_code code =
+        err_set(err, ERR_NETWORK, "dial tcp: lookup %.*s: no such host", STR_ARG(url.host));
+    arena_release(&scratch);
+    return code;
+}
+
+/* The text without the operation and URL: Go's words where it has some, else libcurl's. */
+static enum err_code result_error(const struct transport_request *r, struct err *err) {
+    static const struct {
+        CURLcode result;
+        const char *text;
+    } fixed[] = {
+        {CURLE_GOT_NOTHING, "EOF"},
+        {CURLE_PARTIAL_FILE, "unexpected EOF"},
+        {CURLE_WEIRD_SERVER_REPLY,
+         "net/http: HTTP/1.x transport connection broken: malformed HTTP response"},
+        {CURLE_UNSUPPORTED_PROTOCOL, /* HTTP/0.9, that is: no status line */
+         "net/http: HTTP/1.x transport connection broken: malformed HTTP response"},
+    };
+    if (r->head_too_large) {
+        return err_set(err, ERR_LIMIT, "response headers are larger than %d bytes",
+                       HTTP_HEAD_BYTES_MAX);
+    }
+    if (r->result == CURLE_OPERATION_TIMEDOUT) {
+        return err_set(err, ERR_TIMEOUT, "context deadline exceeded");
+    }
+    if (r->result == CURLE_COULDNT_CONNECT) {
+        return connect_error(r, err);
+    }
+    if (r->result == CURLE_COULDNT_RESOLVE_HOST) {
+        return lookup_error(r, err);
+    }
+    if (r->result == CURLE_RECV_ERROR || r->result == CURLE_SEND_ERROR) {
+        return stream_error(r, r->result == CURLE_RECV_ERROR ? "read" : "write", err);
+    }
+    for (size_t i = 0; i < COUNT_OF(fixed); i++) {
+        if (fixed[i].result == r->result) {
+            return err_set(err, ERR_NETWORK, "%s", fixed[i].text);
+        }
+    }
+    const bool verify = r->result == CURLE_PEER_FAILED_VERIFICATION;
+    return err_set(err, ERR_NETWORK, "%s%s", verify ? "tls: failed to verify certificate: " : "",
+                   r->detail[0] != '\0' ? r->detail : curl_easy_strerror(r->result));
+}
+
+/* Once the head is there, Go's client has answered and an error of the body stands alone. */
+static enum err_code request_error(const struct transport_request *r, struct err *err) {
+    const enum err_code code = result_error(r, err);
+    if (!r->head_done) {
+        (void)wrap_op(r, err);
+    }
+    return code;
+}
+
+static enum err_code body_error(struct err *err) {
+    return err_set(err, ERR_LIMIT, "body size limit exceeded");
+}
+
+/* A hop ended: the next one, or the ready list. */
+static void finish_hop(struct transport_request *r, CURLcode result) {
+    r->result = result;
+    stop_hop(r);
+    if (wants_redirect(r)) {
+        r->code = follow(r, &r->err);
+        if (r->code == ERR_OK) {
+            return;
+        }
+        (void)wrap_op(r, &r->err);
+    } else if (r->body_too_large) {
+        r->code = body_error(&r->err);
+    } else if (result != CURLE_OK) {
+        r->code = request_error(r, &r->err);
+    } else {
+        r->code = ERR_OK;
+        r->client->expected_body_bytes = r->body.len;
+    }
+    make_ready(r);
+}
+
+static void collect(struct transport_client *client) {
+    int left = 0;
+    CURLMsg *message = NULL;
+    while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
+        if (message->msg != CURLMSG_DONE) {
+            continue;
+        }
+        const CURLcode result = message->data.result;
+        struct transport_request *r = NULL;
+        must(curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&r));
+        finish_hop(r, result);
+    }
+}
+
+static void run_done(struct transport_request *r) {
+    struct http_response response = {
+        .code = r->code,
+        .status = r->reply.status,
+        .reason = http_reply_get(&r->reply, REPLY_REASON),
+        .content_type = http_reply_get(&r->reply, REPLY_CONTENT_TYPE),
+        .content_encoding = http_reply_get(&r->reply, REPLY_CONTENT_ENCODING),
+        .api_version = http_reply_get(&r->reply, REPLY_API_VERSION),
+        .retry_after = http_reply_get(&r->reply, REPLY_RETRY_AFTER),
+        .body = &r->body,
+        .body_too_large = r->body_too_large,
+    };
+    if (r->code != ERR_OK) {
+        response.err = r->err;
+    }
+    http_done_fn *done = r->done;
+    r->done = NULL;
+    r->client->running_count--;
+    done(r->ctx, &response);
+}
+
+/* Callbacks add nothing to this list: what they start ends in a later poll. */
+static void run_ready(struct curl_transport *t) {
+    struct transport_request *r = t->ready_first;
+    while (r != NULL) {
+        t->ready_first = r->next;
+        if (t->ready_first == NULL) {
+            t->ready_last = NULL;
+        }
+        if (r->done != NULL) {
+            run_done(r);
+        }
+        request_release(r);
+        r = t->ready_first;
+    }
+}
+
+/* ---- the loop ---- */
+
+static int64_t wait_ns(const struct curl_transport *t, int64_t timeout_ns) {
+    if (t->ready_first != NULL) {
+        return 0;
+    }
+    const int64_t now = now_ns();
+    for (size_t i = 0; i < t->client_count; i++) {
+        const struct transport_client *client = t->clients[i];
+        if (client != NULL && client->timer_mono_ns >= 0) {
+            const int64_t left = client->timer_mono_ns > now ? client->timer_mono_ns - now : 0;
+            timeout_ns = timeout_ns < 0 || left < timeout_ns ? left : timeout_ns;
+        }
+    }
+    return timeout_ns;
+}
+
+static int wait_events(const struct curl_transport *t, int64_t timeout_ns,
+                       struct epoll_event *events) {
+    const struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NS_PER_S),
+                                     .tv_nsec = (long)(timeout_ns % NS_PER_S)};
+    int n = epoll_pwait2(t->epoll_fd, events, EPOLL_BATCH, timeout_ns >= 0 ? &timeout : NULL, NULL);
+    if (n < 0 && errno == ENOSYS) { /* Linux before 5.11 */
+        const int64_t ms = timeout_ns < 0 ? -1 : (timeout_ns + NS_PER_MS - 1) / NS_PER_MS;
+        n = epoll_wait(t->epoll_fd, events, EPOLL_BATCH, ms < INT32_MAX ? (int)ms : INT32_MAX);
+    }
+    ASSERT(n >= 0 || errno == EINTR);
+    return n > 0 ? n : 0;
+}
+
+static void drain_wake(const struct curl_transport *t) {
+    uint64_t count = 0;
+    const ssize_t n = read(t->wake_fd, &count, sizeof(count));
+    ASSERT(n == (ssize_t)sizeof(count) || errno == EAGAIN || errno == EINTR);
+}
+
+static void act(struct transport_client *client, curl_socket_t fd, int what) {
+    int running = 0;
+    must_multi(curl_multi_socket_action(client->multi, fd, what, &running));
+    collect(client);
+}
+
+/* The tag of an event may be of a socket or client that ended earlier in the same batch. A client
+ * that is gone is NULL; a socket that a multi does not know is ignored by it, and one that was
+ * opened since under the same number sees an event too many, which is harmless. */
+static void handle_event(struct curl_transport *t, const struct epoll_event *event) {
+    const uint32_t id = (uint32_t)(event->data.u64 >> 32);
+    if (id == UINT32_MAX) {
+        drain_wake(t);
+        return;
+    }
+    if (id >= t->client_count || t->clients[id] == NULL) {
+        return;
+    }
+    int what = 0;
+    what |= (event->events & EPOLLIN) != 0 ? CURL_CSELECT_IN : 0;
+    what |= (event->events & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0;
+    what |= (event->events & (EPOLLERR | EPOLLHUP)) != 0 ? CURL_CSELECT_ERR : 0;
+    act(t->clients[id], (curl_socket_t)(event->data.u64 & UINT32_MAX), what);
+}
+
+static void curl_poll(struct transport *base, int64_t timeout_ns) {
+    struct curl_transport *t = transport_of(base);
+    struct epoll_event events[EPOLL_BATCH];
+    const int n = wait_events(t, wait_ns(t, timeout_ns), events);
+    for (int i = 0; i < n; i++) {
+        handle_event(t, &events[i]);
+    }
+    const int64_t now = now_ns();
+    for (size_t i = 0; i < t->client_count; i++) {
+        struct transport_client *client = t->clients[i];
+        if (client != NULL && client->timer_mono_ns >= 0 && client->timer_mono_ns <= now) {
+            client->timer_mono_ns = -1; /* libcurl sets the next one from within the call */
+            act(client, CURL_SOCKET_TIMEOUT, 0);
+        }
+    }
+    run_ready(t);
+}
+
+static void curl_wake(struct transport *base) {
+    const uint64_t one = 1;
+    const ssize_t n = write(transport_of(base)->wake_fd, &one, sizeof(one));
+    ASSERT(n == (ssize_t)sizeof(one) || errno == EAGAIN); /* full: it is awake */
+}
+
+static void curl_free_transport(struct transport *base) {
+    struct curl_transport *t = transport_of(base);
+    while (t->ready_first != NULL) {
+        struct transport_request *r = t->ready_first;
+        ASSERT(r->done == NULL);
+        t->ready_first = r->next;
+        request_release(r);
+    }
+    for (size_t i = 0; i < t->client_count; i++) {
+        ASSERT(t->clients[i] == NULL);
+    }
+    mem_free(t->clients);
+    close_fd(t->epoll_fd);
+    close_fd(t->wake_fd);
+    mem_free((char *)t->user_agent.ptr);
+    mem_free(t);
+    curl_global_cleanup();
+}
+
+struct transport *transport_curl_new(struct str user_agent) {
+    static const struct transport_ops ops = {
+        .client_new = curl_client_new,
+        .client_free = curl_client_free,
+        .start = curl_start,
+        .cancel = curl_cancel,
+        .poll = curl_poll,
+        .wake = curl_wake,
+        .free = curl_free_transport,
+    };
+    must(curl_global_init(CURL_GLOBAL_DEFAULT)); /* counted, and thread-safe since 7.84 */
+    struct curl_transport *t = mem_zalloc(sizeof(*t));
+    t->base.ops = &ops;
+    t->user_agent = (struct str){mem_strndup(user_agent.ptr, user_agent.len), user_agent.len};
+    t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    ASSERT(t->epoll_fd >= 0);
+    t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ASSERT(t->wake_fd >= 0);
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)UINT32_MAX << 32};
+    const int rc = epoll_ctl(t->epoll_fd, EPOLL_CTL_ADD, t->wake_fd, &event);
+    ASSERT(rc == 0);
+    return &t->base;
+}
