@@ -19,8 +19,10 @@
 
 struct regex;
 
-/* ANCHORED: ^(?s:pattern)$ as in matchers and relabelling. SEARCH: unanchored (templates). */
-enum regex_mode { REGEX_ANCHORED, REGEX_SEARCH };
+/* ANCHORED: ^(?s:pattern)$, errors show the pattern as it was written (matchers). WRAPPED: the
+ * same, but errors show the wrapped text, as Go's do for relabelling and label_replace. SEARCH:
+ * unanchored (templates). */
+enum regex_mode { REGEX_ANCHORED, REGEX_SEARCH, REGEX_WRAPPED };
 
 /* Longest pattern, and most named or numbered groups. */
 enum { REGEX_PATTERN_MAX = 64 * 1024, REGEX_GROUPS_MAX = 100 };
