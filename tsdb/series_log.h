@@ -28,6 +28,8 @@
 #include "base/vfs.h"
 #include "tsdb/record_file.h"
 
+enum { SERIES_LOG_LABELS_MAX = 1 << 20 }; /* bytes of one label set */
+
 struct series_log;
 
 /* A run of series: series first_series + i is slot first_slot + i of the group and has metric set
@@ -77,22 +79,26 @@ struct series_log_options {
     void *damage_ctx;
 };
 
-/* Opens or creates, replays, cuts a torn tail. Appends go to a fresh file when the newest one was
- * damaged, else to its end. Numbers that a damaged record defined are not given again. */
+/* Opens or creates, replays, cuts a torn tail off, syncs what is there. Appends go to the end of the
+ * newest file, to a fresh one if it was damaged or could not be synced. */
 MUST_CHECK enum err_code series_log_open(const struct series_log_options *options,
                                          const struct series_log_handler *handler, void *ctx,
                                          struct series_log **out,
                                          struct record_scan_stats *out_stats, struct err *err);
 void series_log_close(struct series_log *log); /* without syncing; NULL is fine */
 
-/* The numbers that come next. */
+/* The numbers that come next. A record at the very end of the log that rotted looks like a write
+ * that never finished, so its numbers would be given again: whoever finds greater ones in use (in
+ * WAL or segments) says so with series_log_skip_to before the first append. */
 struct series_log_next {
     uint32_t target_set;
     uint32_t metric_set;
     uint32_t group;
     uint32_t series;
 };
-struct series_log_next series_log_next(const struct series_log *log);
+struct series_log_next series_log_next(struct series_log *log);
+/* Numbers below these are not given any more; smaller than the present ones is no change. */
+void series_log_skip_to(struct series_log *log, struct series_log_next at_least);
 
 /* One write for the whole batch (several records when it is larger than one may be). ERR_LIMIT: a
  * number space is full or a label set too large; nothing changed. ERR_IO, ERR_NO_SPACE: nothing is

@@ -1,0 +1,253 @@
+/* What the sealed format costs on real pages: bytes and nanoseconds per sample.
+ *
+ *     bench_block DIR [ROWS] [STEP]
+ *
+ * DIR holds one exporter's pages as <unix milliseconds>.txt; ROWS is the length of a run (64), STEP
+ * takes every n-th page. Prints one line: samples, bytes per sample (blocks, and as a whole L0 run),
+ * encode and decode time per sample over all blocks, and how many blocks took which form. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/value.h"
+#include "base/vfs.h"
+#include "tsdb/chunk/block.h"
+#include "tsdb/chunk/ts_column.h"
+#include "tsdb/storage.h"
+
+enum { SERIES_MAX = 1 << 16, PAGES_MAX = 4096, PAGE_BYTES_MAX = 64 << 20 };
+
+struct series_key {
+    uint64_t hash;
+    uint32_t slot; /* 0 = free, else slot + 1 */
+};
+
+struct bench {
+    struct series_key table[SERIES_MAX * 2];
+    uint32_t series_count;
+    int64_t pages[PAGES_MAX];
+    uint32_t page_count;
+};
+
+static bool note_page(void *ctx, const char *name) {
+    struct bench *b = ctx;
+    char *end = NULL;
+    const int64_t ts = strtoll(name, &end, 10);
+    if (end != name && strcmp(end, ".txt") == 0 && b->page_count < PAGES_MAX) {
+        b->pages[b->page_count++] = ts;
+    }
+    return true;
+}
+
+static int by_time(const void *a, const void *b) {
+    const int64_t x = *(const int64_t *)a;
+    const int64_t y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static uint32_t slot_of(struct bench *b, struct str key) {
+    const uint64_t hash = hash_xxh64(key.ptr, key.len);
+    size_t i = hash % COUNT_OF(b->table);
+    while (b->table[i].slot != 0 && b->table[i].hash != hash) {
+        i = (i + 1) % COUNT_OF(b->table);
+    }
+    if (b->table[i].slot == 0) {
+        ASSERT(b->series_count < SERIES_MAX);
+        b->table[i] = (struct series_key){hash, ++b->series_count};
+    }
+    return b->table[i].slot - 1;
+}
+
+struct column {
+    struct num values[BLOCK_ROWS_MAX];
+    uint8_t states[BLOCK_ROWS_MAX];
+};
+
+/* One page into row of the columns. */
+static void read_page(struct bench *b, const char *text, struct column **columns, uint32_t row) {
+    for (const char *line = text; *line != '\0';) {
+        const char *end = strchr(line, '\n');
+        end = end != NULL ? end : line + strlen(line);
+        const char *quote = line[0] == '#' ? NULL : memrchr(line, '}', (size_t)(end - line));
+        const char *space = memchr(quote != NULL ? quote : line, ' ',
+                                   (size_t)(end - (quote != NULL ? quote : line)));
+        if (line[0] != '#' && space != NULL) {
+            const char *value_end = memchr(space + 1, ' ', (size_t)(end - space - 1));
+            value_end = value_end != NULL ? value_end : end;
+            struct num v;
+            if (num_parse((struct str){space + 1, (size_t)(value_end - space - 1)}, &v) ==
+                NUMBER_OK) {
+                const uint32_t slot = slot_of(b, (struct str){line, (size_t)(space - line)});
+                if (columns[slot] == NULL) {
+                    columns[slot] = mem_zalloc(sizeof(struct column));
+                }
+                columns[slot]->values[row] = v;
+                columns[slot]->states[row] = SLOT_VALUE;
+            }
+        }
+        line = *end == '\n' ? end + 1 : end;
+    }
+}
+
+struct totals {
+    uint64_t samples;
+    uint64_t block_bytes;
+    uint64_t frame_bytes; /* lengths, timestamps */
+    uint64_t blocks;
+    uint64_t by_kind[8];
+    uint64_t raw;
+    uint64_t bytes_by_kind[8];
+    uint64_t raw_bytes;
+    double encode_ns;
+    double decode_ns;
+    uint64_t decode_samples_busy;
+    double decode_busy_ns;
+    double checksum;
+};
+
+static double now_ns(void) {
+    return (double)clock_mono_ns(clock_system());
+}
+
+enum { REPEAT = 20 };
+
+static void run_window(const struct bench *b, struct column **columns, const int64_t *ts,
+                       uint32_t rows, struct totals *t) {
+    struct block_encoder *e = block_encoder_new();
+    uint8_t *bytes = mem_alloc((size_t)b->series_count * 64 * 12 + block_bytes_max(rows) * 4096);
+    uint32_t *starts = mem_array(b->series_count + 1, sizeof(*starts));
+
+    double best = 1e300;
+    for (int repeat = 0; repeat < REPEAT / 4; repeat++) {
+        const double begin = now_ns();
+        uint32_t at = 0;
+        for (uint32_t s = 0; s < b->series_count; s++) {
+            starts[s] = at;
+            if (columns[s] != NULL) {
+                at += (uint32_t)block_encode(e, columns[s]->values, columns[s]->states, rows,
+                                             bytes + at);
+            }
+        }
+        starts[b->series_count] = at;
+        const double took = now_ns() - begin;
+        best = took < best ? took : best;
+    }
+    t->encode_ns += best;
+
+    double values[BLOCK_ROWS_MAX + 8];
+    uint16_t at_rows[BLOCK_ROWS_MAX + 8];
+    for (int busy = 0; busy < 2; busy++) {
+        best = 1e300;
+        uint64_t samples = 0;
+        for (int repeat = 0; repeat < REPEAT; repeat++) {
+            samples = 0;
+            const double begin = now_ns();
+            for (uint32_t s = 0; s < b->series_count; s++) {
+                struct block_column c = {.values = values, .rows = at_rows};
+                if (busy == 1 && (bytes[starts[s]] & 7) <= BLOCK_DELTA_CONST) {
+                    continue;
+                }
+                if (block_decode(bytes + starts[s], starts[s + 1] - starts[s], rows, &c) !=
+                    ERR_OK) {
+                    UNREACHABLE("our own block");
+                }
+                samples += c.count;
+                t->checksum += c.count > 0 ? values[c.count - 1] : 0;
+            }
+            const double took = now_ns() - begin;
+            best = took < best ? took : best;
+        }
+        *(busy == 1 ? &t->decode_busy_ns : &t->decode_ns) += best;
+        *(busy == 1 ? &t->decode_samples_busy : &t->samples) += samples;
+    }
+    for (uint32_t s = 0; s < b->series_count; s++) {
+        const uint32_t n = starts[s + 1] - starts[s];
+        struct block_info info;
+        if (block_inspect(bytes + starts[s], n, rows, &info) != ERR_OK) {
+            UNREACHABLE("our own block");
+        }
+        t->blocks += n > 0;
+        t->by_kind[info.kind] += n > 0;
+        t->bytes_by_kind[info.kind] += n;
+        t->raw += info.raw;
+        t->raw_bytes += info.raw ? n : 0;
+        t->frame_bytes += n < 128 ? 1 : 2;
+    }
+    t->block_bytes += starts[b->series_count];
+    uint8_t ts_bytes[32768];
+    t->frame_bytes += 60 + starts[b->series_count] / 512 + ts_column_encode(ts, rows, ts_bytes);
+    mem_free(bytes);
+    mem_free(starts);
+    block_encoder_free(e);
+}
+
+static void print_totals(const char *dir, uint32_t rows, const struct totals *t) {
+    static const char *const names[8] = {"none",  "const",  "line",   "for",
+                                         "delta", "delta2", "sparse", "?"};
+    const double n = (double)t->samples;
+    printf("%s rows=%u samples=%" PRIu64 " block=%.4f run=%.4f B/sample  encode=%.2f decode=%.2f "
+           "decode_busy=%.2f ns/sample  raw=%.1f%% of bytes",
+           dir, rows, t->samples, (double)t->block_bytes / n,
+           (double)(t->block_bytes + t->frame_bytes) / n, t->encode_ns / n, t->decode_ns / n,
+           t->decode_busy_ns / (double)t->decode_samples_busy,
+           100.0 * (double)t->raw_bytes / (double)t->block_bytes);
+    for (int k = 0; k < 8; k++) {
+        if (t->by_kind[k] > 0) {
+            printf("  %s=%.1f%%/%.1f%%B", names[k],
+                   100.0 * (double)t->by_kind[k] / (double)t->blocks,
+                   100.0 * (double)t->bytes_by_kind[k] / (double)t->block_bytes);
+        }
+    }
+    printf("  (%g)\n", t->checksum);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s DIR [ROWS] [STEP]\n", argv[0]);
+        return 2;
+    }
+    const uint32_t rows = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 64;
+    const uint32_t step = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 1;
+    struct vfs *vfs = vfs_system();
+    struct err err;
+    struct bench *b = mem_zalloc(sizeof(*b));
+    if (rows == 0 || rows > BLOCK_ROWS_MAX || step == 0 ||
+        vfs_list(vfs, argv[1], note_page, b, &err) != ERR_OK) {
+        fprintf(stderr, "cannot read pages of %s\n", argv[1]);
+        return 1;
+    }
+    qsort(b->pages, b->page_count, sizeof(b->pages[0]), by_time);
+
+    struct totals totals = {0};
+    for (uint32_t first = 0; first + rows * step <= b->page_count; first += rows * step) {
+        struct column **columns = mem_zalloc(SERIES_MAX * sizeof(struct column *));
+        int64_t ts[BLOCK_ROWS_MAX];
+        for (uint32_t r = 0; r < rows; r++) {
+            char path[4096];
+            char *text = NULL;
+            size_t n = 0;
+            ts[r] = b->pages[first + r * step];
+            (void)snprintf(path, sizeof(path), "%s/%" PRId64 ".txt", argv[1], ts[r]);
+            if (vfs_read_file(vfs, path, PAGE_BYTES_MAX, &text, &n, &err) != ERR_OK) {
+                fprintf(stderr, "%s\n", err.text);
+                return 1;
+            }
+            read_page(b, text, columns, r);
+            mem_free(text);
+        }
+        run_window(b, columns, ts, rows, &totals);
+        for (uint32_t s = 0; s < b->series_count; s++) {
+            mem_free(columns[s]);
+        }
+        mem_free(columns);
+    }
+    print_totals(argv[1], rows, &totals);
+    mem_free(b);
+    return 0;
+}

@@ -1,0 +1,277 @@
+/* FORMAT of a payload: entries, each a byte that tells the kind and then
+ *
+ *     1 target sets, 2 metric sets   uvarint first, count; per set: uvarint shared, uvarint rest,
+ *                                    rest bytes: the packed labels are the first shared bytes of
+ *                                    the set before (in this entry; empty at first) and the rest
+ *     3 groups                       uvarint first, count; per group: uvarint target set
+ *     4 series                       uvarint first, count of runs; per run: uvarint group, first
+ *                                    slot, target set, first metric set, count of series
+ *
+ * Numbers are explicit per entry, so that a lost record does not renumber those behind it. */
+#include "tsdb/series_batch.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/cursor.h"
+
+enum { TARGET_SETS = 1, METRIC_SETS = 2, GROUPS = 3, SERIES = 4 };
+
+/* ---- encoding ---- */
+
+/* A record under way in out. Entries carry their count in front, so each is built apart. */
+struct writer {
+    struct buf *out;
+    size_t record_at; /* of its size field; SIZE_MAX: none is open */
+    struct buf entry; /* what follows the count */
+    uint8_t kind;
+    uint32_t first;
+    uint32_t count;
+    struct labels before; /* for shared bytes */
+};
+
+static void add_uvarint(struct buf *to, uint64_t v) {
+    uint8_t bytes[UVARINT_MAX];
+    buf_append(to, bytes, (size_t)(put_uvarint(bytes, v) - bytes));
+}
+
+static void finish_record(struct writer *w) {
+    if (w->record_at != SIZE_MAX && buf_ok(w->out)) {
+        put_u32((uint8_t *)w->out->ptr + w->record_at,
+                (uint32_t)(w->out->len - w->record_at - sizeof(uint32_t)));
+    }
+    w->record_at = SIZE_MAX;
+}
+
+static void finish_entry(struct writer *w) {
+    if (w->count == 0) {
+        return;
+    }
+    if (w->record_at == SIZE_MAX) {
+        const uint32_t size_later = 0;
+        w->record_at = w->out->len;
+        buf_append(w->out, &size_later, sizeof(size_later));
+    }
+    buf_append_char(w->out, (char)w->kind);
+    add_uvarint(w->out, w->first);
+    add_uvarint(w->out, w->count);
+    buf_append(w->out, w->entry.ptr, w->entry.len);
+    if (buf_ok(w->out) && w->out->len - w->record_at >= SERIES_BATCH_RECORD_BYTES) {
+        finish_record(w);
+    }
+    buf_clear(&w->entry);
+    w->count = 0;
+    w->before = (struct labels){0};
+}
+
+static void begin_entry(struct writer *w, uint8_t kind, uint32_t first) {
+    finish_entry(w);
+    w->kind = kind;
+    w->first = first;
+}
+
+/* After each item: an entry that has become large is closed and goes on as the next. */
+static void split_entry(struct writer *w, uint32_t next) {
+    if (w->entry.len >= SERIES_BATCH_RECORD_BYTES) {
+        begin_entry(w, w->kind, next);
+    }
+}
+
+static size_t shared_bytes(struct labels a, struct labels b) {
+    const size_t max = a.size < b.size ? a.size : b.size;
+    size_t n = 0;
+    while (n < max && a.data[n] == b.data[n]) {
+        n++;
+    }
+    return n;
+}
+
+static enum err_code add_sets(struct writer *w, uint8_t kind, uint32_t first,
+                              const struct labels *sets, size_t count, struct err *err) {
+    begin_entry(w, kind, first);
+    for (size_t i = 0; i < count; i++) {
+        const struct labels set = sets[i];
+        if (set.size > SERIES_LOG_LABELS_MAX) {
+            return err_set(err, ERR_LIMIT, "label set of %zu bytes is too large", set.size);
+        }
+        const size_t shared = shared_bytes(w->before, set);
+        add_uvarint(&w->entry, shared);
+        add_uvarint(&w->entry, set.size - shared);
+        if (set.size > shared) {
+            buf_append(&w->entry, set.data + shared, set.size - shared);
+        }
+        w->before = set;
+        w->count++;
+        split_entry(w, first + (uint32_t)i + 1);
+    }
+    return ERR_OK;
+}
+
+static void add_groups(struct writer *w, const struct series_log_batch *batch) {
+    begin_entry(w, GROUPS, batch->first_group);
+    for (size_t i = 0; i < batch->group_count; i++) {
+        add_uvarint(&w->entry, batch->group_target_sets[i]);
+        w->count++;
+        split_entry(w, batch->first_group + (uint32_t)i + 1);
+    }
+}
+
+static void add_series(struct writer *w, const struct series_log_batch *batch) {
+    if (batch->series_run_count == 0) {
+        return;
+    }
+    begin_entry(w, SERIES, batch->series[0].first_series);
+    for (size_t i = 0; i < batch->series_run_count; i++) {
+        const struct series_run *run = &batch->series[i];
+        add_uvarint(&w->entry, run->group);
+        add_uvarint(&w->entry, run->first_slot);
+        add_uvarint(&w->entry, run->target_set);
+        add_uvarint(&w->entry, run->first_metric_set);
+        add_uvarint(&w->entry, run->count);
+        w->count++;
+        split_entry(w, run->first_series + run->count);
+    }
+}
+
+enum err_code series_batch_encode(const struct series_log_batch *batch, struct buf *out,
+                                  struct err *err) {
+    struct writer w = {.out = out, .record_at = SIZE_MAX};
+    buf_init(&w.entry, SERIES_BATCH_RECORD_BYTES + SERIES_LOG_LABELS_MAX + 64);
+    enum err_code code = add_sets(&w, TARGET_SETS, batch->first_target_set, batch->target_sets,
+                                  batch->target_set_count, err);
+    if (code == ERR_OK) {
+        code = add_sets(&w, METRIC_SETS, batch->first_metric_set, batch->metric_sets,
+                        batch->metric_set_count, err);
+    }
+    if (code == ERR_OK) {
+        add_groups(&w, batch);
+        add_series(&w, batch);
+        finish_entry(&w);
+        finish_record(&w);
+        ASSERT(buf_ok(&w.entry));
+        if (!buf_ok(out)) {
+            code = err_set(err, ERR_LIMIT, "too many new series at once");
+        }
+    }
+    buf_release(&w.entry);
+    return code;
+}
+
+/* ---- decoding ---- */
+
+static enum err_code damaged(struct err *err) {
+    return err_set(err, ERR_CORRUPT, "bad series definitions");
+}
+
+static void raise_to(uint32_t *next, uint64_t to) {
+    *next = to > *next ? (uint32_t)to : *next;
+}
+
+static enum err_code decode_sets(struct cursor *c, bool target, uint64_t first, uint64_t count,
+                                 const struct series_log_handler *handler, void *ctx,
+                                 struct err *err) {
+    struct buf set;
+    enum err_code code = ERR_OK;
+    buf_init(&set, SERIES_LOG_LABELS_MAX);
+    for (uint64_t i = 0; i < count && code == ERR_OK; i++) {
+        const uint64_t shared = cursor_uvarint(c);
+        const uint64_t rest = cursor_uvarint(c);
+        const uint8_t *bytes = cursor_bytes(c, rest);
+        if (c->failed || shared > set.len || rest > SERIES_LOG_LABELS_MAX - shared) {
+            code = damaged(err);
+            break;
+        }
+        set.len = (size_t)shared;
+        if (rest > 0) {
+            buf_append(&set, bytes, (size_t)rest);
+        }
+        const struct labels labels = {(const uint8_t *)buf_str(&set).ptr, set.len};
+        code = labels_check(labels.data, labels.size, err);
+        if (code == ERR_OK) {
+            code = target ? handler->target_set(ctx, (uint32_t)(first + i), labels, err)
+                          : handler->metric_set(ctx, (uint32_t)(first + i), labels, err);
+        } else {
+            code = damaged(err);
+        }
+    }
+    buf_release(&set);
+    return code;
+}
+
+static enum err_code decode_groups(struct cursor *c, uint64_t first, uint64_t count,
+                                   const struct series_log_handler *handler, void *ctx,
+                                   struct err *err) {
+    enum err_code code = ERR_OK;
+    for (uint64_t i = 0; i < count && code == ERR_OK; i++) {
+        const uint64_t target_set = cursor_uvarint(c);
+        if (c->failed || target_set > UINT32_MAX) {
+            return damaged(err);
+        }
+        code = handler->group(ctx, (uint32_t)(first + i), (uint32_t)target_set, err);
+    }
+    return code;
+}
+
+static enum err_code decode_series(struct cursor *c, uint64_t first, uint64_t count,
+                                   const struct series_log_handler *handler, void *ctx,
+                                   uint32_t *next, struct err *err) {
+    enum err_code code = ERR_OK;
+    for (uint64_t i = 0; i < count && code == ERR_OK; i++) {
+        const uint64_t group = cursor_uvarint(c);
+        const uint64_t slot = cursor_uvarint(c);
+        const uint64_t target_set = cursor_uvarint(c);
+        const uint64_t metric_set = cursor_uvarint(c);
+        const uint64_t series = cursor_uvarint(c);
+        if (c->failed || group > UINT32_MAX || target_set > UINT32_MAX || series == 0 ||
+            series > UINT32_MAX - first || slot > UINT32_MAX - series ||
+            metric_set > UINT32_MAX - series) {
+            return damaged(err);
+        }
+        const struct series_run run = {(uint32_t)first,      (uint32_t)group,
+                                       (uint32_t)slot,       (uint32_t)target_set,
+                                       (uint32_t)metric_set, (uint32_t)series};
+        code = handler->series(ctx, &run, err);
+        first += series;
+        raise_to(next, first);
+    }
+    return code;
+}
+
+enum err_code series_batch_decode(const uint8_t *payload, size_t size,
+                                  const struct series_log_handler *handler, void *ctx,
+                                  struct series_log_next *next, struct err *err) {
+    struct cursor c = cursor_of(payload, size);
+    enum err_code code = ERR_OK;
+    while (code == ERR_OK && cursor_left(&c) > 0) {
+        const uint8_t kind = cursor_u8(&c);
+        const uint64_t first = cursor_uvarint(&c);
+        const uint64_t count = cursor_uvarint(&c);
+        /* Every item has at least one byte, which bounds count before it is believed. */
+        if (c.failed || first == 0 || first > UINT32_MAX || count == 0 || count > cursor_left(&c) ||
+            count > UINT32_MAX - first) {
+            return damaged(err);
+        }
+        switch (kind) {
+        case TARGET_SETS:
+            code = decode_sets(&c, true, first, count, handler, ctx, err);
+            raise_to(&next->target_set, first + count);
+            break;
+        case METRIC_SETS:
+            code = decode_sets(&c, false, first, count, handler, ctx, err);
+            raise_to(&next->metric_set, first + count);
+            break;
+        case GROUPS:
+            code = decode_groups(&c, first, count, handler, ctx, err);
+            raise_to(&next->group, first + count);
+            break;
+        case SERIES:
+            code = decode_series(&c, first, count, handler, ctx, &next->series, err);
+            break;
+        default:
+            return damaged(err);
+        }
+    }
+    return code;
+}

@@ -1,0 +1,532 @@
+/* Series log.
+ *
+ * FORMAT. Record files (record_file.c) with magic "BRASASER", shard 0. Records: type 1, a batch of
+ * definitions (series_batch.c); type 2, only as the first of a file: u32 file, u32 records: of the
+ * older file only so many records count, what followed stands in this file or never was.
+ *
+ * INVARIANTS
+ *   L1  Bytes of the current file before end are whole records.
+ *   L2  unsynced holds the payload of every record that is not known to be durable.
+ *   L3  A number is never defined twice with different content: a write that failed half-way is
+ *       made void by the type 2 record of the file that takes its place.
+ *
+ * CONCURRENCY. mu guards everything. Appends write under it: definitions are rare and only a sync
+ * can wait for them. A sync takes the file and a mark under mu and syncs without it; files stay
+ * open until the log is closed, so a file that is replaced meanwhile does no harm.
+ *
+ * WHY one log: label sets are interned across shards; per shard every set would be stored, read and
+ * numbered as often as there are cores. */
+#include "tsdb/series_log.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/mutex.h"
+#include "tsdb/series_batch.h"
+
+#define SERIES_MAGIC "BRASASER"
+
+enum {
+    RECORD_BATCH = 1,
+    RECORD_CONTINUE = 2,
+    CONTINUE_BYTES = 8,
+    SCAN_READ_BYTES = 256 << 10,
+    UNSYNCED_SOON_BYTES = 32 << 20, /* an append that passes this syncs by itself */
+    BATCH_BYTES_MAX = 512 << 20,
+    SYNC_ATTEMPTS = 3,
+};
+
+struct log_file {
+    struct log_file *older;
+    uint32_t number;
+    uint32_t seed;
+    char *path;
+    struct vfs_file *f;
+    uint64_t end;    /* L1 */
+    uint32_t next;   /* record number */
+    uint32_t synced; /* records known to be durable */
+    uint64_t synced_end;
+    bool name_synced;
+};
+
+struct series_log {
+    struct vfs *vfs;
+    char *dir;
+
+    struct mutex mu;
+    /* guarded by mu: */
+    struct log_file *file; /* newest; NULL: none yet */
+    uint32_t next_file;
+    bool failed; /* file is poisoned, or none can be made */
+    bool fresh;  /* the next append begins a file, nothing failed */
+    struct series_log_next next;
+    struct buf unsynced;        /* u32 size, payload ... (L2) */
+    uint64_t unsynced_position; /* of its first byte in the sequence of all payloads */
+    struct buf frame;           /* scratch */
+    struct series_log_stats stats;
+};
+
+/* ---- files ---- */
+
+static struct log_file *file_new(const struct series_log *log, uint32_t number) {
+    const struct record_file_id id = {SERIES_MAGIC, 0, number};
+    struct log_file *file = mem_zalloc(sizeof(*file));
+    file->number = number;
+    file->seed = record_file_seed(&id);
+    file->path = record_file_path(log->dir, number);
+    return file;
+}
+
+static void file_free(struct log_file *file) {
+    vfs_file_close(file->f);
+    mem_free(file->path);
+    mem_free(file);
+}
+
+/* Frames the payloads of a list (u32 size, bytes, ...) behind what log->frame holds. */
+static uint32_t frame_payloads(struct series_log *log, const struct log_file *file, uint32_t number,
+                               const uint8_t *list, size_t list_bytes) {
+    for (size_t at = 0; at < list_bytes;) {
+        const uint32_t size = load_u32(list + at);
+        char *to = buf_reserve(&log->frame, RECORD_HEADER_BYTES + (size_t)size);
+        if (to == NULL) {
+            break; /* the caller asks buf_ok */
+        }
+        record_write((uint8_t *)to, file->seed, RECORD_BATCH, number++,
+                     list + at + sizeof(uint32_t), size);
+        log->frame.len += RECORD_HEADER_BYTES + size;
+        at += sizeof(uint32_t) + size;
+    }
+    return number;
+}
+
+/* The content of a fresh file: header, what it replaces, and all that is not durable. */
+static enum err_code frame_file(struct series_log *log, struct log_file *file, struct err *err) {
+    const struct record_file_id id = {SERIES_MAGIC, 0, file->number};
+    uint8_t header[RECORD_FILE_HEADER_BYTES];
+    record_file_header(header, &id);
+    buf_clear(&log->frame);
+    buf_append(&log->frame, header, sizeof(header));
+    if (log->file != NULL) {
+        uint8_t record[RECORD_HEADER_BYTES + CONTINUE_BYTES];
+        uint8_t payload[CONTINUE_BYTES];
+        put_u32(put_u32(payload, log->file->number), log->file->synced);
+        record_write(record, file->seed, RECORD_CONTINUE, file->next++, payload, sizeof(payload));
+        buf_append(&log->frame, record, sizeof(record));
+    }
+    file->next = frame_payloads(log, file, file->next, (const uint8_t *)log->unsynced.ptr,
+                                log->unsynced.len);
+    file->end = log->frame.len;
+    return buf_ok(&log->frame) ? ERR_OK
+                               : err_set(err, ERR_LIMIT, "series log %s is too large", log->dir);
+}
+
+/* Begins a fresh file; on success the log is no longer failed. */
+static enum err_code begin_file_locked(struct series_log *log, struct err *err) REQUIRES(&log->mu) {
+    struct log_file *file = file_new(log, log->next_file++);
+    enum err_code code = frame_file(log, file, err);
+    if (code == ERR_OK) {
+        code =
+            vfs_open(log->vfs, file->path, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &file->f, err);
+    }
+    if (code == ERR_OK) {
+        code = vfs_file_pwrite(file->f, log->frame.ptr, log->frame.len, 0, err);
+        if (code != ERR_OK) {
+            (void)!vfs_unlink(log->vfs, file->path, NULL);
+        }
+    }
+    if (code != ERR_OK) {
+        (void)err_wrap(err, "beginning series log file %s", file->path);
+        log->stats.writes_failed++;
+        file_free(file);
+        return code;
+    }
+    file->older = log->file;
+    log->file = file;
+    log->failed = false;
+    log->fresh = false;
+    return ERR_OK;
+}
+
+static enum err_code repair_locked(struct series_log *log, struct err *err) REQUIRES(&log->mu) {
+    return log->failed || log->fresh ? begin_file_locked(log, err) : ERR_OK;
+}
+
+/* ---- appending ---- */
+
+static void check_numbers_locked(const struct series_log *log, const struct series_log_batch *batch)
+    REQUIRES(&log->mu) {
+    ASSERT(batch->target_set_count == 0 || batch->first_target_set == log->next.target_set);
+    ASSERT(batch->metric_set_count == 0 || batch->first_metric_set == log->next.metric_set);
+    ASSERT(batch->group_count == 0 || batch->first_group == log->next.group);
+    uint32_t series = log->next.series;
+    for (size_t i = 0; i < batch->series_run_count; i++) {
+        ASSERT(batch->series[i].first_series == series && batch->series[i].count > 0);
+        series += batch->series[i].count;
+    }
+}
+
+/* The numbers after the batch; ERR_LIMIT when one does not fit into 32 bits. */
+static enum err_code advance(const struct series_log_batch *batch, struct series_log_next *next,
+                             struct err *err) {
+    uint64_t series = next->series;
+    for (size_t i = 0; i < batch->series_run_count; i++) {
+        series += batch->series[i].count;
+    }
+    const uint64_t target_set = next->target_set + (uint64_t)batch->target_set_count;
+    const uint64_t metric_set = next->metric_set + (uint64_t)batch->metric_set_count;
+    const uint64_t group = next->group + (uint64_t)batch->group_count;
+    if (series >= UINT32_MAX || target_set >= UINT32_MAX || metric_set >= UINT32_MAX ||
+        group >= UINT32_MAX) {
+        return err_set(err, ERR_LIMIT, "series log: more than 2^32 series or label sets");
+    }
+    *next = (struct series_log_next){(uint32_t)target_set, (uint32_t)metric_set, (uint32_t)group,
+                                     (uint32_t)series};
+    return ERR_OK;
+}
+
+/* Writes the payloads of list behind the current file. */
+static enum err_code write_list_locked(struct series_log *log, const struct buf *list,
+                                       struct err *err) REQUIRES(&log->mu) {
+    enum err_code code = repair_locked(log, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct log_file *file = log->file;
+    buf_clear(&log->frame);
+    const uint32_t next =
+        frame_payloads(log, file, file->next, (const uint8_t *)list->ptr, list->len);
+    buf_append(&log->unsynced, list->ptr, list->len);
+    if (!buf_ok(&log->frame) || !buf_ok(&log->unsynced)) {
+        UNREACHABLE("the caller kept the budgets");
+    }
+    code = vfs_file_pwrite(file->f, log->frame.ptr, log->frame.len, file->end, err);
+    if (code != ERR_OK) {
+        log->unsynced.len -= list->len;
+        log->failed = true;
+        log->stats.writes_failed++;
+        return err_wrap(err, "writing series log file %s at offset %" PRIu64, file->path,
+                        file->end);
+    }
+    file->next = next;
+    file->end += log->frame.len;
+    return ERR_OK;
+}
+
+enum err_code series_log_append(struct series_log *log, const struct series_log_batch *batch,
+                                struct err *err) {
+    struct buf list;
+    buf_init(&list, BATCH_BYTES_MAX);
+    enum err_code code = series_batch_encode(batch, &list, err);
+    if (code != ERR_OK || list.len == 0) {
+        buf_release(&list);
+        return code;
+    }
+    mutex_lock(&log->mu);
+    check_numbers_locked(log, batch);
+    struct series_log_next next = log->next;
+    code = advance(batch, &next, err);
+    const bool crowded =
+        log->unsynced.len > 0 && log->unsynced.len + list.len > UNSYNCED_SOON_BYTES;
+    mutex_unlock(&log->mu);
+    if (code == ERR_OK && crowded) {
+        code = series_log_sync(log, err);
+    }
+    if (code == ERR_OK) {
+        mutex_lock(&log->mu);
+        code = write_list_locked(log, &list, err);
+        if (code == ERR_OK) {
+            log->next = next;
+        }
+        mutex_unlock(&log->mu);
+    }
+    buf_release(&list);
+    return code;
+}
+
+struct series_log_next series_log_next(struct series_log *log) {
+    mutex_lock(&log->mu);
+    const struct series_log_next next = log->next;
+    mutex_unlock(&log->mu);
+    return next;
+}
+
+static uint32_t greater(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
+
+void series_log_skip_to(struct series_log *log, struct series_log_next at_least) {
+    mutex_lock(&log->mu);
+    log->next.target_set = greater(log->next.target_set, at_least.target_set);
+    log->next.metric_set = greater(log->next.metric_set, at_least.metric_set);
+    log->next.group = greater(log->next.group, at_least.group);
+    log->next.series = greater(log->next.series, at_least.series);
+    mutex_unlock(&log->mu);
+}
+
+/* ---- syncing ---- */
+
+/* How far a sync under way will have come. */
+struct sync_mark {
+    struct log_file *file;
+    uint64_t end;
+    uint32_t records;
+    uint64_t position; /* of the payloads */
+    bool name_synced;
+};
+
+static struct sync_mark take_mark_locked(const struct series_log *log) REQUIRES(&log->mu) {
+    return (struct sync_mark){.file = log->file,
+                              .end = log->file->end,
+                              .records = log->file->next,
+                              .position = log->unsynced_position + log->unsynced.len,
+                              .name_synced = log->file->name_synced};
+}
+
+static void forget_synced_locked(struct series_log *log, uint64_t position) REQUIRES(&log->mu) {
+    if (position > log->unsynced_position) {
+        const size_t n = (size_t)(position - log->unsynced_position);
+        memmove(log->unsynced.ptr, log->unsynced.ptr + n, log->unsynced.len - n);
+        log->unsynced.len -= n;
+        log->unsynced_position = position;
+    }
+}
+
+/* One attempt; *out_again when the file was replaced meanwhile and the new one has to be synced. */
+static enum err_code sync_once(struct series_log *log, bool *out_again, struct err *err) {
+    *out_again = false;
+    mutex_lock(&log->mu);
+    enum err_code code = log->failed ? begin_file_locked(log, err) : ERR_OK;
+    struct sync_mark mark = {0};
+    if (code == ERR_OK && log->file != NULL) {
+        mark = take_mark_locked(log);
+    }
+    mutex_unlock(&log->mu);
+    if (code != ERR_OK || mark.file == NULL ||
+        (mark.name_synced && mark.file->synced_end == mark.end)) {
+        return code;
+    }
+
+    code = mark.name_synced ? ERR_OK : vfs_sync_dir(log->vfs, log->dir, err);
+    if (code == ERR_OK) {
+        code = vfs_file_sync(mark.file->f, err);
+    }
+    mutex_lock(&log->mu);
+    if (log->file != mark.file || log->failed) {
+        *out_again = true;
+        code = ERR_OK;
+    } else if (code == ERR_OK) {
+        mark.file->name_synced = true;
+        mark.file->synced_end = mark.end > mark.file->synced_end ? mark.end : mark.file->synced_end;
+        mark.file->synced = greater(mark.file->synced, mark.records);
+        forget_synced_locked(log, mark.position);
+    } else {
+        log->failed = true;
+        log->stats.syncs_failed++;
+        (void)err_wrap(err, "syncing series log file %s", mark.file->path);
+    }
+    mutex_unlock(&log->mu);
+    return code;
+}
+
+enum err_code series_log_sync(struct series_log *log, struct err *err) {
+    for (int attempt = 0; attempt < SYNC_ATTEMPTS; attempt++) {
+        bool again = false;
+        const enum err_code code = sync_once(log, &again, err);
+        if (code != ERR_OK || !again) {
+            return code;
+        }
+    }
+    return err_set(err, ERR_UNAVAILABLE, "series log %s fails again and again", log->dir);
+}
+
+void series_log_stats_get(struct series_log *log, struct series_log_stats *out) {
+    mutex_lock(&log->mu);
+    *out = log->stats;
+    out->unsynced_bytes = log->unsynced.len;
+    out->failed = log->failed;
+    out->disk_bytes = 0;
+    for (const struct log_file *file = log->file; file != NULL; file = file->older) {
+        out->disk_bytes += file->end;
+    }
+    mutex_unlock(&log->mu);
+}
+
+/* ---- opening ---- */
+
+struct replay {
+    const struct series_log_handler *handler;
+    void *ctx;
+    struct series_log_next next;
+    uint32_t limit; /* records of this file that count */
+    uint32_t continued_file;
+    uint32_t continued_records;
+};
+
+static enum err_code replay_record(void *ctx, const struct record_view *record, uint64_t *out_extra,
+                                   struct err *err) {
+    struct replay *replay = ctx;
+    if (record->type != RECORD_BATCH || record->number >= replay->limit) {
+        return ERR_OK;
+    }
+    const enum err_code code = series_batch_decode(record->payload, record->size, replay->handler,
+                                                   replay->ctx, &replay->next, err);
+    if (code == ERR_CORRUPT) {
+        *out_extra = UINT64_MAX; /* a good checksum over nonsense: damaged before it was written */
+        return ERR_OK;
+    }
+    return code;
+}
+
+static enum err_code peek_continue(void *ctx, const struct record_view *record, uint64_t *out_extra,
+                                   struct err *err) {
+    struct replay *replay = ctx;
+    (void)out_extra;
+    if (record->type == RECORD_CONTINUE && record->size == CONTINUE_BYTES) {
+        replay->continued_file = load_u32(record->payload);
+        replay->continued_records = load_u32(record->payload + 4);
+    }
+    return err_set(err, ERR_CANCELED, "seen enough");
+}
+
+/* What a file says in its first record about an older one; nothing if it cannot be read. */
+static void read_continue(const struct series_log *log, uint32_t number, struct replay *replay) {
+    struct log_file *file = file_new(log, number);
+    const struct record_scan_options scan = {
+        .id = {SERIES_MAGIC, 0, number}, .path = file->path, .read_ahead_bytes = 4096};
+    struct record_scan_stats stats = {0};
+    uint64_t end = 0;
+    uint32_t next = 0;
+    replay->continued_file = 0;
+    if (vfs_open(log->vfs, file->path, VFS_READ, &file->f, NULL) == ERR_OK) {
+        (void)!record_scan(file->f, &scan, peek_continue, replay, &end, &next, &stats, NULL);
+    }
+    file_free(file);
+}
+
+/* How many records of the first of these files count. Any later one may say so: a file that could
+ * not be begun may have been left between. There is more than one only after failures. */
+static uint32_t record_limit(const struct series_log *log, const uint32_t *numbers, size_t count,
+                             struct replay *replay) {
+    uint32_t limit = UINT32_MAX;
+    for (size_t i = 1; i < count; i++) {
+        read_continue(log, numbers[i], replay);
+        if (replay->continued_file == numbers[0] && replay->continued_records < limit) {
+            limit = replay->continued_records;
+        }
+    }
+    return limit;
+}
+
+/* The newest file takes more when it is whole and syncs. */
+static bool can_go_on(struct log_file *file, bool damaged) {
+    uint64_t size = 0;
+    return !damaged && file->end >= RECORD_FILE_HEADER_BYTES &&
+           vfs_file_size(file->f, &size, NULL) == ERR_OK &&
+           (size == file->end || vfs_file_truncate(file->f, file->end, NULL) == ERR_OK) &&
+           vfs_file_sync(file->f, NULL) == ERR_OK;
+}
+
+static enum err_code open_file(struct series_log *log, const struct series_log_options *options,
+                               uint32_t number, bool newest, struct replay *replay,
+                               struct record_scan_stats *stats, struct err *err) {
+    struct log_file *file = file_new(log, number);
+    const struct record_scan_options scan = {
+        .id = {SERIES_MAGIC, 0, number},
+        .path = file->path,
+        .quarantine_dir = options->quarantine_dir,
+        .vfs = log->vfs,
+        .read_ahead_bytes = SCAN_READ_BYTES,
+        .closed = !newest,
+        .damage = options->damage,
+        .damage_ctx = options->damage_ctx,
+    };
+    const uint64_t damage_before = stats->damaged_records;
+    enum err_code code =
+        vfs_open(log->vfs, file->path, newest ? VFS_WRITE : VFS_READ, &file->f, err);
+    if (code == ERR_OK) {
+        code =
+            record_scan(file->f, &scan, replay_record, replay, &file->end, &file->next, stats, err);
+    }
+    if (code != ERR_OK) {
+        file_free(file);
+        return err_wrap(err, "opening series log file %" PRIu32 " of %s", number, log->dir);
+    }
+    if (newest) {
+        log->fresh = !can_go_on(file, stats->damaged_records > damage_before);
+    }
+    file->synced = file->next; /* nothing of it could be rewritten anyway */
+    file->synced_end = file->end;
+    file->older = log->file;
+    log->file = file;
+    return ERR_OK;
+}
+
+static enum err_code open_files(struct series_log *log, const struct series_log_options *options,
+                                struct replay *replay, struct record_scan_stats *stats,
+                                struct err *err) {
+    uint32_t *numbers = NULL;
+    size_t count = 0;
+    enum err_code code = vfs_mkdir(log->vfs, log->dir, err);
+    if (code == ERR_OK) {
+        code = record_file_list(log->vfs, log->dir, &numbers, &count, err);
+    }
+    for (size_t i = 0; i < count && code == ERR_OK; i++) {
+        if (numbers[i] == UINT32_MAX) {
+            code = err_set(err, ERR_CORRUPT, "%s has a file with an impossible number", log->dir);
+            break;
+        }
+        replay->limit = record_limit(log, numbers + i, count - i, replay);
+        code = open_file(log, options, numbers[i], i + 1 == count, replay, stats, err);
+        log->next_file = numbers[i] + 1;
+    }
+    mem_free(numbers);
+    return code;
+}
+
+enum err_code series_log_open(const struct series_log_options *options,
+                              const struct series_log_handler *handler, void *ctx,
+                              struct series_log **out, struct record_scan_stats *out_stats,
+                              struct err *err) {
+    struct series_log *log = mem_zalloc(sizeof(*log));
+    struct record_scan_stats stats = {0};
+    struct replay replay = {.handler = handler, .ctx = ctx, .next = {1, 1, 1, 1}};
+    log->vfs = options->vfs;
+    log->dir = mem_strdup(options->dir);
+    log->next_file = 1;
+    log->fresh = true;
+    buf_init(&log->unsynced, 2 * (size_t)BATCH_BYTES_MAX);
+    buf_init(&log->frame, 3 * (size_t)BATCH_BYTES_MAX);
+    mutex_init(&log->mu);
+    const enum err_code code = open_files(log, options, &replay, &stats, err);
+    if (code != ERR_OK) {
+        series_log_close(log);
+        return code;
+    }
+    log->next = replay.next;
+    *out = log;
+    if (out_stats != NULL) {
+        *out_stats = stats;
+    }
+    return ERR_OK;
+}
+
+void series_log_close(struct series_log *log) {
+    if (log == NULL) {
+        return;
+    }
+    while (log->file != NULL) {
+        struct log_file *older = log->file->older;
+        file_free(log->file);
+        log->file = older;
+    }
+    buf_release(&log->unsynced);
+    buf_release(&log->frame);
+    mem_free(log->dir);
+    mutex_release(&log->mu);
+    mem_free(log);
+}
