@@ -32,7 +32,8 @@ enum { NUMBER_TEXT_MAX = 352 };
  * NUL-terminated. */
 size_t number_format_f(double v, char out[NUMBER_TEXT_MAX]);
 size_t number_format_e(double v, char out[NUMBER_TEXT_MAX]);
-size_t number_format_g(double v, char out[NUMBER_TEXT_MAX]); /* %v: exponent when < -4 or >= 21 */
+/* also what %v prints: with an exponent when the decimal one is < -4 or >= 6 (1e+06, 123456) */
+size_t number_format_g(double v, char out[NUMBER_TEXT_MAX]);
 /* The API's sample value: 'f', or 'e' if |v| < 1e-6 (not 0) or >= 1e21. */
 size_t number_format_json(double v, char out[NUMBER_TEXT_MAX]);
 /* OpenMetrics float of le and quantile labels: 1 -> "1.0" (spec/scrape.md 5.1). */
