@@ -1,1 +1,566 @@
+/* The scrape manager: configuration and discovery in, pools at work, snapshots out.
+ *
+ * CONCURRENCY. The io thread alone touches pools, loops, timers and the transport. Others meet it
+ * at four places under mu: the configuration to apply (the caller waits for its result), the
+ * latest discovery update of each set, the jobs that workers have done, and the list of pools
+ * that snapshots read. Lock order: mu, a pool's mu, an ingest's mu. Nothing blocks under a lock.
+ *
+ *     discovery thread --update--> mu --> io thread --job--> worker of the shard --job--> mu --> io
+ *
+ * Without threads (no_threads) the same code runs inside scrape_manager_step. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/mutex.h"
+#include "scrape/loop.h"
+#include "scrape/metadata.h"
+#include "scrape/pool.h"
 #include "scrape/scrape.h"
+#include "scrape/worker.h"
+
+/* Body buffers that are kept for the next requests, and the largest of them. */
+enum { SPARE_BODIES = 16, SPARE_BODY_BYTES = 4 * 1024 * 1024 };
+
+/* Comments of one target, when metadata is read. */
+enum { COMMENTS_MAX = 256 * 1024 * 1024 };
+
+/* The latest update of a set, until the io thread has seen it and after, for pools made later. */
+struct set_update {
+    struct sd_update *update;
+    bool fresh;
+};
+
+struct apply_request {
+    struct generation *generation;
+    const struct scrape_config *configs;
+    size_t count;
+    struct labels external_labels;
+    struct err *err;
+    enum err_code code;
+    bool done;
+};
+
+struct scrape_manager {
+    struct scrape_io io; /* io thread */
+    struct str fqdn;
+    bool threaded, started;
+    struct worker **workers;
+    struct thread thread;
+    struct buf spare[SPARE_BODIES]; /* io thread */
+    size_t spare_count;
+    struct pool **leaving; /* io thread: stopped, with loops that are not freed yet */
+    size_t leaving_count;
+
+    struct mutex mu; /* guards what follows */
+    struct cond applied;
+    bool stop;
+    struct apply_request *apply;
+    struct set_update *updates;
+    size_t update_count;
+    struct scrape_job *done; /* newest first */
+    struct pool **pools;     /* in order of the configuration; changed by the io thread only */
+    size_t pool_count;
+};
+
+/* ---- seams for loops ---- */
+
+static void submit(void *ctx, uint32_t shard, struct scrape_job *job) {
+    struct scrape_manager *const m = ctx;
+    worker_push(m->workers[shard], job);
+}
+
+static struct buf spare_body(void *ctx) {
+    struct scrape_manager *const m = ctx;
+    return m->spare_count > 0 ? m->spare[--m->spare_count] : (struct buf){0};
+}
+
+static void keep_body(struct scrape_manager *m, struct buf *body) {
+    if (body->ptr != NULL && m->spare_count < SPARE_BODIES && body->capacity <= SPARE_BODY_BYTES) {
+        m->spare[m->spare_count++] = *body;
+    } else {
+        buf_release(body);
+    }
+}
+
+/* On a worker. */
+static void job_done(void *ctx, struct scrape_job *job) {
+    struct scrape_manager *const m = ctx;
+    mutex_lock(&m->mu);
+    const bool first = m->done == NULL;
+    job->next = m->done;
+    m->done = job;
+    mutex_unlock(&m->mu);
+    if (first && m->threaded) {
+        transport_wake(m->io.transport);
+    }
+}
+
+/* ---- construction ---- */
+
+static void init_io(struct scrape_manager *m, const struct scrape_options *options) {
+    struct scrape_io *const io = &m->io;
+    io->storage = options->storage;
+    io->transport = options->transport;
+    io->clock = options->clock;
+    io->log = options->log;
+    io->seed = target_offset_seed(options->fqdn, (struct labels){NULL, 0});
+    io->adjust_timestamps = options->adjust_timestamps;
+    io->timestamp_tolerance_ns = options->timestamp_tolerance_ns;
+    io->max_body_bytes = options->max_body_bytes;
+    io->shard_count = storage_shard_count(options->storage);
+    io->submit = submit;
+    io->spare_body = spare_body;
+    io->manager = m;
+    scrape_metrics_init(&io->metrics, options->registry);
+}
+
+struct scrape_manager *scrape_manager_new(const struct scrape_options *options) {
+    struct scrape_manager *const m = mem_zalloc(sizeof(*m));
+    ASSERT(options->max_body_bytes > 0 && options->max_body_bytes < UINT32_MAX);
+    m->threaded = !options->no_threads;
+    m->fqdn = (struct str){mem_strndup(options->fqdn.ptr, options->fqdn.len), options->fqdn.len};
+    init_io(m, options);
+    ASSERT(m->io.shard_count > 0);
+    m->workers = mem_array(m->io.shard_count, sizeof(struct worker *));
+    mutex_init(&m->mu);
+    cond_init(&m->applied);
+    for (uint32_t i = 0; i < m->io.shard_count; i++) {
+        m->workers[i] = worker_new(i, m->threaded, job_done, m);
+    }
+    return m;
+}
+
+/* ---- configuration ---- */
+
+static struct pool *find_pool(struct pool **pools, size_t n, struct str job) {
+    for (size_t i = 0; i < n; i++) {
+        if (pools[i] != NULL && str_eq(pools[i]->job, job)) {
+            return pools[i];
+        }
+    }
+    return NULL;
+}
+
+/* Moves the pools that are left in old to the leaving ones. */
+static void stop_pools(struct scrape_manager *m, struct pool **old, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (old[i] == NULL) {
+            continue;
+        }
+        m->leaving = mem_resize(m->leaving, m->leaving_count + 1, sizeof(struct pool *));
+        m->leaving[m->leaving_count++] = old[i];
+        pool_stop(old[i]);
+    }
+}
+
+static void free_left_pools(struct scrape_manager *m) {
+    for (size_t i = m->leaving_count; i-- > 0;) {
+        if (pool_empty(m->leaving[i])) {
+            struct pool *const pool = m->leaving[i];
+            m->leaving[i] = m->leaving[--m->leaving_count];
+            pool_free(pool);
+        }
+    }
+}
+
+/* A new pool starts with the latest update of its set, if there was one. */
+static void wake_updates(struct scrape_manager *m, struct str job) {
+    mutex_lock(&m->mu);
+    for (size_t i = 0; i < m->update_count; i++) {
+        m->updates[i].fresh |= str_eq(sd_update_set_name(m->updates[i].update), job);
+    }
+    mutex_unlock(&m->mu);
+}
+
+static void forget_updates(struct scrape_manager *m) REQUIRES(m->mu) {
+    for (size_t i = m->update_count; i-- > 0;) {
+        struct sd_update *const update = m->updates[i].update;
+        if (find_pool(m->pools, m->pool_count, sd_update_set_name(update)) == NULL) {
+            sd_update_unref(update);
+            m->updates[i] = m->updates[--m->update_count];
+        }
+    }
+}
+
+static enum err_code apply_now(struct scrape_manager *m, const struct apply_request *request) {
+    struct pool **const old = m->pools;
+    const size_t old_count = m->pool_count;
+    struct pool **const pools = mem_array(request->count + 1, sizeof(struct pool *));
+    enum err_code failed = ERR_OK;
+    m->io.seed = target_offset_seed(m->fqdn, request->external_labels);
+    struct pool **const rest = mem_array(old_count + 1, sizeof(struct pool *));
+    memcpy(rest, old, old_count * sizeof(struct pool *));
+    for (size_t i = 0; i < request->count; i++) {
+        const struct scrape_config *const config = &request->configs[i];
+        struct pool *pool = find_pool(rest, old_count, config->job_name);
+        if (pool == NULL) {
+            pool = pool_new(&m->io, request->generation, config);
+            wake_updates(m, config->job_name);
+        } else {
+            for (size_t j = 0; j < old_count; j++) {
+                rest[j] = rest[j] == pool ? NULL : rest[j];
+            }
+            struct err err;
+            const enum err_code code = pool_reload(pool, request->generation, config, &err);
+            if (code != ERR_OK) {
+                log_error(m->io.log, "scrape manager", "error reloading scrape pool", log_err(&err),
+                          log_str("scrape_pool", config->job_name));
+                failed = code;
+            }
+        }
+        pools[i] = pool;
+    }
+    mutex_lock(&m->mu);
+    m->pools = pools;
+    m->pool_count = request->count;
+    forget_updates(m);
+    mutex_unlock(&m->mu);
+    stop_pools(m, rest, old_count);
+    mem_free(rest);
+    mem_free(old);
+    return failed == ERR_OK
+               ? ERR_OK
+               : err_set(request->err, failed, "failed to apply the new configuration");
+}
+
+static void handle_apply(struct scrape_manager *m) {
+    mutex_lock(&m->mu);
+    struct apply_request *const request = m->apply;
+    m->apply = NULL;
+    mutex_unlock(&m->mu);
+    if (request == NULL) {
+        return;
+    }
+    const enum err_code code = apply_now(m, request);
+    mutex_lock(&m->mu);
+    request->code = code;
+    request->done = true;
+    cond_broadcast(&m->applied);
+    mutex_unlock(&m->mu);
+}
+
+enum err_code scrape_manager_apply(struct scrape_manager *m, struct generation *g,
+                                   const struct scrape_config *configs, size_t n,
+                                   struct labels external_labels, struct err *err) {
+    struct apply_request request = {.generation = g,
+                                    .configs = configs,
+                                    .count = n,
+                                    .external_labels = external_labels,
+                                    .err = err};
+    if (!m->threaded || !m->started) {
+        return apply_now(m, &request);
+    }
+    mutex_lock(&m->mu);
+    m->apply = &request;
+    mutex_unlock(&m->mu);
+    transport_wake(m->io.transport);
+    mutex_lock(&m->mu);
+    while (!request.done) {
+        cond_wait(&m->applied, &m->mu);
+    }
+    mutex_unlock(&m->mu);
+    return request.code;
+}
+
+/* ---- discovery ---- */
+
+void scrape_manager_update(void *manager, struct sd_update *update) {
+    struct scrape_manager *const m = manager;
+    struct sd_update *old = NULL;
+    size_t i = 0;
+    mutex_lock(&m->mu);
+    while (i < m->update_count &&
+           !str_eq(sd_update_set_name(m->updates[i].update), sd_update_set_name(update))) {
+        i++;
+    }
+    if (i == m->update_count) {
+        m->updates = mem_resize(m->updates, i + 1, sizeof(m->updates[0]));
+        m->update_count++;
+    } else {
+        old = m->updates[i].update;
+    }
+    m->updates[i] = (struct set_update){sd_update_ref(update), true};
+    mutex_unlock(&m->mu);
+    sd_update_unref(old);
+    if (m->threaded) {
+        transport_wake(m->io.transport);
+    }
+}
+
+/* The next update that a pool has not seen, as a reference; NULL when there is none. */
+static struct sd_update *take_update(struct scrape_manager *m, struct pool **out_pool) {
+    struct sd_update *found = NULL;
+    mutex_lock(&m->mu);
+    for (size_t i = 0; i < m->update_count && found == NULL; i++) {
+        struct sd_update *const update = m->updates[i].update;
+        struct pool *const pool = find_pool(m->pools, m->pool_count, sd_update_set_name(update));
+        if (m->updates[i].fresh && pool != NULL) {
+            m->updates[i].fresh = false;
+            found = sd_update_ref(update);
+            *out_pool = pool;
+        }
+    }
+    mutex_unlock(&m->mu);
+    return found;
+}
+
+static void handle_updates(struct scrape_manager *m) {
+    struct pool *pool = NULL;
+    for (struct sd_update *update = take_update(m, &pool); update != NULL;
+         update = take_update(m, &pool)) {
+        pool_sync(pool, update);
+        sd_update_unref(update);
+    }
+}
+
+/* ---- work ---- */
+
+static bool handle_done(struct scrape_manager *m) {
+    mutex_lock(&m->mu);
+    struct scrape_job *job = m->done;
+    m->done = NULL;
+    mutex_unlock(&m->mu);
+    const bool any = job != NULL;
+    while (job != NULL) {
+        struct scrape_job *const next = job->next;
+        struct buf body;
+        loop_on_done(job->loop);
+        scrape_job_free(job, &body);
+        keep_body(m, &body);
+        job = next;
+    }
+    return any;
+}
+
+static void handle_timers(struct scrape_manager *m) {
+    const int64_t now = clock_mono_ns(m->io.clock);
+    for (struct timer *t = timer_heap_first(&m->io.timers); t != NULL && t->due_mono_ns <= now;
+         t = timer_heap_first(&m->io.timers)) {
+        loop_on_timer((struct loop *)(void *)t);
+    }
+}
+
+/* All that can be done without waiting; the monotonic time of the next timer. */
+static int64_t work(struct scrape_manager *m) {
+    handle_apply(m);
+    handle_updates(m);
+    do {
+        handle_timers(m);
+    } while (handle_done(m));
+    free_left_pools(m);
+    const struct timer *const first = timer_heap_first(&m->io.timers);
+    return first != NULL ? first->due_mono_ns : INT64_MAX;
+}
+
+static bool stopping(struct scrape_manager *m) {
+    mutex_lock(&m->mu);
+    const bool stop = m->stop;
+    mutex_unlock(&m->mu);
+    return stop;
+}
+
+static void run(void *ctx) {
+    struct scrape_manager *const m = ctx;
+    while (!stopping(m)) {
+        const int64_t due = work(m);
+        const int64_t now = clock_mono_ns(m->io.clock);
+        const int64_t wait = due == INT64_MAX ? -1 : due > now ? due - now : 0;
+        transport_poll(m->io.transport, wait);
+    }
+}
+
+int64_t scrape_manager_step(struct scrape_manager *m) {
+    ASSERT(!m->threaded);
+    (void)work(m);
+    transport_poll(m->io.transport, 0);
+    return work(m);
+}
+
+void scrape_manager_start(struct scrape_manager *m) {
+    ASSERT(!m->started);
+    m->started = true;
+    if (m->threaded) {
+        thread_start(&m->thread, "scrape-io", run, m);
+    }
+}
+
+static void join(struct scrape_manager *m) {
+    if (m->threaded && m->started) {
+        mutex_lock(&m->mu);
+        m->stop = true;
+        mutex_unlock(&m->mu);
+        transport_wake(m->io.transport);
+        thread_join(&m->thread);
+    }
+    for (uint32_t i = 0; i < m->io.shard_count; i++) {
+        worker_free(m->workers[i]);
+    }
+    mem_free(m->workers);
+}
+
+/* Jobs that were done after the io thread stopped: only their memory is of interest. */
+static void discard_done(struct scrape_manager *m) {
+    while (m->done != NULL) {
+        struct scrape_job *const job = m->done;
+        struct loop *const loop = job->loop;
+        struct buf body;
+        m->done = job->next;
+        loop->job = NULL;
+        scrape_job_free(job, &body);
+        buf_release(&body);
+    }
+}
+
+void scrape_manager_free(struct scrape_manager *m) {
+    if (m == NULL) {
+        return;
+    }
+    join(m);
+    discard_done(m);
+    for (size_t i = 0; i < m->pool_count; i++) {
+        pool_free(m->pools[i]);
+    }
+    for (size_t i = 0; i < m->leaving_count; i++) {
+        pool_free(m->leaving[i]);
+    }
+    for (size_t i = 0; i < m->update_count; i++) {
+        sd_update_unref(m->updates[i].update);
+    }
+    for (size_t i = 0; i < m->spare_count; i++) {
+        buf_release(&m->spare[i]);
+    }
+    timer_heap_release(&m->io.timers);
+    transport_free(m->io.transport);
+    cond_release(&m->applied);
+    mutex_release(&m->mu);
+    mem_free(m->pools);
+    mem_free(m->leaving);
+    mem_free(m->updates);
+    mem_free((void *)(uintptr_t)m->fqdn.ptr);
+    mem_free(m);
+}
+
+/* ---- snapshots ---- */
+
+static struct target_info info_of(const struct target *target, struct str pool,
+                                  struct arena *arena) {
+    return (struct target_info){
+        .pool = pool,
+        .discovered = labels_copy(arena, target->discovered),
+        .labels = labels_copy(arena, target->labels),
+        .url = arena_str(arena, target->url),
+        .last_error = STR(""),
+        .interval_ms = target->interval_ms,
+        .timeout_ms = target->timeout_ms,
+    };
+}
+
+static struct target_info active_info(const struct loop *loop, struct str pool,
+                                      struct arena *arena) {
+    const struct loop_report *const report = &loop->report;
+    struct target_info info = info_of(loop->target, pool, arena);
+    if (report->last_error != NULL) {
+        info.last_error = arena_str(arena, str_of(report->last_error));
+    }
+    info.health = report->health;
+    info.last_scrape_unix_ns = report->last_scrape_unix_ns;
+    info.last_duration_ns = report->last_duration_ns;
+    return info;
+}
+
+static struct target_info *grow(struct arena *arena, const struct target_info *old, size_t n,
+                                size_t more) {
+    struct target_info *const grown = arena_alloc(arena, (n + more + 1) * sizeof(old[0]));
+    if (n > 0) {
+        memcpy(grown, old, n * sizeof(old[0]));
+    }
+    return grown;
+}
+
+static void snapshot_pool(struct pool *pool, struct arena *arena, struct targets_snapshot *out) {
+    mutex_lock(&pool->mu);
+    const struct str name = arena_str(arena, pool->job);
+    out->active = grow(arena, out->active, out->active_count, pool->loop_count);
+    for (size_t i = 0; i < pool->loop_count; i++) {
+        out->active[out->active_count++] = active_info(pool->loops[i], name, arena);
+    }
+    out->dropped = grow(arena, out->dropped, out->dropped_count, pool->dropped_kept);
+    for (size_t i = 0; i < pool->dropped_kept; i++) {
+        out->dropped[out->dropped_count++] = info_of(pool->dropped[i], name, arena);
+    }
+    out->pools[out->pool_count] = name;
+    out->dropped_counts[out->pool_count++] = pool->dropped_count;
+    mutex_unlock(&pool->mu);
+}
+
+static int by_job(const void *a, const void *b) {
+    const struct pool *const x = *(struct pool *const *)a;
+    const struct pool *const y = *(struct pool *const *)b;
+    return str_cmp(x->job, y->job);
+}
+
+/* The pools sorted by name; they stay while mu is held. */
+static struct pool **sorted_pools(struct scrape_manager *m, struct arena *arena) REQUIRES(m->mu) {
+    struct pool **const pools = arena_alloc(arena, (m->pool_count + 1) * sizeof(struct pool *));
+    if (m->pool_count > 0) {
+        memcpy(pools, m->pools, m->pool_count * sizeof(struct pool *));
+        qsort(pools, m->pool_count, sizeof(struct pool *), by_job);
+    }
+    return pools;
+}
+
+void scrape_targets(struct scrape_manager *m, struct arena *arena, struct targets_snapshot *out) {
+    *out = (struct targets_snapshot){0};
+    mutex_lock(&m->mu);
+    struct pool **const pools = sorted_pools(m, arena);
+    out->pools = arena_alloc(arena, (m->pool_count + 1) * sizeof(out->pools[0]));
+    out->dropped_counts = arena_alloc(arena, (m->pool_count + 1) * sizeof(uint64_t));
+    for (size_t i = 0; i < m->pool_count; i++) {
+        snapshot_pool(pools[i], arena, out);
+    }
+    mutex_unlock(&m->mu);
+}
+
+/* Comments and labels of the target at *at, which counts through all pools; false at the end. */
+static bool copy_comments(struct scrape_manager *m, size_t *pool_at, size_t *loop_at,
+                          struct buf *comments, struct arena *arena, struct labels *out_target) {
+    bool found = false;
+    mutex_lock(&m->mu);
+    while (!found && *pool_at < m->pool_count) {
+        struct pool *const pool = m->pools[*pool_at];
+        mutex_lock(&pool->mu);
+        if (*loop_at < pool->loop_count) {
+            const struct loop *const loop = pool->loops[(*loop_at)++];
+            *out_target = labels_copy(arena, loop->target->labels);
+            ingest_copy_comments(loop->ingest, comments);
+            found = true;
+        } else {
+            (*pool_at)++;
+            *loop_at = 0;
+        }
+        mutex_unlock(&pool->mu);
+    }
+    mutex_unlock(&m->mu);
+    return found;
+}
+
+void scrape_each_metadata(struct scrape_manager *m, struct str family,
+                          bool (*fn)(void *ctx, const struct metric_metadata *md), void *ctx) {
+    struct arena arena;
+    struct buf comments;
+    size_t pool_at = 0;
+    size_t loop_at = 0;
+    arena_init(&arena, 0);
+    buf_init(&comments, COMMENTS_MAX);
+    for (bool go_on = true; go_on;) {
+        struct labels target = {NULL, 0};
+        buf_clear(&comments);
+        go_on = copy_comments(m, &pool_at, &loop_at, &comments, &arena, &target) &&
+                metadata_each(buf_str(&comments), target, family, &arena, fn, ctx);
+        arena_reset(&arena);
+    }
+    buf_release(&comments);
+    arena_release(&arena);
+}

@@ -56,6 +56,9 @@ struct scrape_config {
     uint64_t sample_limit, target_limit, label_limit, label_name_length_limit,
         label_value_length_limit;
     uint64_t keep_dropped_targets;
+    uint64_t native_histogram_bucket_limit;    /* 0 = none */
+    double native_histogram_min_bucket_factor; /* 0 = none */
+    struct str failure_log_file;               /* empty = none */
     enum name_scheme name_scheme;
     struct str escaping_scheme; /* allow-utf-8, underscores, dots, values */
     struct http_config http;

@@ -1,0 +1,434 @@
+/* INVARIANTS
+ *   I1  slots has an entry for every line of the template.
+ *   I2  A slot in slots, report_slots or tracked is below the group's slot count, and so is usable
+ *       in the scratch row after ingest_begin.
+ *   I3  The template changes only under mu, and only by the worker of the shard. */
+#include "scrape/ingest.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "scrape/ingest_row.h"
+#include "scrape/sample_labels.h"
+
+/* Scratch rows and orders beyond this are given back after a scrape. */
+enum { SCRATCH_KEEP_COUNT = 1 << 18 };
+
+/* Targets with equal labels that may be open at once. */
+enum { TWINS_MAX = 1000 };
+
+/* Lines beyond which a failing target's template is flushed although the scrape failed. */
+enum { FORCED_FLUSH_BASE = 1000 };
+
+/* Vanished lines that a template may keep, beside an eighth of its lines. */
+enum { UNRESOLVED_BASE = 16 };
+
+static const char *const report_names[REPORT_COUNT] = {
+    [REPORT_UP] = "up",
+    [REPORT_DURATION] = "scrape_duration_seconds",
+    [REPORT_SCRAPED] = "scrape_samples_scraped",
+    [REPORT_ADDED] = "scrape_samples_post_metric_relabeling",
+    [REPORT_SERIES_ADDED] = "scrape_series_added",
+    [REPORT_TIMEOUT] = "scrape_timeout_seconds",
+    [REPORT_SAMPLE_LIMIT] = "scrape_sample_limit",
+    [REPORT_BODY_BYTES] = "scrape_body_size_bytes",
+};
+
+/* ---- scratch ---- */
+
+struct ingest_scratch *ingest_scratch_new(void) {
+    struct ingest_scratch *const s = mem_zalloc(sizeof(*s));
+    struct rng rng = rng_system();
+    line_index_init(&s->index, rng_u64(&rng));
+    arena_init(&s->arena, 0);
+    return s;
+}
+
+void ingest_scratch_free(struct ingest_scratch *s) {
+    if (s == NULL) {
+        return;
+    }
+    line_index_release(&s->index);
+    arena_release(&s->arena);
+    mem_free(s->values);
+    mem_free(s->states);
+    mem_free(s->own);
+    mem_free(s->own_tracked);
+    mem_free(s->seen);
+    mem_free(s->order);
+    mem_free(s);
+}
+
+static void reserve_slots(struct ingest_scratch *s, uint32_t count) {
+    if (count > s->slot_capacity) {
+        s->slot_capacity = (uint32_t)mem_grow(s->slot_capacity, count);
+        s->values = mem_resize(s->values, s->slot_capacity, sizeof(s->values[0]));
+        s->states = mem_resize(s->states, s->slot_capacity, sizeof(s->states[0]));
+    }
+}
+
+void ingest_scratch_reach(struct ingest_scratch *s, uint32_t slot) {
+    if (slot >= s->slot_count) {
+        reserve_slots(s, slot + 1);
+        memset(s->states + s->slot_count, SLOT_ABSENT, slot + 1 - s->slot_count);
+        s->slot_count = slot + 1;
+    }
+}
+
+void ingest_scratch_reach_line(struct ingest_scratch *s, uint32_t line) {
+    if (line >= s->seen_capacity) {
+        const uint32_t capacity = (uint32_t)mem_grow(s->seen_capacity, line + 1);
+        s->seen = mem_resize(s->seen, capacity, 1);
+        memset(s->seen + s->seen_capacity, 0, capacity - s->seen_capacity);
+        s->seen_capacity = capacity;
+    }
+}
+
+/* A giant page must not hold its scratch memory for ever. */
+static void trim(struct ingest_scratch *s) {
+    if (s->slot_capacity > SCRATCH_KEEP_COUNT) {
+        mem_free(s->values);
+        mem_free(s->states);
+        s->values = NULL;
+        s->states = NULL;
+        s->slot_capacity = 0;
+    }
+    if (s->order_capacity > SCRATCH_KEEP_COUNT) {
+        mem_free(s->order);
+        s->order = NULL;
+        s->order_capacity = 0;
+    }
+    if (s->own_capacity > SCRATCH_KEEP_COUNT) {
+        mem_free(s->own);
+        s->own = NULL;
+        s->own_capacity = 0;
+    }
+    s->slot_count = 0;
+    arena_reset(&s->arena);
+}
+
+/* ---- a target ---- */
+
+struct ingest *ingest_new(struct storage *storage, uint32_t shard) {
+    struct ingest *const ig = mem_zalloc(sizeof(*ig));
+    ig->storage = storage;
+    ig->shard = shard;
+    mutex_init(&ig->mu);
+    line_template_init(&ig->lines);
+    return ig;
+}
+
+void ingest_free(struct ingest *ig) {
+    if (ig == NULL) {
+        return;
+    }
+    if (ig->group != NULL) {
+        storage_group_close(ig->storage, ig->group);
+    }
+    line_template_release(&ig->lines);
+    mutex_release(&ig->mu);
+    mem_free(ig->slots);
+    mem_free(ig->tracked);
+    mem_free(ig);
+}
+
+void ingest_forget_lines(struct ingest *ig) {
+    mutex_lock(&ig->mu);
+    line_template_release(&ig->lines);
+    mutex_unlock(&ig->mu);
+    mem_free(ig->slots);
+    ig->slots = NULL;
+    ig->slots_capacity = 0;
+    ig->unresolved = 0;
+    ig->count_at_success = 0;
+}
+
+enum err_code ingest_open_group(struct ingest *ig, struct labels target, struct err *err) {
+    if (ig->group != NULL) {
+        return ERR_OK;
+    }
+    enum err_code code = storage_group_open(ig->storage, ig->shard, target, &ig->group, err);
+    struct arena arena;
+    arena_init(&arena, 0);
+    for (int twin = 1; code == ERR_EXISTS && twin <= TWINS_MAX; twin++) {
+        const struct label mark = {STR("__twin__"), arena_printf(&arena, "%d", twin)};
+        const struct labels told_apart = labels_merge(&arena, target, labels_of(&arena, &mark, 1));
+        code = storage_group_open(ig->storage, ig->shard, told_apart, &ig->group, err);
+    }
+    arena_release(&arena);
+    return code;
+}
+
+enum err_code ingest_add_line(struct ingest *ig, struct ingest_scratch *s, struct str comment,
+                              struct str key, uint32_t type, uint32_t slot, uint32_t *out_line,
+                              struct err *err) {
+    mutex_lock(&ig->mu);
+    const enum err_code code = line_template_add(&ig->lines, comment, key, type, out_line, err);
+    mutex_unlock(&ig->mu);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (*out_line >= ig->slots_capacity) {
+        ig->slots_capacity = (uint32_t)mem_grow(ig->slots_capacity, *out_line + 1);
+        ig->slots = mem_resize(ig->slots, ig->slots_capacity, sizeof(ig->slots[0]));
+    }
+    ig->slots[*out_line] = slot;
+    ingest_scratch_reach_line(s, *out_line);
+    s->seen[*out_line] = 0;
+    if (s->indexed) {
+        line_index_add(&s->index, &ig->lines);
+    }
+    return ERR_OK;
+}
+
+void ingest_copy_comments(struct ingest *ig, struct buf *to) {
+    mutex_lock(&ig->mu);
+    for (uint32_t i = 0; i < ig->lines.count; i++) {
+        buf_append_str(to, line_template_comment(&ig->lines, i));
+    }
+    buf_append_str(to, line_template_tail(&ig->lines));
+    mutex_unlock(&ig->mu);
+}
+
+size_t ingest_line_count(const struct ingest *ig) {
+    return ig->lines.count;
+}
+
+size_t ingest_memory_bytes(const struct ingest *ig) {
+    return sizeof(*ig) + line_template_memory_bytes(&ig->lines) +
+           ig->slots_capacity * sizeof(ig->slots[0]) + ig->tracked_words * sizeof(ig->tracked[0]);
+}
+
+/* ---- a scrape ---- */
+
+void ingest_begin(struct ingest *ig, struct ingest_scratch *s) {
+    const uint32_t slots = ig->group != NULL ? storage_group_slot_count(ig->storage, ig->group) : 0;
+    s->slot_count = 0;
+    if (slots > 0) {
+        ingest_scratch_reach(s, slots - 1);
+    }
+    ingest_scratch_reach_line(s, ig->lines.count);
+    memset(s->seen, 0, ig->lines.count + 1);
+    if (s->own_tracked_words > 0) {
+        memset(s->own_tracked, 0, s->own_tracked_words * sizeof(s->own_tracked[0]));
+    }
+    s->seen_count = 0;
+    s->own_count = 0;
+    s->order_count = 0;
+    s->deviates = false;
+    s->changed = false;
+    s->indexed = false;
+    s->tail = STR("");
+    s->page_ok = false;
+    s->page_failed = false;
+}
+
+/* Lines that the page no longer has leave the cache; they stay in the template until it is
+ * rebuilt, as the next page may have them again in the same place. */
+static void flush_unseen(struct ingest *ig, const struct ingest_scratch *s) {
+    if (s->seen_count + ig->unresolved != ig->lines.count) {
+        ig->unresolved = 0;
+        for (uint32_t i = 0; i < ig->lines.count; i++) {
+            ig->slots[i] = (s->seen[i] & SEEN) != 0 ? ig->slots[i] : LINE_UNRESOLVED;
+            ig->unresolved += ig->slots[i] == LINE_UNRESOLVED;
+        }
+    }
+    ig->count_at_success = ig->lines.count - ig->unresolved;
+}
+
+static void rebuild(struct ingest *ig, struct ingest_scratch *s, struct str body) {
+    uint32_t *const slots = mem_array(s->order_count, sizeof(slots[0]));
+    for (size_t i = 0; i < s->order_count; i++) {
+        slots[i] = ig->slots[s->order[i].entry];
+    }
+    struct err err;
+    mutex_lock(&ig->mu);
+    const enum err_code code =
+        line_template_rebuild(&ig->lines, s->order, s->order_count, body, s->tail, &err);
+    mutex_unlock(&ig->mu);
+    if (code != ERR_OK) { /* too large: the old one goes on */
+        mem_free(slots);
+        return;
+    }
+    mem_free(ig->slots);
+    ig->slots = slots;
+    ig->slots_capacity = (uint32_t)s->order_count;
+    ig->unresolved = 0;
+    for (uint32_t i = 0; i < ig->lines.count; i++) {
+        ig->unresolved += slots[i] == LINE_UNRESOLVED;
+    }
+}
+
+void ingest_flush(struct ingest *ig, struct ingest_scratch *s, struct str body) {
+    flush_unseen(ig, s);
+    if (s->deviates && (s->changed || ig->unresolved > UNRESOLVED_BASE + ig->lines.count / 8)) {
+        rebuild(ig, s, body);
+    }
+}
+
+bool ingest_must_flush(const struct ingest *ig) {
+    return ig->lines.count > 2 * (size_t)ig->count_at_success + FORCED_FLUSH_BASE;
+}
+
+/* ---- staleness ---- */
+
+static uint64_t tracked_now(const struct ingest_scratch *s, uint32_t word) {
+    uint64_t bits = word < s->own_tracked_words ? s->own_tracked[word] : 0;
+    const uint32_t first = word * 64;
+    for (uint32_t i = 0; i < 64 && first + i < s->slot_count; i++) {
+        bits |= (uint64_t)(s->states[first + i] == SLOT_VALUE) << i;
+    }
+    return bits;
+}
+
+static void reserve_tracked(struct ingest *ig, uint32_t words) {
+    if (words > ig->tracked_words) {
+        ig->tracked = mem_resize(ig->tracked, words, sizeof(ig->tracked[0]));
+        memset(ig->tracked + ig->tracked_words, 0,
+               (words - ig->tracked_words) * sizeof(ig->tracked[0]));
+        ig->tracked_words = words;
+    }
+}
+
+static void mark_stale(struct ingest_scratch *s, uint32_t word, uint64_t bits) {
+    for (; bits != 0; bits &= bits - 1) {
+        const uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        ingest_scratch_reach(s, slot);
+        s->states[slot] = SLOT_STALE;
+    }
+}
+
+/* Markers for series of the previous scrape that this one does not have; what this one has is
+ * remembered for the next. A failed page is rolled back, but the series it had reached count as
+ * seen: they get no marker. */
+static void track(struct ingest *ig, struct ingest_scratch *s) {
+    reserve_tracked(ig, s->slot_count / 64 + (s->slot_count % 64 != 0));
+    for (uint32_t word = 0; word < ig->tracked_words; word++) {
+        const uint64_t now = tracked_now(s, word);
+        const uint64_t missing = ig->tracked[word] & ~now;
+        ig->tracked[word] = now;
+        for (uint32_t i = word * 64; s->page_failed && i < word * 64 + 64 && i < s->slot_count;
+             i++) {
+            s->states[i] = SLOT_ABSENT;
+        }
+        mark_stale(s, word, missing);
+    }
+    s->own_count = s->page_failed ? 0 : s->own_count;
+}
+
+/* ---- report series ---- */
+
+static enum err_code resolve_reports(struct ingest *ig, struct ingest_scratch *s,
+                                     struct labels target, int from, int to, struct err *err) {
+    for (int i = from; i < to; i++) {
+        const struct labels labels =
+            sample_labels_report(&s->arena, str_of(report_names[i]), target);
+        const enum err_code code =
+            storage_group_series(ig->storage, ig->group, labels, &ig->report_slots[i], err);
+        if (code != ERR_OK) {
+            return err_wrap(err, "report series %s", report_names[i]);
+        }
+    }
+    return ERR_OK;
+}
+
+static void put_report(const struct ingest *ig, struct ingest_scratch *s, enum report_series which,
+                       struct num value) {
+    const uint32_t slot = ig->report_slots[which];
+    ingest_scratch_reach(s, slot);
+    s->states[slot] = SLOT_VALUE;
+    s->values[slot] = value;
+}
+
+static struct num fraction(int64_t m, uint8_t scale) {
+    while (scale > 0 && m % 10 == 0) {
+        m /= 10;
+        scale--;
+    }
+    return (struct num){.m = m, .scale = scale, .kind = NUM_DECIMAL};
+}
+
+static enum err_code put_reports(struct ingest *ig, struct ingest_scratch *s,
+                                 const struct ingest_scrape *scrape,
+                                 const struct ingest_report *report, struct err *err) {
+    const bool extra = scrape->config->extra_metrics;
+    enum err_code code = ERR_OK;
+    if (!ig->has_reports) {
+        code = resolve_reports(ig, s, scrape->target, 0, REPORT_TIMEOUT, err);
+        ig->has_reports = code == ERR_OK;
+    }
+    if (code == ERR_OK && extra && !ig->has_extra_reports) {
+        code = resolve_reports(ig, s, scrape->target, REPORT_TIMEOUT, REPORT_COUNT, err);
+        ig->has_extra_reports = code == ERR_OK;
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    const int64_t duration_ns = report->duration_ns > 0 ? report->duration_ns : 0;
+    put_report(ig, s, REPORT_UP, num_of_i64(report->up));
+    put_report(ig, s, REPORT_DURATION, fraction(duration_ns % NUM_MANTISSA_LIMIT, 9));
+    put_report(ig, s, REPORT_SCRAPED, num_of_i64((int64_t)scrape->scraped));
+    put_report(ig, s, REPORT_ADDED, num_of_i64((int64_t)scrape->added));
+    put_report(ig, s, REPORT_SERIES_ADDED, num_of_i64((int64_t)scrape->series_added));
+    if (extra) {
+        put_report(ig, s, REPORT_TIMEOUT, fraction(scrape->timeout_ms, 3));
+        put_report(ig, s, REPORT_SAMPLE_LIMIT, num_of_double((double)scrape->config->sample_limit));
+        put_report(ig, s, REPORT_BODY_BYTES, num_of_i64(report->body_bytes));
+    }
+    return ERR_OK;
+}
+
+/* ---- rows ---- */
+
+static enum err_code commit(struct ingest *ig, struct ingest_scratch *s, int64_t ts_ms,
+                            struct storage_row_result *out, struct err *err) {
+    const struct storage_row row = {
+        .ts_ms = ts_ms,
+        .slot_count = s->slot_count,
+        .values = s->values,
+        .states = s->states,
+        .own_times = s->own,
+        .own_time_count = s->own_count,
+    };
+    const enum err_code code = storage_group_commit(ig->storage, ig->group, &row, out, err);
+    trim(s);
+    return code;
+}
+
+enum err_code ingest_commit(struct ingest *ig, struct ingest_scratch *s,
+                            struct ingest_scrape *scrape, const struct ingest_report *report,
+                            struct err *err) {
+    enum err_code code = ingest_open_group(ig, scrape->target, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    track(ig, s);
+    code = put_reports(ig, s, scrape, report, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct storage_row_result result = {0};
+    code = commit(ig, s, scrape->ts_ms, &result, err);
+    scrape->out_of_order += result.out_of_order;
+    scrape->duplicates += result.duplicate;
+    scrape->out_of_bounds += (uint64_t)result.too_old + result.out_of_bounds;
+    return code;
+}
+
+enum err_code ingest_end(struct ingest *ig, struct ingest_scratch *s, int64_t ts_ms,
+                         struct err *err) {
+    if (ig->group == NULL) {
+        return ERR_OK;
+    }
+    ingest_begin(ig, s);
+    track(ig, s); /* nothing was seen: everything ends */
+    const int reports = ig->has_extra_reports ? REPORT_COUNT : REPORT_TIMEOUT;
+    for (int i = 0; ig->has_reports && i < reports; i++) {
+        ingest_scratch_reach(s, ig->report_slots[i]);
+        s->states[ig->report_slots[i]] = SLOT_STALE;
+    }
+    struct storage_row_result result = {0};
+    return commit(ig, s, ts_ms, &result, err);
+}

@@ -1,0 +1,493 @@
+/* From the text of a page to the row.
+ *
+ * A page is read by two loops that hand over to each other. known_lines runs while the page is
+ * what the template says: one comparison for comment and key, one number, one store. At the
+ * first line it does not recognise at once, other_line reads one sample with the parser, finds
+ * its entry (a few places ahead, then by the index) or resolves a new series, and lets
+ * known_lines go on behind that entry. Whatever known_lines cannot do in its few steps (odd
+ * blanks, values it cannot read, the last bytes of the body) it leaves to other_line, which alone
+ * reports errors: both must agree on every page, and tests compare them.
+ *
+ * From the first deviation on, lines are noted in scratch->order; a successful scrape that met new
+ * or moved lines rebuilds the template from them, so that the next page is known again. */
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "scrape/ingest.h"
+#include "scrape/ingest_row.h"
+#include "scrape/sample_labels.h"
+
+/* Entries that are tried before the index when a line is not the expected one. */
+enum { LOOK_AHEAD = 4 };
+
+/* Bytes that known_lines may read behind a key: the blank and two vectors. */
+enum { READ_AHEAD = 40 };
+
+/* How far in the future a sample's own timestamp may lie. */
+enum { MAX_AHEAD_MS = 10 * 60 * 1000 };
+
+/* New series between two looks at the clock, and scratch memory kept between new series. */
+enum { SERIES_PER_CHECK = 1024, ARENA_KEEP_BYTES = 256 * 1024 };
+
+struct page_reader {
+    struct ingest *ig;
+    struct ingest_scratch *s;
+    struct ingest_scrape *scrape;
+    struct str body;
+    const char *readable_end;
+    size_t at;
+    uint32_t next;       /* the entry that is expected */
+    enum expo_type type; /* of the last TYPE line */
+    uint64_t reached;    /* samples that count for sample_limit */
+    uint64_t sample_limit;
+    uint64_t resolved; /* new series worked on */
+};
+
+/* ---- samples ---- */
+
+static void add_own_time(struct ingest_scratch *s, uint32_t slot, struct num value, int64_t ts_ms) {
+    if (s->own_count == s->own_capacity) {
+        s->own_capacity = mem_grow(s->own_capacity, s->own_count + 1);
+        s->own = mem_resize(s->own, s->own_capacity, sizeof(s->own[0]));
+    }
+    s->own[s->own_count++] = (struct storage_own_time){
+        .slot = slot, .state = SLOT_VALUE, .ts_ms = ts_ms, .value = value};
+}
+
+static void track_own_time(struct ingest_scratch *s, uint32_t slot) {
+    const uint32_t word = slot / 64;
+    if (word >= s->own_tracked_words) {
+        const uint32_t words = (uint32_t)mem_grow(s->own_tracked_words, word + 1);
+        s->own_tracked = mem_resize(s->own_tracked, words, sizeof(s->own_tracked[0]));
+        memset(s->own_tracked + s->own_tracked_words, 0,
+               (words - s->own_tracked_words) * sizeof(s->own_tracked[0]));
+        s->own_tracked_words = words;
+    }
+    s->own_tracked[word] |= UINT64_C(1) << slot % 64;
+}
+
+/* Puts an accepted sample into the row. Two texts may name one series: the first value stays. */
+static void put_sample(struct page_reader *r, uint32_t slot, const struct expo_entry *sample,
+                       bool own_time) {
+    struct ingest_scratch *const s = r->s;
+    if (own_time) {
+        add_own_time(s, slot, sample->value, sample->timestamp_ms);
+        if (r->scrape->config->track_timestamps_staleness) {
+            track_own_time(s, slot);
+        }
+    } else if (s->states[slot] == SLOT_ABSENT) {
+        s->states[slot] = SLOT_VALUE;
+        s->values[slot] = sample->value;
+    } else if (!f64_same_bits(num_double(s->values[slot]), num_double(sample->value))) {
+        r->scrape->duplicates++;
+    }
+}
+
+/* The limits that every sample passes on its way to the storage; false: it ends here. */
+static bool pass_limits(struct page_reader *r, const struct expo_entry *sample, bool own_time) {
+    if (++r->reached > r->sample_limit) {
+        r->scrape->sample_limit_hit = true;
+        return false;
+    }
+    if (own_time && sample->timestamp_ms > r->scrape->now_ms + MAX_AHEAD_MS) {
+        r->scrape->out_of_bounds++;
+        return false;
+    }
+    return true;
+}
+
+static enum err_code check_own_times(const struct page_reader *r, bool own_time, struct err *err) {
+    if (own_time && r->s->own_count >= OWN_TIMES_MAX) {
+        return err_set(err, ERR_LIMIT, "more than %d samples with timestamps", OWN_TIMES_MAX);
+    }
+    return ERR_OK;
+}
+
+static void mark_seen(struct ingest_scratch *s, uint32_t line) {
+    s->seen_count += (s->seen[line] & SEEN) == 0;
+    s->seen[line] |= SEEN;
+}
+
+/* A sample of a line that is resolved already. */
+static enum err_code known_sample(struct page_reader *r, uint32_t line,
+                                  const struct expo_entry *sample, struct err *err) {
+    const uint32_t slot = r->ig->slots[line];
+    const bool again = (r->s->seen[line] & SEEN) != 0;
+    const bool own_time = sample->has_timestamp && r->scrape->config->honor_timestamps;
+    mark_seen(r->s, line);
+    r->scrape->scraped++;
+    if (slot == LINE_DROPPED) {
+        return ERR_OK;
+    }
+    r->scrape->added++;
+    if (again && !own_time) {
+        r->scrape->duplicates++;
+        return ERR_OK;
+    }
+    const enum err_code code = check_own_times(r, own_time, err);
+    if (code == ERR_OK && pass_limits(r, sample, own_time)) {
+        put_sample(r, slot, sample, own_time);
+    }
+    return code;
+}
+
+/* ---- lines as expected ---- */
+
+/* Bytes up to the blank or line break that ends a value; 0 when it is not within reach. */
+static ALWAYS_INLINE size_t value_length(const char *p) {
+#ifdef __SSE2__
+    const __m128i newline = _mm_set1_epi8('\n');
+    const __m128i blank = _mm_set1_epi8(' ');
+    for (size_t i = 0; i < 32; i += 16) {
+        const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        const __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(x, newline), _mm_cmpeq_epi8(x, blank));
+        const unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+        if (mask != 0) {
+            return i + (size_t)__builtin_ctz(mask);
+        }
+    }
+    return 0;
+#else
+    for (size_t i = 0; i < 32; i++) {
+        if (p[i] == '\n' || p[i] == ' ') {
+            return i;
+        }
+    }
+    return 0;
+#endif
+}
+
+/* " 1234\n": the timestamp, and the offset of the line break; 0 when it is anything else. */
+static size_t timestamp_length(const char *p, const char *end, int64_t *out_ms) {
+    int64_t ms = 0;
+    size_t i = 1;
+    while (i <= 18 && p + i < end && p[i] >= '0' && p[i] <= '9') {
+        ms = ms * 10 + (p[i] - '0');
+        i++;
+    }
+    if (i == 1 || p + i >= end || p[i] != '\n') {
+        return 0;
+    }
+    *out_ms = ms;
+    return i;
+}
+
+static void note_line(struct ingest_scratch *s, struct line_seen line) {
+    if ((s->seen[line.entry] & NOTED) != 0) {
+        return;
+    }
+    s->seen[line.entry] |= NOTED;
+    if (s->order_count == s->order_capacity) {
+        s->order_capacity = mem_grow(s->order_capacity, s->order_count + 1);
+        s->order = mem_resize(s->order, s->order_capacity, sizeof(s->order[0]));
+    }
+    s->order[s->order_count++] = line;
+}
+
+/* What known_lines does not do in place: own timestamps, duplicates, limits, noting lines. False
+ * leaves the line to other_line, untouched. */
+static bool known_line_rest(struct page_reader *r, uint32_t line, struct expo_entry *sample) {
+    if (r->ig->slots[line] == LINE_UNRESOLVED || r->s->own_count >= OWN_TIMES_MAX) {
+        return false;
+    }
+    if (r->s->deviates) {
+        note_line(r->s, (struct line_seen){.entry = line, .comment_at = LINE_NONE});
+    }
+    struct err err;
+    const enum err_code code = known_sample(r, line, sample, &err);
+    ASSERT(code == ERR_OK); /* its one error was excluded above */
+    return true;
+}
+
+HOT static void known_lines(struct page_reader *r) {
+    struct ingest_scratch *const s = r->s;
+    const struct line_template *const lines = &r->ig->lines;
+    const char *at = r->body.ptr + r->at;
+    const char *const end = r->body.ptr + r->body.len;
+    uint32_t next = r->next;
+    uint64_t stored = 0;
+    while (next < lines->count) {
+        const struct line_entry entry = lines->entries[next];
+        const size_t n = (size_t)entry.comment_bytes + entry.key_bytes;
+        if ((size_t)(r->readable_end - at) < n + READ_AHEAD ||
+            memcmp(lines->text + entry.text_at, at, n) != 0 || at[n] != ' ') {
+            break;
+        }
+        const char *line_end = at + n + 1;
+        const size_t length = value_length(line_end);
+        struct expo_entry sample;
+        if (line_end + length >= end ||
+            num_parse((struct str){line_end, length}, &sample.value) != NUMBER_OK) {
+            break;
+        }
+        line_end += length;
+        const uint32_t slot = r->ig->slots[next];
+        if (LIKELY(*line_end == '\n' && slot <= LINE_SLOT_MAX && !s->deviates &&
+                   s->seen[next] == 0 && s->states[slot] == SLOT_ABSENT &&
+                   r->reached + stored < r->sample_limit)) {
+            s->values[slot] = sample.value;
+            s->states[slot] = SLOT_VALUE;
+            s->seen[next] = SEEN;
+            stored++;
+        } else {
+            sample.has_timestamp = *line_end == ' ';
+            const size_t more =
+                sample.has_timestamp ? timestamp_length(line_end, end, &sample.timestamp_ms) : 0;
+            r->reached += stored;
+            r->scrape->scraped += stored;
+            r->scrape->added += stored;
+            s->seen_count += (uint32_t)stored;
+            stored = 0;
+            if ((sample.has_timestamp && more == 0) || !known_line_rest(r, next, &sample)) {
+                break;
+            }
+            line_end += more;
+        }
+        if (entry.type != LINE_TYPE_NONE) {
+            r->type = (enum expo_type)entry.type;
+        }
+        at = line_end + 1;
+        next++;
+    }
+    r->reached += stored;
+    r->scrape->scraped += stored;
+    r->scrape->added += stored;
+    s->seen_count += (uint32_t)stored;
+    r->at = (size_t)(at - r->body.ptr);
+    r->next = next;
+}
+
+/* ---- other lines ---- */
+
+static uint32_t find_line(struct page_reader *r, struct str key) {
+    const struct line_template *const lines = &r->ig->lines;
+    struct ingest_scratch *const s = r->s;
+    for (uint32_t i = r->next; i < lines->count && i < r->next + LOOK_AHEAD; i++) {
+        if (str_eq(line_template_key(lines, i), key)) {
+            return i;
+        }
+    }
+    if (lines->count == 0) {
+        return LINE_NONE;
+    }
+    if (!s->indexed) {
+        line_index_build(&s->index, lines);
+        s->indexed = true;
+    }
+    return line_index_find(&s->index, lines, key);
+}
+
+/* The lines before the first deviation were as in the template. */
+static void start_noting(struct page_reader *r) {
+    if (!r->s->deviates) {
+        r->s->deviates = true;
+        for (uint32_t i = 0; i < r->next; i++) {
+            note_line(r->s, (struct line_seen){.entry = i, .comment_at = LINE_NONE});
+        }
+    }
+}
+
+static enum err_code check_deadline(const struct page_reader *r, struct err *err) {
+    const struct ingest_scrape *const scrape = r->scrape;
+    if (scrape->deadline_mono_ns != 0 && r->resolved % SERIES_PER_CHECK == 0 &&
+        clock_mono_ns(scrape->clock) > scrape->deadline_mono_ns) {
+        return err_set(err, ERR_TIMEOUT,
+                       "resolving new series took longer than the scrape interval");
+    }
+    return ERR_OK;
+}
+
+/* The slot of a series that is not in the cache: *out_slot is one, LINE_DROPPED, or
+ * LINE_UNRESOLVED when the sample ended at a limit. */
+static enum err_code resolve_series(struct page_reader *r, const struct expo_entry *sample,
+                                    bool own_time, uint32_t *out_slot, struct err *err) {
+    struct ingest_scratch *const s = r->s;
+    const struct scrape_config *const config = r->scrape->config;
+    if (s->arena.used_bytes > ARENA_KEEP_BYTES) {
+        arena_reset(&s->arena);
+    }
+    size_t n = 0;
+    const struct label *const exposed = expo_text_labels(&s->parser, &s->arena, &n);
+    struct labels labels;
+    bool keep = false;
+    enum err_code code =
+        sample_labels_make(config, r->scrape->target, exposed, n, &s->arena, &labels, &keep, err);
+    if (code != ERR_OK) {
+        r->scrape->label_limit_hit = code == ERR_LIMIT;
+        return code;
+    }
+    if (!keep) {
+        *out_slot = LINE_DROPPED;
+        return ERR_OK;
+    }
+    r->scrape->added++;
+    *out_slot = LINE_UNRESOLVED;
+    code = check_own_times(r, own_time, err);
+    if (code != ERR_OK || !pass_limits(r, sample, own_time)) {
+        return code;
+    }
+    code = storage_group_series(r->ig->storage, r->ig->group, labels, out_slot, err);
+    if (code == ERR_LIMIT) {
+        /* The storage is full: known series go on, new ones wait. */
+        *out_slot = LINE_UNRESOLVED;
+        r->scrape->refused++;
+        return ERR_OK;
+    }
+    return code;
+}
+
+/* A sample whose series is not in the cache. line: its entry, or LINE_NONE. */
+static enum err_code new_sample(struct page_reader *r, struct str comment, uint32_t type,
+                                const struct expo_entry *sample, uint32_t *line, struct err *err) {
+    const bool own_time = sample->has_timestamp && r->scrape->config->honor_timestamps;
+    uint32_t slot = LINE_UNRESOLVED;
+    r->scrape->scraped++;
+    enum err_code code = check_deadline(r, err);
+    code = code == ERR_OK ? resolve_series(r, sample, own_time, &slot, err) : code;
+    r->resolved++;
+    if (code != ERR_OK || slot == LINE_UNRESOLVED) {
+        return code;
+    }
+    if (*line == LINE_NONE) {
+        code = ingest_add_line(r->ig, r->s, comment, sample->series, type, slot, line, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        r->s->changed = true;
+    } else {
+        r->ig->slots[*line] = slot;
+        r->ig->unresolved--;
+    }
+    mark_seen(r->s, *line);
+    if (slot == LINE_DROPPED) {
+        return ERR_OK;
+    }
+    r->scrape->series_added += !r->scrape->sample_limit_hit;
+    ingest_scratch_reach(r->s, slot);
+    put_sample(r, slot, sample, own_time);
+    return ERR_OK;
+}
+
+/* Parses up to the next sample or the end. *out_type: of the last TYPE line passed. */
+static enum err_code next_sample(struct page_reader *r, struct expo_entry *out, uint32_t *out_type,
+                                 struct err *err) {
+    struct expo_text *const parser = &r->s->parser;
+    *out_type = LINE_TYPE_NONE;
+    expo_text_seek(parser, r->at, r->type);
+    for (;;) {
+        const enum err_code code = expo_text_next(parser, out, err);
+        if (code != ERR_OK || out->kind == EXPO_SAMPLE || out->kind == EXPO_END) {
+            return code;
+        }
+        if (out->kind == EXPO_TYPE) {
+            *out_type = parser->type;
+        }
+    }
+}
+
+static enum err_code other_line(struct page_reader *r, bool *out_end, struct err *err) {
+    struct ingest_scratch *const s = r->s;
+    struct expo_entry sample;
+    uint32_t type = LINE_TYPE_NONE;
+    enum err_code code = next_sample(r, &sample, &type, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    const struct str comment = str_sub(r->body, r->at, sample.begin - r->at);
+    if (sample.kind == EXPO_END) {
+        s->tail = comment;
+        *out_end = true;
+        return ERR_OK;
+    }
+    uint32_t line = find_line(r, sample.series);
+    const bool again = line != LINE_NONE && s->seen[line] != 0;
+    const uint32_t count_before = r->ig->lines.count;
+    const bool as_expected = line == r->next && line != LINE_NONE &&
+                             str_eq(comment, line_template_comment(&r->ig->lines, line));
+    if (!as_expected) {
+        start_noting(r);
+    }
+    if (line != LINE_NONE && r->ig->slots[line] != LINE_UNRESOLVED) {
+        code = known_sample(r, line, &sample, err);
+    } else {
+        code = new_sample(r, comment, type, &sample, &line, err);
+    }
+    r->type = s->parser.type;
+    r->at = s->parser.at;
+    if (code != ERR_OK || line == LINE_NONE) {
+        return code;
+    }
+    if (!again) {
+        const bool is_new = line == count_before;
+        const bool moved = line < r->next || line >= r->next + LOOK_AHEAD;
+        s->changed |= moved || !str_eq(comment, line_template_comment(&r->ig->lines, line));
+        if (s->deviates) {
+            note_line(s, (struct line_seen){.entry = line,
+                                            .comment_at = (uint32_t)(comment.ptr - r->body.ptr),
+                                            .comment_bytes = (uint32_t)comment.len,
+                                            .type = type});
+        }
+        /* A new line among known ones does not say where the page goes on. */
+        r->next = is_new && r->next != line ? r->next : line + 1;
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_page(struct page_reader *r, struct err *err) {
+    for (bool end = false; !end;) {
+        known_lines(r);
+        const enum err_code code = other_line(r, &end, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    if (r->next != r->ig->lines.count) {
+        start_noting(r);
+    }
+    if (!str_eq(r->s->tail, line_template_tail(&r->ig->lines))) {
+        start_noting(r);
+        r->s->changed = true;
+    }
+    if (r->scrape->sample_limit_hit) {
+        return err_set(err, ERR_LIMIT, "sample limit exceeded");
+    }
+    return ERR_OK;
+}
+
+enum err_code ingest_page(struct ingest *ig, struct ingest_scratch *s, struct ingest_scrape *scrape,
+                          struct str body, size_t readable_bytes, struct err *err) {
+    ASSERT(!s->page_ok && !s->page_failed);
+    enum err_code code = ingest_open_group(ig, scrape->target, err);
+    if (code == ERR_OK && body.len >= UINT32_MAX) {
+        code = err_set(err, ERR_LIMIT, "body size limit exceeded");
+    }
+    if (code == ERR_OK) {
+        const uint64_t limit = scrape->config->sample_limit;
+        struct page_reader r = {
+            .ig = ig,
+            .s = s,
+            .scrape = scrape,
+            .body = body,
+            .readable_end = body.ptr + body.len + readable_bytes,
+            .sample_limit = limit != 0 ? limit : UINT64_MAX,
+            .type = EXPO_UNKNOWN,
+        };
+        expo_text_init(&s->parser, body);
+        ingest_scratch_reach_line(s, ig->lines.count);
+        code = read_page(&r, err);
+    }
+    s->page_ok = code == ERR_OK;
+    s->page_failed = !s->page_ok;
+    if (s->page_ok) {
+        ingest_flush(ig, s, body);
+    } else if (ingest_must_flush(ig)) {
+        scrape->flush_forced = true;
+        ingest_flush(ig, s, body);
+    }
+    return code;
+}

@@ -1,0 +1,104 @@
+/* What ingest.c and ingest_page.c share: a target's state and a worker's scratch memory. */
+#ifndef SCRAPE_INGEST_ROW_H
+#define SCRAPE_INGEST_ROW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/mutex.h"
+#include "scrape/expo_text.h"
+#include "scrape/ingest.h"
+#include "scrape/line_template.h"
+
+/* What a line means to a target, where it is not the number of a slot. */
+#define LINE_DROPPED UINT32_MAX          /* relabelling drops it */
+#define LINE_UNRESOLVED (UINT32_MAX - 1) /* not in the cache: must be resolved as if it were new */
+#define LINE_SLOT_MAX (UINT32_MAX - 2)
+
+/* Samples with timestamps of their own in one scrape: 40 bytes of scratch each. */
+enum { OWN_TIMES_MAX = 4 * 1024 * 1024 };
+
+/* Marks of a line in the current scrape: it had a sample that was not refused; it is in order. */
+enum { SEEN = 1, NOTED = 2 };
+
+enum report_series {
+    REPORT_UP,
+    REPORT_DURATION,
+    REPORT_SCRAPED,
+    REPORT_ADDED,
+    REPORT_SERIES_ADDED,
+    REPORT_TIMEOUT, /* the rest only with extra_scrape_metrics */
+    REPORT_SAMPLE_LIMIT,
+    REPORT_BODY_BYTES,
+    REPORT_COUNT
+};
+
+struct ingest {
+    struct storage *storage;
+    struct storage_group *group; /* NULL until the first scrape */
+    uint32_t shard;
+    bool has_reports, has_extra_reports;
+    uint32_t report_slots[REPORT_COUNT];
+
+    /* The mutex guards lines against readers of the comments; slots are the worker's alone. */
+    struct mutex mu;
+    struct line_template lines;
+    uint32_t *slots; /* one per line: a slot or LINE_* */
+    uint32_t slots_capacity;
+    uint32_t unresolved;       /* lines with LINE_UNRESOLVED */
+    uint32_t count_at_success; /* lines at the last flush */
+
+    /* A bit per slot: the series had a sample in the previous scrape and wants a stale marker
+     * when it is missing from this one. */
+    uint64_t *tracked;
+    uint32_t tracked_words;
+};
+
+struct ingest_scratch {
+    /* the row, by slot */
+    struct num *values;
+    uint8_t *states;
+    uint32_t slot_capacity;
+    uint32_t slot_count;
+    struct storage_own_time *own;
+    size_t own_count, own_capacity;
+    uint64_t *own_tracked; /* bits by slot: own_times that are tracked */
+    uint32_t own_tracked_words;
+
+    /* the page, by line */
+    uint8_t *seen;
+    uint32_t seen_capacity;
+    uint32_t seen_count;
+    struct line_seen *order; /* from the first deviation on */
+    size_t order_count, order_capacity;
+    bool deviates; /* order is being recorded */
+    bool changed;  /* the template should be rebuilt */
+    bool indexed;
+    struct line_index index;
+    struct str tail;
+
+    bool page_ok, page_failed;
+    struct arena arena; /* labels of one new series */
+    struct expo_text parser;
+};
+
+/* Opens the group if that was not done yet. */
+MUST_CHECK enum err_code ingest_open_group(struct ingest *ig, struct labels target,
+                                           struct err *err);
+/* Makes slot usable in the scratch row. */
+void ingest_scratch_reach(struct ingest_scratch *s, uint32_t slot);
+/* Room for the line's mark. */
+void ingest_scratch_reach_line(struct ingest_scratch *s, uint32_t line);
+/* Appends a line that means slot. */
+MUST_CHECK enum err_code ingest_add_line(struct ingest *ig, struct ingest_scratch *s,
+                                         struct str comment, struct str key, uint32_t type,
+                                         uint32_t slot, uint32_t *out_line, struct err *err);
+
+/* After a page that was read to its end (or one that failed, when its lines must be bounded):
+ * lines that it does not have leave the cache, a changed template is rebuilt. */
+void ingest_flush(struct ingest *ig, struct ingest_scratch *s, struct str body);
+bool ingest_must_flush(const struct ingest *ig);
+
+#endif

@@ -1,0 +1,282 @@
+#include "scrape/loop.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/number.h"
+#include "scrape/pool.h"
+
+/* While bodies of so many bytes wait for workers, new scrapes fail rather than pile up. */
+#define WAITING_BYTES_MAX (UINT64_C(1) << 30)
+
+static struct scrape_io *io_of(const struct loop *loop) {
+    return loop->pool->io;
+}
+
+static int64_t interval_ns(const struct loop *loop) {
+    return loop->target->interval_ms * NS_PER_MS;
+}
+
+static void schedule_first(struct loop *loop) {
+    struct scrape_io *const io = io_of(loop);
+    const int64_t offset = target_offset_ns(loop->target, loop->target->interval_ms,
+                                            loop->pool->seed, clock_unix_ns(io->clock));
+    loop->ideal_unix_ns = 0;
+    loop->missed_tick = false;
+    timer_heap_set(&io->timers, &loop->timer, clock_mono_ns(io->clock) + offset);
+}
+
+struct loop *loop_new(struct pool *pool, struct target *target) {
+    struct loop *const loop = mem_zalloc(sizeof(*loop));
+    struct scrape_io *const io = pool->io;
+    loop->pool = pool;
+    loop->target = target;
+    loop->shard = io->next_shard++ % io->shard_count;
+    loop->ingest = ingest_new(io->storage, loop->shard);
+    schedule_first(loop);
+    return loop;
+}
+
+void loop_free(struct loop *loop) {
+    if (loop->request != NULL) {
+        transport_cancel(io_of(loop)->transport, loop->request);
+        loop->pool->request_count--;
+    }
+    if (loop->job != NULL) {
+        struct buf body;
+        scrape_job_free(loop->job, &body);
+        buf_release(&body);
+    }
+    timer_heap_remove(&io_of(loop)->timers, &loop->timer);
+    ingest_free(loop->ingest);
+    target_unref(loop->target);
+    mem_free(loop->report.last_error);
+    mem_free(loop);
+}
+
+void loop_restart(struct loop *loop, bool forget_lines) {
+    loop->forget_lines |= forget_lines;
+    schedule_first(loop);
+}
+
+void loop_revive(struct loop *loop, struct target *target) {
+    ASSERT(loop->state == LOOP_ENDING);
+    target_unref(loop->target);
+    loop->target = target;
+    loop->state = LOOP_RUNNING;
+    loop->report.health = TARGET_UNKNOWN;
+    loop->report.last_scrape_unix_ns = 0;
+    loop_restart(loop, true);
+}
+
+/* ---- a scrape ---- */
+
+/* Scrapes that come within the tolerance of their ideal time carry it, so that timestamps are
+ * exactly an interval apart and compress to nothing. */
+static int64_t sample_time_ns(struct loop *loop, int64_t now_ns) {
+    const struct scrape_io *const io = io_of(loop);
+    const int64_t interval = interval_ns(loop);
+    if (loop->ideal_unix_ns == 0 || now_ns < loop->ideal_unix_ns) { /* first, or a clock set back */
+        loop->ideal_unix_ns = now_ns;
+    }
+    loop->ideal_unix_ns += (now_ns - loop->ideal_unix_ns) / interval * interval;
+    const int64_t tolerance =
+        interval / 100 < io->timestamp_tolerance_ns ? interval / 100 : io->timestamp_tolerance_ns;
+    const bool close = now_ns - loop->ideal_unix_ns <= tolerance;
+    return io->adjust_timestamps && close ? loop->ideal_unix_ns : now_ns;
+}
+
+static struct scrape_job *new_job(struct loop *loop, enum job_kind kind) {
+    struct pool *const pool = loop->pool;
+    struct scrape_io *const io = pool->io;
+    struct scrape_job *const job = mem_zalloc(sizeof(*job));
+    job->kind = kind;
+    job->loop = loop;
+    job->ingest = loop->ingest;
+    job->target = target_ref(loop->target);
+    job->generation = generation_ref(pool->generation);
+    job->config = pool->config;
+    job->metrics = &io->metrics;
+    job->clock = io->clock;
+    job->log = io->log;
+    job->start_unix_ns = clock_unix_ns(io->clock);
+    job->start_mono_ns = clock_mono_ns(io->clock);
+    job->max_body_bytes = io->max_body_bytes;
+    job->body = io->spare_body(io->manager);
+    return job;
+}
+
+static void submit(struct loop *loop) {
+    struct scrape_io *const io = io_of(loop);
+    io->waiting_bytes += loop->job->body.capacity;
+    io->submit(io->manager, loop->shard, loop->job);
+}
+
+static void on_answer(void *ctx, struct http_response *response) {
+    struct loop *const loop = ctx;
+    loop->request = NULL;
+    scrape_job_answer(loop->job, response);
+    pool_request_ended(loop->pool);
+    submit(loop);
+}
+
+static enum err_code start_request(struct loop *loop, struct err *err) {
+    struct pool *const pool = loop->pool;
+    const struct target *const target = loop->target;
+    char timeout[96];
+    int n = snprintf(timeout, sizeof(timeout), "X-Prometheus-Scrape-Timeout-Seconds: ");
+    char number[NUMBER_TEXT_MAX];
+    const size_t digits = number_format_f((double)target->timeout_ms / 1000, number);
+    n += snprintf(timeout + n, sizeof(timeout) - (size_t)n, "%.*s",
+                  (int)(digits < 64 ? digits : 64), number);
+    const struct str headers[] = {
+        str_of(pool->accept),
+        pool->config->enable_compression ? STR("Accept-Encoding: gzip")
+                                         : STR("Accept-Encoding: identity"),
+        {timeout, (size_t)n},
+    };
+    const uint64_t limit = pool->config->body_size_limit;
+    const struct http_request request = {
+        .method = "GET",
+        .url = target->url,
+        .unix_socket = target->unix_socket,
+        .headers = headers,
+        .header_count = COUNT_OF(headers),
+        .timeout_ms = target->timeout_ms,
+        .max_body_bytes =
+            limit != 0 && limit < pool->io->max_body_bytes ? limit : pool->io->max_body_bytes,
+    };
+    if (pool->client == NULL) {
+        return err_set(err, ERR_UNAVAILABLE, "scrape pool has no HTTP client");
+    }
+    return transport_start(pool->io->transport, pool->client, &request, on_answer, loop,
+                           &loop->request, err);
+}
+
+static void scrape(struct loop *loop) {
+    struct pool *const pool = loop->pool;
+    struct scrape_job *const job = new_job(loop, JOB_SCRAPE);
+    loop->job = job;
+    job->ts_ms = sample_time_ns(loop, job->start_unix_ns) / NS_PER_MS;
+    job->forget_lines = loop->forget_lines;
+    loop->forget_lines = false;
+    if (loop->scraped) {
+        metric_observe(pool->metrics.interval_length,
+                       (double)(job->start_mono_ns - loop->last_start_mono_ns) / 1e9);
+    }
+    loop->scraped = true;
+    loop->last_start_mono_ns = job->start_mono_ns;
+    if (pool->limit_error != NULL) {
+        job->code = err_set(&job->err, ERR_LIMIT, "%s", pool->limit_error);
+    } else if (pool->io->waiting_bytes > WAITING_BYTES_MAX) {
+        job->code = err_set(&job->err, ERR_LIMIT, "too many scraped bytes wait to be ingested");
+    } else {
+        job->code = start_request(loop, &job->err);
+        pool->request_count += job->code == ERR_OK;
+    }
+    if (job->code != ERR_OK) {
+        submit(loop);
+    }
+}
+
+static void record(struct loop *loop, const struct scrape_job *job) {
+    mutex_lock(&loop->pool->mu);
+    struct loop_report *const report = &loop->report;
+    mem_free(report->last_error);
+    report->last_error = job->code != ERR_OK ? mem_strdup(job->err.text) : NULL;
+    report->health = job->code == ERR_OK ? TARGET_UP : TARGET_DOWN;
+    report->last_scrape_unix_ns = job->start_unix_ns;
+    report->last_duration_ns = job->duration_ns;
+    mutex_unlock(&loop->pool->mu);
+}
+
+/* ---- the end ---- */
+
+/* Hands the ingest to its worker for the last time. */
+static void close_ingest(struct loop *loop, bool markers) {
+    ASSERT(loop->job == NULL);
+    loop->state = LOOP_CLOSING;
+    timer_heap_remove(&io_of(loop)->timers, &loop->timer);
+    loop->job = new_job(loop, JOB_END);
+    loop->job->write_markers = markers;
+    loop->job->ts_ms = loop->marker_ts_ms;
+    loop->ingest = NULL;
+    submit(loop);
+}
+
+void loop_stop(struct loop *loop, bool markers) {
+    loop->missed_tick = false;
+    if (markers && loop->scraped) {
+        loop->state = LOOP_ENDING;
+        loop->ticks_left = 3;
+        return; /* its timer goes on */
+    }
+    loop->state = LOOP_ENDING;
+    loop->ticks_left = 0;
+    loop->scraped = false;
+    timer_heap_remove(&io_of(loop)->timers, &loop->timer);
+    if (loop->job == NULL) {
+        close_ingest(loop, false);
+    }
+}
+
+/* First tick: the markers' time. Second: one more interval for a target that comes back. Then a
+ * tenth of the interval. */
+static void end_tick(struct loop *loop) {
+    struct scrape_io *const io = io_of(loop);
+    loop->ticks_left--;
+    if (loop->ticks_left == 2) {
+        loop->marker_ts_ms = clock_unix_ns(io->clock) / NS_PER_MS;
+    }
+    if (loop->ticks_left > 0) {
+        const int64_t wait = loop->ticks_left == 2 ? interval_ns(loop) : interval_ns(loop) / 10;
+        timer_heap_set(&io->timers, &loop->timer, loop->timer.due_mono_ns + wait);
+        return;
+    }
+    timer_heap_remove(&io->timers, &loop->timer);
+    if (loop->job == NULL) {
+        close_ingest(loop, true);
+    }
+}
+
+/* ---- events ---- */
+
+void loop_on_timer(struct loop *loop) {
+    struct scrape_io *const io = io_of(loop);
+    if (loop->state != LOOP_RUNNING) {
+        end_tick(loop);
+        return;
+    }
+    const int64_t late = clock_mono_ns(io->clock) - loop->timer.due_mono_ns;
+    const int64_t ticks = late > 0 ? late / interval_ns(loop) + 1 : 1;
+    timer_heap_set(&io->timers, &loop->timer, loop->timer.due_mono_ns + ticks * interval_ns(loop));
+    if (loop->job != NULL) {
+        loop->missed_tick = true;
+        return;
+    }
+    scrape(loop);
+}
+
+void loop_on_done(struct loop *loop) {
+    struct scrape_io *const io = io_of(loop);
+    struct scrape_job *const job = loop->job;
+    loop->job = NULL;
+    const uint64_t bytes = job->body.capacity;
+    io->waiting_bytes -= bytes < io->waiting_bytes ? bytes : io->waiting_bytes;
+    if (loop->state == LOOP_CLOSING) {
+        pool_loop_ended(loop);
+        return;
+    }
+    record(loop, job);
+    if (loop->state == LOOP_ENDING) {
+        if (loop->ticks_left == 0) {
+            close_ingest(loop, loop->scraped);
+        }
+        return;
+    }
+    if (loop->missed_tick) {
+        loop->missed_tick = false;
+        scrape(loop);
+    }
+}

@@ -1,0 +1,35 @@
+/* prometheus_target_* (spec/metrics.md section 3), made once per manager. Series with labels are
+ * made where their label is known. Any thread may count.
+ *
+ * Summaries (quantiles) are left out: the registry has none; the histogram forms of the same
+ * durations are here. */
+#ifndef SCRAPE_SCRAPE_METRICS_H
+#define SCRAPE_SCRAPE_METRICS_H
+
+#include "base/metric.h"
+#include "base/str.h"
+
+struct scrape_metrics {
+    struct metric_registry *registry;
+    struct metric *pools_total, *pools_failed_total;
+    struct metric *pool_reloads_total, *pool_reloads_failed_total;
+    struct metric *pool_exceeded_target_limit_total, *pool_exceeded_label_limits_total;
+    struct metric *exceeded_body_size_limit_total, *exceeded_sample_limit_total;
+    struct metric *duplicate_timestamp_total, *out_of_order_total, *out_of_bounds_total;
+    struct metric *cache_flush_forced_total;
+};
+
+/* One pool's. */
+struct pool_metrics {
+    struct metric *sync_total, *sync_failed_total, *targets, *target_limit;
+    struct metric_histogram *sync_length;
+    struct metric_histogram *interval_length; /* of the configured interval */
+};
+
+void scrape_metrics_init(struct scrape_metrics *m, struct metric_registry *registry);
+void pool_metrics_init(struct pool_metrics *m, struct metric_registry *registry, struct str job,
+                       int64_t interval_ms);
+/* Takes the job's gauges and counters away: the pool ended. */
+void pool_metrics_release(struct pool_metrics *m, struct metric_registry *registry);
+
+#endif
