@@ -126,37 +126,39 @@ static bool parse_integer(struct str text, struct yaml_value *out) {
     return true;
 }
 
-/* [-+]?[0-9]*\.?[0-9]+([eE][-+][0-9]+)? */
+static size_t skip_digits(struct str text, size_t at) {
+    while (at < text.len && is_digit(text.ptr[at])) {
+        at++;
+    }
+    return at;
+}
+
+/* [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)? */
 static bool looks_like_float(struct str text) {
-    size_t i = 0;
-    const size_t n = text.len;
     const char *p = text.ptr;
-    if (i < n && (p[i] == '-' || p[i] == '+')) {
-        i++;
-    }
-    size_t digits_before = 0;
-    while (i < n && is_digit(p[i])) {
-        i++;
-        digits_before++;
-    }
-    if (i < n && p[i] == '.') {
-        i++;
-        if (i == n || !is_digit(p[i])) {
+    const size_t n = text.len;
+    const size_t begin = n > 0 && (p[0] == '-' || p[0] == '+') ? 1 : 0;
+    size_t at = skip_digits(text, begin);
+    const bool has_whole = at > begin;
+    if (at < n && p[at] == '.') {
+        const size_t fraction = ++at;
+        at = skip_digits(text, at);
+        if (!has_whole && at == fraction) {
             return false;
         }
-        while (i < n && is_digit(p[i])) {
-            i++;
-        }
-    } else if (digits_before == 0) {
+    } else if (!has_whole) {
         return false;
     }
-    if (i + 2 < n && (p[i] == 'e' || p[i] == 'E') && (p[i + 1] == '-' || p[i + 1] == '+')) {
-        i += 2;
-        while (i < n && is_digit(p[i])) {
-            i++;
+    if (at < n && (p[at] == 'e' || p[at] == 'E')) {
+        at++;
+        if (at < n && (p[at] == '-' || p[at] == '+')) {
+            at++;
         }
+        const size_t exponent = at;
+        at = skip_digits(text, at);
+        return at == n && at > exponent;
     }
-    return i == n;
+    return at == n;
 }
 
 /* ---- timestamps ---- */
