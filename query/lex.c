@@ -114,14 +114,18 @@ static const char *quote_rune(int32_t rune, char out[QUOTED_RUNE_MAX]) {
     return out;
 }
 
-/* U+0071 'q', or only U+000A when it is not printable. */
+/* U+0071 'q', with the rune as it is; only U+000A when it is not printable. */
 static void fail_rune(struct lexer *lex, struct token *out, const char *before, int32_t rune,
                       const char *after) {
-    char quoted[QUOTED_RUNE_MAX];
-    (void)quote_rune(rune, quoted);
-    const bool printable = quoted[1] != '\\' || rune == '\\' || rune == '\'';
-    fail(lex, out, "%s U+%04X%s%s%s", before, (unsigned)rune, printable ? " " : "",
-         printable ? quoted : "", after);
+    char escaped[QUOTED_RUNE_MAX];
+    (void)quote_rune(rune, escaped);
+    if (escaped[1] == '\\' && rune != '\\' && rune != '\'') {
+        fail(lex, out, "%s U+%04X%s", before, (unsigned)rune, after);
+        return;
+    }
+    char bytes[4];
+    const size_t n = utf8_encode((uint32_t)rune, bytes);
+    fail(lex, out, "%s U+%04X '%.*s'%s", before, (unsigned)rune, (int)n, bytes, after);
 }
 
 static void fail_char(struct lexer *lex, struct token *out, const char *before, int32_t rune) {
@@ -377,7 +381,7 @@ static bool paren_follows(const struct lexer *lex) {
 }
 
 static void take_word(struct lexer *lex, struct token *out) {
-    bool colon = false;
+    bool colon = lex->input.ptr[lex->start] == ':';
     while (lex->pos < lex->input.len) {
         const char c = lex->input.ptr[lex->pos];
         if (!is_alnum(c) && c != ':') {

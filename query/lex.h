@@ -139,9 +139,11 @@ static inline bool token_is_keyword(enum token_type type) {
     return type >= TOKEN_KEYWORD_FIRST && type <= TOKEN_KEYWORD_LAST;
 }
 
-/* Whether the token may stand as a metric name / as a label in a grouping list. */
+/* Whether the token may stand as a metric name / as a label in a grouping list / first in an
+ * expression. */
 bool token_is_metric_name(enum token_type type);
 bool token_is_grouping_label(enum token_type type);
+bool token_starts_expression(enum token_type type);
 
 /* As error texts name a token: `identifier "x"`, `<op:and>`, `"{"`, `end of input`. */
 void token_describe(struct buf *to, const struct token *token);

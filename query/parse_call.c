@@ -24,13 +24,6 @@ static bool parse_argument(struct parser *p, struct node_list *list) {
     return true;
 }
 
-/* What an expression can start with. */
-static bool starts_expression(enum token_type type) {
-    return token_is_metric_name(type) || type == TOKEN_NUMBER || type == TOKEN_DURATION ||
-           type == TOKEN_STRING || type == TOKEN_LEFT_PAREN || type == TOKEN_LEFT_BRACE ||
-           type == TOKEN_ADD || type == TOKEN_SUB;
-}
-
 /* "(a, b)", the parentheses included. */
 static bool parse_arguments(struct parser *p, struct node_list *out) {
     *out = (struct node_list){NULL, 0, 0};
@@ -52,7 +45,7 @@ static bool parse_arguments(struct parser *p, struct node_list *out) {
         if (next == TOKEN_ERROR) {
             return false;
         }
-        if (!starts_expression(next)) {
+        if (!token_starts_expression(next)) {
             return parse_fail(p, comma.start, "trailing commas not allowed in function call args");
         }
     }

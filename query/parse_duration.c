@@ -227,7 +227,14 @@ struct node *parse_duration_offset(struct parser *p) {
     bool more = type == TOKEN_LEFT_PAREN;
     struct node *node = type == TOKEN_ADD || type == TOKEN_SUB ? parse_offset_signed(p, &more)
                                                                : parse_duration_operand(p);
-    return node != NULL && more ? parse_duration_rest(p, node, DUR_PREC_ADD) : node;
+    if (node != NULL && more) {
+        node = parse_duration_rest(p, node, DUR_PREC_ADD);
+    }
+    if (node != NULL && is_bare_literal(node) && isnan(node->duration.seconds)) {
+        (void)parse_fail(p, node->pos.start, "duration out of range");
+        return NULL;
+    }
+    return node;
 }
 
 int64_t parse_duration_ns(struct node *duration, struct node **out_expr) {

@@ -27,8 +27,9 @@ static bool parse_group(struct parser *p, struct vector_matching *matching) {
     }
     (void)parse_take(p);
     matching->card = type == TOKEN_GROUP_LEFT ? CARD_MANY_TO_ONE : CARD_ONE_TO_MANY;
-    if (parse_peek(p) != TOKEN_LEFT_PAREN) {
-        return p->code == ERR_OK;
+    const enum token_type next = parse_peek(p);
+    if (next != TOKEN_LEFT_PAREN && token_starts_expression(next)) {
+        return true; /* no list */
     }
     struct str_list labels;
     if (!parse_grouping(p, &labels)) {

@@ -66,7 +66,8 @@ static struct node *parse_bracket(struct parser *p, struct node *inner) {
     }
     struct node *step = NULL;
     if (!parse_accept(p, TOKEN_RIGHT_BRACKET)) {
-        p->context = (struct parse_context){"subquery selector", DURATION_FORMS ", or \"]\""};
+        p->context = (struct parse_context){"subquery selector",
+                                            "number, duration, step(), range(), or \"]\""};
         step = parse_duration_positive(p);
         p->context = (struct parse_context){"subquery selector", "\"]\""};
         if (step == NULL || !parse_expect(p, TOKEN_RIGHT_BRACKET)) {

@@ -145,10 +145,39 @@ static void print_at(struct buf *to, const struct time_modifiers *time) {
     }
 }
 
+/* Whether the text of an offset expression would be read again as an offset that ends early, for
+ * what the source spelled with two signs ("offset --5*2"): such an offset goes on only behind a
+ * parenthesis or a second sign. Prometheus prints these few without parentheses, with another
+ * meaning. */
+static bool offset_ends_early(const struct duration_expr *expr) {
+    const struct duration_expr *first = expr;
+    while (!first->wrapped && first->op >= DUR_ADD && first->op <= DUR_POW) {
+        first = &first->lhs->duration;
+    }
+    if (first->wrapped) {
+        return false;
+    }
+    if (first->op != DUR_NEGATE) {
+        return first != expr;
+    }
+    const struct duration_expr *operand = &first->lhs->duration;
+    if (operand->op == DUR_NEGATE && !operand->wrapped) {
+        return false;
+    }
+    const bool one_operand = operand->wrapped || operand->op < DUR_ADD || operand->op > DUR_POW;
+    return first != expr || !one_operand;
+}
+
+static void print_offset_expr(struct buf *to, const struct duration_expr *expr) {
+    const bool parens = offset_ends_early(expr);
+    buf_append_cstr(to, parens ? " offset (" : " offset ");
+    print_duration_expr(to, expr);
+    buf_append_cstr(to, parens ? ")" : "");
+}
+
 static void print_offset(struct buf *to, const struct time_modifiers *time) {
     if (time->offset_expr != NULL) {
-        buf_append_cstr(to, " offset ");
-        print_duration_expr(to, &time->offset_expr->duration);
+        print_offset_expr(to, &time->offset_expr->duration);
     } else if (time->offset_ns != 0) {
         buf_append_cstr(to, time->offset_ns < 0 ? " offset -" : " offset ");
         print_duration_ns(to, time->offset_ns > 0            ? time->offset_ns
@@ -206,6 +235,8 @@ static void print_selector_core(struct buf *to, const struct vector_selector *se
     buf_append_str(to, selector->name);
     if (selector->matcher_count > 0) {
         print_matchers(to, selector);
+    } else if (selector->name.len == 0) {
+        buf_append_cstr(to, "{}"); /* of info(); Prometheus prints nothing, which does not parse */
     }
 }
 

@@ -48,6 +48,12 @@ bool token_is_grouping_label(enum token_type type) {
     }
 }
 
+bool token_starts_expression(enum token_type type) {
+    return token_is_metric_name(type) || type == TOKEN_NUMBER || type == TOKEN_DURATION ||
+           type == TOKEN_STRING || type == TOKEN_LEFT_PAREN || type == TOKEN_LEFT_BRACE ||
+           type == TOKEN_ADD || type == TOKEN_SUB;
+}
+
 /* The first ten runes, Go-quoted, with dots behind when there are more than ten bytes. */
 static void describe_short(struct buf *to, struct str text) {
     enum { SHORT_MAX = 10 };

@@ -1,0 +1,260 @@
+#include "query/engine.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "query/bits.h"
+#include "query/engine_options.h"
+#include "query/eval.h"
+#include "query/parse.h"
+#include "query/result.h"
+#include "query/selector_state.h"
+
+/* ---- engine ---- */
+
+void query_options_default(struct query_options *options) {
+    *options = (struct query_options){
+        .clock = clock_system(),
+        .lookback_ms = INT64_C(5) * 60 * 1000,
+        .timeout_ms = INT64_C(2) * 60 * 1000,
+        .max_samples = 50 * 1000 * 1000,
+        .max_memory_bytes = UINT64_C(1) << 30,
+        .max_concurrency = 20,
+        .default_step_ms = INT64_C(60) * 1000,
+    };
+}
+
+struct query_engine *query_engine_new(const struct query_options *options) {
+    struct query_engine *engine = mem_zalloc(sizeof(*engine));
+    engine->options = *options;
+    if (engine->options.clock == NULL) {
+        engine->options.clock = clock_system();
+    }
+    atomic_init(&engine->default_step_ms, options->default_step_ms);
+    mutex_init(&engine->gate.mu);
+    cond_init(&engine->gate.freed);
+    engine->gate.max = options->max_concurrency;
+    struct metric_registry *r = options->registry;
+    engine->running =
+        metric_gauge(r, "prometheus_engine_queries",
+                     "The current number of queries being executed or waiting.", NULL, 0);
+    engine->samples_total =
+        metric_counter(r, "prometheus_engine_query_samples_total",
+                       "The total number of samples loaded by all queries.", NULL, 0);
+    engine->samples_read_total =
+        metric_counter(r, "prometheus_engine_query_samples_read_total",
+                       "The total number of samples read by all queries.", NULL, 0);
+    metric_set(metric_gauge(r, "prometheus_engine_queries_concurrent_max",
+                            "The max number of concurrent queries.", NULL, 0),
+               options->max_concurrency);
+    return engine;
+}
+
+void query_engine_free(struct query_engine *engine) {
+    if (engine == NULL) {
+        return;
+    }
+    ASSERT(engine->gate.running == 0);
+    cond_release(&engine->gate.freed);
+    mutex_release(&engine->gate.mu);
+    mem_free(engine);
+}
+
+void query_engine_set_default_step(struct query_engine *engine, int64_t step_ms) {
+    atomic_store_explicit(&engine->default_step_ms, step_ms, memory_order_relaxed);
+}
+
+struct parse_options engine_parse_options(const struct query_engine *engine) {
+    return (struct parse_options){
+        .experimental_functions = engine->options.experimental_functions,
+        .extended_range_selectors = engine->options.extended_range_selectors,
+        .binop_fill_modifiers = engine->options.binop_fill_modifiers,
+    };
+}
+
+/* ---- admission ---- */
+
+static enum err_code gate_enter(struct query_gate *gate, const struct cancel *cancel,
+                                struct clock *clock, struct err *err) {
+    /* A raised flag wakes nobody: look at it this often. */
+    enum { LOOK_AGAIN_MS = 20 };
+    enum err_code code = ERR_OK;
+    mutex_lock(&gate->mu);
+    while (gate->max != 0 && gate->running >= gate->max && code == ERR_OK) {
+        code = eval_check_cancel(cancel, "query queue", err);
+        if (code == ERR_OK) {
+            (void)cond_wait_until(&gate->freed, &gate->mu,
+                                  clock_mono_ns(clock) + LOOK_AGAIN_MS * NS_PER_MS);
+        }
+    }
+    if (code == ERR_OK) {
+        gate->running++;
+    }
+    mutex_unlock(&gate->mu);
+    return code;
+}
+
+static void gate_leave(struct query_gate *gate) {
+    mutex_lock(&gate->mu);
+    ASSERT(gate->running > 0);
+    gate->running--;
+    cond_signal(&gate->freed);
+    mutex_unlock(&gate->mu);
+}
+
+/* ---- one query ---- */
+
+struct run {
+    struct query_engine *engine;
+    const struct query *query;
+    struct arena *arena; /* the caller's: results */
+    struct eval ev;
+    struct node *ast;
+    struct plan plan;
+    struct query_result result;
+};
+
+static enum err_code open_querier(struct run *r, struct storage *storage, struct err *err) {
+    struct eval *ev = &r->ev;
+    ev->selectors =
+        work_zalloc(&ev->base, (size_t)r->plan.selector_count + 1, sizeof(*ev->selectors), err);
+    if (ev->selectors == NULL) {
+        return ERR_LIMIT;
+    }
+    if (r->plan.selector_count == 0 || r->plan.mint > r->plan.maxt) {
+        return ERR_OK;
+    }
+    work_grant(&ev->base);
+    const enum err_code code = storage_querier_open(storage, r->plan.mint, r->plan.maxt,
+                                                    &ev->base.arena, ev->cancel, &ev->querier, err);
+    label_space_init(&ev->sets, &ev->base, storage, ev->querier);
+    return code;
+}
+
+static enum err_code prepare(struct run *r, struct storage *storage, struct err *err) {
+    const struct query *q = r->query;
+    const struct query_engine *engine = r->engine;
+    const struct plan_options options = {
+        .start_ms = q->start_ms,
+        .end_ms = q->step_ms == 0 ? q->start_ms : q->end_ms,
+        .step_ms = q->step_ms,
+        .lookback_ms = q->lookback_ms > 0 ? q->lookback_ms : engine->options.lookback_ms,
+        .default_step_ms = atomic_load_explicit(&engine->default_step_ms, memory_order_relaxed),
+    };
+    const struct parse_options parse = engine_parse_options(engine);
+    struct eval *ev = &r->ev;
+    work_grant(&ev->base);
+    enum err_code code = parse_expr(&ev->base.arena, q->text, &parse, &r->ast, err);
+    if (code == ERR_OK) {
+        code = plan_build(&ev->base.arena, r->ast, &options, &r->plan, err);
+    }
+    if (code == ERR_OK) {
+        code = work_check(&ev->base, err);
+    }
+    if (code == ERR_OK) {
+        code = eval_check_cancel(ev->cancel, "query execution", err);
+    }
+    return code == ERR_OK ? open_querier(r, storage, err) : code;
+}
+
+static enum err_code render_notes(struct run *r, struct err *err) {
+    const struct annotations *notes = &r->ev.notes;
+    struct query_result *out = &r->result;
+    enum err_code code = annotations_render(notes, ANNOTATION_WARNING, r->query->text, r->arena,
+                                            &out->warnings, &out->warning_count, err);
+    if (code == ERR_OK) {
+        code = annotations_render(notes, ANNOTATION_INFO, r->query->text, r->arena, &out->infos,
+                                  &out->info_count, err);
+    }
+    return code;
+}
+
+static enum err_code evaluate(struct run *r, struct err *err) {
+    const bool instant = r->query->step_ms == 0;
+    r->ev.sorted_select = instant;
+    const enum err_code code = result_make(&r->ev, &r->plan, instant, r->arena, &r->result, err);
+    return code == ERR_OK ? render_notes(r, err) : code;
+}
+
+static enum err_code run_admitted(struct run *r, struct storage *storage, struct err *err) {
+    struct clock *clock = r->engine->options.clock;
+    struct eval *ev = &r->ev;
+    work_begin(&ev->base, &ev->budget);
+    annotations_init(&ev->notes, &ev->base);
+    const int64_t start_ns = clock_mono_ns(clock);
+    enum err_code code = prepare(r, storage, err);
+    const int64_t prepared_ns = clock_mono_ns(clock);
+    if (code == ERR_OK) {
+        code = evaluate(r, err);
+    }
+    const int64_t end_ns = clock_mono_ns(clock);
+    work_end(&ev->base);
+    struct query_stats *stats = &r->result.stats;
+    stats->prepare_ns = prepared_ns - start_ns;
+    stats->inner_eval_ns = end_ns - prepared_ns - stats->sort_ns;
+    stats->eval_ns = end_ns - start_ns;
+    stats->samples_read = ev->samples_read;
+    stats->peak_samples = ev->samples_peak;
+    stats->peak_bytes = ev->budget.peak_bytes;
+    metric_add(r->engine->samples_total, (double)ev->samples_read);
+    metric_add(r->engine->samples_read_total, (double)ev->samples_read);
+    return code;
+}
+
+static int64_t deadline_of(const struct query_engine *engine, const struct query *query,
+                           int64_t now_ns) {
+    int64_t timeout_ms = engine->options.timeout_ms;
+    if (query->timeout_ms > 0 && (timeout_ms == 0 || query->timeout_ms < timeout_ms)) {
+        timeout_ms = query->timeout_ms;
+    }
+    int64_t ns = 0;
+    if (timeout_ms <= 0 || __builtin_mul_overflow(timeout_ms, NS_PER_MS, &ns)) {
+        return 0;
+    }
+    return time_add(now_ns, ns);
+}
+
+enum err_code query_run(struct query_engine *engine, struct storage *storage,
+                        const struct query *query, struct arena *arena, struct query_result *out,
+                        struct err *err) {
+    struct clock *clock = engine->options.clock;
+    const int64_t start_ns = clock_mono_ns(clock);
+    const int64_t deadline_ns = deadline_of(engine, query, start_ns);
+    struct cancel own;
+    cancel_init(&own, clock, deadline_ns);
+    struct cancel *cancel = query->cancel != NULL ? query->cancel : &own;
+    const int64_t caller_deadline_ns = cancel->deadline_mono_ns;
+    if (deadline_ns != 0 && (caller_deadline_ns == 0 || deadline_ns < caller_deadline_ns)) {
+        cancel->deadline_mono_ns = deadline_ns;
+        cancel->clock = clock;
+    }
+    struct run r = {
+        .engine = engine,
+        .query = query,
+        .arena = arena,
+        .ev = {.storage = storage,
+               .cancel = cancel,
+               .budget = {.max_bytes = engine->options.max_memory_bytes},
+               .delayed_names = engine->options.delayed_name_removal,
+               .samples_max = engine->options.max_samples},
+    };
+    metric_add(engine->running, 1);
+    enum err_code code = gate_enter(&engine->gate, cancel, clock, err);
+    if (code == ERR_OK) {
+        r.result.stats.queue_ns = clock_mono_ns(clock) - start_ns;
+        code = run_admitted(&r, storage, err);
+        gate_leave(&engine->gate);
+    }
+    metric_add(engine->running, -1);
+    cancel->deadline_mono_ns = caller_deadline_ns;
+    if (code == ERR_OK) {
+        r.result.stats.total_ns = clock_mono_ns(clock) - start_ns;
+        *out = r.result;
+    } else if (code == ERR_TIMEOUT && strncmp(err->text, "query timed out", 15) != 0) {
+        code = err_set(err, code, "query timed out in expression evaluation");
+    } else if (code == ERR_CANCELED && strncmp(err->text, "query was canceled", 18) != 0) {
+        code = err_set(err, code, "query was canceled in expression evaluation");
+    }
+    return code;
+}

@@ -1,0 +1,30 @@
+/* The engine: admits queries, bounds them by time, samples and memory, runs them, and makes typed
+ * results. query.h is its public face. Private to query/. */
+#ifndef QUERY_ENGINE_H
+#define QUERY_ENGINE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/metric.h"
+#include "base/mutex.h"
+#include "query/query.h"
+
+/* Lets at most max queries in. */
+struct query_gate {
+    struct mutex mu;
+    struct cond freed;
+    uint32_t max; /* guarded by mu, as the rest */
+    uint32_t running;
+};
+
+struct query_engine {
+    struct query_options options;
+    _Atomic int64_t default_step_ms;
+    struct query_gate gate;
+    struct metric *running;
+    struct metric *samples_total;
+    struct metric *samples_read_total;
+};
+
+#endif

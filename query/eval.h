@@ -1,0 +1,141 @@
+/* Evaluation of a plan, series-major: rows (one series over all steps) flow from selectors through
+ * functions to aggregations, one at a time; only what must see all series at once keeps them in a
+ * matrix. One file per kind of node: eval_selector, eval_call, eval_aggregate, eval_binary,
+ * eval_subquery; eval.c dispatches.
+ *
+ * Owner: query_run; one struct eval per query, one thread. */
+#ifndef QUERY_EVAL_H
+#define QUERY_EVAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/cancel.h"
+#include "base/err.h"
+#include "query/annotation.h"
+#include "query/grid.h"
+#include "query/label_ops.h"
+#include "query/matrix.h"
+#include "query/plan.h"
+#include "query/window.h"
+#include "query/work.h"
+#include "tsdb/storage.h"
+
+struct selector_state; /* eval_selector.c */
+
+struct eval {
+    struct storage *storage;
+    struct storage_querier *querier; /* NULL when the plan selects nothing */
+    const struct cancel *cancel;
+    struct work_budget budget;
+    struct work base; /* lives to the end of the query */
+    struct annotations notes;
+    struct label_space sets;
+    struct selector_state *selectors; /* by plan_selector.number */
+    bool delayed_names;
+    bool sorted_select;   /* instant queries show the order of labels */
+    uint64_t samples_now; /* held at once, as Prometheus counts it */
+    uint64_t samples_peak;
+    uint64_t samples_read; /* totalQueryableSamples */
+    uint64_t samples_max;
+    uint64_t work_since_check; /* samples since the last look at cancel */
+};
+
+/* Vectors: rows in the order of the instant result. */
+MUST_CHECK enum err_code eval_rows(struct eval *ev, const struct plan_node *node,
+                                   const struct grid *grid, struct row_sink *sink, struct err *err);
+/* The same, kept; rows are spelled out. samples_now grows by the result. */
+MUST_CHECK enum err_code eval_matrix(struct eval *ev, const struct plan_node *node,
+                                     const struct grid *grid, struct work *to, struct matrix *out,
+                                     struct err *err);
+MUST_CHECK enum err_code eval_scalar(struct eval *ev, const struct plan_node *node,
+                                     const struct grid *grid, struct work *to,
+                                     struct scalar_column *out, struct err *err);
+/* Whether the rows of node stay different when the name goes (then nobody needs to compare). */
+MUST_CHECK enum err_code eval_rows_unique(struct eval *ev, const struct plan_node *node, bool *out,
+                                          struct err *err);
+
+/* ---- accounting ---- */
+
+/* n more samples are held: ERR_LIMIT "query processing would load too many samples ...". */
+MUST_CHECK enum err_code eval_hold(struct eval *ev, uint64_t n, struct err *err);
+/* ERR_LIMIT if n more, for a moment, were too many. */
+MUST_CHECK enum err_code eval_hold_briefly(struct eval *ev, uint64_t n, struct err *err);
+/* After n samples of work: looks at cancel now and then. */
+MUST_CHECK enum err_code eval_worked(struct eval *ev, uint64_t n, struct err *err);
+/* ERR_TIMEOUT "query timed out in <where>", ERR_CANCELED "query was canceled in <where>". */
+MUST_CHECK enum err_code eval_check_cancel(const struct cancel *cancel, const char *where,
+                                           struct err *err);
+
+/* "quantile value should be between 0 and 1, got X" */
+void eval_note_quantile(struct eval *ev, struct pos_range pos, double phi);
+
+/* ---- rows through a function of one row ---- */
+
+/* Changes row in place: values, presence, labels. */
+struct row_map {
+    enum err_code (*apply)(struct row_map *map, struct eval *ev, const struct grid *grid,
+                           struct row *row, struct err *err);
+    bool drops_name;
+    bool relabels;   /* apply may make labels equal by other means */
+    bool timestamps; /* the child is a selector: map its samples' times, not values */
+};
+/* Sends the rows of child through map to sink; equal labels are merged or refused by the rules of
+ * spec section 4. */
+MUST_CHECK enum err_code eval_map_rows(struct eval *ev, const struct plan_node *child,
+                                       const struct grid *grid, struct row_map *map,
+                                       struct row_sink *sink, struct err *err);
+
+/* ---- samples for range functions ---- */
+
+/* One series' samples without stale markers, and their windows. */
+struct range_series {
+    struct row labels; /* only its labels */
+    const struct window_bounds *bounds;
+    const double *values;
+};
+struct range_visitor {
+    struct window_spec spec; /* of the source */
+    bool wants_shape;
+    enum err_code (*visit)(struct range_visitor *v, const struct range_series *series,
+                           struct err *err);
+};
+/* Calls visit for each series of a range selector or subquery that has samples in a window. */
+MUST_CHECK enum err_code eval_range_series(struct eval *ev, const struct plan_node *node,
+                                           const struct grid *grid, struct range_visitor *visitor,
+                                           struct err *err);
+
+/* For the sources: looks the windows up, accounts for them, visits. */
+MUST_CHECK enum err_code eval_visit_samples(struct eval *ev, struct window_cache *cache,
+                                            const struct storage_samples *samples,
+                                            const struct row *labels, struct range_visitor *visitor,
+                                            struct err *err);
+
+/* ---- node kinds ---- */
+
+/* timestamps: the value is the sample's own time in seconds. */
+MUST_CHECK enum err_code eval_selector(struct eval *ev, const struct plan_node *node,
+                                       const struct grid *grid, bool timestamps,
+                                       struct row_sink *sink, struct err *err);
+MUST_CHECK enum err_code eval_selector_unique(struct eval *ev, const struct plan_selector *selector,
+                                              bool *out, struct err *err);
+MUST_CHECK enum err_code eval_selector_ranges(struct eval *ev, const struct plan_selector *selector,
+                                              const struct grid *grid,
+                                              struct range_visitor *visitor, struct err *err);
+MUST_CHECK enum err_code eval_subquery_ranges(struct eval *ev, const struct plan_subquery *sub,
+                                              const struct grid *grid,
+                                              struct range_visitor *visitor, struct err *err);
+MUST_CHECK enum err_code eval_call(struct eval *ev, const struct plan_node *node,
+                                   const struct grid *grid, struct row_sink *sink, struct err *err);
+MUST_CHECK enum err_code eval_aggregate(struct eval *ev, const struct plan_node *node,
+                                        const struct grid *grid, struct row_sink *sink,
+                                        struct err *err);
+MUST_CHECK enum err_code eval_binary(struct eval *ev, const struct plan_node *node,
+                                     const struct grid *grid, struct row_sink *sink,
+                                     struct err *err);
+/* scalar op scalar */
+double eval_arithmetic(enum binary_op op, double a, double b);
+
+#endif

@@ -1,0 +1,297 @@
+/* Aggregations that need one row at a time: sum, avg, count, group, min, max, stddev, stdvar. Rows
+ * are added to the accumulators of their group as they come and are forgotten, so memory is
+ * groups x steps however many series there are. The others are in aggregate_pick.c. */
+#include <math.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "query/aggregate_pick.h"
+#include "query/bits.h"
+#include "query/eval.h"
+#include "query/kahan.h"
+
+struct accumulator {
+    uint64_t *present;
+    double *a;          /* sum, mean, extreme or count */
+    double *b;          /* compensation, or squared distances */
+    double *n;          /* values so far: avg, stddev, stdvar */
+    uint64_t *switched; /* avg: incremental from here on */
+    bool drop_name;
+};
+
+struct aggregate_sink {
+    struct row_sink sink;
+    struct eval *ev;
+    enum aggregate_op op;
+    size_t steps;
+    struct work tmp;
+    struct row row; /* the one that is filled */
+    struct label_groups groups;
+    struct accumulator *groups_of; /* by group number */
+    size_t capacity;
+};
+
+/* ---- accumulators ---- */
+
+static enum err_code accumulator_init(struct aggregate_sink *s, struct accumulator *acc,
+                                      struct err *err) {
+    const size_t words = bits_words(s->steps);
+    double *block = work_alloc(&s->tmp, 3 * s->steps + 2 * words, sizeof(*block), err);
+    if (block == NULL) {
+        return ERR_LIMIT;
+    }
+    uint64_t *bits = (uint64_t *)(void *)(block + 3 * s->steps);
+    *acc = (struct accumulator){.present = bits,
+                                .a = block,
+                                .b = block + s->steps,
+                                .n = block + 2 * s->steps,
+                                .switched = bits + words};
+    memset(bits, 0, 2 * words * sizeof(*bits));
+    return ERR_OK;
+}
+
+static void add_sum(struct accumulator *acc, size_t i, double x) {
+    struct kahan k = {.sum = acc->a[i], .c = acc->b[i]};
+    kahan_add(&k, x);
+    acc->a[i] = k.sum;
+    acc->b[i] = k.c;
+}
+
+/* 64 steps that all have a value already: no branches, so that it vectorises. */
+static void add_sum_dense(struct accumulator *acc, size_t from, const double *values) {
+    double *restrict sum = acc->a + from;
+    double *restrict c = acc->b + from;
+    for (size_t i = 0; i < 64; i++) {
+        const double x = values[i];
+        const double s = sum[i];
+        const double t = s + x;
+        const double lost = fabs(s) >= fabs(x) ? (s - t) + x : (x - t) + s;
+        c[i] = isinf(t) ? 0 : c[i] + lost;
+        sum[i] = t;
+    }
+}
+
+static void add_mean(struct accumulator *acc, size_t i, double x) {
+    struct kahan_mean m = {.k = {.sum = acc->a[i], .c = acc->b[i]},
+                           .n = acc->n[i],
+                           .incremental = bits_get(acc->switched, i)};
+    kahan_mean_add(&m, x);
+    acc->a[i] = m.k.sum;
+    acc->b[i] = m.k.c;
+    acc->n[i] = m.n;
+    if (m.incremental) {
+        bits_set(acc->switched, i);
+    }
+}
+
+static void add_variance(struct accumulator *acc, size_t i, double x) {
+    acc->n[i] += 1;
+    const double delta = x - acc->a[i];
+    acc->a[i] += delta / acc->n[i];
+    acc->b[i] += delta * (x - acc->a[i]);
+}
+
+static void add_first(enum aggregate_op op, struct accumulator *acc, size_t i, double x) {
+    bits_set(acc->present, i);
+    acc->a[i] = op == AGG_COUNT || op == AGG_GROUP ? 1 : x;
+    acc->b[i] = 0;
+    acc->n[i] = 1;
+    if ((op == AGG_STDDEV || op == AGG_STDVAR) && !isfinite(x)) {
+        acc->b[i] = NAN;
+    }
+}
+
+static ALWAYS_INLINE void add_next(enum aggregate_op op, struct accumulator *acc, size_t i,
+                                   double x) {
+    switch (op) {
+    case AGG_SUM:
+        add_sum(acc, i, x);
+        break;
+    case AGG_AVG:
+        add_mean(acc, i, x);
+        break;
+    case AGG_COUNT:
+        acc->a[i] += 1;
+        break;
+    case AGG_GROUP:
+        break;
+    case AGG_MIN:
+        if (x < acc->a[i] || isnan(acc->a[i])) {
+            acc->a[i] = x;
+        }
+        break;
+    case AGG_MAX:
+        if (x > acc->a[i] || isnan(acc->a[i])) {
+            acc->a[i] = x;
+        }
+        break;
+    case AGG_STDDEV:
+    case AGG_STDVAR:
+        add_variance(acc, i, x);
+        break;
+    case AGG_TOPK:
+    case AGG_BOTTOMK:
+    case AGG_COUNT_VALUES:
+    case AGG_QUANTILE:
+    case AGG_LIMITK:
+    case AGG_LIMIT_RATIO:
+        UNREACHABLE("not row by row");
+    }
+}
+
+static void add_row(enum aggregate_op op, struct accumulator *acc, const struct row *row,
+                    size_t steps) {
+    for (size_t w = 0; w < bits_words(steps); w++) {
+        uint64_t word = row->present[w];
+        if (op == AGG_SUM && word == UINT64_MAX && acc->present[w] == UINT64_MAX) {
+            add_sum_dense(acc, w * 64, row->values + w * 64);
+            continue;
+        }
+        for (; word != 0; word &= word - 1) {
+            const size_t i = w * 64 + (size_t)__builtin_ctzll(word);
+            if (bits_get(acc->present, i)) {
+                add_next(op, acc, i, row->values[i]);
+            } else {
+                add_first(op, acc, i, row->values[i]);
+            }
+        }
+    }
+}
+
+static double result_of(enum aggregate_op op, const struct accumulator *acc, size_t i) {
+    switch (op) {
+    case AGG_SUM:
+        return acc->a[i] + acc->b[i];
+    case AGG_AVG: {
+        const struct kahan_mean m = {.k = {.sum = acc->a[i], .c = acc->b[i]},
+                                     .n = acc->n[i],
+                                     .incremental = bits_get(acc->switched, i)};
+        return kahan_mean_value(&m);
+    }
+    case AGG_STDVAR:
+        return acc->b[i] / acc->n[i];
+    case AGG_STDDEV:
+        return sqrt(acc->b[i] / acc->n[i]);
+    case AGG_COUNT:
+    case AGG_GROUP:
+    case AGG_MIN:
+    case AGG_MAX:
+        return acc->a[i];
+    case AGG_TOPK:
+    case AGG_BOTTOMK:
+    case AGG_COUNT_VALUES:
+    case AGG_QUANTILE:
+    case AGG_LIMITK:
+    case AGG_LIMIT_RATIO:
+        break;
+    }
+    UNREACHABLE("not row by row");
+}
+
+/* ---- the sink ---- */
+
+static struct row *aggregate_begin(struct row_sink *sink, struct err *err) {
+    (void)err;
+    struct aggregate_sink *s = (struct aggregate_sink *)sink;
+    s->row = (struct row){.values = s->row.values, .present = s->row.present};
+    bits_zero(s->row.present, s->steps);
+    return &s->row;
+}
+
+static enum err_code accumulator_of(struct aggregate_sink *s, const struct row *row,
+                                    struct accumulator **out, struct err *err) {
+    uint32_t group = 0;
+    const uint32_t before = s->groups.keys.count;
+    enum err_code code = label_groups_of(&s->groups, row, &group, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (group >= s->capacity) {
+        const size_t capacity = ((size_t)group + 1) * 2;
+        struct accumulator *grown = work_alloc(&s->tmp, capacity, sizeof(*grown), err);
+        if (grown == NULL) {
+            return ERR_LIMIT;
+        }
+        if (before > 0) {
+            memcpy(grown, s->groups_of, before * sizeof(*grown));
+        }
+        s->groups_of = grown;
+        s->capacity = capacity;
+    }
+    if (group == before) {
+        code = accumulator_init(s, &s->groups_of[group], err);
+    }
+    *out = &s->groups_of[group];
+    return code;
+}
+
+static enum err_code aggregate_end(struct row_sink *sink, struct row *row, struct err *err) {
+    struct aggregate_sink *s = (struct aggregate_sink *)sink;
+    struct accumulator *acc = NULL;
+    const enum err_code code = accumulator_of(s, row, &acc, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    acc->drop_name = acc->drop_name || row->drop_name;
+    add_row(s->op, acc, row, s->steps);
+    return eval_worked(s->ev, s->steps, err);
+}
+
+static enum err_code emit_groups(struct aggregate_sink *s, struct row_sink *to, struct err *err) {
+    enum err_code code = ERR_OK;
+    for (uint32_t g = 0; g < s->groups.keys.count && code == ERR_OK; g++) {
+        const struct accumulator *acc = &s->groups_of[g];
+        struct row *row = to->begin(to, err);
+        if (row == NULL) {
+            return ERR_LIMIT;
+        }
+        row->labels = s->groups.keys.sets[g];
+        row->drop_name = acc->drop_name;
+        memcpy(row->present, acc->present, bits_words(s->steps) * sizeof(*row->present));
+        for (size_t i = bits_next(acc->present, s->steps, 0); i < s->steps;
+             i = bits_next(acc->present, s->steps, i + 1)) {
+            row->values[i] = result_of(s->op, acc, i);
+        }
+        code = eval_hold(s->ev, bits_count(row->present, s->steps), err);
+        if (code == ERR_OK) {
+            code = to->end(to, row, err);
+        }
+    }
+    return code;
+}
+
+static enum err_code run(struct aggregate_sink *s, const struct plan_aggregate *agg,
+                         const struct grid *grid, struct row_sink *sink, struct err *err) {
+    const struct aggregate *ast = agg->ast;
+    const size_t words = bits_words(grid->count);
+    double *values = work_alloc(&s->tmp, grid->count + words, sizeof(*values), err);
+    if (values == NULL) {
+        return ERR_LIMIT;
+    }
+    s->row.values = values;
+    s->row.present = (uint64_t *)(void *)(values + grid->count);
+    enum err_code code = label_groups_init(&s->groups, &s->tmp, ast->grouping, ast->grouping_count,
+                                           ast->without ? GROUP_WITHOUT : GROUP_BY, err);
+    const uint64_t before = s->ev->samples_now;
+    if (code == ERR_OK) {
+        code = eval_rows(s->ev, agg->expr, grid, &s->sink, err);
+    }
+    s->ev->samples_now = before;
+    return code == ERR_OK ? emit_groups(s, sink, err) : code;
+}
+
+enum err_code eval_aggregate(struct eval *ev, const struct plan_node *node, const struct grid *grid,
+                             struct row_sink *sink, struct err *err) {
+    const enum aggregate_op op = node->aggregate.ast->op;
+    if (aggregate_picks(op)) {
+        return aggregate_pick(ev, node, grid, sink, err);
+    }
+    struct aggregate_sink s = {.sink = {.begin = aggregate_begin, .end = aggregate_end},
+                               .ev = ev,
+                               .op = op,
+                               .steps = grid->count};
+    work_begin(&s.tmp, &ev->budget);
+    const enum err_code code = run(&s, &node->aggregate, grid, sink, err);
+    work_end(&s.tmp);
+    return code;
+}

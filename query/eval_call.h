@@ -1,0 +1,58 @@
+/* Function calls: the table from function to kernel. Kernels are in func_*.c by family. */
+#ifndef QUERY_EVAL_CALL_H
+#define QUERY_EVAL_CALL_H
+
+#include <stdbool.h>
+
+#include "query/eval.h"
+#include "query/function.h"
+
+/* False: this version has no kernel for it. */
+bool eval_call_supported(int function_id);
+MUST_CHECK enum err_code eval_call_scalar(struct eval *ev, const struct plan_node *node,
+                                          const struct grid *grid, struct work *to,
+                                          struct scalar_column *out, struct err *err);
+MUST_CHECK enum err_code eval_call_unique(struct eval *ev, const struct plan_node *node, bool *out,
+                                          struct err *err);
+
+/* ---- kernels ---- */
+
+/* A range function on one series: fills out where it has a value. */
+struct range_call {
+    struct eval *ev;
+    const struct plan_node *node;
+    const struct grid *grid;
+    const struct window_spec *spec;
+    const struct scalar_column *params; /* the scalar arguments, in order */
+};
+typedef enum err_code range_kernel(const struct range_call *call, const struct range_series *series,
+                                   struct row *out, struct err *err);
+/* A function of one value. */
+typedef double math_kernel(double v);
+/* A function of one row and scalars. */
+typedef void row_kernel(const struct grid *grid, const struct scalar_column *params,
+                        size_t param_count, struct row *row);
+/* All the rest. */
+typedef enum err_code call_kernel(struct eval *ev, const struct plan_node *node,
+                                  const struct grid *grid, struct row_sink *sink, struct err *err);
+
+/* func_rate.c */
+range_kernel range_rate, range_increase, range_delta, range_irate, range_idelta, range_deriv,
+    range_predict_linear, range_changes, range_resets, range_double_exponential_smoothing;
+/* func_over_time.c */
+range_kernel range_avg, range_sum, range_min, range_max, range_count, range_last, range_first,
+    range_present, range_stddev, range_stdvar, range_quantile, range_mad, range_ts_of_first,
+    range_ts_of_last, range_ts_of_min, range_ts_of_max;
+/* func_math.c */
+math_kernel math_sgn, math_deg, math_rad;
+row_kernel row_round, row_clamp, row_clamp_min, row_clamp_max;
+/* func_time.c */
+math_kernel time_minute, time_hour, time_day_of_week, time_day_of_month, time_day_of_year,
+    time_days_in_month, time_month, time_year;
+/* func_label.c */
+call_kernel call_label_replace, call_label_join, call_sort, call_sort_desc, call_sort_by_label,
+    call_sort_by_label_desc, call_absent, call_absent_over_time;
+/* func_histogram.c */
+call_kernel call_histogram_quantile, call_histogram_quantiles, call_histogram_fraction;
+
+#endif

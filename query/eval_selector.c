@@ -1,0 +1,322 @@
+/* Selectors: series are found once per query, read in batches into scratch memory, and handed on
+ * one by one. A batch is as large as keeps the scratch at a few MiB, so memory does not grow with
+ * the number of series; window bounds are shared by the series of a batch that share a timestamp
+ * column. */
+#include <string.h>
+
+#include "base/value.h"
+#include "query/bits.h"
+#include "query/eval.h"
+#include "query/selector_state.h"
+
+enum { BATCH_FIRST = 32, BATCH_MAX = 256, SCRATCH_AIM_BYTES = 4 * 1024 * 1024 };
+
+static enum err_code select_series(struct eval *ev, const struct plan_selector *selector,
+                                   struct selector_state **out, struct err *err) {
+    struct selector_state *state = &ev->selectors[selector->number];
+    *out = state;
+    if (state->selected) {
+        return ERR_OK;
+    }
+    const struct storage_select_hints hints = {.sorted = ev->sorted_select};
+    work_grant(&ev->base);
+    enum err_code code = storage_select(ev->storage, ev->querier, selector->matchers,
+                                        selector->matcher_count, &hints, &state->selection, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    state->series = storage_selection_series(ev->storage, state->selection, &state->count);
+    state->selected = true;
+    return work_check(&ev->base, err);
+}
+
+/* ---- do the series stay different without their names? ---- */
+
+static bool name_is_pinned(const struct plan_selector *selector) {
+    for (size_t i = 0; i < selector->matcher_count; i++) {
+        const struct matcher *m = &selector->matchers[i];
+        if (m->type == MATCH_EQUAL && m->value.len != 0 && str_eq(m->name, LABEL_NAME)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum err_code any_type_or_unit(struct eval *ev, const struct selector_state *state,
+                                      bool *out, struct err *err) {
+    *out = false;
+    for (size_t i = 0; i < state->count && !*out; i++) {
+        const struct label_set *a = label_space_get(&ev->sets, state->series[i].target_set, err);
+        const struct label_set *b =
+            a != NULL ? label_space_get(&ev->sets, state->series[i].metric_set, err) : NULL;
+        if (b == NULL) {
+            return ERR_LIMIT;
+        }
+        *out = a->has_type_or_unit || b->has_type_or_unit;
+    }
+    return ERR_OK;
+}
+
+static enum err_code compare_plain(struct eval *ev, const struct selector_state *state, bool *out,
+                                   struct err *err) {
+    struct work tmp;
+    work_begin(&tmp, &ev->budget);
+    struct label_groups groups;
+    enum err_code code = label_groups_init(&groups, &tmp, NULL, 0, GROUP_DROP, err);
+    *out = true;
+    for (size_t i = 0; i < state->count && code == ERR_OK && *out; i++) {
+        struct row row = {.plain = true};
+        row.target = label_space_get(&ev->sets, state->series[i].target_set, err);
+        row.metric = row.target != NULL
+                         ? label_space_get(&ev->sets, state->series[i].metric_set, err)
+                         : NULL;
+        uint32_t group = 0;
+        code = row.metric != NULL ? label_groups_of(&groups, &row, &group, err) : ERR_LIMIT;
+        *out = code == ERR_OK && group == i;
+    }
+    work_end(&tmp);
+    return code;
+}
+
+enum err_code eval_selector_unique(struct eval *ev, const struct plan_selector *selector, bool *out,
+                                   struct err *err) {
+    struct selector_state *state = NULL;
+    enum err_code code = select_series(ev, selector, &state, err);
+    if (code == ERR_OK && !state->unique_known) {
+        bool others = false;
+        code = any_type_or_unit(ev, state, &others, err);
+        state->unique = true;
+        if (code == ERR_OK && (others || !name_is_pinned(selector))) {
+            code = compare_plain(ev, state, &state->unique, err);
+        }
+        state->unique_known = code == ERR_OK;
+    }
+    *out = state->unique;
+    return code;
+}
+
+/* ---- reading ---- */
+
+struct scan {
+    struct eval *ev;
+    const struct plan_selector *selector;
+    struct window_spec spec;
+    struct work scratch;
+    struct window_cache cache;
+    /* One series with samples in the range; labels hold the two sets. */
+    enum err_code (*series)(struct scan *scan, const struct storage_samples *samples,
+                            const struct row *labels, struct err *err);
+    void *ctx;
+};
+
+static struct window_spec spec_of(const struct plan_selector *s, const struct grid *grid) {
+    return (struct window_spec){
+        .grid = grid,
+        .range_ms = s->range_ms,
+        .offset_ms = s->time.offset_ms,
+        .fixed = s->time.has_at,
+        .fixed_ms = time_sub(s->time.at_ms, s->time.offset_ms),
+    };
+}
+
+static enum err_code scan_one(struct scan *scan, const struct storage_series *series,
+                              const struct storage_samples *samples, struct err *err) {
+    if (samples->count == 0) {
+        return ERR_OK;
+    }
+    if (samples->histograms != NULL) {
+        return err_set(err, ERR_UNSUPPORTED,
+                       "a native histogram sample is not supported by this version of Brasa");
+    }
+    struct label_space *sets = &scan->ev->sets;
+    struct row row = {.target = label_space_get(sets, series->target_set, err)};
+    row.metric = row.target != NULL ? label_space_get(sets, series->metric_set, err) : NULL;
+    if (row.metric == NULL) {
+        return ERR_LIMIT;
+    }
+    const enum err_code code = eval_worked(scan->ev, samples->count + scan->spec.grid->count, err);
+    return code == ERR_OK ? scan->series(scan, samples, &row, err) : code;
+}
+
+static enum err_code scan_batch(struct scan *scan, const struct selector_state *state, size_t first,
+                                size_t n, struct err *err) {
+    struct storage_samples samples[BATCH_MAX];
+    const struct window_spec *spec = &scan->spec;
+    const int64_t mint = time_add(time_sub(window_end(spec, 0), spec->range_ms), 1);
+    const int64_t maxt = window_end(spec, spec->grid->count - 1);
+    struct eval *ev = scan->ev;
+    work_grant(&scan->scratch);
+    enum err_code code = storage_read(ev->storage, ev->querier, state->selection, first, n, mint,
+                                      maxt, &scan->scratch.arena, samples, err);
+    if (code == ERR_OK) {
+        code = work_check(&scan->scratch, err);
+    }
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        code = scan_one(scan, &state->series[first + i], &samples[i], err);
+    }
+    return code;
+}
+
+/* Batch size that brings the scratch to its aim, from what the last one took. */
+static size_t next_batch(size_t batch, size_t used_bytes) {
+    const size_t per_series = used_bytes / batch + 1;
+    size_t next = SCRATCH_AIM_BYTES / per_series;
+    next = next > BATCH_MAX ? BATCH_MAX : next;
+    return next < 1 ? 1 : next;
+}
+
+static enum err_code scan_run(struct scan *scan, struct err *err) {
+    struct selector_state *state = NULL;
+    struct eval *ev = scan->ev;
+    enum err_code code = select_series(ev, scan->selector, &state, err);
+    if (code != ERR_OK || scan->spec.range_ms <= 0) {
+        return code;
+    }
+    work_begin(&scan->scratch, &ev->budget);
+    window_cache_init(&scan->cache, &scan->scratch, &scan->spec);
+    size_t batch = BATCH_FIRST;
+    for (size_t first = 0; first < state->count && code == ERR_OK;) {
+        const size_t left = state->count - first;
+        const size_t n = left < batch ? left : batch;
+        code = eval_check_cancel(ev->cancel, "expression evaluation", err);
+        if (code == ERR_OK) {
+            code = scan_batch(scan, state, first, n, err);
+        }
+        first += n;
+        batch = next_batch(n, scan->scratch.arena.used_bytes);
+        work_reset(&scan->scratch);
+        window_cache_clear(&scan->cache);
+    }
+    work_end(&scan->scratch);
+    return code;
+}
+
+/* ---- instant selectors ---- */
+
+struct instant {
+    struct row_sink *sink;
+    bool timestamps;
+};
+
+/* The newest sample of each window, unless that is a stale marker. */
+static void fill_newest(const struct window_bounds *b, const struct storage_samples *samples,
+                        size_t steps, bool timestamps, struct row *row) {
+    for (size_t i = 0; i < steps; i++) {
+        if (b->high[i] == b->low[i]) {
+            continue;
+        }
+        const size_t at = b->high[i] - 1;
+        const double v = samples->values[at];
+        if (samples->has_stale && f64_is_stale(v)) {
+            continue;
+        }
+        row->values[i] = timestamps ? (double)samples->ts[at] / 1000 : v;
+        bits_set(row->present, i);
+    }
+}
+
+static enum err_code instant_series(struct scan *scan, const struct storage_samples *samples,
+                                    const struct row *labels, struct err *err) {
+    struct instant *in = scan->ctx;
+    struct eval *ev = scan->ev;
+    const size_t steps = scan->spec.grid->count;
+    const struct window_bounds *b =
+        window_cache_get(&scan->cache, samples->ts, samples->count, err);
+    struct row *row = b != NULL && b->total > 0 ? in->sink->begin(in->sink, err) : NULL;
+    if (row == NULL) {
+        return b != NULL && b->total == 0 ? ERR_OK : ERR_LIMIT;
+    }
+    row->target = labels->target;
+    row->metric = labels->metric;
+    fill_newest(b, samples, steps, in->timestamps, row);
+    const size_t n = bits_count(row->present, steps);
+    if (n == 0) {
+        return ERR_OK;
+    }
+    ev->samples_read += n;
+    const enum err_code code = eval_hold(ev, n, err);
+    return code == ERR_OK ? in->sink->end(in->sink, row, err) : code;
+}
+
+enum err_code eval_selector(struct eval *ev, const struct plan_node *node, const struct grid *grid,
+                            bool timestamps, struct row_sink *sink, struct err *err) {
+    struct instant in = {.sink = sink, .timestamps = timestamps};
+    struct scan scan = {.ev = ev,
+                        .selector = &node->selector,
+                        .spec = spec_of(&node->selector, grid),
+                        .series = instant_series,
+                        .ctx = &in};
+    return scan_run(&scan, err);
+}
+
+/* ---- range selectors ---- */
+
+/* The column without its stale markers: then it is the series' own. */
+static enum err_code without_stale(struct work *scratch, const struct storage_samples *samples,
+                                   struct storage_samples *out, struct err *err) {
+    *out = *samples;
+    if (!samples->has_stale) {
+        return ERR_OK;
+    }
+    int64_t *ts = work_alloc(scratch, samples->count, sizeof(*ts) + sizeof(double), err);
+    if (ts == NULL) {
+        return ERR_LIMIT;
+    }
+    double *values = (double *)(void *)(ts + samples->count);
+    size_t n = 0;
+    for (size_t i = 0; i < samples->count; i++) {
+        if (!f64_is_stale(samples->values[i])) {
+            ts[n] = samples->ts[i];
+            values[n++] = samples->values[i];
+        }
+    }
+    out->ts = ts;
+    out->values = values;
+    out->count = n;
+    return ERR_OK;
+}
+
+enum err_code eval_visit_samples(struct eval *ev, struct window_cache *cache,
+                                 const struct storage_samples *samples, const struct row *labels,
+                                 struct range_visitor *visitor, struct err *err) {
+    struct window_bounds *b = window_cache_get(cache, samples->ts, samples->count, err);
+    if (b == NULL) {
+        return ERR_LIMIT;
+    }
+    if (b->total == 0) {
+        return ERR_OK;
+    }
+    enum err_code code = visitor->wants_shape ? window_shape_of(cache, b, err) : ERR_OK;
+    if (code == ERR_OK) {
+        ev->samples_read += b->total;
+        code = eval_hold_briefly(ev, b->widest, err);
+    }
+    if (code == ERR_OK) {
+        const struct range_series series = {
+            .labels = *labels, .bounds = b, .values = samples->values};
+        code = visitor->visit(visitor, &series, err);
+    }
+    return code;
+}
+
+static enum err_code range_series(struct scan *scan, const struct storage_samples *samples,
+                                  const struct row *labels, struct err *err) {
+    struct storage_samples clean;
+    const enum err_code code = without_stale(&scan->scratch, samples, &clean, err);
+    if (code != ERR_OK || clean.count == 0) {
+        return code;
+    }
+    return eval_visit_samples(scan->ev, &scan->cache, &clean, labels, scan->ctx, err);
+}
+
+enum err_code eval_selector_ranges(struct eval *ev, const struct plan_selector *selector,
+                                   const struct grid *grid, struct range_visitor *visitor,
+                                   struct err *err) {
+    visitor->spec = spec_of(selector, grid);
+    struct scan scan = {.ev = ev,
+                        .selector = selector,
+                        .spec = visitor->spec,
+                        .series = range_series,
+                        .ctx = visitor};
+    return scan_run(&scan, err);
+}

@@ -1,0 +1,158 @@
+#include "query/matrix.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "query/bits.h"
+#include "query/label_ops.h"
+
+void matrix_init(struct matrix *m, struct work *work, size_t steps) {
+    *m = (struct matrix){.work = work, .steps = steps};
+}
+
+static enum err_code grow_rows(struct matrix *m, struct err *err) {
+    const size_t capacity = m->capacity < 8 ? 8 : m->capacity * 2;
+    struct row *rows = work_alloc(m->work, capacity, sizeof(*rows), err);
+    if (rows == NULL) {
+        return ERR_LIMIT;
+    }
+    memset(rows, 0, capacity * sizeof(*rows));
+    if (m->count > 0) {
+        memcpy(rows, m->rows, m->count * sizeof(*rows));
+    }
+    m->rows = rows;
+    m->capacity = capacity;
+    return ERR_OK;
+}
+
+struct row *matrix_reserve(struct matrix *m, struct err *err) {
+    if (m->count == m->capacity && grow_rows(m, err) != ERR_OK) {
+        return NULL;
+    }
+    struct row *row = &m->rows[m->count];
+    if (row->values == NULL) {
+        const size_t words = bits_words(m->steps);
+        double *values = work_alloc(m->work, m->steps + words, sizeof(double), err);
+        if (values == NULL) {
+            return NULL;
+        }
+        _Static_assert(sizeof(double) == sizeof(uint64_t), "columns share one allocation");
+        *row = (struct row){.values = values, .present = (uint64_t *)(void *)(values + m->steps)};
+    } else {
+        *row = (struct row){.values = row->values, .present = row->present};
+    }
+    bits_zero(row->present, m->steps);
+    return row;
+}
+
+size_t matrix_samples(const struct matrix *m) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        n += bits_count(m->rows[i].present, m->steps);
+    }
+    return n;
+}
+
+static int by_labels(const void *left, const void *right) {
+    const struct row *a = left;
+    const struct row *b = right;
+    return labels_cmp(a->labels, b->labels);
+}
+
+void matrix_sort(struct matrix *m) {
+    for (size_t i = 1; i < m->count; i++) {
+        if (by_labels(&m->rows[i - 1], &m->rows[i]) > 0) {
+            qsort(m->rows, m->count, sizeof(*m->rows), by_labels);
+            return;
+        }
+    }
+}
+
+/* Moves b's samples to a; false when both have one at the same step. */
+static bool absorb(struct row *a, const struct row *b, size_t steps) {
+    for (size_t w = 0; w < bits_words(steps); w++) {
+        if ((a->present[w] & b->present[w]) != 0) {
+            return false;
+        }
+    }
+    for (size_t i = bits_next(b->present, steps, 0); i < steps;
+         i = bits_next(b->present, steps, i + 1)) {
+        a->values[i] = b->values[i];
+        bits_set(a->present, i);
+    }
+    a->drop_name = a->drop_name || b->drop_name;
+    return true;
+}
+
+enum err_code matrix_merge(struct matrix *m, enum merge_rule rule, struct err *err) {
+    if (m->count < 2) {
+        return ERR_OK;
+    }
+    struct work tmp;
+    work_begin(&tmp, m->work->budget);
+    struct label_index index;
+    enum err_code code = label_index_init(&index, &tmp, m->count, err);
+    size_t kept = 0;
+    for (size_t i = 0; i < m->count && code == ERR_OK; i++) {
+        uint32_t at = 0;
+        code = label_index_find_or_add(&index, m->rows[i].labels, &at, err);
+        if (code != ERR_OK) {
+            break;
+        }
+        if (at < kept) {
+            if (rule == MERGE_NEVER || !absorb(&m->rows[at], &m->rows[i], m->steps)) {
+                code = err_set(err, ERR_EXECUTION,
+                               "vector cannot contain metrics with the same labelset");
+            }
+            continue;
+        }
+        if (kept != i) {
+            /* swap, so that every column buffer stays owned by exactly one slot */
+            const struct row moved = m->rows[i];
+            m->rows[i] = m->rows[kept];
+            m->rows[kept] = moved;
+        }
+        kept++;
+    }
+    if (code == ERR_OK) {
+        m->count = kept;
+    }
+    work_end(&tmp);
+    return code;
+}
+
+static struct row *collect_begin(struct row_sink *sink, struct err *err) {
+    struct matrix_collect *c = (struct matrix_collect *)sink;
+    return matrix_reserve(c->out, err);
+}
+
+static enum err_code collect_end(struct row_sink *sink, struct row *row, struct err *err) {
+    struct matrix_collect *c = (struct matrix_collect *)sink;
+    row_spell(row, work_lasting(c->out->work));
+    c->out->count++;
+    return work_check(c->out->work, err);
+}
+
+void matrix_collect_init(struct matrix_collect *c, struct matrix *out) {
+    c->sink = (struct row_sink){.begin = collect_begin, .end = collect_end};
+    c->out = out;
+}
+
+enum err_code matrix_replay(const struct matrix *m, struct row_sink *to, struct err *err) {
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < m->count && code == ERR_OK; i++) {
+        const struct row *from = &m->rows[i];
+        struct row *row = to->begin(to, err);
+        if (row == NULL) {
+            return ERR_LIMIT;
+        }
+        row->labels = from->labels;
+        row->drop_name = from->drop_name;
+        memcpy(row->values, from->values, m->steps * sizeof(*row->values));
+        memcpy(row->present, from->present, bits_words(m->steps) * sizeof(*row->present));
+        if (bits_any(row->present, m->steps)) {
+            code = to->end(to, row, err);
+        }
+    }
+    return code;
+}

@@ -1,0 +1,83 @@
+/* Values of an expression over all steps: rows (one series each) of a column of doubles and a
+ * presence bitmap. Rows flow from a source to a sink one at a time (row_sink), so that what
+ * aggregates them never holds more than one; matrix_collect is the sink that keeps them.
+ *
+ * Owner: the evaluator; memory comes from a struct work. One thread at a time. */
+#ifndef QUERY_MATRIX_H
+#define QUERY_MATRIX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/labels.h"
+#include "query/grid.h"
+#include "query/work.h"
+
+struct label_set; /* query/label_ops.h */
+
+struct row {
+    /* Either labels, or (target != NULL) the union of two interned sets not yet spelled out. */
+    struct labels labels;
+    const struct label_set *target;
+    const struct label_set *metric;
+    bool plain;     /* of the interned sets: without __name__, __type__ and __unit__ */
+    bool drop_name; /* delayed removal: these three go at the end of the query */
+    double *values; /* undefined where absent */
+    uint64_t *present;
+};
+
+/* begin gives a row with empty presence to fill; end hands it on if anything is present. A row
+ * that was not ended is given again by the next begin. begin returns NULL with *err set. */
+struct row_sink {
+    struct row *(*begin)(struct row_sink *sink, struct err *err);
+    enum err_code (*end)(struct row_sink *sink, struct row *row, struct err *err);
+};
+
+struct matrix {
+    struct work *work;
+    struct row *rows;
+    size_t count;
+    size_t capacity;
+    size_t steps;
+};
+
+void matrix_init(struct matrix *m, struct work *work, size_t steps);
+/* A row with empty presence behind the last, not counted yet; NULL with *err set. */
+MUST_CHECK struct row *matrix_reserve(struct matrix *m, struct err *err);
+/* Number of samples. */
+size_t matrix_samples(const struct matrix *m);
+/* By labels, all rows spelled out. */
+void matrix_sort(struct matrix *m);
+
+/* What to do with rows of equal labels. */
+enum merge_rule {
+    MERGE_DISJOINT, /* one row when they have no step in common, else the error */
+    MERGE_NEVER,    /* always the error */
+};
+/* ERR_EXECUTION "vector cannot contain metrics with the same labelset". Rows are spelled out. */
+MUST_CHECK enum err_code matrix_merge(struct matrix *m, enum merge_rule rule, struct err *err);
+
+/* Sink that spells the labels out and keeps every row in out. */
+struct matrix_collect {
+    struct row_sink sink;
+    struct matrix *out;
+};
+void matrix_collect_init(struct matrix_collect *c, struct matrix *out);
+/* Hands the rows of m on, copied. */
+MUST_CHECK enum err_code matrix_replay(const struct matrix *m, struct row_sink *to,
+                                       struct err *err);
+
+/* One value per step, always there. */
+struct scalar_column {
+    double constant;
+    const double *steps; /* NULL: constant */
+};
+
+static inline double scalar_at(const struct scalar_column *s, size_t i) {
+    return s->steps != NULL ? s->steps[i] : s->constant;
+}
+
+#endif

@@ -1,0 +1,464 @@
+#include "query/plan.h"
+
+#include <math.h>
+
+#include "base/check.h"
+#include "query/eval_call.h"
+#include "query/float_pick.h"
+#include "query/function.h"
+#include "query/parse.h"
+
+struct planner {
+    struct arena *arena;
+    const struct plan_options *options;
+    struct err *err;
+    uint32_t selector_count;
+    /* Inside the parameter of an aggregation: the reference does not preprocess it, so that
+     * @ start() and @ end() are ignored and @ T moves along with the step (spec section 3). */
+    bool raw_times;
+};
+
+static enum err_code build(struct planner *p, struct node *ast, struct plan_node **out);
+
+static enum err_code unsupported(struct planner *p, const char *what) {
+    return err_set(p->err, ERR_UNSUPPORTED, "%s is not supported by this version of Brasa", what);
+}
+
+/* ---- durations ---- */
+
+static enum err_code duration_error(struct planner *p, const struct node *at, const char *text) {
+    return err_set(p->err, ERR_INVALID, "%u:%u: %s", at->pos.start, at->pos.end, text);
+}
+
+/* Max and Min with Go's rules for NaN, infinities and signed zeros (spec section 7). */
+static double pick(enum duration_op op, double a, double b) {
+    return op == DUR_MAX_OF ? float_max(a, b) : float_min(a, b);
+}
+
+static double step_seconds(const struct plan_options *o) {
+    return (double)o->step_ms / 1000;
+}
+
+static double range_seconds(const struct plan_options *o) {
+    return (double)time_sub(o->end_ms, o->start_ms) / 1000;
+}
+
+static enum err_code duration_value(struct planner *p, const struct node *node, double *out) {
+    ASSERT(node->type == NODE_DURATION);
+    const struct duration_expr *d = &node->duration;
+    double a = 0;
+    double b = 0;
+    enum err_code code = ERR_OK;
+    if (d->lhs != NULL) {
+        code = duration_value(p, d->lhs, &a);
+    }
+    if (code == ERR_OK && d->rhs != NULL) {
+        code = duration_value(p, d->rhs, &b);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    switch (d->op) {
+    case DUR_LITERAL:
+        *out = d->seconds;
+        break;
+    case DUR_ADD:
+        *out = a + b;
+        break;
+    case DUR_SUB:
+        *out = a - b;
+        break;
+    case DUR_MUL:
+        *out = a * b;
+        break;
+    case DUR_DIV:
+        if (b == 0) {
+            return duration_error(p, node, "division by zero");
+        }
+        *out = a / b;
+        break;
+    case DUR_MOD:
+        if (b == 0) {
+            return duration_error(p, node, "modulo by zero");
+        }
+        *out = fmod(a, b);
+        break;
+    case DUR_POW:
+        *out = pow(a, b);
+        break;
+    case DUR_STEP:
+        *out = step_seconds(p->options);
+        break;
+    case DUR_RANGE:
+        *out = range_seconds(p->options);
+        break;
+    case DUR_MIN_OF:
+    case DUR_MAX_OF:
+        *out = pick(d->op, a, b);
+        break;
+    case DUR_NEGATE:
+        *out = -(d->lhs != NULL ? a : b);
+        break;
+    }
+    return ERR_OK;
+}
+
+/* A literal's ns, or a duration expression, as whole ms. */
+static enum err_code resolve_ms(struct planner *p, const struct node *expr, int64_t literal_ns,
+                                bool may_be_negative, int64_t *out) {
+    if (expr == NULL) {
+        *out = literal_ns / 1000000;
+        return ERR_OK;
+    }
+    double seconds = 0;
+    const enum err_code code = duration_value(p, expr, &seconds);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (!may_be_negative && seconds <= 0) {
+        return duration_error(p, expr, "duration must be greater than 0");
+    }
+    if (!isfinite(seconds)) {
+        return duration_error(p, expr, "duration is NaN or infinite");
+    }
+    if (fabs(seconds) > 9223372036.854775807) {
+        return duration_error(p, expr, "duration is out of range");
+    }
+    *out = (int64_t)(seconds * 1000);
+    return ERR_OK;
+}
+
+static enum err_code resolve_time(struct planner *p, const struct time_modifiers *t,
+                                  struct plan_time *out) {
+    const enum err_code code = resolve_ms(p, t->offset_expr, t->offset_ns, true, &out->offset_ms);
+    if (code != ERR_OK) {
+        return code;
+    }
+    const struct plan_options *o = p->options;
+    if (p->raw_times) {
+        if (t->at == AT_TIME) {
+            out->offset_ms = time_add(out->offset_ms, time_sub(o->start_ms, t->at_ms));
+        }
+        return ERR_OK;
+    }
+    switch (t->at) {
+    case AT_NONE:
+        break;
+    case AT_TIME:
+        out->at_ms = t->at_ms;
+        break;
+    case AT_START:
+        out->at_ms = o->start_ms;
+        break;
+    case AT_END:
+        out->at_ms = o->end_ms;
+        break;
+    }
+    out->has_at = t->at != AT_NONE;
+    return ERR_OK;
+}
+
+/* ---- nodes ---- */
+
+static enum err_code build_selector(struct planner *p, const struct vector_selector *ast,
+                                    int64_t range_ms, struct plan_node *out) {
+    if (ast->anchored || ast->smoothed) {
+        return unsupported(p, ast->anchored ? "anchored" : "smoothed");
+    }
+    out->selector = (struct plan_selector){.matchers = ast->matchers,
+                                           .matcher_count = ast->matcher_count,
+                                           .range_ms = range_ms,
+                                           .number = p->selector_count++};
+    const enum err_code code = resolve_time(p, &ast->time, &out->selector.time);
+    out->invariant = out->selector.time.has_at;
+    return code;
+}
+
+static enum err_code build_range(struct planner *p, const struct matrix_selector *ast,
+                                 struct plan_node *out) {
+    int64_t range_ms = 0;
+    const enum err_code code = resolve_ms(p, ast->range_expr, ast->range_ns, false, &range_ms);
+    if (code != ERR_OK) {
+        return code;
+    }
+    return build_selector(p, &ast->selector->vector, range_ms, out);
+}
+
+static enum err_code build_subquery(struct planner *p, const struct subquery *ast,
+                                    struct plan_node *out) {
+    struct plan_subquery *sub = &out->subquery;
+    enum err_code code = resolve_ms(p, ast->range_expr, ast->range_ns, false, &sub->range_ms);
+    if (code == ERR_OK) {
+        code = resolve_ms(p, ast->step_expr, ast->step_ns, false, &sub->step_ms);
+    }
+    if (code == ERR_OK) {
+        code = resolve_time(p, &ast->time, &sub->time);
+    }
+    if (code == ERR_OK) {
+        code = build(p, ast->expr, &sub->expr);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (ast->step_expr == NULL && ast->step_ns == 0) {
+        sub->step_ms = p->options->default_step_ms;
+    }
+    if (sub->step_ms <= 0) {
+        return err_set(p->err, ERR_INVALID, "subquery step must be at least 1ms");
+    }
+    out->invariant = sub->time.has_at;
+    return ERR_OK;
+}
+
+static void fold_number(struct plan_node *out, double value) {
+    out->type = PLAN_NUMBER;
+    out->number = value;
+    out->invariant = true;
+}
+
+static bool fold_call(const struct planner *p, int id, struct plan_node *out) {
+    const struct plan_options *o = p->options;
+    switch (id) {
+    case FN_START:
+        fold_number(out, (double)o->start_ms / 1000);
+        return true;
+    case FN_END:
+        fold_number(out, (double)o->end_ms / 1000);
+        return true;
+    case FN_RANGE:
+        fold_number(out, range_seconds(o));
+        return true;
+    case FN_STEP:
+        fold_number(out, o->start_ms == o->end_ms ? 0 : step_seconds(o));
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* timestamp(selector @ T) is invariant although timestamp is not (spec section 3). */
+static bool invariant_timestamp(const struct plan_call *call) {
+    return call->function->id == FN_TIMESTAMP && call->arg_count == 1 &&
+           call->args[0]->type == PLAN_SELECTOR;
+}
+
+static enum err_code build_call(struct planner *p, const struct call *ast, struct plan_node *out) {
+    if (fold_call(p, ast->function->id, out)) {
+        return ERR_OK;
+    }
+    if (!eval_call_supported(ast->function->id)) {
+        return err_set(p->err, ERR_UNSUPPORTED,
+                       "function %s() is not supported by this version of Brasa",
+                       ast->function->name);
+    }
+    struct plan_call *call = &out->call;
+    call->function = ast->function;
+    call->arg_count = ast->arg_count;
+    call->args = arena_zalloc(p->arena, (ast->arg_count + 1) * sizeof(struct plan_node *));
+    bool invariant = true;
+    for (size_t i = 0; i < ast->arg_count; i++) {
+        const enum err_code code = build(p, ast->args[i], &call->args[i]);
+        if (code != ERR_OK) {
+            return code;
+        }
+        invariant = invariant && call->args[i]->invariant;
+    }
+    /* Without arguments an at_unsafe function depends on the step all the same. */
+    out->invariant = invariant && (!ast->function->at_unsafe || invariant_timestamp(call));
+    return ERR_OK;
+}
+
+static enum err_code build_aggregate(struct planner *p, const struct aggregate *ast,
+                                     struct plan_node *out) {
+    out->aggregate.ast = ast;
+    enum err_code code = build(p, ast->expr, &out->aggregate.expr);
+    if (code == ERR_OK && ast->param != NULL) {
+        const bool outer = p->raw_times;
+        p->raw_times = true;
+        code = build(p, ast->param, &out->aggregate.param);
+        p->raw_times = outer;
+    }
+    if (code == ERR_OK) {
+        out->invariant = out->aggregate.expr->invariant;
+    }
+    return code;
+}
+
+static enum err_code build_binary(struct planner *p, const struct binary *ast,
+                                  struct plan_node *out) {
+    if (ast->matching != NULL && (ast->matching->has_fill_left || ast->matching->has_fill_right)) {
+        return unsupported(p, "fill()");
+    }
+    out->binary.ast = ast;
+    enum err_code code = build(p, ast->lhs, &out->binary.lhs);
+    if (code == ERR_OK) {
+        code = build(p, ast->rhs, &out->binary.rhs);
+    }
+    if (code == ERR_OK) {
+        out->invariant = out->binary.lhs->invariant && out->binary.rhs->invariant;
+    }
+    return code;
+}
+
+static enum err_code build_unary(struct planner *p, struct node *ast, struct plan_node **out) {
+    if (!ast->unary.negative) {
+        return build(p, ast->unary.expr, out);
+    }
+    struct plan_node *node = *out;
+    const enum err_code code = build(p, ast->unary.expr, &node->negated);
+    if (code == ERR_OK) {
+        node->invariant = node->negated->invariant;
+    }
+    return code;
+}
+
+static enum plan_type plan_type_of(enum node_type type) {
+    switch (type) {
+    case NODE_NUMBER:
+        return PLAN_NUMBER;
+    case NODE_STRING:
+        return PLAN_STRING;
+    case NODE_VECTOR_SELECTOR:
+        return PLAN_SELECTOR;
+    case NODE_MATRIX_SELECTOR:
+        return PLAN_RANGE;
+    case NODE_SUBQUERY:
+        return PLAN_SUBQUERY;
+    case NODE_CALL:
+        return PLAN_CALL;
+    case NODE_AGGREGATE:
+        return PLAN_AGGREGATE;
+    case NODE_BINARY:
+        return PLAN_BINARY;
+    case NODE_UNARY:
+        return PLAN_UNARY;
+    case NODE_PAREN:
+    case NODE_DURATION:
+        break;
+    }
+    UNREACHABLE("no plan for this node");
+}
+
+static enum err_code build(struct planner *p, struct node *ast, struct plan_node **out) {
+    while (ast->type == NODE_PAREN) {
+        ast = ast->paren;
+    }
+    struct plan_node *node = arena_zalloc(p->arena, sizeof(*node));
+    node->type = plan_type_of(ast->type);
+    node->value_type = ast->value_type;
+    node->pos = ast->pos;
+    *out = node;
+    switch (ast->type) {
+    case NODE_NUMBER:
+        fold_number(node, ast->number.value);
+        return ERR_OK;
+    case NODE_STRING:
+        node->string = ast->string;
+        node->invariant = true;
+        return ERR_OK;
+    case NODE_VECTOR_SELECTOR:
+        return build_selector(p, &ast->vector, p->options->lookback_ms, node);
+    case NODE_MATRIX_SELECTOR:
+        return build_range(p, &ast->matrix, node);
+    case NODE_SUBQUERY:
+        return build_subquery(p, &ast->subquery, node);
+    case NODE_CALL:
+        return build_call(p, &ast->call, node);
+    case NODE_AGGREGATE:
+        return build_aggregate(p, &ast->aggregate, node);
+    case NODE_BINARY:
+        return build_binary(p, &ast->binary, node);
+    case NODE_UNARY:
+        return build_unary(p, ast, out);
+    case NODE_PAREN:
+    case NODE_DURATION:
+        break;
+    }
+    UNREACHABLE("no plan for this node");
+}
+
+/* ---- time ranges ---- */
+
+struct grid plan_subquery_grid(const struct plan_subquery *sub, const struct grid *outer) {
+    if (outer->count == 0) {
+        return (struct grid){.start_ms = outer->start_ms};
+    }
+    const int64_t first = sub->time.has_at ? sub->time.at_ms : outer->start_ms;
+    const int64_t last = sub->time.has_at ? sub->time.at_ms : grid_last(outer);
+    const int64_t end = time_sub(last, sub->time.offset_ms);
+    const int64_t limit = time_sub(time_sub(first, sub->time.offset_ms), sub->range_ms);
+    int64_t start = sub->step_ms * (limit / sub->step_ms);
+    if (start <= limit) {
+        start = time_add(start, sub->step_ms);
+    }
+    return grid_of(start, end, sub->step_ms);
+}
+
+static void widen(struct plan *plan, const struct plan_selector *s, const struct grid *grid) {
+    if (grid->count == 0) {
+        return;
+    }
+    const int64_t first = s->time.has_at ? s->time.at_ms : grid->start_ms;
+    const int64_t last = s->time.has_at ? s->time.at_ms : grid_last(grid);
+    const int64_t mint = time_add(time_sub(time_sub(first, s->time.offset_ms), s->range_ms), 1);
+    const int64_t maxt = time_sub(last, s->time.offset_ms);
+    plan->mint = mint < plan->mint ? mint : plan->mint;
+    plan->maxt = maxt > plan->maxt ? maxt : plan->maxt;
+}
+
+static void find_range(struct plan *plan, const struct plan_node *node, const struct grid *grid) {
+    switch (node->type) {
+    case PLAN_NUMBER:
+    case PLAN_STRING:
+        break;
+    case PLAN_SELECTOR:
+    case PLAN_RANGE:
+        widen(plan, &node->selector, grid);
+        break;
+    case PLAN_SUBQUERY: {
+        const struct grid inner = plan_subquery_grid(&node->subquery, grid);
+        find_range(plan, node->subquery.expr, &inner);
+        break;
+    }
+    case PLAN_CALL:
+        for (size_t i = 0; i < node->call.arg_count; i++) {
+            find_range(plan, node->call.args[i], grid);
+        }
+        break;
+    case PLAN_AGGREGATE:
+        find_range(plan, node->aggregate.expr, grid);
+        if (node->aggregate.param != NULL) {
+            find_range(plan, node->aggregate.param, grid);
+        }
+        break;
+    case PLAN_BINARY:
+        find_range(plan, node->binary.lhs, grid);
+        find_range(plan, node->binary.rhs, grid);
+        break;
+    case PLAN_UNARY:
+        find_range(plan, node->negated, grid);
+        break;
+    }
+}
+
+enum err_code plan_build(struct arena *arena, struct node *ast, const struct plan_options *options,
+                         struct plan *out, struct err *err) {
+    if (options->step_ms != 0 && ast->value_type != VALUE_SCALAR &&
+        ast->value_type != VALUE_VECTOR) {
+        return err_set(err, ERR_INVALID,
+                       "invalid expression type \"%s\" for range query, must be Scalar or "
+                       "instant Vector",
+                       value_type_name(ast->value_type));
+    }
+    struct planner p = {.arena = arena, .options = options, .err = err};
+    struct plan plan = {.mint = INT64_MAX, .maxt = INT64_MIN};
+    const enum err_code code = build(&p, ast, &plan.root);
+    if (code != ERR_OK) {
+        return code;
+    }
+    plan.grid = grid_of(options->start_ms, options->end_ms, options->step_ms);
+    plan.selector_count = p.selector_count;
+    find_range(&plan, plan.root, &plan.grid);
+    *out = plan;
+    return ERR_OK;
+}

@@ -1,0 +1,111 @@
+/* A query made ready to run: the checked tree with everything resolved that does not depend on
+ * data (spec/promql.md section 3): start(), end(), range(), step() folded to numbers, duration
+ * expressions to ms, @ to times, parentheses gone, step-invariant parts marked, the time range to
+ * read. What this version cannot evaluate is refused here, before any data is touched.
+ *
+ * Owner: one query; nodes live in the arena given to plan_build. */
+#ifndef QUERY_PLAN_H
+#define QUERY_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "query/ast.h"
+#include "query/grid.h"
+
+enum plan_type {
+    PLAN_NUMBER,
+    PLAN_STRING,
+    PLAN_SELECTOR, /* instant */
+    PLAN_RANGE,    /* range selector */
+    PLAN_SUBQUERY,
+    PLAN_CALL,
+    PLAN_AGGREGATE,
+    PLAN_BINARY,
+    PLAN_UNARY,
+};
+
+struct plan_node;
+
+/* When a selector or subquery reads, seen from step t: at ts (with @) or t, minus offset. */
+struct plan_time {
+    bool has_at;
+    int64_t at_ms;
+    int64_t offset_ms;
+};
+
+struct plan_selector {
+    const struct matcher *matchers;
+    size_t matcher_count;
+    struct plan_time time;
+    int64_t range_ms; /* PLAN_SELECTOR: the lookback */
+    uint32_t number;  /* dense: the evaluator keeps its state by it */
+};
+
+struct plan_subquery {
+    struct plan_node *expr;
+    struct plan_time time;
+    int64_t range_ms;
+    int64_t step_ms;
+};
+
+struct plan_call {
+    const struct function *function;
+    struct plan_node **args;
+    size_t arg_count;
+};
+
+struct plan_aggregate {
+    const struct aggregate *ast; /* op, grouping */
+    struct plan_node *expr;
+    struct plan_node *param; /* or NULL */
+};
+
+struct plan_binary {
+    const struct binary *ast; /* op, matching, return_bool */
+    struct plan_node *lhs, *rhs;
+};
+
+struct plan_node {
+    enum plan_type type;
+    enum value_type value_type;
+    struct pos_range pos;
+    bool invariant; /* the value at the first step holds for all */
+    union {
+        double number;
+        struct str string;
+        struct plan_selector selector;
+        struct plan_subquery subquery;
+        struct plan_call call;
+        struct plan_aggregate aggregate;
+        struct plan_binary binary;
+        struct plan_node *negated; /* PLAN_UNARY: always a minus */
+    };
+};
+
+struct plan_options {
+    int64_t start_ms, end_ms, step_ms; /* step 0: instant */
+    int64_t lookback_ms;
+    int64_t default_step_ms;
+};
+
+struct plan {
+    struct plan_node *root;
+    struct grid grid;
+    uint32_t selector_count;
+    int64_t mint, maxt; /* what all selectors read together; mint > maxt: nothing */
+};
+
+/* The steps at which a subquery's inner expression is evaluated for these outer steps. */
+struct grid plan_subquery_grid(const struct plan_subquery *sub, const struct grid *outer);
+
+/* ERR_INVALID (durations, result type), ERR_UNSUPPORTED, ERR_LIMIT. ast must outlive the plan. */
+MUST_CHECK enum err_code plan_build(struct arena *arena, struct node *ast,
+                                    const struct plan_options *options, struct plan *out,
+                                    struct err *err);
+
+#endif

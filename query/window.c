@@ -1,0 +1,141 @@
+#include "query/window.h"
+
+#include <string.h>
+
+void window_cache_init(struct window_cache *cache, struct work *scratch,
+                       const struct window_spec *spec) {
+    memset(cache, 0, sizeof(*cache));
+    cache->scratch = scratch;
+    cache->spec = *spec;
+}
+
+void window_cache_clear(struct window_cache *cache) {
+    memset(cache->slots, 0, sizeof(cache->slots));
+}
+
+/* First index in [from, count) with ts > limit. */
+static size_t first_behind(const int64_t *ts, size_t count, size_t from, int64_t limit) {
+    size_t jump = 1;
+    size_t low = from;
+    while (low + jump < count && ts[low + jump] <= limit) {
+        low += jump;
+        jump *= 2;
+    }
+    size_t high = low + jump < count ? low + jump : count;
+    while (low < high) {
+        const size_t mid = low + (high - low) / 2;
+        if (ts[mid] <= limit) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static void note(struct window_bounds *b, size_t step, size_t low, size_t high) {
+    b->low[step] = (uint32_t)low;
+    b->high[step] = (uint32_t)high;
+    const uint32_t width = (uint32_t)(high - low);
+    b->widest = width > b->widest ? width : b->widest;
+    b->total += width;
+}
+
+static void find_bounds(const struct window_spec *spec, struct window_bounds *b) {
+    size_t low = 0;
+    size_t high = 0;
+    for (size_t i = 0; i < spec->grid->count; i++) {
+        const int64_t end = window_end(spec, i);
+        low = first_behind(b->ts, b->count, low, time_sub(end, spec->range_ms));
+        high = first_behind(b->ts, b->count, high > low ? high : low, end);
+        note(b, i, low, high);
+        if (spec->fixed) {
+            for (size_t rest = i + 1; rest < spec->grid->count; rest++) {
+                note(b, rest, low, high);
+            }
+            return;
+        }
+    }
+}
+
+static struct window_bounds *make_bounds(struct window_cache *cache, const int64_t *ts,
+                                         size_t count, struct err *err) {
+    const size_t steps = cache->spec.grid->count;
+    struct window_bounds *b = work_alloc(cache->scratch, 1, sizeof(*b), err);
+    uint32_t *columns =
+        b != NULL ? work_alloc(cache->scratch, steps, 2 * sizeof(*columns), err) : NULL;
+    if (columns == NULL) {
+        return NULL;
+    }
+    *b = (struct window_bounds){.ts = ts, .count = count, .low = columns, .high = columns + steps};
+    find_bounds(&cache->spec, b);
+    return b;
+}
+
+struct window_bounds *window_cache_get(struct window_cache *cache, const int64_t *ts, size_t count,
+                                       struct err *err) {
+    const uint64_t hash = ((uint64_t)(uintptr_t)ts >> 4) * UINT64_C(0x9E3779B97F4A7C15);
+    const size_t home = (size_t)(hash >> 32) % WINDOW_CACHE_SLOTS;
+    /* A few neighbours, then the home slot is taken over: losing bounds costs time only. */
+    for (size_t i = 0; i < 8; i++) {
+        struct window_bounds **slot = &cache->slots[(home + i) % WINDOW_CACHE_SLOTS];
+        if (*slot == NULL) {
+            *slot = make_bounds(cache, ts, count, err);
+            return *slot;
+        }
+        if ((*slot)->ts == ts && (*slot)->count == count) {
+            return *slot;
+        }
+    }
+    struct window_bounds *b = make_bounds(cache, ts, count, err);
+    if (b != NULL) {
+        cache->slots[home] = b;
+    }
+    return b;
+}
+
+/* A difference of times in seconds, in doubles as the reference does it. */
+static double seconds(int64_t later, int64_t earlier) {
+    return (double)time_sub(later, earlier) / 1000;
+}
+
+enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *bounds,
+                              struct err *err) {
+    if (bounds->shape.sampled != NULL) {
+        return ERR_OK;
+    }
+    const struct window_spec *spec = &cache->spec;
+    const size_t steps = spec->grid->count;
+    double *columns = work_alloc(cache->scratch, steps, 4 * sizeof(*columns), err);
+    if (columns == NULL) {
+        return ERR_LIMIT;
+    }
+    const struct window_shape shape = {.to_start = columns,
+                                       .to_end = columns + steps,
+                                       .sampled = columns + 2 * steps,
+                                       .factor = columns + 3 * steps};
+    for (size_t i = 0; i < steps; i++) {
+        const size_t n = bounds->high[i] - bounds->low[i];
+        if (n < 2) {
+            continue;
+        }
+        const int64_t end = window_end(spec, i);
+        const int64_t first = bounds->ts[bounds->low[i]];
+        const int64_t last = bounds->ts[bounds->high[i] - 1];
+        shape.sampled[i] = seconds(last, first);
+        shape.to_start[i] = seconds(first, time_sub(end, spec->range_ms));
+        shape.to_end[i] = seconds(end, last);
+        const double average = shape.sampled[i] / (double)(n - 1);
+        const double threshold = average * 1.1;
+        if (shape.to_start[i] >= threshold) {
+            shape.to_start[i] = average / 2;
+        }
+        if (shape.to_end[i] >= threshold) {
+            shape.to_end[i] = average / 2;
+        }
+        const double covered = shape.sampled[i] + shape.to_start[i] + shape.to_end[i];
+        shape.factor[i] = shape.sampled[i] != 0 ? covered / shape.sampled[i] : 1;
+    }
+    bounds->shape = shape;
+    return ERR_OK;
+}

@@ -1,0 +1,67 @@
+/* Windows of a range selector (or the lookback of an instant one): for each step the samples in
+ * (t - range, t] of a timestamp column. They depend on the column alone, so series that share
+ * one share the bounds, and everything of rate's extrapolation that does not look at values.
+ *
+ * Owner: the evaluation of one selector; memory is the batch's scratch, emptied with it. */
+#ifndef QUERY_WINDOW_H
+#define QUERY_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "query/grid.h"
+#include "query/work.h"
+
+struct window_spec {
+    const struct grid *grid;
+    int64_t range_ms;
+    int64_t offset_ms;
+    bool fixed;       /* @: the window ends at fixed_ms at every step */
+    int64_t fixed_ms; /* the @ time minus offset */
+};
+
+static inline int64_t window_end(const struct window_spec *spec, size_t step) {
+    return spec->fixed ? spec->fixed_ms : time_sub(grid_time(spec->grid, step), spec->offset_ms);
+}
+
+/* What extrapolation (spec section 16) needs besides the values; per step with >= 2 samples. */
+struct window_shape {
+    double *to_start; /* s, after the cut at 1.1 average intervals */
+    double *to_end;
+    double *sampled; /* s between first and last sample */
+    double *factor;  /* (sampled + to_start + to_end) / sampled */
+};
+
+struct window_bounds {
+    const int64_t *ts;
+    size_t count;
+    uint32_t *low;  /* per step: first index inside */
+    uint32_t *high; /* first index behind */
+    uint32_t widest;
+    uint64_t total;            /* samples in all windows */
+    struct window_shape shape; /* made by window_shape_of, else NULLs */
+};
+
+enum { WINDOW_CACHE_SLOTS = 1024 };
+
+struct window_cache {
+    struct work *scratch;
+    struct window_spec spec;
+    struct window_bounds *slots[WINDOW_CACHE_SLOTS]; /* by hash of the ts pointer */
+};
+
+void window_cache_init(struct window_cache *cache, struct work *scratch,
+                       const struct window_spec *spec);
+/* After the scratch was reset. */
+void window_cache_clear(struct window_cache *cache);
+/* NULL with *err set. ts is ascending, count < 2^32, and stays as it is until the next clear. */
+MUST_CHECK struct window_bounds *window_cache_get(struct window_cache *cache, const int64_t *ts,
+                                                  size_t count, struct err *err);
+/* Fills bounds->shape at the first call. */
+MUST_CHECK enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *bounds,
+                                         struct err *err);
+
+#endif

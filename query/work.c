@@ -1,0 +1,80 @@
+#include "query/work.h"
+
+#include <string.h>
+
+#include "base/check.h"
+
+static size_t used_by_all(const struct work_budget *budget) {
+    size_t sum = 0;
+    for (const struct work *w = budget->top; w != NULL; w = w->below) {
+        sum += w->arena.used_bytes;
+    }
+    return sum;
+}
+
+static size_t note_peak(struct work_budget *budget) {
+    const size_t used = used_by_all(budget);
+    if (used > budget->peak_bytes) {
+        budget->peak_bytes = used;
+    }
+    return used;
+}
+
+static enum err_code over(const struct work_budget *budget, struct err *err) {
+    return err_set(err, ERR_LIMIT, "query needs more than its limit of %zu bytes of memory",
+                   budget->max_bytes);
+}
+
+void work_begin(struct work *work, struct work_budget *budget) {
+    arena_init(&work->arena, 0);
+    work->budget = budget;
+    work->below = budget->top;
+    budget->top = work;
+    if (budget->lasting == NULL) {
+        budget->lasting = work;
+    }
+}
+
+void work_end(struct work *work) {
+    ASSERT(work->budget->top == work);
+    (void)note_peak(work->budget);
+    arena_release(&work->arena);
+    work->budget->top = work->below;
+}
+
+void work_reset(struct work *work) {
+    (void)note_peak(work->budget);
+    arena_reset(&work->arena);
+}
+
+void work_grant(struct work *work) {
+    const size_t max = work->budget->max_bytes;
+    if (max == 0) {
+        return;
+    }
+    const size_t others = used_by_all(work->budget) - work->arena.used_bytes;
+    /* 0 would mean no limit. */
+    work->arena.budget_bytes = others < max ? max - others : 1;
+}
+
+void *work_alloc(struct work *work, size_t count, size_t bytes, struct err *err) {
+    work_grant(work);
+    void *ptr = arena_try_alloc(&work->arena, count, bytes);
+    if (ptr == NULL) {
+        (void)over(work->budget, err);
+    }
+    return ptr;
+}
+
+void *work_zalloc(struct work *work, size_t count, size_t bytes, struct err *err) {
+    void *ptr = work_alloc(work, count, bytes, err);
+    return ptr != NULL ? memset(ptr, 0, count * bytes) : NULL;
+}
+
+enum err_code work_check(struct work *work, struct err *err) {
+    const size_t used = note_peak(work->budget);
+    if (work->budget->max_bytes != 0 && used > work->budget->max_bytes) {
+        return over(work->budget, err);
+    }
+    return ERR_OK;
+}

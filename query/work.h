@@ -1,0 +1,49 @@
+/* Working memory of one query: a stack of arenas that share one budget, so that what a part of an
+ * expression needed is given back as soon as its value is known.
+ *
+ * Owner: the evaluator. work_begin and work_end nest. Everything whose size data decides comes
+ * from work_alloc (or is checked with work_check soon after), whose failure is ERR_LIMIT. One
+ * thread at a time. */
+#ifndef QUERY_WORK_H
+#define QUERY_WORK_H
+
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/err.h"
+
+struct work_budget {
+    struct work *top;
+    struct work *lasting; /* the first that began: lives to the end of the query */
+    size_t max_bytes;     /* 0 = no limit */
+    size_t peak_bytes;
+};
+
+struct work {
+    struct arena arena;
+    struct work_budget *budget;
+    struct work *below;
+};
+
+void work_begin(struct work *work, struct work_budget *budget);
+/* Frees all of it. Must be the newest that is open. */
+void work_end(struct work *work);
+/* Frees the content and keeps it open. */
+void work_reset(struct work *work);
+
+/* Where labels go: rows move from one work to another and take them along. */
+static inline struct arena *work_lasting(struct work *work) {
+    return &work->budget->lasting->arena;
+}
+
+/* count * bytes, not zeroed; NULL with *err set (ERR_LIMIT). */
+MUST_CHECK void *work_alloc(struct work *work, size_t count, size_t bytes, struct err *err);
+MUST_CHECK void *work_zalloc(struct work *work, size_t count, size_t bytes, struct err *err);
+/* Lets work->arena, when handed to somebody else, grow to what the others leave. */
+void work_grant(struct work *work);
+/* ERR_LIMIT when the query holds more than its budget: after calls that take from work->arena
+ * without asking. */
+MUST_CHECK enum err_code work_check(struct work *work, struct err *err);
+
+#endif

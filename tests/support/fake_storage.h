@@ -1,0 +1,33 @@
+/* In-memory storage behind the vtable of tsdb/storage.h, for tests of what reads and writes through
+ * it. Labels instance and job are the target's set, the others the metric's; series with equal
+ * timestamps in a read share one column. Groups are not offered. One thread. */
+#ifndef TESTS_SUPPORT_FAKE_STORAGE_H
+#define TESTS_SUPPORT_FAKE_STORAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cancel.h"
+#include "tsdb/storage.h"
+
+struct fake_storage;
+
+struct fake_storage *fake_storage_new(void);
+void fake_storage_free(struct fake_storage *fs);
+struct storage *fake_storage_as_storage(struct fake_storage *fs);
+
+/* Appends or, at a time that is there already, replaces. */
+void fake_storage_put(struct fake_storage *fs, struct labels labels, int64_t ts_ms, double value);
+/* "name{a=\"b\",c=\"d\"}", no escapes; values every step from 0 on: "1 2 _ stale NaN Inf -Inf". */
+void fake_storage_load(struct fake_storage *fs, int64_t step_ms, const char *metric,
+                       const char *values);
+void fake_storage_clear(struct fake_storage *fs);
+size_t fake_storage_series_count(const struct fake_storage *fs);
+
+/* The n-th read from now (0 = the next) fails with code, or raises cancel. */
+void fake_storage_fail_read(struct fake_storage *fs, int n, enum err_code code);
+void fake_storage_cancel_at_read(struct fake_storage *fs, int n, struct cancel *cancel);
+/* What the newest querier was opened for, and how much scratch a read was given at most. */
+void fake_storage_seen_range(const struct fake_storage *fs, int64_t *mint, int64_t *maxt);
+
+#endif
