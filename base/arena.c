@@ -66,7 +66,8 @@ static void *take(struct arena *arena, size_t bytes, bool must) {
         return NULL;
     }
     const size_t rounded = (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    if (rounded > (size_t)(arena->end - arena->next)) {
+    /* No chunk yet: not even a block of no bytes may be NULL, which means "over budget". */
+    if (arena->next == NULL || rounded > (size_t)(arena->end - arena->next)) {
         size_t size = chunk_size(arena, rounded);
         if (over_budget(arena, size)) {
             size = rounded + sizeof(struct arena_chunk);
