@@ -248,21 +248,33 @@ struct body {
     const struct regex_node *end; /* first one not in it, or NULL */
 };
 
+/* A second ^ at the start or $ at the end says nothing new. */
+static void strip_anchors(struct body *body) {
+    while (body->first != body->end && body->first->op == REGEX_BEGIN_TEXT) {
+        body->first = body->first->next;
+    }
+    const struct regex_node *end = body->first;
+    for (const struct regex_node *sub = body->first; sub != body->end; sub = sub->next) {
+        end = sub->op != REGEX_END_TEXT ? sub->next : end;
+    }
+    body->end = end;
+}
+
 static bool find_body(const struct regex_node *root, struct body *out) {
     if (root->op != REGEX_CONCAT || root->first->op != REGEX_BEGIN_TEXT ||
         root->last->op != REGEX_END_TEXT) {
         return false;
     }
     *out = (struct body){root->first->next, root->last};
-    while (out->first != out->end && out->first->op == REGEX_BEGIN_TEXT) {
-        out->first = out->first->next;
-    }
-    /* one group or sequence in between is as good as its content */
-    while (out->first != out->end && out->first->next == out->end &&
-           (out->first->op == REGEX_CONCAT || out->first->op == REGEX_CAPTURE)) {
+    for (;;) {
+        strip_anchors(out);
+        /* one group or sequence in between is as good as its content */
+        const bool single = out->first != out->end && out->first->next == out->end;
+        if (!single || (out->first->op != REGEX_CONCAT && out->first->op != REGEX_CAPTURE)) {
+            return true;
+        }
         *out = (struct body){out->first->first, NULL};
     }
-    return true;
 }
 
 /* The only word of a run of siblings. */
