@@ -1,0 +1,417 @@
+/* The head: groups of series with their open rows, spread over shards. Private to tsdb/.
+ *
+ * A group has a column of row times and, per slot, a value state and maybe an open chunk (a
+ * "window" of rows since the group was last sealed). Each row is in the shard's WAL before it is
+ * in memory. Every 64 rows the window is sealed: encoded to a run of the shard's L0 segments.
+ * There are two kinds: in a scraped group a row says something about every slot, and what does
+ * not change costs nothing; in a pushed group a slot that is not named in a row is absent there.
+ *
+ * LOCKS, in this order; a thread takes only downwards:
+ *   db->open_mu     who opens a scraped group
+ *   shard->mu       who writes to the shard: its WAL, L0 store, slab, scratch memory
+ *   db->define_mu   who appends to the series log
+ *   index.mu        the index, the table of groups, the list of pending definitions
+ *   group->mu       the group's open rows and run directory, for publication to readers
+ * State marked (S+G) is written with shard->mu and group->mu both held and therefore may be read
+ * with either. index.mu and group->mu are leaves: nothing is locked and no I/O done under them.
+ * A writer's row costs one shard->mu and one group->mu, both uncontended unless a reader copies
+ * that very group. Readers take index.mu and group->mu only, so a disk that hangs stops no query
+ * (but for a group that was not replayed yet). */
+#ifndef TSDB_HEAD_H
+#define TSDB_HEAD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/metric.h"
+#include "base/mutex.h"
+#include "base/value.h"
+#include "tsdb/chunk/value_op.h"
+#include "tsdb/index.h"
+#include "tsdb/segment.h"
+#include "tsdb/series_log.h"
+#include "tsdb/slab.h"
+#include "tsdb/storage.h"
+#include "tsdb/tsdb.h"
+#include "tsdb/wal.h"
+
+enum {
+    HEAD_SEAL_ROWS = 64,
+    /* Rows a group keeps in memory at most, when sealing keeps failing. */
+    HEAD_ROWS_MAX = BLOCK_ROWS_MAX,
+    HEAD_SHARDS_MAX = 64,
+};
+/* A sample may be so far ahead of the wall clock, and so far behind the newest one. */
+#define HEAD_FUTURE_MS (INT64_C(10) * 60 * 1000)
+#define HEAD_PAST_MS (INT64_C(60) * 60 * 1000)
+
+enum head_group_kind { GROUP_UNDECIDED = 0, GROUP_SCRAPED, GROUP_PUSHED };
+
+struct head_chunk { /* open chunk of a slot; len = 0: none */
+    uint32_t ref;
+    uint16_t len;
+    uint16_t end_row; /* row after the last token */
+};
+
+struct head_run { /* a sealed run */
+    int64_t min_ts_ms;
+    int64_t max_ts_ms;
+    uint64_t first_row;
+    uint32_t rows;
+    struct segment_location at;
+};
+
+struct head_side {  /* where a scraped series' samples with own timestamps go */
+    uint32_t group; /* 0 = nowhere yet */
+    uint32_t slot;
+};
+
+struct head_group {
+    struct mutex mu;
+    struct head_shard *shard;
+    uint32_t id;
+    uint32_t target_set;
+    struct labels target;
+    _Atomic uint8_t kind; /* enum head_group_kind; changed with shard->mu and mu held */
+    bool open;            /* a scraper has the handle; index.mu */
+    uint32_t next_slot;   /* group_series: where the next look-up probably hits; shard->mu */
+    atomic_bool replayed; /* the WAL's rows are in memory */
+
+    /* (S+G) */
+    uint32_t slot_count;
+    uint32_t slot_capacity;
+    int64_t *m;
+    struct head_chunk *chunks;
+    uint8_t *forms;
+    uint16_t *confirmed; /* pushed: rows of the window that are known for the slot */
+    int64_t *last_ts_ms; /* pushed: time of the newest sample; INT64_MIN = none */
+    int64_t *row_ts_ms;
+    uint32_t rows;
+    uint32_t row_capacity;
+    uint64_t first_row; /* number of row 0 of the window */
+    struct head_run *runs;
+    uint32_t run_count;
+    uint32_t run_capacity;
+    _Atomic int64_t min_ts_ms; /* of all rows; INT64_MAX / INT64_MIN when there are none */
+    _Atomic int64_t max_ts_ms;
+
+    /* shard->mu */
+    uint32_t seal_at;            /* rows */
+    uint32_t wal_segment;        /* of the oldest record that is still needed; 0 = none */
+    bool wal_gap;                /* rows are in memory that the WAL does not have */
+    uint32_t synced_runs;        /* runs before this are durable */
+    uint32_t unsynced_wal;       /* oldest WAL segment of runs that are not; 0 = none */
+    int64_t last_commit_ns;      /* monotonic */
+    struct wal_position *replay; /* records found at opening, until they are replayed */
+    uint32_t replay_count;
+    uint32_t replay_capacity;
+    struct head_side *sides; /* by slot, or NULL */
+    uint32_t side_capacity;
+};
+
+struct head_change { /* what a row does to a slot */
+    uint32_t slot;
+    struct value_op op;
+};
+
+struct head_shard {
+    struct mutex mu;
+    struct tsdb *db;
+    uint32_t number;
+    struct wal *wal;
+    struct segment_store *store;
+    struct slab slab;
+    struct head_change *changes; /* scratch of a row */
+    size_t change_capacity;
+    struct buf payload;
+    struct buf labels; /* scratch: a metric set */
+    struct num seal_values[HEAD_ROWS_MAX];
+    uint8_t seal_states[HEAD_ROWS_MAX];
+    bool seal_failed; /* wait for the maintenance round before trying again */
+    uint8_t *read_bytes;
+    size_t read_capacity;
+};
+
+struct tsdb_metrics {
+    struct metric *samples_appended;
+    struct metric *series;
+    struct metric *chunks;
+    struct metric *chunk_bytes;
+    struct metric *series_created;
+    struct metric *min_time;
+    struct metric *max_time;
+    struct metric *min_time_s;
+    struct metric *max_time_s;
+    struct metric *out_of_order;
+    struct metric *out_of_bounds;
+    struct metric *too_old;
+    struct metric *active_appenders;
+    struct metric *appenders_created;
+    struct metric *wal_writes_failed;
+    struct metric *wal_corruptions;
+    struct metric *wal_truncations_failed;
+    struct metric *wal_segment;
+    struct metric *wal_bytes;
+    struct metric *replay_s;
+    struct metric *clean_start;
+};
+
+struct pending_definitions { /* made in the index, not yet in the series log; index.mu */
+    struct series_run *runs;
+    size_t run_count;
+    size_t run_capacity;
+    uint32_t logged_targets; /* numbers below are in the log */
+    uint32_t logged_metrics;
+    uint32_t logged_groups;
+    uint32_t next_series;
+};
+
+struct tsdb {
+    struct storage storage; /* first: the handle that callers have */
+    struct tsdb_options options;
+    struct vfs_file *lock_file;
+    struct index index;
+    struct head_group **groups; /* by number; index.mu */
+    uint32_t group_count;
+    uint32_t group_capacity;
+    struct mutex open_mu;
+    struct mutex define_mu;
+    struct series_log *series_log;
+    struct pending_definitions pending;
+    atomic_bool has_pending;
+    struct head_shard **shards;
+    uint32_t shard_count;      /* WALs that exist */
+    uint32_t writer_count;     /* what callers are told */
+    _Atomic int64_t max_ts_ms; /* newest sample of all; INT64_MIN when empty */
+    _Atomic int64_t min_ts_ms;
+    _Atomic uint64_t series_count;
+    _Atomic uint64_t damage_count;
+    struct tsdb_metrics metrics;
+
+    struct mutex wake_mu;
+    struct cond wake;
+    bool stopping; /* wake_mu */
+    bool has_thread;
+    struct thread maintenance;
+    int64_t last_sync_ns; /* maintenance thread only */
+};
+
+/* For the analysis of locks, where two names are one shard. */
+#ifdef __clang__
+static inline void head_shard_held(const struct head_shard *shard)
+    __attribute__((assert_capability(shard->mu))) {
+    (void)shard;
+}
+#else
+static inline void head_shard_held(const struct head_shard *shard) {
+    (void)shard;
+}
+#endif
+
+/* ---- head_group.c ---- */
+
+/* A group that the index does not have yet, or one that it got by replay. */
+struct head_group *head_group_new(struct tsdb *db, struct head_shard *shard, uint32_t target_set,
+                                  enum head_group_kind kind) REQUIRES(shard->mu);
+/* Enters the group with this number in the table (replay; the shard is decided later). */
+struct head_group *head_group_adopt(struct tsdb *db, uint32_t id);
+void head_group_free(struct head_group *g);
+/* NULL when there is none with the number. */
+struct head_group *head_group_get(struct tsdb *db, uint32_t id);
+/* State arrays for so many slots. */
+void head_group_reserve(struct head_group *g, uint32_t slot_count) REQUIRES(g->mu);
+void head_group_make_pushed(struct head_group *g) REQUIRES(g->mu);
+/* The slot of a series, made if it is new. */
+MUST_CHECK enum err_code head_group_slot(struct head_group *g, struct labels labels,
+                                         uint32_t *out_slot, struct err *err)
+    REQUIRES(g->shard->mu);
+/* The part of labels that target has not, to to; false when labels lack a pair of the target (to is
+ * then undefined and the series is whole). */
+bool head_split_labels(struct labels labels, struct labels target, struct buf *to);
+MUST_CHECK enum err_code head_new_series(struct head_group *g, uint32_t metric_set,
+                                         uint32_t *out_slot, struct err *err)
+    REQUIRES(g->shard->mu);
+
+/* ---- head_define.c ---- */
+
+/* Writes all definitions that are not in the log yet. */
+MUST_CHECK enum err_code head_flush_definitions(struct tsdb *db, struct err *err);
+void head_note_series_locked(struct tsdb *db, uint32_t group, uint32_t slot, uint32_t target_set,
+                             uint32_t metric_set) REQUIRES(db->index.mu);
+extern const struct series_log_handler head_series_log_handler; /* ctx: struct tsdb */
+/* After replay: numbers go on where the log's do. */
+void head_definitions_opened(struct tsdb *db, struct series_log_next next);
+
+/* ---- head_row.c: bytes of a row in the WAL; FORMAT.md section 8 ---- */
+
+enum { HEAD_RECORD_ROW = 1, HEAD_RECORD_WINDOW = 2 };
+enum head_row_flags {
+    ROW_FULL = 1,   /* slots not named are absent, named ones do not refer to what was before */
+    ROW_PUSHED = 2, /* slots not named are absent */
+};
+
+struct head_row_header {
+    uint32_t group;
+    uint64_t row;
+    uint8_t flags;
+    int64_t ts_ms;
+};
+
+/* Appends to to; changes ascend by slot. A repeat is made of neighbouring OP_DELTA 0. */
+void head_row_encode(struct buf *to, const struct head_row_header *header,
+                     const struct head_change *changes, size_t n);
+/* ERR_CORRUPT for bytes that head_row_encode never writes. */
+MUST_CHECK enum err_code head_row_decode_header(struct cursor *from, struct head_row_header *out);
+/* The changes; *io_changes is an array of *io_capacity that grows (mem_free). Slots are below
+ * slot_limit, else ERR_CORRUPT. */
+MUST_CHECK enum err_code head_row_decode_changes(struct cursor *from, uint32_t slot_limit,
+                                                 struct head_change **io_changes,
+                                                 size_t *io_capacity, size_t *out_count);
+
+/* ---- head_append.c ---- */
+
+MUST_CHECK enum err_code head_group_commit(struct head_group *g, const struct storage_row *row,
+                                           struct storage_row_result *out, struct err *err);
+/* Makes changes part of the window at row (an index in the window; rows = a new one). The changes
+ * are as in the WAL: for a pushed group also those that repeat a value. ERR_CORRUPT when they do not
+ * fit the state (replay). */
+MUST_CHECK enum err_code head_apply_row(struct head_group *g, uint32_t row, int64_t ts_ms,
+                                        uint8_t flags, const struct head_change *changes, size_t n)
+    REQUIRES(g->shard->mu);
+/* Writes the row's record; a failure is noted in the group and returned. */
+MUST_CHECK enum err_code head_log_row(struct head_group *g, const struct head_row_header *header,
+                                      const struct head_change *changes, size_t n, struct err *err)
+    REQUIRES(g->shard->mu);
+/* Writes the whole window as one record (or some), so that the WAL has no gap; see FORMAT.md 9. */
+MUST_CHECK enum err_code head_log_window(struct head_group *g, struct err *err)
+    REQUIRES(g->shard->mu);
+struct head_change *head_changes(struct head_shard *shard, size_t n) REQUIRES(shard->mu);
+static inline struct value_state head_slot_state(const struct head_group *g, uint32_t slot) {
+    return (struct value_state){.m = g->m[slot], .form = g->forms[slot]};
+}
+/* Newest row time below which, and wall time beyond which, samples are refused. */
+struct head_bounds {
+    int64_t min_ms;
+    int64_t max_ms;
+};
+struct head_bounds head_bounds(struct tsdb *db);
+void head_note_time(struct head_group *g, int64_t ts_ms);
+
+/* ---- head_push.c ---- */
+
+struct push_sample {
+    uint32_t group;
+    uint32_t slot;
+    int64_t ts_ms;
+    struct num value;
+    uint8_t state; /* SLOT_VALUE or SLOT_STALE */
+};
+
+/* Where samples of a series are pushed to: the newest pushed place of the pair of sets, if any. */
+bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metric_set,
+                    struct head_side *out) REQUIRES(shard->mu);
+/* ERR_OK: newer than all; ERR_EXISTS: same time and value; or the storage's refusal. */
+MUST_CHECK enum err_code head_push_check(const struct head_group *g, uint32_t slot, int64_t ts_ms,
+                                         struct num value, uint8_t state);
+/* Stores samples, any order; each is newer than its series' newest. Sorts the array, and changes
+ * the place of samples that need another group. */
+MUST_CHECK enum err_code head_push(struct head_shard *shard, struct push_sample *samples, size_t n,
+                                   struct err *err) REQUIRES(shard->mu);
+
+/* ---- head_seal.c ---- */
+
+/* Seals the window to a run; without rows nothing happens. */
+MUST_CHECK enum err_code head_seal(struct head_group *g, struct err *err) REQUIRES(g->shard->mu);
+/* Seals when it is time; a failure is logged, the rows stay in memory. */
+void head_seal_if_due(struct head_group *g) REQUIRES(g->shard->mu);
+/* Writes a run again whose file failed before it was durable. */
+MUST_CHECK enum err_code head_reseal(struct head_group *g, uint32_t run, struct err *err)
+    REQUIRES(g->shard->mu);
+/* Values and states of a slot over the window's rows. */
+MUST_CHECK enum err_code head_slot_column(const struct head_group *g, uint32_t slot,
+                                          struct num *values, uint8_t *states)
+    REQUIRES(g->shard->mu);
+
+/* ---- head_replay.c, head_window.c, head_restore.c ---- */
+
+/* At opening: notes a run or a WAL record for its group. */
+MUST_CHECK enum err_code head_found_run(void *shard, const struct segment_run_info *run,
+                                        struct err *err);
+MUST_CHECK enum err_code head_found_record(void *shard, const struct wal_record *record,
+                                           struct err *err);
+/* Decodes the group's rows if that is still to be done. */
+void head_replay_locked(struct head_group *g) REQUIRES(g->shard->mu);
+void head_replay(struct head_group *g);
+/* A record written by head_log_window or head_rewrite_windows becomes the open window. */
+MUST_CHECK enum err_code head_replay_window(struct head_group *g, struct cursor *from)
+    REQUIRES(g->shard->mu);
+/* Its group (0 = damaged) and the times of its first and last row. */
+uint32_t head_scan_window(struct cursor *from, int64_t *out_first_ms, int64_t *out_last_ms);
+/* Newest sample of a pushed group's series that have no open row, from the newest runs. */
+void head_restore_times(struct head_group *g) REQUIRES(g->shard->mu);
+/* For wal_rotate_after_failure: the windows of all groups of the shard. */
+MUST_CHECK enum err_code head_rewrite_windows(void *shard, struct wal_rewriter *to,
+                                              struct err *err);
+
+/* ---- head_read.c ---- */
+
+struct head_read {
+    struct tsdb *db;
+    int64_t min_ts_ms;
+    int64_t max_ts_ms;
+    struct arena *arena; /* results and scratch */
+    const struct cancel *cancel;
+};
+/* Samples of slots (ascending) of one group to out[0 .. n - 1]. */
+MUST_CHECK enum err_code head_read_group(const struct head_read *read, struct head_group *g,
+                                         const uint32_t *slots, size_t n,
+                                         struct storage_samples *out, struct err *err);
+/* Drops hits whose series certainly have no sample in the range; all are of one group. Returns how
+ * many are left, moved to the front. */
+size_t head_filter_hits(struct head_group *g, int64_t min_ts_ms, int64_t max_ts_ms,
+                        struct index_hit *hits, size_t n);
+
+/* ---- head_maintain.c ---- */
+
+void head_maintain(struct tsdb *db);
+/* Series log first, then the shard's WAL. */
+MUST_CHECK enum err_code head_sync_shard(struct head_shard *shard, struct err *err);
+
+/* ---- appender.c, querier.c, tsdb_metrics.c ---- */
+
+/* The shard that pushed series of a target set, and groups without any row yet, belong to. */
+struct head_shard *tsdb_shard_for(struct tsdb *db, struct labels target);
+enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **out,
+                                  struct err *err);
+enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int64_t ts_ms,
+                          double value);
+enum err_code tsdb_appender_commit(struct storage_appender *a, struct err *err);
+void tsdb_appender_rollback(struct storage_appender *a);
+
+struct storage_querier;
+enum err_code tsdb_querier_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
+                                const struct cancel *cancel, struct storage_querier **out,
+                                struct err *err);
+enum err_code tsdb_select(struct storage_querier *q, const struct matcher *matchers, size_t n,
+                          const struct storage_select_hints *hints, struct storage_selection **out,
+                          struct err *err);
+const struct storage_series *tsdb_selection_series(const struct storage_selection *sel,
+                                                   size_t *out_count);
+struct labels tsdb_set_labels(struct storage_querier *q, uint32_t set);
+enum err_code tsdb_read(struct storage_querier *q, const struct storage_selection *sel,
+                        size_t first, size_t count, int64_t mint, int64_t maxt,
+                        struct arena *scratch, struct storage_samples *out, struct err *err);
+enum err_code tsdb_label_names(struct storage_querier *q, const struct matcher *matchers, size_t n,
+                               size_t limit, struct str **out, size_t *out_count, struct err *err);
+enum err_code tsdb_label_values(struct storage_querier *q, struct str name,
+                                const struct matcher *matchers, size_t n, size_t limit,
+                                struct str **out, size_t *out_count, struct err *err);
+
+void tsdb_metrics_init(struct tsdb *db);
+void tsdb_metrics_update(struct tsdb *db);
+
+#endif

@@ -1,0 +1,248 @@
+/* Definitions on their way to the series log, and back at opening.
+ *
+ * New sets, groups and series are numbered in the index at once and written later, in one batch
+ * before the first row that uses them. The log wants its numbers dense and in order; so there is
+ * one list for all shards, and whoever commits first writes all of it. */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "tsdb/head.h"
+
+void head_note_series_locked(struct tsdb *db, uint32_t group, uint32_t slot, uint32_t target_set,
+                             uint32_t metric_set) {
+    struct pending_definitions *p = &db->pending;
+    const uint32_t series = p->next_series++;
+    atomic_store(&db->has_pending, true);
+    if (p->run_count != 0) {
+        struct series_run *last = &p->runs[p->run_count - 1];
+        if (last->group == group && last->target_set == target_set &&
+            last->first_slot + last->count == slot &&
+            last->first_metric_set + last->count == metric_set) {
+            last->count++;
+            return;
+        }
+    }
+    if (p->run_count == p->run_capacity) {
+        p->run_capacity = mem_grow(p->run_capacity, p->run_count + 1);
+        p->runs = mem_resize(p->runs, p->run_capacity, sizeof(*p->runs));
+    }
+    p->runs[p->run_count++] = (struct series_run){
+        .first_series = series,
+        .group = group,
+        .first_slot = slot,
+        .target_set = target_set,
+        .first_metric_set = metric_set,
+        .count = 1,
+    };
+}
+
+static struct labels *labels_from(const struct label_sets *sets, uint32_t first) {
+    struct labels *out = mem_array(sets->count - first + (size_t)1, sizeof(*out));
+    for (uint32_t i = first; i < sets->count; i++) {
+        out[i - first] = label_sets_get(sets, i);
+    }
+    return out;
+}
+
+/* Takes what is pending out of the index; the arrays are the caller's. */
+static void take_batch(struct tsdb *db, struct series_log_batch *out, struct labels **targets,
+                       struct labels **metrics, uint32_t **groups, struct series_run **runs) {
+    mutex_lock(&db->index.mu);
+    struct pending_definitions *p = &db->pending;
+    const struct index *index = &db->index;
+    *targets = labels_from(&index->targets.sets, p->logged_targets);
+    *metrics = labels_from(&index->metrics.sets, p->logged_metrics);
+    const uint32_t group_count = index->group_count - p->logged_groups;
+    *groups = mem_array(group_count + (size_t)1, sizeof(**groups));
+    for (uint32_t i = 0; i < group_count; i++) {
+        (*groups)[i] = index->groups[p->logged_groups + i].target_set;
+    }
+    *runs = p->runs;
+    *out = (struct series_log_batch){
+        .first_target_set = p->logged_targets,
+        .target_sets = *targets,
+        .target_set_count = index->targets.sets.count - p->logged_targets,
+        .first_metric_set = p->logged_metrics,
+        .metric_sets = *metrics,
+        .metric_set_count = index->metrics.sets.count - p->logged_metrics,
+        .first_group = p->logged_groups,
+        .group_target_sets = *groups,
+        .group_count = group_count,
+        .series = p->runs,
+        .series_run_count = p->run_count,
+    };
+    p->runs = NULL;
+    p->run_count = 0;
+    p->run_capacity = 0;
+    mutex_unlock(&db->index.mu);
+}
+
+/* After a failure: what was taken goes before what came meanwhile. */
+static void give_back(struct tsdb *db, struct series_run *runs, size_t count) {
+    mutex_lock(&db->index.mu);
+    struct pending_definitions *p = &db->pending;
+    const size_t total = count + p->run_count;
+    runs = mem_resize(runs, total + 1, sizeof(*runs));
+    if (p->run_count != 0) {
+        memcpy(runs + count, p->runs, p->run_count * sizeof(*runs));
+    }
+    mem_free(p->runs);
+    p->runs = runs;
+    p->run_count = total;
+    p->run_capacity = total + 1;
+    mutex_unlock(&db->index.mu);
+}
+
+static bool has_pending_locked(const struct tsdb *db) REQUIRES(db->index.mu) {
+    const struct pending_definitions *p = &db->pending;
+    return p->run_count != 0 || p->logged_targets < db->index.targets.sets.count ||
+           p->logged_metrics < db->index.metrics.sets.count ||
+           p->logged_groups < db->index.group_count;
+}
+
+enum err_code head_flush_definitions(struct tsdb *db, struct err *err) {
+    if (!atomic_load(&db->has_pending)) { /* stays set until the batch is written */
+        return ERR_OK;
+    }
+    struct series_log_batch batch;
+    struct labels *targets;
+    struct labels *metrics;
+    uint32_t *groups;
+    struct series_run *runs;
+    mutex_lock(&db->define_mu);
+    take_batch(db, &batch, &targets, &metrics, &groups, &runs);
+    const enum err_code code = series_log_append(db->series_log, &batch, err);
+    if (code == ERR_OK) {
+        mutex_lock(&db->index.mu);
+        db->pending.logged_targets += (uint32_t)batch.target_set_count;
+        db->pending.logged_metrics += (uint32_t)batch.metric_set_count;
+        db->pending.logged_groups += (uint32_t)batch.group_count;
+        atomic_store(&db->has_pending, has_pending_locked(db));
+        mutex_unlock(&db->index.mu);
+        mem_free(runs);
+    } else {
+        give_back(db, runs, batch.series_run_count);
+    }
+    mutex_unlock(&db->define_mu);
+    mem_free(targets);
+    mem_free(metrics);
+    mem_free(groups);
+    return code;
+}
+
+/* ---- replay: one thread, before anything else runs ---- */
+
+static enum err_code on_target_set(void *ctx, uint32_t set, struct labels labels, struct err *err) {
+    (void)err;
+    struct tsdb *db = ctx;
+    mutex_lock(&db->index.mu);
+    if (set >= db->index.targets.sets.count &&
+        !index_define_target_locked(&db->index, set, labels)) {
+        atomic_fetch_add(&db->damage_count, 1);
+    }
+    mutex_unlock(&db->index.mu);
+    return ERR_OK;
+}
+
+static enum err_code on_metric_set(void *ctx, uint32_t set, struct labels labels, struct err *err) {
+    (void)err;
+    struct tsdb *db = ctx;
+    mutex_lock(&db->index.mu);
+    if (set >= db->index.metrics.sets.count &&
+        !index_define_metric_locked(&db->index, set, labels)) {
+        atomic_fetch_add(&db->damage_count, 1);
+    }
+    mutex_unlock(&db->index.mu);
+    return ERR_OK;
+}
+
+/* A group whose definition was lost stays in the numbering, with the empty target set. */
+static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, struct err *err) {
+    (void)err;
+    struct tsdb *db = ctx;
+    for (;;) {
+        mutex_lock(&db->index.mu);
+        const uint32_t next = db->index.group_count;
+        if (next <= group) {
+            const bool known = next == group && target_set < db->index.targets.sets.count;
+            index_add_group_locked(&db->index, known ? target_set : 0);
+        }
+        mutex_unlock(&db->index.mu);
+        if (next > group) {
+            return ERR_OK;
+        }
+        head_group_adopt(db, next);
+    }
+}
+
+void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
+    if (next.group > 1) {
+        const enum err_code code = on_group(db, next.group - 1, 0, NULL);
+        ASSERT(code == ERR_OK);
+    }
+    mutex_lock(&db->index.mu);
+    index_skip_locked(&db->index, next.target_set, next.metric_set);
+    db->pending = (struct pending_definitions){
+        .logged_targets = next.target_set,
+        .logged_metrics = next.metric_set,
+        .logged_groups = next.group,
+        .next_series = next.series,
+    };
+    for (uint32_t id = 1; id < db->group_count; id++) {
+        struct head_group *g = db->groups[id];
+        if (g->shard == NULL) {
+            g->shard = tsdb_shard_for(db, g->target);
+        }
+    }
+    mutex_unlock(&db->index.mu);
+}
+
+static void add_replayed_series(struct tsdb *db, const struct series_run *run, uint32_t i)
+    REQUIRES(db->index.mu) {
+    const struct index_group *g = &db->index.groups[run->group];
+    const uint32_t slot = run->first_slot + i;
+    const uint32_t set = run->first_metric_set + i;
+    if (slot < g->slot_count) {
+        return; /* the definition came twice */
+    }
+    while (g->slot_count < slot) {
+        index_add_lost_slot_locked(&db->index, run->group);
+    }
+    if (set >= db->index.metrics.sets.count) {
+        index_add_lost_slot_locked(&db->index, run->group);
+        atomic_fetch_add(&db->damage_count, 1);
+        return;
+    }
+    const bool whole = run->target_set != g->target_set;
+    index_add_series_locked(&db->index, run->group, whole ? set | INDEX_SLOT_WHOLE : set);
+}
+
+static enum err_code on_series(void *ctx, const struct series_run *run, struct err *err) {
+    (void)err;
+    struct tsdb *db = ctx;
+    struct head_group *g = head_group_get(db, run->group);
+    if (g == NULL || run->first_slot >= INDEX_SLOT_MAX ||
+        run->count >= INDEX_SLOT_MAX - run->first_slot) {
+        atomic_fetch_add(&db->damage_count, 1);
+        return ERR_OK;
+    }
+    mutex_lock(&db->index.mu);
+    for (uint32_t i = 0; i < run->count; i++) {
+        add_replayed_series(db, run, i);
+    }
+    const uint32_t slot_count = db->index.groups[run->group].slot_count;
+    mutex_unlock(&db->index.mu);
+    atomic_fetch_add(&db->series_count, run->count);
+    mutex_lock(&g->mu);
+    head_group_reserve(g, slot_count);
+    mutex_unlock(&g->mu);
+    return ERR_OK;
+}
+
+const struct series_log_handler head_series_log_handler = {
+    .target_set = on_target_set,
+    .metric_set = on_metric_set,
+    .group = on_group,
+    .series = on_series,
+};

@@ -1,0 +1,171 @@
+/* Background work: syncing, repairing, sealing what nobody writes to any more, dropping WAL.
+ *
+ * ORDER. The series log is synced before the WALs that use its numbers. A WAL segment is dropped
+ * when no group needs it: no open row is in it and no sealed run that is not durable yet. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "tsdb/head.h"
+
+/* A group that was not written to for so long is sealed, whatever its rows. */
+#define IDLE_SEAL_NS (INT64_C(15) * 60 * NS_PER_S)
+
+enum err_code head_sync_shard(struct head_shard *shard, struct err *err) {
+    struct tsdb *db = shard->db;
+    mutex_lock(&db->define_mu);
+    enum err_code code = series_log_sync(db->series_log, err);
+    mutex_unlock(&db->define_mu);
+    if (code == ERR_OK) {
+        code = wal_sync(shard->wal, err);
+    }
+    return code;
+}
+
+static void report(struct tsdb *db, const struct head_shard *shard, const char *what,
+                   const struct err *err) {
+    log_error(db->options.log, "tsdb", what, log_u64("shard", shard->number), log_err(err));
+}
+
+static uint32_t count_groups(struct tsdb *db) {
+    mutex_lock(&db->index.mu);
+    const uint32_t n = db->group_count;
+    mutex_unlock(&db->index.mu);
+    return n;
+}
+
+static void replay_all(struct tsdb *db) {
+    const uint32_t count = count_groups(db);
+    for (uint32_t id = 1; id < count; id++) {
+        head_replay(head_group_get(db, id));
+    }
+}
+
+/* ---- one shard, its lock held ---- */
+
+static void repair_wal(struct head_shard *shard) REQUIRES(shard->mu) {
+    struct err err;
+    if (wal_state_get(shard->wal) != WAL_FAILED) {
+        return;
+    }
+    if (wal_rotate_after_failure(shard->wal, head_rewrite_windows, shard, &err) == ERR_OK) {
+        log_info(shard->db->options.log, "tsdb", "write-ahead log works again",
+                 log_u64("shard", shard->number));
+    } else {
+        report(shard->db, shard, "write-ahead log still fails, rows are in memory only", &err);
+    }
+}
+
+/* Notes which runs are durable now; those whose file failed are written again. */
+static void settle_runs(struct head_group *g) REQUIRES(g->shard->mu) {
+    struct segment_store *store = g->shard->store;
+    while (g->synced_runs < g->run_count && segment_is_durable(store, g->runs[g->synced_runs].at)) {
+        g->synced_runs++;
+    }
+    if (g->synced_runs == g->run_count) {
+        g->unsynced_wal = 0;
+        return;
+    }
+    struct err err;
+    if (head_reseal(g, g->synced_runs, &err) != ERR_OK) {
+        report(g->shard->db, g->shard, "a run could not be written again", &err);
+    }
+}
+
+static void seal_if_idle(struct head_group *g, int64_t now_ns) REQUIRES(g->shard->mu) {
+    if (g->rows == 0) {
+        return;
+    }
+    if (g->last_commit_ns == 0) {
+        g->last_commit_ns = now_ns; /* found at opening: idle from now on */
+    }
+    if (g->rows < g->seal_at && now_ns - g->last_commit_ns > IDLE_SEAL_NS) {
+        struct err err;
+        if (head_seal(g, &err) != ERR_OK) {
+            report(g->shard->db, g->shard, "an idle group could not be sealed", &err);
+        }
+        return;
+    }
+    head_seal_if_due(g);
+}
+
+/* Oldest WAL segment that the group needs; UINT32_MAX = none, 0 = unknown. */
+static uint32_t needed_wal(const struct head_group *g) REQUIRES(g->shard->mu) {
+    if (g->replay_count != 0) {
+        return g->replay[0].segment;
+    }
+    const uint32_t rows = g->rows != 0 ? g->wal_segment : UINT32_MAX;
+    const uint32_t runs = g->synced_runs < g->run_count ? g->unsynced_wal : UINT32_MAX;
+    return rows < runs ? rows : runs;
+}
+
+static void drop_wal(struct head_shard *shard, uint32_t first_needed) REQUIRES(shard->mu) {
+    struct tsdb *db = shard->db;
+    const uint32_t current = wal_current_segment(shard->wal);
+    struct err err;
+    if (wal_drop_before(shard->wal, first_needed < current ? first_needed : current, &err) !=
+        ERR_OK) {
+        metric_inc(db->metrics.wal_truncations_failed);
+        report(db, shard, "old write-ahead log could not be removed", &err);
+    }
+}
+
+static void maintain_shard(struct head_shard *shard, bool runs_synced) {
+    struct tsdb *db = shard->db;
+    const int64_t now_ns = clock_mono_ns(db->options.clock);
+    const uint32_t count = count_groups(db);
+    uint32_t first_needed = UINT32_MAX;
+    mutex_lock(&shard->mu);
+    repair_wal(shard);
+    shard->seal_failed = false;
+    for (uint32_t id = 1; id < count; id++) {
+        struct head_group *g = head_group_get(db, id);
+        if (g->shard != shard) {
+            continue;
+        }
+        head_shard_held(g->shard);
+        seal_if_idle(g, now_ns);
+        if (runs_synced) {
+            settle_runs(g);
+        }
+        const uint32_t needed = needed_wal(g);
+        first_needed = needed < first_needed ? needed : first_needed;
+    }
+    drop_wal(shard, first_needed);
+    mutex_unlock(&shard->mu);
+}
+
+/* Everything that was acknowledged becomes durable. */
+static void sync_all(struct tsdb *db, bool *runs_synced) {
+    struct err err;
+    mutex_lock(&db->define_mu);
+    const enum err_code log_code = series_log_sync(db->series_log, &err);
+    mutex_unlock(&db->define_mu);
+    if (log_code != ERR_OK) {
+        log_error(db->options.log, "tsdb", "series log could not be synced", log_err(&err));
+    }
+    for (uint32_t i = 0; i < db->shard_count; i++) {
+        struct head_shard *shard = db->shards[i];
+        runs_synced[i] = false;
+        if (log_code != ERR_OK) {
+            continue;
+        }
+        if (db->options.wal_sync_interval_ns != 0 && wal_state_get(shard->wal) == WAL_OK &&
+            wal_sync(shard->wal, &err) != ERR_OK) {
+            metric_inc(db->metrics.wal_writes_failed);
+            report(db, shard, "write-ahead log could not be synced", &err);
+        }
+        runs_synced[i] = segment_sync(shard->store, &err) == ERR_OK;
+        if (!runs_synced[i]) {
+            report(db, shard, "sealed runs could not be synced", &err);
+        }
+    }
+}
+
+void head_maintain(struct tsdb *db) {
+    bool runs_synced[HEAD_SHARDS_MAX];
+    replay_all(db);
+    sync_all(db, runs_synced);
+    for (uint32_t i = 0; i < db->shard_count; i++) {
+        maintain_shard(db->shards[i], runs_synced[i]);
+    }
+    tsdb_metrics_update(db);
+}

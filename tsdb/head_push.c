@@ -1,0 +1,195 @@
+/* Pushed samples: rules, remote write, imports, and scraped samples with own timestamps.
+ *
+ * GROUPS. Series that are pushed together share a group, so that they share a time column: a new
+ * series joins the group of the transaction's other series with the same target set (its job and
+ * instance), a group made for the first of them. Next time they come together again. A row names
+ * the slots that have a sample; all others are absent in it, whatever came before.
+ *
+ * ORDER. Prometheus orders samples per series, a group orders rows. A sample whose time is that of
+ * an open row is added to the row; one that lies between rows cannot be, so its series moves to
+ * another group: a new slot there, and the newest place of a pair of sets is the one that counts.
+ * Readers merge both. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "tsdb/head.h"
+
+bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metric_set,
+                    struct head_side *out) {
+    struct tsdb *db = shard->db;
+    const bool whole = (metric_set & INDEX_SLOT_WHOLE) != 0;
+    struct head_side found = {0};
+    mutex_lock(&db->index.mu);
+    struct index_use_iter it = index_uses_locked(&db->index, metric_set & ~INDEX_SLOT_WHOLE);
+    uint32_t group;
+    uint32_t slot;
+    bool is_whole;
+    while (index_next_use(&it, &group, &slot, &is_whole)) {
+        const struct head_group *g = db->groups[group];
+        if (is_whole == whole && g->target_set == target_set && g->shard == shard && !g->open &&
+            g->kind != GROUP_SCRAPED && group >= found.group) {
+            found = (struct head_side){.group = group, .slot = slot};
+        }
+    }
+    struct head_group *g = found.group != 0 ? db->groups[found.group] : NULL;
+    mutex_unlock(&db->index.mu);
+    if (g == NULL) {
+        return false;
+    }
+    head_shard_held(g->shard);
+    head_replay_locked(g);
+    if (g->kind == GROUP_SCRAPED || (g->kind == GROUP_UNDECIDED && g->rows != 0)) {
+        return false; /* its rows in the WAL say so */
+    }
+    if (g->kind == GROUP_UNDECIDED) {
+        mutex_lock(&g->mu);
+        head_group_make_pushed(g);
+        mutex_unlock(&g->mu);
+        head_restore_times(g);
+    }
+    *out = found;
+    return true;
+}
+
+enum err_code head_push_check(const struct head_group *g, uint32_t slot, int64_t ts_ms,
+                              struct num value, uint8_t state) {
+    const int64_t newest = g->last_ts_ms[slot];
+    if (ts_ms > newest) {
+        return ERR_OK;
+    }
+    if (ts_ms < newest) {
+        return ERR_OUT_OF_ORDER;
+    }
+    const double last = num_double(value_state_num(head_slot_state(g, slot)));
+    const bool was_stale = g->confirmed[slot] != 0 && (g->forms[slot] & FORM_PRESENT) == 0;
+    const bool same =
+        state == SLOT_STALE ? was_stale : !was_stale && f64_same_bits(last, num_double(value));
+    return same ? ERR_EXISTS : ERR_DUPLICATE;
+}
+
+static int by_row(const void *a, const void *b) {
+    const struct push_sample *x = a;
+    const struct push_sample *y = b;
+    if (x->group != y->group) {
+        return x->group < y->group ? -1 : 1;
+    }
+    if (x->ts_ms != y->ts_ms) {
+        return x->ts_ms < y->ts_ms ? -1 : 1;
+    }
+    return (x->slot > y->slot) - (x->slot < y->slot);
+}
+
+static enum err_code push_row(struct head_group *g, uint32_t row, const struct push_sample *samples,
+                              size_t n, struct err *err) REQUIRES(g->shard->mu) {
+    head_shard_held(g->shard);
+    struct head_change *changes = head_changes(g->shard, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct push_sample *s = &samples[i];
+        struct value_op op = {.code = OP_STALE};
+        if (s->state == SLOT_VALUE && !value_op_of(head_slot_state(g, s->slot), s->value, &op)) {
+            op = (struct value_op){.code = 0}; /* the same again must be named here */
+        }
+        changes[i] = (struct head_change){.slot = s->slot, .op = op};
+    }
+    const bool full = row == 0 && g->rows == 0;
+    const struct head_row_header header = {
+        .group = g->id,
+        .row = g->first_row + row,
+        .flags = (uint8_t)(ROW_PUSHED | (full ? ROW_FULL : 0)),
+        .ts_ms = samples[0].ts_ms,
+    };
+    const enum err_code code = head_log_row(g, &header, changes, n, err);
+    const enum err_code applied =
+        head_apply_row(g, row, samples[0].ts_ms, header.flags, changes, n);
+    ASSERT(applied == ERR_OK);
+    return code;
+}
+
+/* The row for a time: an open one, or a new one at the end. False: it would lie between rows. */
+static bool row_for(const struct head_group *g, int64_t ts_ms, uint32_t *out)
+    REQUIRES(g->shard->mu) {
+    if (ts_ms > atomic_load_explicit(&g->max_ts_ms, memory_order_relaxed)) {
+        *out = g->rows;
+        return true;
+    }
+    uint32_t low = 0;
+    uint32_t high = g->rows;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (g->row_ts_ms[middle] < ts_ms) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    *out = low;
+    return low < g->rows && g->row_ts_ms[low] == ts_ms;
+}
+
+/* Moves the series of samples[0 .. n - 1] with all their later samples to a new group. */
+static enum err_code move_series(struct head_group *g, struct push_sample *samples, size_t n,
+                                 size_t total, struct err *err) REQUIRES(g->shard->mu) {
+    struct tsdb *db = g->shard->db;
+    head_shard_held(g->shard);
+    struct head_group *to = head_group_new(db, g->shard, g->target_set, GROUP_PUSHED);
+    head_shard_held(to->shard);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = samples[i].slot;
+        mutex_lock(&db->index.mu);
+        const uint32_t metric_set = db->index.groups[g->id].slots[slot];
+        mutex_unlock(&db->index.mu);
+        uint32_t new_slot;
+        const enum err_code code = head_new_series(to, metric_set, &new_slot, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        mutex_lock(&to->mu);
+        to->last_ts_ms[new_slot] = g->last_ts_ms[slot];
+        mutex_unlock(&to->mu);
+        for (size_t k = i; k < total; k++) {
+            if (samples[k].group == g->id && samples[k].slot == slot) {
+                samples[k].group = to->id;
+                samples[k].slot = new_slot;
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+enum err_code head_push(struct head_shard *shard, struct push_sample *samples, size_t n,
+                        struct err *err) {
+    enum err_code result = ERR_OK;
+    qsort(samples, n, sizeof(*samples), by_row);
+    for (size_t at = 0; at < n;) {
+        struct head_group *g = head_group_get(shard->db, samples[at].group);
+        head_shard_held(g->shard);
+        size_t end = at + 1;
+        while (end < n && samples[end].group == samples[at].group &&
+               samples[end].ts_ms == samples[at].ts_ms) {
+            end++;
+        }
+        uint32_t row;
+        enum err_code code;
+        if (!row_for(g, samples[at].ts_ms, &row)) {
+            code = move_series(g, samples + at, end - at, n - at, err);
+            if (code != ERR_OK) {
+                return code;
+            }
+            qsort(samples + at, n - at, sizeof(*samples), by_row);
+            continue;
+        }
+        if (row == HEAD_ROWS_MAX) {
+            code = head_seal(g, err);
+            if (code != ERR_OK) {
+                return err_wrap(err, "%u rows wait to be written, no more are taken", g->rows);
+            }
+            row = 0;
+        }
+        code = push_row(g, row, samples + at, end - at, err);
+        result = code != ERR_OK ? code : result;
+        head_seal_if_due(g);
+        at = end;
+    }
+    return result;
+}

@@ -1,0 +1,151 @@
+/* Sealing: a window of open rows becomes a run of the shard's L0 segments.
+ *
+ * The writer does it itself, right after the row that fills the window: encoding 622 series of 64
+ * rows takes a fraction of a millisecond, once in 64 rows, and groups are staggered; so a scrape
+ * is not delayed in a way anybody could see, and no second thread needs the state. Memory is given
+ * back only after the run is in the file. */
+#include "base/arena.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "tsdb/chunk/open_chunk.h"
+#include "tsdb/head.h"
+
+enum err_code head_slot_column(const struct head_group *g, uint32_t slot, struct num *values,
+                               uint8_t *states) {
+    const struct head_chunk *c = &g->chunks[slot];
+    const uint32_t rows = g->kind == GROUP_PUSHED ? g->confirmed[slot] : g->rows;
+    struct open_chunk_iter it;
+    struct open_chunk_span span;
+    bool more = false;
+    const uint8_t *bytes = c->len != 0 ? slab_at(&g->shard->slab, c->ref) : NULL;
+    enum err_code code = open_chunk_begin(&it, bytes, c->len, head_slot_state(g, slot), rows);
+    while (code == ERR_OK && (code = open_chunk_next(&it, &span, &more)) == ERR_OK && more) {
+        for (uint32_t row = span.begin; row < span.end; row++) {
+            values[row] = span.value;
+            states[row] = span.state;
+        }
+    }
+    for (uint32_t row = rows; row < g->rows; row++) {
+        values[row] = (struct num){0};
+        states[row] = SLOT_ABSENT;
+    }
+    return code;
+}
+
+static void free_window(struct head_group *g) REQUIRES(g->mu) {
+    for (uint32_t slot = 0; slot < g->slot_count; slot++) {
+        struct head_chunk *c = &g->chunks[slot];
+        if (c->len != 0) {
+            slab_free(&g->shard->slab, c->ref, slab_class(c->len));
+            *c = (struct head_chunk){0};
+        }
+        g->forms[slot] &= (uint8_t) ~(FORM_PRESENT | FORM_KNOWN);
+        if (g->kind == GROUP_PUSHED) {
+            g->confirmed[slot] = 0;
+        }
+    }
+    g->first_row += g->rows;
+    g->rows = 0;
+}
+
+static void publish_run(struct head_group *g, const struct segment_run_info *info)
+    REQUIRES(g->shard->mu) {
+    mutex_lock(&g->mu);
+    if (g->run_count == g->run_capacity) {
+        g->run_capacity = g->run_capacity + g->run_capacity / 4 + 2;
+        g->runs = mem_resize(g->runs, g->run_capacity, sizeof(*g->runs));
+    }
+    g->runs[g->run_count++] = (struct head_run){
+        .min_ts_ms = info->min_ts_ms,
+        .max_ts_ms = info->max_ts_ms,
+        .first_row = info->first_row,
+        .rows = info->rows,
+        .at = info->at,
+    };
+    free_window(g);
+    mutex_unlock(&g->mu);
+    if (g->unsynced_wal == 0) {
+        g->unsynced_wal = g->wal_segment;
+    }
+    g->wal_segment = 0;
+    g->wal_gap = false;
+}
+
+enum err_code head_seal(struct head_group *g, struct err *err) {
+    struct head_shard *shard = g->shard;
+    if (g->rows == 0) {
+        return ERR_OK;
+    }
+    enum err_code code = head_flush_definitions(shard->db, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    segment_begin(shard->store, g->id, g->first_row, g->row_ts_ms, g->rows);
+    for (uint32_t slot = 0; slot < g->slot_count; slot++) {
+        if (g->chunks[slot].len == 0 && (g->forms[slot] & FORM_PRESENT) == 0) {
+            segment_add_block(shard->store, NULL, 0);
+            continue;
+        }
+        const enum err_code decoded =
+            head_slot_column(g, slot, shard->seal_values, shard->seal_states);
+        ASSERT(decoded == ERR_OK); /* our own bytes, in memory */
+        segment_add_column(shard->store, shard->seal_values, shard->seal_states);
+    }
+    struct segment_run_info info;
+    code = segment_commit(shard->store, &info, err);
+    if (code != ERR_OK) {
+        return err_wrap(err, "sealing %u rows of group %u", g->rows, g->id);
+    }
+    publish_run(g, &info);
+    g->seal_at = HEAD_SEAL_ROWS;
+    return ERR_OK;
+}
+
+enum err_code head_reseal(struct head_group *g, uint32_t run, struct err *err) {
+    enum { BUDGET_BYTES = 1 << 30 };
+    struct segment_store *store = g->shard->store;
+    struct arena arena;
+    struct segment_run *old = NULL;
+    arena_init(&arena, BUDGET_BYTES);
+    enum err_code code = segment_run_open(store, g->runs[run].at, &arena, &old, err);
+    if (code != ERR_OK) {
+        goto out;
+    }
+    const struct segment_run_info *info = segment_run_info(old);
+    segment_begin(store, g->id, info->first_row, segment_run_ts(old), info->rows);
+    for (uint32_t slot = 0; slot < info->slot_count && code == ERR_OK; slot++) {
+        const uint8_t *bytes;
+        size_t n;
+        code = segment_run_block(old, slot, &bytes, &n, err);
+        if (code == ERR_OK) {
+            segment_add_block(store, bytes, n);
+        }
+    }
+    struct segment_run_info made;
+    if (code == ERR_OK) {
+        code = segment_commit(store, &made, err);
+    }
+    if (code == ERR_OK) {
+        mutex_lock(&g->mu);
+        g->runs[run].at = made.at;
+        mutex_unlock(&g->mu);
+    }
+out:
+    segment_run_close(old);
+    arena_release(&arena);
+    return code;
+}
+
+void head_seal_if_due(struct head_group *g) {
+    struct head_shard *shard = g->shard;
+    if (g->rows < g->seal_at || shard->seal_failed) {
+        return;
+    }
+    struct err err;
+    if (head_seal(g, &err) != ERR_OK) {
+        shard->seal_failed = true;
+        log_error(shard->db->options.log, "tsdb", "rows could not be sealed, they stay in memory",
+                  log_u64("shard", shard->number), log_err(&err));
+    }
+}

@@ -1,0 +1,411 @@
+/* Building the head's index, and point look-ups in it. Queries: index_match.c, index_labels.c. */
+#include "tsdb/index.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+
+enum { TABLE_MIN = 64 };
+
+/* ---- tables ---- */
+
+static void table_init(struct index_table *t) {
+    t->mask = TABLE_MIN - 1;
+    t->slots = mem_zalloc(TABLE_MIN * sizeof(*t->slots));
+}
+
+static void table_put(struct index_table *t, uint32_t hash, uint32_t id) {
+    uint32_t at = hash & t->mask;
+    while (t->slots[at] != 0) {
+        at = (at + 1) & t->mask;
+    }
+    t->slots[at] = id + 1;
+}
+
+/* Makes room for one more than count; true when the caller must put all ids again. */
+static bool table_grow(struct index_table *t, uint32_t count) {
+    if (count < t->mask / 4 * 3) {
+        return false;
+    }
+    mem_free(t->slots);
+    t->mask = t->mask * 2 + 1;
+    t->slots = mem_zalloc((t->mask + (size_t)1) * sizeof(*t->slots));
+    return true;
+}
+
+static uint32_t hash_text(const struct index *index, uint32_t salt, struct str text) {
+    const uint64_t h = hash_keyed(text.ptr, text.len, index->seed + salt);
+    return (uint32_t)(h ^ h >> 32);
+}
+
+/* ---- dictionaries ---- */
+
+uint32_t index_find_name_locked(const struct index *index, const struct index_space *space,
+                                struct str name) {
+    const struct index_table *t = &space->name_table;
+    for (uint32_t at = hash_text(index, 0, name) & t->mask; t->slots[at] != 0;
+         at = (at + 1) & t->mask) {
+        if (str_eq(space->names[t->slots[at] - 1].name, name)) {
+            return t->slots[at] - 1;
+        }
+    }
+    return INDEX_NONE;
+}
+
+static uint32_t add_name(struct index *index, struct index_space *space, struct str name) {
+    if (space->name_count == space->name_capacity) {
+        space->name_capacity =
+            (uint32_t)mem_grow(space->name_capacity, space->name_count + (size_t)1);
+        space->names = mem_resize(space->names, space->name_capacity, sizeof(*space->names));
+    }
+    const uint32_t id = space->name_count++;
+    space->names[id] = (struct index_name){.name = name};
+    if (table_grow(&space->name_table, space->name_count)) {
+        for (uint32_t i = 0; i < id; i++) {
+            table_put(&space->name_table, hash_text(index, 0, space->names[i].name), i);
+        }
+    }
+    table_put(&space->name_table, hash_text(index, 0, name), id);
+    return id;
+}
+
+static uint32_t find_value(const struct index_space *space, uint32_t name, struct str value,
+                           uint32_t hash) {
+    const struct index_table *t = &space->value_table;
+    for (uint32_t at = hash & t->mask; t->slots[at] != 0; at = (at + 1) & t->mask) {
+        const struct index_value *v = &space->values[t->slots[at] - 1];
+        if (v->hash == hash && v->name == name && str_eq(v->text, value)) {
+            return t->slots[at] - 1;
+        }
+    }
+    return INDEX_NONE;
+}
+
+uint32_t index_find_value_locked(const struct index *index, const struct index_space *space,
+                                 uint32_t name, struct str value) {
+    return find_value(space, name, value, hash_text(index, name + 1, value));
+}
+
+static uint32_t add_value(struct index_space *space, uint32_t name, struct str value,
+                          uint32_t hash) {
+    if (space->value_count == space->value_capacity) {
+        space->value_capacity =
+            (uint32_t)mem_grow(space->value_capacity, space->value_count + (size_t)1);
+        space->values = mem_resize(space->values, space->value_capacity, sizeof(*space->values));
+    }
+    const uint32_t id = space->value_count++;
+    space->values[id] = (struct index_value){.text = value, .hash = hash, .name = name};
+    struct index_name *owner = &space->names[name];
+    if (owner->value_count == owner->value_capacity) {
+        owner->value_capacity =
+            owner->value_capacity == 0
+                ? 1
+                : (uint32_t)mem_grow(owner->value_capacity, owner->value_count + (size_t)1);
+        owner->values = mem_resize(owner->values, owner->value_capacity, sizeof(*owner->values));
+    }
+    owner->values[owner->value_count++] = id;
+    if (table_grow(&space->value_table, space->value_count)) {
+        for (uint32_t i = 0; i < id; i++) {
+            table_put(&space->value_table, space->values[i].hash, i);
+        }
+    }
+    table_put(&space->value_table, hash, id);
+    return id;
+}
+
+/* Enters the labels of a new set; their text is borrowed from its blob. */
+static void add_postings(struct index *index, struct index_space *space, uint32_t set)
+    REQUIRES(index->mu) {
+    struct labels_iter it = labels_begin(label_sets_get(&space->sets, set));
+    struct label pair;
+    while (labels_next(&it, &pair)) {
+        uint32_t name = index_find_name_locked(index, space, pair.name);
+        if (name == INDEX_NONE) {
+            name = add_name(index, space, pair.name);
+        }
+        const uint32_t hash = hash_text(index, name + 1, pair.value);
+        uint32_t value = find_value(space, name, pair.value, hash);
+        if (value == INDEX_NONE) {
+            value = add_value(space, name, pair.value, hash);
+        }
+        postings_add(&space->names[name].sets, set);
+        postings_add(&space->values[value].sets, set);
+    }
+}
+
+static uint32_t intern(struct index *index, struct index_space *space, struct labels labels)
+    REQUIRES(index->mu) {
+    const uint32_t count = space->sets.count;
+    const uint32_t set = label_sets_intern(&space->sets, labels);
+    if (space->sets.count > count) {
+        add_postings(index, space, set);
+    }
+    return set == LABEL_SET_NONE ? INDEX_NONE : set;
+}
+
+static bool define(struct index *index, struct index_space *space, uint32_t set,
+                   struct labels labels) REQUIRES(index->mu) {
+    if (!label_sets_define(&space->sets, set, labels)) {
+        return false;
+    }
+    add_postings(index, space, set);
+    return true;
+}
+
+/* ---- life ---- */
+
+static void space_init(struct index_space *space, uint64_t seed) {
+    *space = (struct index_space){0};
+    label_sets_init(&space->sets, seed);
+    table_init(&space->name_table);
+    table_init(&space->value_table);
+}
+
+static void space_release(struct index_space *space) {
+    for (uint32_t i = 0; i < space->name_count; i++) {
+        postings_release(&space->names[i].sets);
+        mem_free(space->names[i].values);
+    }
+    for (uint32_t i = 0; i < space->value_count; i++) {
+        postings_release(&space->values[i].sets);
+    }
+    mem_free(space->names);
+    mem_free(space->values);
+    mem_free(space->name_table.slots);
+    mem_free(space->value_table.slots);
+    label_sets_release(&space->sets);
+}
+
+/* Arrays by set number follow the sets' own growth. */
+static void cover_target_sets(struct index *index) {
+    const uint32_t want = index->targets.sets.capacity;
+    if (index->target_capacity < want) {
+        index->target_groups =
+            mem_resize(index->target_groups, want, sizeof(*index->target_groups));
+        memset(index->target_groups + index->target_capacity, 0,
+               (want - index->target_capacity) * sizeof(*index->target_groups));
+        index->target_capacity = want;
+    }
+}
+
+static void cover_metric_sets(struct index *index) {
+    const uint32_t want = index->metrics.sets.capacity;
+    if (index->use_capacity < want) {
+        index->uses = mem_resize(index->uses, want, sizeof(*index->uses));
+        memset(index->uses + index->use_capacity, 0,
+               (want - index->use_capacity) * sizeof(*index->uses));
+        index->use_capacity = want;
+    }
+}
+
+void index_init(struct index *index, uint64_t seed) {
+    *index = (struct index){.seed = seed, .group_count = 1};
+    mutex_init(&index->mu);
+    space_init(&index->targets, seed);
+    space_init(&index->metrics, seed);
+    cover_target_sets(index);
+    cover_metric_sets(index);
+    index->group_capacity = 8;
+    index->groups = mem_zalloc(index->group_capacity * sizeof(*index->groups));
+}
+
+void index_release(struct index *index) {
+    for (uint32_t i = 1; i < index->group_count; i++) {
+        mem_free(index->groups[i].slots);
+    }
+    for (uint32_t i = 0; i < index->list_count; i++) {
+        mem_free(index->lists[i].bytes);
+    }
+    mem_free(index->groups);
+    mem_free(index->target_groups);
+    mem_free(index->uses);
+    mem_free(index->lists);
+    space_release(&index->targets);
+    space_release(&index->metrics);
+    mutex_release(&index->mu);
+}
+
+/* ---- sets, groups, series ---- */
+
+uint32_t index_target_locked(struct index *index, struct labels labels) {
+    const uint32_t set = intern(index, &index->targets, labels);
+    cover_target_sets(index);
+    return set;
+}
+
+uint32_t index_metric_locked(struct index *index, struct labels labels) {
+    const uint32_t set = intern(index, &index->metrics, labels);
+    cover_metric_sets(index);
+    return set;
+}
+
+bool index_define_target_locked(struct index *index, uint32_t set, struct labels labels) {
+    const bool ok = define(index, &index->targets, set, labels);
+    cover_target_sets(index);
+    return ok;
+}
+
+bool index_define_metric_locked(struct index *index, uint32_t set, struct labels labels) {
+    const bool ok = define(index, &index->metrics, set, labels);
+    cover_metric_sets(index);
+    return ok;
+}
+
+void index_skip_locked(struct index *index, uint32_t targets, uint32_t metrics) {
+    label_sets_skip(&index->targets.sets, targets);
+    cover_target_sets(index);
+    label_sets_skip(&index->metrics.sets, metrics);
+    cover_metric_sets(index);
+}
+
+uint32_t index_add_group_locked(struct index *index, uint32_t target_set) {
+    ASSERT(target_set < index->targets.sets.count);
+    if (index->group_count == index->group_capacity) {
+        index->group_capacity =
+            (uint32_t)mem_grow(index->group_capacity, index->group_count + (size_t)1);
+        index->groups = mem_resize(index->groups, index->group_capacity, sizeof(*index->groups));
+    }
+    const uint32_t group = index->group_count++;
+    index->groups[group] = (struct index_group){
+        .target_set = target_set,
+        .next_same_target = index->target_groups[target_set],
+    };
+    index->target_groups[target_set] = group;
+    return group;
+}
+
+static uint32_t append_slot(struct index_group *g, uint32_t entry) {
+    if (g->slot_count == g->slot_capacity) {
+        /* By an eighth: most groups are filled once and then stay. */
+        g->slot_capacity += g->slot_capacity / 8 + 8;
+        g->slots = mem_resize(g->slots, g->slot_capacity, sizeof(*g->slots));
+    }
+    g->slots[g->slot_count] = entry;
+    return g->slot_count++;
+}
+
+static void list_add(struct index_uses *list, uint32_t group, uint32_t slot_bits) {
+    uint8_t pair[2 * UVARINT_MAX];
+    uint8_t *end = put_varint(pair, (int64_t)group - list->last_group);
+    end = put_varint(end, (int64_t)slot_bits - list->last_slot_bits);
+    const uint32_t need = list->len + (uint32_t)(end - pair);
+    if (need > list->capacity) {
+        list->capacity = (uint32_t)mem_grow(list->capacity, need);
+        list->bytes = mem_resize(list->bytes, list->capacity, 1);
+    }
+    memcpy(list->bytes + list->len, pair, (size_t)(end - pair));
+    list->len = need;
+    list->last_group = group;
+    list->last_slot_bits = slot_bits;
+    list->count++;
+}
+
+static void add_use(struct index *index, uint32_t metric_set, uint32_t group, uint32_t slot_bits) {
+    struct index_use *use = &index->uses[metric_set];
+    if (use->group == 0) {
+        *use = (struct index_use){group, slot_bits};
+        return;
+    }
+    if (use->group != INDEX_NONE) {
+        if (index->list_count == index->list_capacity) {
+            index->list_capacity =
+                (uint32_t)mem_grow(index->list_capacity, index->list_count + (size_t)1);
+            index->lists = mem_resize(index->lists, index->list_capacity, sizeof(*index->lists));
+        }
+        struct index_uses *list = &index->lists[index->list_count];
+        *list = (struct index_uses){0};
+        list_add(list, use->group, use->slot_bits);
+        *use = (struct index_use){INDEX_NONE, index->list_count++};
+    }
+    list_add(&index->lists[use->slot_bits], group, slot_bits);
+}
+
+uint32_t index_add_series_locked(struct index *index, uint32_t group, uint32_t metric_set) {
+    ASSERT(group != 0 && group < index->group_count);
+    const uint32_t set = metric_set & ~INDEX_SLOT_WHOLE;
+    ASSERT(set < index->metrics.sets.count);
+    const uint32_t slot = append_slot(&index->groups[group], metric_set);
+    ASSERT(slot < INDEX_SLOT_MAX);
+    add_use(index, set, group, slot << 1 | (metric_set & INDEX_SLOT_WHOLE ? 1U : 0U));
+    index->series_count++;
+    return slot;
+}
+
+void index_add_lost_slot_locked(struct index *index, uint32_t group) {
+    append_slot(&index->groups[group], INDEX_SLOT_LOST);
+}
+
+struct index_use_iter index_uses_locked(const struct index *index, uint32_t metric_set) {
+    const struct index_use *use = &index->uses[metric_set];
+    if (use->group != INDEX_NONE) {
+        return (struct index_use_iter){
+            .group = use->group, .slot_bits = use->slot_bits, .single = use->group != 0};
+    }
+    const struct index_uses *list = &index->lists[use->slot_bits];
+    return (struct index_use_iter){.at = list->bytes, .end = list->bytes + list->len};
+}
+
+static int64_t take_varint(const uint8_t **at) {
+    uint64_t v = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        const uint8_t b = *(*at)++;
+        v |= (uint64_t)(b & 0x7F) << shift;
+        if (b < 0x80) {
+            return zigzag_decode(v);
+        }
+    }
+}
+
+bool index_next_use(struct index_use_iter *it, uint32_t *out_group, uint32_t *out_slot,
+                    bool *out_whole) {
+    if (it->single) {
+        it->single = false;
+    } else if (it->at < it->end) {
+        it->group = (uint32_t)(it->group + take_varint(&it->at));
+        it->slot_bits = (uint32_t)(it->slot_bits + take_varint(&it->at));
+    } else {
+        return false;
+    }
+    *out_group = it->group;
+    *out_slot = it->slot_bits >> 1;
+    *out_whole = (it->slot_bits & 1) != 0;
+    return true;
+}
+
+/* Goes through the shorter of the two lists that know: the group's slots or the set's users. */
+uint32_t index_find_series_locked(const struct index *index, uint32_t group, uint32_t metric_set,
+                                  uint32_t hint) {
+    const struct index_group *g = &index->groups[group];
+    if (hint < g->slot_count && g->slots[hint] == metric_set) {
+        return hint;
+    }
+    const uint32_t set = metric_set & ~INDEX_SLOT_WHOLE;
+    const struct index_use *use = &index->uses[set];
+    const uint32_t users = use->group == INDEX_NONE ? index->lists[use->slot_bits].count : 1;
+    if (g->slot_count / 8 <= users) { /* a user costs about eight slots */
+        for (uint32_t slot = 0; slot < g->slot_count; slot++) {
+            if (g->slots[slot] == metric_set) {
+                return slot;
+            }
+        }
+        return INDEX_NONE;
+    }
+    struct index_use_iter it = index_uses_locked(index, set);
+    uint32_t user;
+    uint32_t slot;
+    bool whole;
+    while (index_next_use(&it, &user, &slot, &whole)) {
+        if (user == group && whole == ((metric_set & INDEX_SLOT_WHOLE) != 0)) {
+            return slot;
+        }
+    }
+    return INDEX_NONE;
+}
+
+uint64_t index_pair_count(struct index *index) {
+    mutex_lock(&index->mu);
+    const uint64_t n = (uint64_t)index->targets.value_count + index->metrics.value_count;
+    mutex_unlock(&index->mu);
+    return n;
+}

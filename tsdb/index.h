@@ -1,0 +1,189 @@
+/* The head's index: which series exist, and which of them have certain labels.
+ *
+ * Two spaces of interned label sets, target sets and metric sets, each with a dictionary of its
+ * label names and values and, per value, the sets that have it. A series is a slot of a group: the
+ * group has the target set, the slot the metric set; a slot marked whole has all its labels in
+ * the metric set. So postings name sets, of which there are few, and not series, of which there
+ * are many: 1,600 equal targets of 622 series are 1,600 + 622 sets, and what is stored per series
+ * is its metric set in the group and its place in the metric set's list of users.
+ *
+ * A series' two sets never have a label name in common. Therefore a matcher that does not accept
+ * the empty value is true when either set has one of its values, and one that does is false when
+ * either set has one of the other values: no set needs to know what the other lacks.
+ *
+ * Things are only added. The owner is the head; mu guards everything but label blobs, which never
+ * move. Functions named _locked want mu held; queries take it themselves, for short steps. */
+#ifndef TSDB_INDEX_H
+#define TSDB_INDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/cancel.h"
+#include "base/err.h"
+#include "base/labels.h"
+#include "base/matcher.h"
+#include "base/mutex.h"
+#include "base/str.h"
+#include "tsdb/label_sets.h"
+#include "tsdb/postings.h"
+
+enum {
+    INDEX_NONE = UINT32_MAX,
+    /* In a group's list: this slot has no series (its definition was damaged). */
+    INDEX_SLOT_LOST = UINT32_MAX,
+    INDEX_SLOT_MAX = 1 << 30, /* slots of one group */
+};
+/* In a group's list: the metric set holds all labels. */
+#define INDEX_SLOT_WHOLE 0x80000000U
+
+struct index_name {
+    struct str name;
+    struct postings sets;
+    uint32_t *values; /* ids, in order of first use */
+    uint32_t value_count;
+    uint32_t value_capacity;
+};
+
+struct index_value {
+    struct str text; /* in a label blob */
+    uint32_t hash;
+    uint32_t name;
+    struct postings sets;
+};
+
+struct index_table { /* open addressing: id + 1, 0 = free */
+    uint32_t *slots;
+    uint32_t mask;
+};
+
+struct index_space {
+    struct label_sets sets;
+    struct index_name *names;
+    uint32_t name_count;
+    uint32_t name_capacity;
+    struct index_table name_table;
+    struct index_value *values;
+    uint32_t value_count;
+    uint32_t value_capacity;
+    struct index_table value_table;
+};
+
+struct index_group {
+    uint32_t target_set;
+    uint32_t next_same_target; /* group, or 0 */
+    uint32_t *slots;           /* metric set | INDEX_SLOT_WHOLE, or INDEX_SLOT_LOST */
+    uint32_t slot_count;
+    uint32_t slot_capacity;
+};
+
+struct index_uses { /* series with one metric set */
+    uint8_t *bytes; /* zigzag varint pairs: group and slot * 2 + whole, as differences */
+    uint32_t len;
+    uint32_t capacity;
+    uint32_t last_group;
+    uint32_t last_slot_bits;
+    uint32_t count;
+};
+
+struct index {
+    struct mutex mu;
+    uint64_t seed;
+    struct index_space targets;
+    struct index_space metrics;
+    struct index_group *groups; /* by number; 0 is none */
+    uint32_t group_count;       /* with the unused 0 */
+    uint32_t group_capacity;
+    uint32_t *target_groups; /* by target set: its newest group, or 0 */
+    uint32_t target_capacity;
+    struct index_use {  /* by metric set */
+        uint32_t group; /* the only user; 0 = none; INDEX_NONE = list number in slot_bits */
+        uint32_t slot_bits;
+    } * uses;
+    uint32_t use_capacity;
+    struct index_uses *lists;
+    uint32_t list_count;
+    uint32_t list_capacity;
+    uint64_t series_count;
+};
+
+void index_init(struct index *index, uint64_t seed);
+void index_release(struct index *index);
+
+/* ---- building ---- */
+
+/* The number of a set, made if it is new; INDEX_NONE when the space is full. */
+uint32_t index_target_locked(struct index *index, struct labels labels) REQUIRES(index->mu);
+uint32_t index_metric_locked(struct index *index, struct labels labels) REQUIRES(index->mu);
+/* For replay: with a given number. False when that cannot be (a damaged log). */
+MUST_CHECK bool index_define_target_locked(struct index *index, uint32_t set, struct labels labels)
+    REQUIRES(index->mu);
+MUST_CHECK bool index_define_metric_locked(struct index *index, uint32_t set, struct labels labels)
+    REQUIRES(index->mu);
+
+/* Numbers below are given to nobody any more. */
+void index_skip_locked(struct index *index, uint32_t targets, uint32_t metrics) REQUIRES(index->mu);
+
+/* A new group, with the next number. */
+uint32_t index_add_group_locked(struct index *index, uint32_t target_set) REQUIRES(index->mu);
+/* A new series, in the group's next slot; metric_set may have INDEX_SLOT_WHOLE. */
+uint32_t index_add_series_locked(struct index *index, uint32_t group, uint32_t metric_set)
+    REQUIRES(index->mu);
+/* A slot without a series, for replay of a damaged log. */
+void index_add_lost_slot_locked(struct index *index, uint32_t group) REQUIRES(index->mu);
+
+/* The slot of the series, or INDEX_NONE. hint is tried first. */
+uint32_t index_find_series_locked(const struct index *index, uint32_t group, uint32_t metric_set,
+                                  uint32_t hint) REQUIRES(index->mu);
+
+/* Users of a metric set, oldest first. */
+struct index_use_iter {
+    const uint8_t *at;
+    const uint8_t *end;
+    uint32_t group;
+    uint32_t slot_bits;
+    bool single;
+};
+struct index_use_iter index_uses_locked(const struct index *index, uint32_t metric_set)
+    REQUIRES(index->mu);
+bool index_next_use(struct index_use_iter *it, uint32_t *out_group, uint32_t *out_slot,
+                    bool *out_whole);
+
+/* ---- queries: take mu themselves ---- */
+
+struct index_hit {
+    uint32_t group;
+    uint32_t slot;
+    uint32_t target_set; /* 0 for a whole slot */
+    uint32_t metric_set;
+};
+
+/* All series with all matchers true, in no particular order, each place once. ERR_LIMIT when the
+ * arena's budget is passed or a regular expression gave up; ERR_CANCELED, ERR_TIMEOUT. */
+MUST_CHECK enum err_code index_select(struct index *index, const struct matcher *matchers, size_t n,
+                                      struct arena *arena, const struct cancel *cancel,
+                                      struct index_hit **out, size_t *out_count, struct err *err);
+
+/* Sorted and unique, at most limit (0 = all); strings live as long as the index. With n = 0 the
+ * dictionary answers, else the series that match. */
+MUST_CHECK enum err_code index_label_names(struct index *index, const struct matcher *matchers,
+                                           size_t n, size_t limit, struct arena *arena,
+                                           const struct cancel *cancel, struct str **out,
+                                           size_t *out_count, struct err *err);
+MUST_CHECK enum err_code index_label_values(struct index *index, struct str name,
+                                            const struct matcher *matchers, size_t n, size_t limit,
+                                            struct arena *arena, const struct cancel *cancel,
+                                            struct str **out, size_t *out_count, struct err *err);
+
+/* For statistics: number of distinct pairs of label name and value. */
+uint64_t index_pair_count(struct index *index);
+
+/* Private to index_*.c. */
+uint32_t index_find_name_locked(const struct index *index, const struct index_space *space,
+                                struct str name) REQUIRES(index->mu);
+uint32_t index_find_value_locked(const struct index *index, const struct index_space *space,
+                                 uint32_t name, struct str value) REQUIRES(index->mu);
+
+#endif

@@ -1,0 +1,41 @@
+/* Postings: a growing list of strictly ascending u32 ids, kept as runs.
+ *
+ * Ids are given out in the order of first use, so what belongs together is mostly contiguous: a
+ * list is a few (gap, length) pairs of varints, and a single id or run costs no heap memory. The
+ * owner's lock guards a list; iteration is over a list that does not change meanwhile. */
+#ifndef TSDB_POSTINGS_H
+#define TSDB_POSTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct postings {
+    uint8_t
+        *bytes; /* closed runs: uvarint gap from the end of the run before, uvarint length - 1 */
+    uint32_t len;
+    uint32_t capacity;
+    uint32_t closed_end; /* first id after the last closed run */
+    uint32_t run_start;  /* the open run, [run_start, run_end) */
+    uint32_t run_end;
+    uint32_t count; /* ids in all */
+};
+
+/* id is larger than all before; the same id again does nothing. */
+void postings_add(struct postings *p, uint32_t id);
+void postings_release(struct postings *p);
+
+struct postings_iter {
+    const struct postings *list;
+    uint32_t at; /* byte */
+    uint32_t end;
+    bool done;
+};
+
+static inline struct postings_iter postings_begin(const struct postings *p) {
+    return (struct postings_iter){.list = p};
+}
+
+/* The next run [*out_start, *out_end); false at the end. */
+bool postings_next_run(struct postings_iter *it, uint32_t *out_start, uint32_t *out_end);
+
+#endif

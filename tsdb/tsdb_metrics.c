@@ -1,0 +1,111 @@
+/* The database's own metrics, by Prometheus' names (prometheus_tsdb_*). Gauges that cost something to
+ * know are set once a maintenance round. */
+#include "tsdb/head.h"
+
+static const struct label type_float[] = {{STR_INIT("type"), STR_INIT("float")}};
+
+void tsdb_metrics_init(struct tsdb *db) {
+    struct metric_registry *r = db->options.registry;
+    struct tsdb_metrics *m = &db->metrics;
+    const struct {
+        struct metric **to;
+        const char *name;
+        const char *help;
+        bool is_counter;
+        bool is_float;
+    } all[] = {
+        {&m->samples_appended, "prometheus_tsdb_head_samples_appended_total",
+         "Total number of appended samples.", true, true},
+        {&m->series, "prometheus_tsdb_head_series", "Total number of series in the head block.",
+         false, false},
+        {&m->chunks, "prometheus_tsdb_head_chunks", "Total number of chunks in the head block.",
+         false, false},
+        {&m->chunk_bytes, "prometheus_tsdb_head_chunks_storage_size_bytes",
+         "Size of the open chunks in memory.", false, false},
+        {&m->series_created, "prometheus_tsdb_head_series_created_total",
+         "Total number of series created in the head", true, false},
+        {&m->min_time, "prometheus_tsdb_head_min_time",
+         "Minimum time bound of the head block. The unit is decided by the library consumer.",
+         false, false},
+        {&m->max_time, "prometheus_tsdb_head_max_time",
+         "Maximum timestamp of the head block. The unit is decided by the library consumer.", false,
+         false},
+        {&m->min_time_s, "prometheus_tsdb_head_min_time_seconds",
+         "Minimum time bound of the head block.", false, false},
+        {&m->max_time_s, "prometheus_tsdb_head_max_time_seconds",
+         "Maximum timestamp of the head block.", false, false},
+        {&m->out_of_order, "prometheus_tsdb_out_of_order_samples_total",
+         "Total number of out of order samples ingestion failed attempts due to out of order being "
+         "disabled.",
+         true, true},
+        {&m->out_of_bounds, "prometheus_tsdb_out_of_bound_samples_total",
+         "Total number of out of bound samples ingestion failed attempts with out of order support "
+         "disabled.",
+         true, true},
+        {&m->too_old, "prometheus_tsdb_too_old_samples_total",
+         "Total number of out of order samples ingestion failed attempts with out of support "
+         "enabled, but sample outside of time window.",
+         true, true},
+        {&m->active_appenders, "prometheus_tsdb_head_active_appenders",
+         "Number of currently active appender transactions", false, false},
+        {&m->appenders_created, "prometheus_tsdb_head_appenders_created_total",
+         "Total number of appenders created.", true, false},
+        {&m->wal_writes_failed, "prometheus_tsdb_wal_writes_failed_total",
+         "Total number of write log writes that failed.", true, false},
+        {&m->wal_corruptions, "prometheus_tsdb_wal_corruptions_total",
+         "Total number of WAL corruptions.", true, false},
+        {&m->wal_truncations_failed, "prometheus_tsdb_wal_truncations_failed_total",
+         "Total number of write log truncations that failed.", true, false},
+        {&m->wal_segment, "prometheus_tsdb_wal_segment_current",
+         "Write log segment index that TSDB is currently writing to.", false, false},
+        {&m->wal_bytes, "prometheus_tsdb_wal_storage_size_bytes",
+         "Size of the write log directory.", false, false},
+        {&m->replay_s, "prometheus_tsdb_data_replay_duration_seconds",
+         "Time taken to replay the data on disk.", false, false},
+        {&m->clean_start, "prometheus_tsdb_clean_start",
+         "-1: lockfile is disabled. 0: a lockfile from a previous execution was replaced. 1: "
+         "lockfile creation was clean",
+         false, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        const size_t labels = all[i].is_float ? COUNT_OF(type_float) : 0;
+        *all[i].to = all[i].is_counter
+                         ? metric_counter(r, all[i].name, all[i].help, type_float, labels)
+                         : metric_gauge(r, all[i].name, all[i].help, type_float, labels);
+    }
+}
+
+static double time_or_zero(int64_t ts_ms, int64_t none) {
+    return ts_ms == none ? 0 : (double)ts_ms;
+}
+
+void tsdb_metrics_update(struct tsdb *db) {
+    struct tsdb_metrics *m = &db->metrics;
+    struct wal_stats wal;
+    double wal_bytes = 0;
+    double wal_segment = 0;
+    double chunks = 0;
+    double chunk_bytes = 0;
+    for (uint32_t i = 0; i < db->shard_count; i++) {
+        struct head_shard *shard = db->shards[i];
+        wal_stats_get(shard->wal, &wal);
+        wal_bytes += (double)wal.disk_bytes;
+        mutex_lock(&shard->mu);
+        const double segment = wal_current_segment(shard->wal);
+        wal_segment = segment > wal_segment ? segment : wal_segment;
+        chunks += (double)shard->slab.live_count;
+        chunk_bytes += (double)shard->slab.live_bytes;
+        mutex_unlock(&shard->mu);
+    }
+    metric_set(m->wal_bytes, wal_bytes);
+    metric_set(m->wal_segment, wal_segment);
+    metric_set(m->chunks, chunks);
+    metric_set(m->chunk_bytes, chunk_bytes);
+    metric_set(m->series, (double)atomic_load(&db->series_count));
+    const double min_time = time_or_zero(atomic_load(&db->min_ts_ms), INT64_MAX);
+    const double max_time = time_or_zero(atomic_load(&db->max_ts_ms), INT64_MIN);
+    metric_set(m->min_time, min_time);
+    metric_set(m->max_time, max_time);
+    metric_set(m->min_time_s, min_time / 1000);
+    metric_set(m->max_time_s, max_time / 1000);
+}
