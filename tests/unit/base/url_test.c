@@ -51,7 +51,9 @@ static void what_is_no_url_is_refused(void **state) {
                                       "http://h:99999/",
                                       "http://h:x/",
                                       "http://[::1",
-                                      "http://h/\nx"};
+                                      "http://h/\nx",
+                                      "http:///x",
+                                      "https:///h"};
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct arena arena;
         struct url url;
