@@ -15,6 +15,7 @@ struct fake_series {
     int64_t *ts;
     double *values;
     size_t count, capacity;
+    bool histograms;
 };
 
 struct fake_storage {
@@ -100,6 +101,11 @@ void fake_storage_put(struct fake_storage *fs, struct labels labels, int64_t ts_
     s->ts[at] = ts_ms;
     s->values[at] = value;
     s->count++;
+}
+
+void fake_storage_put_histogram(struct fake_storage *fs, struct labels labels, int64_t ts_ms) {
+    fake_storage_put(fs, labels, ts_ms, 0);
+    series_of(fs, labels)->histograms = true;
 }
 
 /* The piece up to the next of stop, which is skipped. */
@@ -275,6 +281,10 @@ static enum err_code read_one(const struct fake_series *s, int64_t mint, int64_t
         return err_set(err, ERR_LIMIT, "scratch of the query is full");
     }
     *out = (struct storage_samples){.ts = ts, .values = values, .count = n};
+    if (s->histograms) {
+        /* nobody may look into them: there are none behind it */
+        out->histograms = arena_zalloc(scratch, n * sizeof(*out->histograms) + 1);
+    }
     for (size_t i = 0; i < n; i++) {
         ts[i] = s->ts[low + i];
         values[i] = s->values[low + i];

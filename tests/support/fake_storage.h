@@ -21,13 +21,15 @@ void fake_storage_put(struct fake_storage *fs, struct labels labels, int64_t ts_
 /* "name{a=\"b\",c=\"d\"}", no escapes; values every step from 0 on: "1 2 _ stale NaN Inf -Inf". */
 void fake_storage_load(struct fake_storage *fs, int64_t step_ms, const char *metric,
                        const char *values);
+/* A sample that is no float: reading the series over that time reports histograms. */
+void fake_storage_put_histogram(struct fake_storage *fs, struct labels labels, int64_t ts_ms);
 void fake_storage_clear(struct fake_storage *fs);
 size_t fake_storage_series_count(const struct fake_storage *fs);
 
 /* The n-th read from now (0 = the next) fails with code, or raises cancel. */
 void fake_storage_fail_read(struct fake_storage *fs, int n, enum err_code code);
 void fake_storage_cancel_at_read(struct fake_storage *fs, int n, struct cancel *cancel);
-/* What the newest querier was opened for, and how much scratch a read was given at most. */
+/* What the newest querier was opened for. */
 void fake_storage_seen_range(const struct fake_storage *fs, int64_t *mint, int64_t *maxt);
 
 #endif
