@@ -486,6 +486,12 @@ enum err_code bind_member(struct binder *b, const struct yaml_node *node,
     return bind_field(b, &found, node, node, err);
 }
 
+enum err_code bind_finish(const struct binder *b, struct err *err) {
+    return b->type_error_count == 0
+               ? ERR_OK
+               : err_set(err, ERR_INVALID, "yaml: unmarshal errors:%s", b->type_errors);
+}
+
 enum err_code bind_document(struct binder *b, const struct yaml_node *node,
                             const struct bind_table *table, void *self, struct err *err) {
     if (!yaml_is_null(node)) {
@@ -494,10 +500,7 @@ enum err_code bind_document(struct binder *b, const struct yaml_node *node,
             return code;
         }
     }
-    if (b->type_error_count != 0) {
-        return err_set(err, ERR_INVALID, "yaml: unmarshal errors:%s", b->type_errors);
-    }
-    return ERR_OK;
+    return bind_finish(b, err);
 }
 
 /* ---- mappings with keys of the user's ---- */

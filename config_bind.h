@@ -113,6 +113,8 @@ void binder_init(struct binder *b, struct arena *arena);
  * ERR_INVALID with the collected errors, or with the first hard one. */
 MUST_CHECK enum err_code bind_document(struct binder *b, const struct yaml_node *node,
                                        const struct bind_table *table, void *self, struct err *err);
+/* ERR_INVALID with the collected errors, if there are any. */
+MUST_CHECK enum err_code bind_finish(const struct binder *b, struct err *err);
 /* Joins the relative paths of a bound struct with a folder. */
 void bind_join(struct arena *arena, struct str dir, const struct bind_table *table, void *self);
 /* The struct as a mapping, in table order. */

@@ -1,6 +1,9 @@
 #include "config_sd.h"
 
+#include "base/mem.h"
 #include "base/utf8.h"
+
+static const size_t TARGET_FILE_BUDGET_BYTES = (size_t)256 * 1024 * 1024;
 
 /* ---- labels ---- */
 
@@ -406,4 +409,58 @@ enum err_code discovery_convert(struct binder *b, const struct discovery_options
     }
     *out = (struct sd_config_set){.name = set_name, .configs = configs, .config_count = n};
     return ERR_OK;
+}
+
+/* ---- files of targets ---- */
+
+struct target_file {
+    struct static_options *groups;
+    size_t group_count;
+};
+
+static const struct bind_field target_file_fields[] = {
+    BIND_TABLE(BIND_LIST, "groups", target_file, groups, group_count, &static_table),
+};
+
+/* The file is the bare list. */
+static const struct bind_table target_file_table = {
+    .type_name = "[]*targetgroup.Group",
+    .size = sizeof(struct target_file),
+    .fields = target_file_fields,
+    .field_count = COUNT_OF(target_file_fields),
+};
+
+/* JSON is read as the YAML that it is. */
+static enum err_code check_target_text(struct str text, struct err *err) {
+    struct arena arena;
+    struct binder b;
+    struct yaml_node *node = NULL;
+    struct target_file file = {0};
+    arena_init(&arena, TARGET_FILE_BUDGET_BYTES);
+    binder_init(&b, &arena);
+    enum err_code code = yaml_parse(&arena, text, &node, NULL, err);
+    if (code == ERR_OK) {
+        code = bind_member(&b, node, &target_file_table, 0, &file, err);
+    }
+    if (code == ERR_OK) {
+        code = bind_finish(&b, err);
+    }
+    for (size_t i = 0; code == ERR_OK && i < file.group_count; i++) {
+        if (file.groups[i].is_null) {
+            code = err_set(err, ERR_INVALID, "nil target group item found (index %zu)", i);
+        }
+    }
+    arena_release(&arena);
+    return code;
+}
+
+enum err_code discovery_check_file(struct vfs *vfs, const char *path, struct err *err) {
+    char *text = NULL;
+    size_t len = 0;
+    enum err_code code = vfs_read_file(vfs, path, YAML_TEXT_MAX, &text, &len, err);
+    if (code == ERR_OK) {
+        code = check_target_text((struct str){text, len}, err);
+    }
+    mem_free(text);
+    return code;
 }

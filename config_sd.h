@@ -4,6 +4,7 @@
 #define CONFIG_SD_H
 
 #include "base/labels.h"
+#include "base/vfs.h"
 #include "config_bind.h"
 #include "config_http.h"
 #include "scrape/sd.h"
@@ -67,6 +68,8 @@ discovery_check_targets(struct binder *b, const struct discovery_options *sd, st
 MUST_CHECK enum err_code discovery_convert(struct binder *b, const struct discovery_options *sd,
                                            struct str set_name, struct sd_config_set *out,
                                            struct err *err);
+/* Checks a file of file_sd_configs: a strict list of groups, no element of which is null. */
+MUST_CHECK enum err_code discovery_check_file(struct vfs *vfs, const char *path, struct err *err);
 /* Labels with empty values are left out. */
 MUST_CHECK enum err_code labels_convert(struct binder *b, const struct label_options *options,
                                         struct labels *out, struct err *err);
