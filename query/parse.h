@@ -1,8 +1,9 @@
 /* PromQL text to a checked tree (spec/promql.md sections 1 and 2).
  *
- * Errors are Prometheus' texts with position, "1:8: parse error: unexpected end of input". Depth
- * of an expression is at most PARSE_DEPTH_MAX, its text PARSE_TEXT_MAX bytes. Pure; threads are
- * free to parse at once. */
+ * Errors are Prometheus' texts with position, "1:8: parse error: unexpected end of input"
+ * (ERR_INVALID). Depth of an expression is at most PARSE_DEPTH_MAX; a text longer than
+ * PARSE_TEXT_MAX bytes or a tree beyond the arena's budget is ERR_LIMIT. Results live in the
+ * arena and do not need the text. Pure; threads are free to parse at once, each into its arena. */
 #ifndef QUERY_PARSE_H
 #define QUERY_PARSE_H
 
@@ -23,7 +24,8 @@ struct parse_options {
 MUST_CHECK enum err_code parse_expr(struct arena *arena, struct str text,
                                     const struct parse_options *options, struct node **out,
                                     struct err *err);
-/* A selector for match[]: metric name and matchers only ("1:1: parse error: ..."). */
+/* A selector for match[]: metric name and matchers only ("1:1: parse error: ..."). That one
+ * matcher refuses the empty string is the caller's to check, who has a text of its own for it. */
 MUST_CHECK enum err_code parse_metric_selector(struct arena *arena, struct str text,
                                                struct matcher **out, size_t *out_count,
                                                struct err *err);

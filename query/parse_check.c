@@ -1,5 +1,6 @@
 /* Types of the whole tree, once its syntax is right. Children are checked before their parent's
  * own rules, as Prometheus does: the first error is the one that is reported. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -61,18 +62,28 @@ static bool check_bool(struct parser *p, const struct binary *binary) {
     return true;
 }
 
+static int compare_labels(const void *a, const void *b) {
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+/* Both lists may be thousands long, so one is sorted. */
 static bool check_label_clauses(struct parser *p, const struct binary *binary) {
     const struct vector_matching *matching = binary->matching;
-    if (!matching->on) {
+    if (!matching->on || matching->label_count == 0 || matching->include_count == 0) {
         return true;
     }
+    const size_t count = matching->include_count;
+    struct str *include = arena_try_alloc(p->arena, count, sizeof(*include));
+    if (include == NULL) {
+        return parse_fail_memory(p);
+    }
+    memcpy(include, matching->include, count * sizeof(*include));
+    qsort(include, count, sizeof(*include), compare_labels);
     for (size_t i = 0; i < matching->label_count; i++) {
-        for (size_t j = 0; j < matching->include_count; j++) {
-            if (str_eq(matching->labels[i], matching->include[j])) {
-                return parse_fail_quoted(p, operator_offset(p, binary), "label ",
-                                         matching->labels[i],
-                                         " must not occur in ON and GROUP clause at once");
-            }
+        const struct str *label = &matching->labels[i];
+        if (bsearch(label, include, count, sizeof(*include), compare_labels) != NULL) {
+            return parse_fail_quoted(p, operator_offset(p, binary), "label ", *label,
+                                     " must not occur in ON and GROUP clause at once");
         }
     }
     return true;

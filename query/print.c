@@ -207,6 +207,11 @@ static int compare_texts(const void *a, const void *b) {
 /* Sorted as text. Their number and length are bounded by PARSE_TEXT_MAX. */
 static void print_matchers(struct buf *to, const struct vector_selector *selector) {
     enum { MATCHER_TEXT_MAX = 8 * PARSE_TEXT_MAX }; /* quoting makes ten bytes of four at most */
+    enum { MATCHER_TEXT_MIN = 4 };                  /* a="" */
+    if (selector->matcher_count > 1 &&
+        buf_reserve(to, MATCHER_TEXT_MIN * (selector->matcher_count - 1)) == NULL) {
+        return; /* no room: the work would be lost, and the pretty printer asks often */
+    }
     struct buf *texts = mem_array(selector->matcher_count, sizeof(*texts));
     size_t count = 0;
     for (size_t i = 0; i < selector->matcher_count; i++) {
@@ -352,13 +357,23 @@ static void print_call(struct buf *to, const struct call *call) {
     buf_append_char(to, ')');
 }
 
+/* Quoting never makes a text shorter: a long one that cannot fit costs nothing. */
+static void print_string(struct buf *to, struct str string) {
+    if (buf_reserve(to, string.len + 2) != NULL) {
+        utf8_quote(to, string);
+    }
+}
+
 void print_expr(struct buf *to, const struct node *node) {
+    if (!buf_ok(to)) {
+        return;
+    }
     switch (node->type) {
     case NODE_NUMBER:
         print_number(to, node->number.value, node->number.is_duration);
         return;
     case NODE_STRING:
-        utf8_quote(to, node->string);
+        print_string(to, node->string);
         return;
     case NODE_VECTOR_SELECTOR:
         print_vector(to, &node->vector);
