@@ -196,6 +196,22 @@ static enum err_code place_of(struct storage_appender *a, struct head_shard *sha
     return code;
 }
 
+/* Pushed groups of a target set are all in one shard: where the newest is, else where its hash
+ * says. (After a start with another number of shards these differ.) */
+static struct head_shard *shard_of(struct tsdb *db, uint32_t target_set, struct labels target) {
+    struct head_shard *shard = NULL;
+    mutex_lock(&db->index.mu);
+    uint32_t id = db->index.target_groups[target_set];
+    for (; id != 0 && shard == NULL; id = db->index.groups[id].next_same_target) {
+        const struct head_group *g = db->groups[id];
+        if (!g->open && g->kind != GROUP_SCRAPED) {
+            shard = g->shard;
+        }
+    }
+    mutex_unlock(&db->index.mu);
+    return shard != NULL ? shard : tsdb_shard_for(db, target);
+}
+
 /* Finds the series and compares the sample with the newest one. */
 static enum err_code place_and_check(struct storage_appender *a, struct push_sample *s) {
     struct tsdb *db = a->db;
@@ -206,7 +222,7 @@ static enum err_code place_and_check(struct storage_appender *a, struct push_sam
     if (code != ERR_OK) {
         return code;
     }
-    struct head_shard *shard = tsdb_shard_for(db, target);
+    struct head_shard *shard = shard_of(db, target_set, target);
     struct head_side place;
     mutex_lock(&shard->mu);
     code = place_of(a, shard, target_set, metric_set, &place);

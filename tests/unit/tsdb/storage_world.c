@@ -190,6 +190,9 @@ const char *world_dump(struct world *w, const char *matchers, int64_t mint, int6
     struct buf text;
     buf_init(&text, 1 << 28);
     for (size_t i = 0; i < count; i++) {
+        if (samples[i].count == 0) {
+            continue; /* may be selected or not */
+        }
         labels_format_metric(
             &text, labels_merge(&arena, storage_set_labels(w->st, q, series[i].target_set),
                                 storage_set_labels(w->st, q, series[i].metric_set)));

@@ -45,7 +45,7 @@ enum err_code world_append(struct world *w, struct storage_appender *a, const ch
 /* One matcher per "name=value", "name!=value", "name=~value", "name!~value", separated by blanks. */
 size_t world_matchers(struct world *w, const char *text, struct matcher *out, size_t max);
 
-/* Everything that matches, sorted, as text: one line a series, "up{a="b"} 1000:1 2000:2 ...". The
+/* Series that match and have samples, sorted, as text: one line a series, "up{a="b"} 1000:1 2000:2 ...". The
  * stale NaN prints as "stale". */
 const char *world_dump(struct world *w, const char *matchers, int64_t mint, int64_t maxt);
 
