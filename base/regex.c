@@ -39,10 +39,11 @@ struct scratch {
 struct regex {
     struct str pattern;
     struct regex_analysis analysis;
+    struct regex_ends ends;
     struct arena arena; /* owns all text above and below */
     int group_count;
     struct str *group_names;
-    pcre2_code *code; /* NULL: the shape says it all and there are no groups */
+    pcre2_code *code; /* NULL: shape or ends say it all and there are no groups */
     _Atomic(struct scratch *) spare;
 };
 
@@ -159,7 +160,11 @@ static enum err_code build(struct regex *re, struct arena *scratch, enum regex_m
     regex_find_shape(scratch, root, &found);
     keep_analysis(re, &found);
     keep_groups(re, &tree);
-    if (found.shape != REGEX_SHAPE_ENGINE && re->group_count == 0) {
+    regex_find_ends(scratch, root, &re->ends);
+    re->ends.prefix = copy_str(&re->arena, re->ends.prefix);
+    re->ends.suffix = copy_str(&re->arena, re->ends.suffix);
+    const bool decided = found.shape != REGEX_SHAPE_ENGINE || re->ends.decide;
+    if (decided && re->group_count == 0) {
         return ERR_OK;
     }
     return compile(re, root, err);
@@ -295,6 +300,12 @@ enum err_code regex_match(const struct regex *re, struct str subject, bool *out,
         return ERR_OK;
     case REGEX_SHAPE_ENGINE:
         break;
+    }
+    if (re->ends.decide) {
+        const struct regex_ends *e = &re->ends;
+        *out = subject.len >= e->prefix.len + e->min_middle + e->suffix.len &&
+               str_starts(subject, e->prefix) && str_ends(subject, e->suffix);
+        return ERR_OK;
     }
     if (!str_starts(subject, a->literal)) {
         *out = false;

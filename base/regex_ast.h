@@ -97,6 +97,7 @@ struct regex_reader {
     struct str rest;
     struct arena *arena;
     struct err *err;
+    bool fold; /* (?i) holds here */
 };
 
 /* Each takes its text from r->rest and fails with Go's error text. */
@@ -113,6 +114,17 @@ struct str regex_property_name(struct str name, struct arena *arena);
 
 /* Appends the tree in the engine's syntax. */
 void regex_emit(struct buf *to, const struct regex_node *node);
+
+/* A prefix, anything (at least min_middle bytes), a suffix: decided without the engine, though no
+ * shape of its own. */
+struct regex_ends {
+    bool decide;
+    struct str prefix, suffix;
+    size_t min_middle;
+};
+
+/* Strings live in arena. */
+void regex_find_ends(struct arena *arena, const struct regex_node *root, struct regex_ends *out);
 
 /* What literal analysis finds; strings live in arena. */
 void regex_find_shape(struct arena *arena, const struct regex_node *root,

@@ -3,6 +3,8 @@
 #include "base/regex_ast.h"
 #include "base/utf8.h"
 
+enum { LONG_S = 0x17F, KELVIN_SIGN = 0x212A };
+
 enum err_code regex_syntax_error(const struct regex_reader *r, const char *what, struct str text) {
     return err_set(r->err, ERR_INVALID, "error parsing regexp: %s: `%.*s`", what, STR_ARG(text));
 }
@@ -168,23 +170,52 @@ static void add_property(struct arena *arena, struct regex_class *class,
     class->properties[class->property_count++] = property;
 }
 
-/* Pairs of low and high, ascending; or what lies between them. */
-static void add_pairs(struct arena *arena, struct regex_class *class, struct str pairs,
-                      bool negated) {
+/* All runes that are not in the ASCII set, except the two that fold into ASCII, long s
+ * and the Kelvin sign, when their letters are in it. */
+static void add_complement(struct arena *arena, struct regex_class *class, const bool in[128],
+                           bool fold) {
     uint32_t from = 0;
-    for (size_t i = 0; i + 1 < pairs.len; i += 2) {
-        const uint32_t low = (uint8_t)pairs.ptr[i];
-        const uint32_t high = (uint8_t)pairs.ptr[i + 1];
-        if (!negated) {
-            add_range(arena, class, low, high);
-        } else if (from < low) {
-            add_range(arena, class, from, low - 1);
+    for (uint32_t c = 0; c < 128; c++) {
+        if (in[c]) {
+            if (from < c) {
+                add_range(arena, class, from, c - 1);
+            }
+            from = c + 1;
         }
-        from = high + 1;
     }
-    if (negated) {
-        add_range(arena, class, from, REGEX_RUNE_MAX);
+    if (fold && in['s']) {
+        add_range(arena, class, from, LONG_S - 1);
+        from = LONG_S + 1;
     }
+    if (fold && in['k']) {
+        add_range(arena, class, from, KELVIN_SIGN - 1);
+        from = KELVIN_SIGN + 1;
+    }
+    add_range(arena, class, from, REGEX_RUNE_MAX);
+}
+
+/* Pairs of low and high in ASCII, or all that is in none of them. Ignoring case comes before the
+ * negation: (?i)\W has no letter in it. */
+static void add_pairs(const struct regex_reader *r, struct regex_class *class, struct str pairs,
+                      bool negated) {
+    bool in[128] = {false};
+    for (size_t i = 0; i + 1 < pairs.len; i += 2) {
+        const uint8_t low = (uint8_t)pairs.ptr[i];
+        const uint8_t high = (uint8_t)pairs.ptr[i + 1];
+        if (!negated) {
+            add_range(r->arena, class, low, high);
+        }
+        for (unsigned c = low; c <= high; c++) {
+            in[c] = true;
+        }
+    }
+    if (!negated) {
+        return;
+    }
+    for (unsigned c = 'a'; r->fold && c <= 'z'; c++) {
+        in[c] = in[c - 0x20] = in[c] || in[c - 0x20];
+    }
+    add_complement(r->arena, class, in, r->fold);
 }
 
 struct named_class {
@@ -225,7 +256,7 @@ static enum err_code take_posix(struct regex_reader *r, struct regex_class *clas
     name = negated ? str_from(name, 1) : name;
     for (size_t i = 0; i < COUNT_OF(posix_classes); i++) {
         if (str_eq(posix_classes[i].name, name)) {
-            add_pairs(r->arena, class, posix_classes[i].pairs, negated);
+            add_pairs(r, class, posix_classes[i].pairs, negated);
             r->rest = str_from(r->rest, (size_t)end + 4);
             *out_taken = true;
             return ERR_OK;
@@ -243,13 +274,13 @@ static bool take_perl(struct regex_reader *r, struct regex_class *class) {
     const bool negated = c >= 'A' && c <= 'Z';
     switch (c | 0x20) {
     case 'd':
-        add_pairs(r->arena, class, STR("09"), negated);
+        add_pairs(r, class, STR("09"), negated);
         break;
     case 's':
-        add_pairs(r->arena, class, STR("\t\n\f\r  "), negated);
+        add_pairs(r, class, STR("\t\n\f\r  "), negated);
         break;
     case 'w':
-        add_pairs(r->arena, class, STR("09AZ__az"), negated);
+        add_pairs(r, class, STR("09AZ__az"), negated);
         break;
     default:
         return false;
@@ -265,7 +296,7 @@ static void add_named_property(struct regex_reader *r, struct regex_class *class
             add_range(r->arena, class, 0, REGEX_RUNE_MAX);
         }
     } else if (str_eq_nocase(name, STR("ascii"))) {
-        add_pairs(r->arena, class, STR("\x00\x7F"), negated);
+        add_pairs(r, class, STR("\x00\x7F"), negated);
     } else {
         add_property(r->arena, class, (struct regex_property){name, negated});
     }

@@ -123,9 +123,18 @@ static void emit_wrapped(struct buf *to, const struct regex_node *node, bool wra
     buf_append_cstr(to, wrap ? ")" : "");
 }
 
+/* x+ is written as xx*: the engine counts the turns of a + and keeps one state for each count,
+ * which makes (x+)+ as costly as the square of the subject; a * has one state. */
 static void emit_repeat(struct buf *to, const struct regex_node *node) {
+    const bool split =
+        node->max < 0 && node->min == 1 && is_atom(node->first) && node->first->op != REGEX_CAPTURE;
+    if (split) {
+        regex_emit(to, node->first);
+    }
     emit_wrapped(to, node->first, !is_atom(node->first));
-    if (node->max < 0 && node->min <= 1) {
+    if (split) {
+        buf_append_char(to, '*');
+    } else if (node->max < 0 && node->min <= 1) {
         buf_append_char(to, node->min == 0 ? '*' : '+');
     } else if (node->min == 0 && node->max == 1) {
         buf_append_char(to, '?');

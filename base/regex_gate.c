@@ -455,6 +455,7 @@ static void take_symbol(struct gate *g, enum regex_op op) {
 static enum err_code take_item(struct gate *g) {
     const struct str previous = g->repeat;
     g->repeat = STR("");
+    g->r.fold = g->flags.fold;
     switch (g->r.rest.ptr[0]) {
     case '(':
         return take_group(g);

@@ -347,3 +347,21 @@ void regex_find_shape(struct arena *arena, const struct regex_node *root,
         out->literal = required_prefix(arena, body);
     }
 }
+
+void regex_find_ends(struct arena *arena, const struct regex_node *root, struct regex_ends *out) {
+    *out = (struct regex_ends){.decide = false, .prefix = STR(""), .suffix = STR("")};
+    struct body body;
+    if (!find_body(root, &body)) {
+        return;
+    }
+    const struct regex_node *middle = body.first;
+    while (middle != body.end && any_run(middle) < 0) {
+        middle = middle->next;
+    }
+    if (middle == body.end) {
+        return;
+    }
+    out->decide = single_word(arena, (struct body){body.first, middle}, &out->prefix) &&
+                  single_word(arena, (struct body){middle->next, body.end}, &out->suffix);
+    out->min_middle = (size_t)any_run(middle);
+}

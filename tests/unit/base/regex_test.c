@@ -128,6 +128,14 @@ static void matches_the_whole_subject(void **state) {
         {"\\bfoo\\b.*", "foo bar", true},
         {"(a*)*b", "aaab", true},
         {"x{2,3}", "xxxx", false},
+        {"(?i)\\W", "\xE2\x84\xAA", false}, /* Kelvin sign, a k */
+        {"(?i)[[:^lower:]]", "A", false},
+        {"(?i)\\W", "-", true},
+        {"ab.*ba", "aba", false}, /* prefix and suffix must not overlap */
+        {"ab.*ba", "abba", true},
+        {"ab.+ba", "abba", false},
+        {"ab.+ba", "ab\nba", true},
+        {"ab.*ba.*", "ab-ba-", true},
         {"", "", true},
         {"\\x{FFFD}", "\xFF", true}, /* an invalid byte reads as U+FFFD */
     };
