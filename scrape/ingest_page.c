@@ -211,6 +211,9 @@ HOT static void known_lines(struct page_reader *r) {
     const char *const end = r->body.ptr + r->body.len;
     uint32_t next = r->next;
     uint64_t stored = 0;
+    if (r->at >= r->body.len) {
+        return;
+    }
     while (next < lines->count) {
         const struct line_entry entry = lines->entries[next];
         const size_t n = (size_t)entry.comment_bytes + entry.key_bytes;
