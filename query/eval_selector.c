@@ -15,7 +15,7 @@ static enum err_code select_series(struct eval *ev, const struct plan_selector *
                                    struct selector_state **out, struct err *err) {
     struct selector_state *state = &ev->selectors[selector->number];
     *out = state;
-    if (state->selected) {
+    if (state->selected || ev->querier == NULL) {
         return ERR_OK;
     }
     const struct storage_select_hints hints = {.sorted = ev->sorted_select};
@@ -151,6 +151,9 @@ static enum err_code scan_batch(struct scan *scan, const struct selector_state *
     if (code == ERR_OK) {
         code = work_check(&scan->scratch, err);
     }
+    if (code == ERR_OK) {
+        code = eval_check_cancel(ev->cancel, "expression evaluation", err);
+    }
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         code = scan_one(scan, &state->series[first + i], &samples[i], err);
     }
@@ -178,10 +181,7 @@ static enum err_code scan_run(struct scan *scan, struct err *err) {
     for (size_t first = 0; first < state->count && code == ERR_OK;) {
         const size_t left = state->count - first;
         const size_t n = left < batch ? left : batch;
-        code = eval_check_cancel(ev->cancel, "expression evaluation", err);
-        if (code == ERR_OK) {
-            code = scan_batch(scan, state, first, n, err);
-        }
+        code = scan_batch(scan, state, first, n, err);
         first += n;
         batch = next_batch(n, scan->scratch.arena.used_bytes);
         work_reset(&scan->scratch);

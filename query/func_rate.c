@@ -110,7 +110,7 @@ static void last_two(const struct range_call *call, const struct range_series *s
         }
         const double last = series->values[high - 1];
         const double before = series->values[high - 2];
-        const int64_t gap_ms = b->ts[high - 1] - b->ts[high - 2];
+        const int64_t gap_ms = time_sub(b->ts[high - 1], b->ts[high - 2]);
         if (gap_ms == 0) {
             continue;
         }

@@ -33,7 +33,8 @@ static inline int64_t time_sub(int64_t a, int64_t b) {
 }
 
 static inline int64_t grid_time(const struct grid *grid, size_t i) {
-    return grid->start_ms + (int64_t)i * grid->step_ms;
+    /* start and step may be far apart although the sum is in range */
+    return (int64_t)((uint64_t)grid->start_ms + (uint64_t)i * (uint64_t)grid->step_ms);
 }
 
 static inline int64_t grid_last(const struct grid *grid) {
