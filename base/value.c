@@ -74,6 +74,54 @@ struct num num_of_double(double v) {
     return num_raw(v);
 }
 
+enum { SHORT_TEXT_MAX = 19 }; /* so many digits always fit 64 bits */
+
+/* The usual texts, "123", "-1.25", "1.073741824e+09", in one pass. False leaves the text to the
+ * full scanner: anything longer, odd or wrong. */
+static bool parse_short(struct str text, struct num *out) {
+    const char *at = text.ptr;
+    const char *end = at + text.len;
+    const bool negative = *at == '-';
+    at += negative;
+    uint64_t mantissa = 0;
+    int64_t exponent = 0;
+    const char *start = at;
+    const char *point = NULL;
+    for (; at < end; at++) {
+        const unsigned digit = (unsigned)*at - '0';
+        if (digit < 10) {
+            mantissa = mantissa * 10 + digit;
+        } else if (*at == '.' && point == NULL) {
+            point = at;
+        } else {
+            break;
+        }
+    }
+    const ptrdiff_t digits = at - start - (point != NULL ? 1 : 0);
+    if (point != NULL) {
+        exponent = -(at - point - 1);
+    }
+    if (at < end) {
+        if ((*at | 0x20) != 'e' || end - at < 3 || end - at > 5 || (at[1] != '+' && at[1] != '-')) {
+            return false;
+        }
+        int64_t power = 0;
+        for (const char *c = at + 2; c < end; c++) {
+            const unsigned digit = (unsigned)*c - '0';
+            if (digit >= 10) {
+                return false;
+            }
+            power = power * 10 + digit;
+        }
+        exponent += at[1] == '-' ? -power : power;
+    }
+    if (digits > 0 && mantissa == 0) {
+        *out = negative ? num_raw(-0.0) : num_of_i64(0);
+        return true;
+    }
+    return digits > 0 && make_decimal(negative, mantissa, exponent, out);
+}
+
 static COLD enum number_result parse_special(struct str text, struct num *out) {
     double v = 0;
     if (!decimal_special(text, &v)) {
@@ -94,6 +142,9 @@ static COLD enum number_result parse_rounded(const struct decimal_text *decimal,
 
 enum number_result num_parse(struct str text, struct num *out) {
     struct decimal_text decimal;
+    if (LIKELY(text.len - 1 < SHORT_TEXT_MAX) && LIKELY(parse_short(text, out))) {
+        return NUMBER_OK;
+    }
     if (UNLIKELY(!decimal_scan(text, &decimal))) {
         return parse_special(text, out);
     }
@@ -101,8 +152,7 @@ enum number_result num_parse(struct str text, struct num *out) {
         *out = decimal.negative ? num_raw(-0.0) : num_of_i64(0);
         return NUMBER_OK;
     }
-    if (LIKELY(!decimal.cut) &&
-        make_decimal(decimal.negative, decimal.mantissa, decimal.exponent, out)) {
+    if (!decimal.cut && make_decimal(decimal.negative, decimal.mantissa, decimal.exponent, out)) {
         return NUMBER_OK;
     }
     return parse_rounded(&decimal, out);
