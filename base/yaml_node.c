@@ -457,7 +457,8 @@ static void base64_encode(struct buf *to, struct str bytes) {
 
 static void format_scalar(struct formatter *f, const struct yaml_node *node) {
     yaml_event_t event;
-    struct str text = node->text;
+    /* an empty plain scalar would get quotes in brackets and stop being null */
+    struct str text = node->plain && node->text.len == 0 ? STR("null") : node->text;
     yaml_scalar_style_t style = YAML_PLAIN_SCALAR_STYLE;
     const char *tag = NULL;
     struct buf encoded;

@@ -292,6 +292,15 @@ static void collections_are_written_as_go_yaml_does(void **state) {
     buf_release(&out);
 }
 
+static void null_stays_null_in_brackets(void **state) {
+    struct err err;
+    struct buf out;
+    buf_init(&out, 4096);
+    assert_ok(yaml_format(&out, parse(*state, "a: {k: }\nb:\n"), &err), &err);
+    assert_str(buf_str(&out), "a: {k: null}\nb: null\n");
+    buf_release(&out);
+}
+
 static void writing_stops_at_the_buffers_maximum(void **state) {
     struct err err;
     struct buf out;
@@ -319,6 +328,7 @@ int main(void) {
         cmocka_unit_test(the_budget_of_the_arena_is_kept),
         cmocka_unit_test_setup_teardown(written_strings_stay_strings, setup, teardown),
         cmocka_unit_test_setup_teardown(collections_are_written_as_go_yaml_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(null_stays_null_in_brackets, setup, teardown),
         cmocka_unit_test_setup_teardown(writing_stops_at_the_buffers_maximum, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
