@@ -1,11 +1,14 @@
 /* HTTP client on libcurl's multi interface: the real struct transport.
  *
- * STRUCTURE. A client has a multi handle of its own, and so a connection cache, a DNS cache and a
+ * STRUCTURE. A client has multi handles of its own, and so connection caches, DNS caches and a
  * set of TLS settings of its own. libcurl decides by comparing options whether a connection may be
  * reused, and that comparison has been wrong for client certificates, proxy credentials and
- * Negotiate. With a multi a client there is nothing to compare: a connection made with one set of
- * credentials is never seen by another. The price is one timer a client, which poll looks at, and
- * a few KB.
+ * Negotiate. With own multis there is nothing to compare: a connection made with one set of
+ * credentials is never seen by another. The price is a few KB a client.
+ *
+ * A client spreads its hosts over up to SHARD_COUNT multis, each made when first needed: libcurl
+ * walks the whole connection cache at the end of each transfer, which for 4000 targets in one
+ * multi was most of the CPU of a request.
  *
  * All multis report their sockets to one epoll instance and are driven by
  * curl_multi_socket_action, so that the cost of a poll follows the sockets that are ready and not
@@ -39,6 +42,7 @@
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/http_auth.h"
 #include "base/http_reply.h"
 #include "base/mem.h"
@@ -57,6 +61,7 @@ enum {
     IDLE_CONNECTION_S = 300,
     DNS_CACHE_S = 5,
     EPOLL_BATCH = 256,
+    SHARD_COUNT = 64,
     ADDRESS_TEXT_MAX = 128
 };
 
@@ -65,20 +70,30 @@ struct curl_transport {
     struct str user_agent;
     int epoll_fd;
     int wake_fd;
-    struct transport_client **clients; /* by id; NULL = free */
+    struct shard **shards; /* by id; NULL = free */
+    size_t shard_count;
     size_t client_count;
+    struct shard *armed;                   /* those whose timer runs */
     struct transport_request *ready_first; /* finished, callback not run yet */
     struct transport_request *ready_last;
 };
 
+/* One multi handle of a client. */
+struct shard {
+    struct curl_transport *t;
+    CURLM *multi;
+    uint32_t id;
+    int64_t timer_mono_ns; /* when libcurl wants to be called; -1 = not, and not in the list */
+    struct shard *armed_next;
+    struct shard *armed_prev;
+};
+
 struct transport_client {
     struct curl_transport *t;
-    uint32_t id;
     size_t ref_count;     /* one for the owner, one for each request not on the idle list */
     size_t running_count; /* requests whose callback has not run yet */
-    CURLM *multi;
-    int64_t timer_mono_ns;            /* when libcurl wants to be called; -1 = not */
-    const struct http_config *config; /* NULL = defaults */
+    struct shard *shards[SHARD_COUNT]; /* NULL = not needed yet */
+    const struct http_config *config;  /* NULL = defaults */
     struct generation *generation;
     struct arena arena;
     struct http_lines fixed_lines; /* when no secret file is involved */
@@ -93,6 +108,7 @@ struct transport_client {
 
 struct transport_request {
     struct transport_client *client;
+    struct shard *shard;            /* of the current hop */
     struct transport_request *next; /* in the idle or ready list */
     CURL *easy;
     http_done_fn *done; /* NULL: cancelled while on the ready list */
@@ -222,11 +238,11 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
     return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
-/* One epoll registration a socket; the tag finds the client again, or finds it gone. */
+/* One epoll registration a socket; the tag finds the shard again, or finds it gone. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx) {
     (void)easy;
-    struct transport_client *client = ctx;
-    const int epoll_fd = client->t->epoll_fd;
+    struct shard *shard = ctx;
+    const int epoll_fd = shard->t->epoll_fd;
     if (what == CURL_POLL_REMOVE) {
         (void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL); /* gone already when it was closed */
         return 0;
@@ -234,7 +250,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
     struct epoll_event event = {.events = 0};
     event.events |= what != CURL_POLL_OUT ? (uint32_t)EPOLLIN : 0;
     event.events |= what != CURL_POLL_IN ? (uint32_t)EPOLLOUT : 0;
-    event.data.u64 = (uint64_t)client->id << 32 | (uint32_t)fd;
+    event.data.u64 = (uint64_t)shard->id << 32 | (uint32_t)fd;
     const int op = socket_ctx != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     if (epoll_ctl(epoll_fd, op, fd, &event) != 0) {
         const int other = op == EPOLL_CTL_ADD ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
@@ -242,15 +258,93 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
             return -1;
         }
     }
-    must_multi(curl_multi_assign(client->multi, fd, client));
+    must_multi(curl_multi_assign(shard->multi, fd, shard));
     return 0;
+}
+
+static void disarm(struct shard *shard) {
+    if (shard->timer_mono_ns < 0) {
+        return;
+    }
+    shard->timer_mono_ns = -1;
+    if (shard->armed_prev != NULL) {
+        shard->armed_prev->armed_next = shard->armed_next;
+    } else {
+        shard->t->armed = shard->armed_next;
+    }
+    if (shard->armed_next != NULL) {
+        shard->armed_next->armed_prev = shard->armed_prev;
+    }
+}
+
+static void arm(struct shard *shard, int64_t mono_ns) {
+    if (shard->timer_mono_ns < 0) {
+        shard->armed_prev = NULL;
+        shard->armed_next = shard->t->armed;
+        if (shard->armed_next != NULL) {
+            shard->armed_next->armed_prev = shard;
+        }
+        shard->t->armed = shard;
+    }
+    shard->timer_mono_ns = mono_ns;
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *ctx) {
     (void)multi;
-    struct transport_client *client = ctx;
-    client->timer_mono_ns = timeout_ms < 0 ? -1 : now_ns() + timeout_ms * NS_PER_MS;
+    if (timeout_ms < 0) {
+        disarm(ctx);
+    } else {
+        arm(ctx, now_ns() + timeout_ms * NS_PER_MS);
+    }
     return 0;
+}
+
+/* ---- shards ---- */
+
+static uint32_t take_shard_id(struct curl_transport *t) {
+    for (size_t i = 0; i < t->shard_count; i++) {
+        if (t->shards[i] == NULL) {
+            return (uint32_t)i;
+        }
+    }
+    t->shards = mem_resize(t->shards, t->shard_count + 1, sizeof(struct shard *));
+    return (uint32_t)t->shard_count++;
+}
+
+static struct shard *shard_new(struct curl_transport *t) {
+    struct shard *shard = mem_zalloc(sizeof(*shard));
+    shard->t = t;
+    shard->timer_mono_ns = -1;
+    shard->multi = curl_multi_init();
+    ASSERT(shard->multi != NULL);
+    must_multi(curl_multi_setopt(shard->multi, CURLMOPT_SOCKETFUNCTION, on_socket));
+    must_multi(curl_multi_setopt(shard->multi, CURLMOPT_SOCKETDATA, shard));
+    must_multi(curl_multi_setopt(shard->multi, CURLMOPT_TIMERFUNCTION, on_timer));
+    must_multi(curl_multi_setopt(shard->multi, CURLMOPT_TIMERDATA, shard));
+    must_multi(curl_multi_setopt(shard->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTION_COUNT_MAX));
+    shard->id = take_shard_id(t);
+    t->shards[shard->id] = shard;
+    return shard;
+}
+
+static void shard_free(struct shard *shard) {
+    if (shard != NULL) {
+        (void)curl_multi_cleanup(shard->multi);
+        disarm(shard);
+        shard->t->shards[shard->id] = NULL;
+        mem_free(shard);
+    }
+}
+
+/* Requests to one host and port share a multi, and so its connections. */
+static struct shard *shard_of(struct transport_client *client, const struct url *url) {
+    uint64_t hash = hash_fnv1a64(FNV1A64_INIT, url->host.ptr, url->host.len);
+    hash = hash_fnv1a64(hash, url->port.ptr, url->port.len);
+    struct shard **at = &client->shards[(hash ^ hash >> 32) % SHARD_COUNT];
+    if (*at == NULL) {
+        *at = shard_new(client->t);
+    }
+    return *at;
 }
 
 /* ---- clients ---- */
@@ -379,10 +473,10 @@ static void client_unref(struct transport_client *client) {
         client->idle = r->next;
         request_free(r);
     }
-    if (client->multi != NULL) {
-        (void)curl_multi_cleanup(client->multi);
-        client->t->clients[client->id] = NULL;
+    for (size_t i = 0; i < SHARD_COUNT; i++) {
+        shard_free(client->shards[i]);
     }
+    client->t->client_count--;
     curl_slist_free_all(client->proxy_headers);
     close_fd(client->ca_fd);
     close_fd(client->cert_fd);
@@ -392,16 +486,6 @@ static void client_unref(struct transport_client *client) {
     mem_free(client);
 }
 
-static uint32_t take_client_id(struct curl_transport *t) {
-    for (size_t i = 0; i < t->client_count; i++) {
-        if (t->clients[i] == NULL) {
-            return (uint32_t)i;
-        }
-    }
-    t->clients = mem_resize(t->clients, t->client_count + 1, sizeof(struct transport_client *));
-    return (uint32_t)t->client_count++;
-}
-
 static enum err_code curl_client_new(struct transport *base, const struct http_config *config,
                                      struct generation *g, struct transport_client **out,
                                      struct err *err) {
@@ -409,7 +493,7 @@ static enum err_code curl_client_new(struct transport *base, const struct http_c
     struct transport_client *client = mem_zalloc(sizeof(*client));
     client->t = t;
     client->ref_count = 1;
-    client->timer_mono_ns = -1;
+    t->client_count++;
     client->config = config;
     client->generation = g != NULL ? generation_ref(g) : NULL;
     client->ca_fd = -1;
@@ -421,15 +505,6 @@ static enum err_code curl_client_new(struct transport *base, const struct http_c
         client_unref(client);
         return code;
     }
-    client->multi = curl_multi_init();
-    ASSERT(client->multi != NULL);
-    must_multi(curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket));
-    must_multi(curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client));
-    must_multi(curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer));
-    must_multi(curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client));
-    must_multi(curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTION_COUNT_MAX));
-    client->id = take_client_id(t);
-    t->clients[client->id] = client;
     *out = client;
     return ERR_OK;
 }
@@ -666,7 +741,8 @@ static enum err_code start_hop(struct transport_request *r, struct err *err) {
     must(curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms));
     must(curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, timeout_ms));
     set_method(r);
-    must_multi(curl_multi_add_handle(r->client->multi, easy));
+    r->shard = shard_of(r->client, &url);
+    must_multi(curl_multi_add_handle(r->shard->multi, easy));
     r->running = true;
     return ERR_OK;
 }
@@ -712,7 +788,7 @@ static void request_release(struct transport_request *r) {
 
 static void stop_hop(struct transport_request *r) {
     if (r->running) {
-        must_multi(curl_multi_remove_handle(r->client->multi, r->easy));
+        must_multi(curl_multi_remove_handle(r->shard->multi, r->easy));
         r->running = false;
     }
 }
@@ -1012,10 +1088,10 @@ static void finish_hop(struct transport_request *r, CURLcode result) {
     make_ready(r);
 }
 
-static void collect(struct transport_client *client) {
+static void collect(struct shard *shard) {
     int left = 0;
     CURLMsg *message = NULL;
-    while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
+    while ((message = curl_multi_info_read(shard->multi, &left)) != NULL) {
         if (message->msg != CURLMSG_DONE) {
             continue;
         }
@@ -1070,12 +1146,9 @@ static int64_t wait_ns(const struct curl_transport *t, int64_t timeout_ns) {
         return 0;
     }
     const int64_t now = now_ns();
-    for (size_t i = 0; i < t->client_count; i++) {
-        const struct transport_client *client = t->clients[i];
-        if (client != NULL && client->timer_mono_ns >= 0) {
-            const int64_t left = client->timer_mono_ns > now ? client->timer_mono_ns - now : 0;
-            timeout_ns = timeout_ns < 0 || left < timeout_ns ? left : timeout_ns;
-        }
+    for (const struct shard *shard = t->armed; shard != NULL; shard = shard->armed_next) {
+        const int64_t left = shard->timer_mono_ns > now ? shard->timer_mono_ns - now : 0;
+        timeout_ns = timeout_ns < 0 || left < timeout_ns ? left : timeout_ns;
     }
     return timeout_ns;
 }
@@ -1099,13 +1172,13 @@ static void drain_wake(const struct curl_transport *t) {
     ASSERT(n == (ssize_t)sizeof(count) || errno == EAGAIN || errno == EINTR);
 }
 
-static void act(struct transport_client *client, curl_socket_t fd, int what) {
+static void act(struct shard *shard, curl_socket_t fd, int what) {
     int running = 0;
-    must_multi(curl_multi_socket_action(client->multi, fd, what, &running));
-    collect(client);
+    must_multi(curl_multi_socket_action(shard->multi, fd, what, &running));
+    collect(shard);
 }
 
-/* The tag of an event may be of a socket or client that ended earlier in the same batch. A client
+/* The tag of an event may be of a socket or shard that ended earlier in the same batch. A shard
  * that is gone is NULL; a socket that a multi does not know is ignored by it, and one that was
  * opened since under the same number sees an event too many, which is harmless. */
 static void handle_event(struct curl_transport *t, const struct epoll_event *event) {
@@ -1114,14 +1187,14 @@ static void handle_event(struct curl_transport *t, const struct epoll_event *eve
         drain_wake(t);
         return;
     }
-    if (id >= t->client_count || t->clients[id] == NULL) {
+    if (id >= t->shard_count || t->shards[id] == NULL) {
         return;
     }
     int what = 0;
     what |= (event->events & EPOLLIN) != 0 ? CURL_CSELECT_IN : 0;
     what |= (event->events & EPOLLOUT) != 0 ? CURL_CSELECT_OUT : 0;
     what |= (event->events & (EPOLLERR | EPOLLHUP)) != 0 ? CURL_CSELECT_ERR : 0;
-    act(t->clients[id], (curl_socket_t)(event->data.u64 & UINT32_MAX), what);
+    act(t->shards[id], (curl_socket_t)(event->data.u64 & UINT32_MAX), what);
 }
 
 static void curl_poll(struct transport *base, int64_t timeout_ns) {
@@ -1132,12 +1205,16 @@ static void curl_poll(struct transport *base, int64_t timeout_ns) {
         handle_event(t, &events[i]);
     }
     const int64_t now = now_ns();
-    for (size_t i = 0; i < t->client_count; i++) {
-        struct transport_client *client = t->clients[i];
-        if (client != NULL && client->timer_mono_ns >= 0 && client->timer_mono_ns <= now) {
-            client->timer_mono_ns = -1; /* libcurl sets the next one from within the call */
-            act(client, CURL_SOCKET_TIMEOUT, 0);
+    /* libcurl sets the next timer from within the call. A redirect may arm another shard meanwhile,
+     * which goes to the front; none is disarmed but the one that acts, and none is freed. */
+    struct shard *shard = t->armed;
+    while (shard != NULL) {
+        struct shard *next = shard->armed_next;
+        if (shard->timer_mono_ns <= now) {
+            disarm(shard);
+            act(shard, CURL_SOCKET_TIMEOUT, 0);
         }
+        shard = next;
     }
     run_ready(t);
 }
@@ -1156,10 +1233,8 @@ static void curl_free_transport(struct transport *base) {
         t->ready_first = r->next;
         request_release(r);
     }
-    for (size_t i = 0; i < t->client_count; i++) {
-        ASSERT(t->clients[i] == NULL);
-    }
-    mem_free(t->clients);
+    ASSERT(t->client_count == 0);
+    mem_free(t->shards);
     close_fd(t->epoll_fd);
     close_fd(t->wake_fd);
     mem_free((char *)t->user_agent.ptr);

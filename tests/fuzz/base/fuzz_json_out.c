@@ -1,5 +1,6 @@
 /* Whatever is written by the JSON writer is JSON: an independent parser reads it, and a string
  * that was valid UTF-8 comes back as it was. Inputs drive the writer: each byte picks a call. */
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,8 @@ static void write_value(struct driver *d, unsigned kind) {
         json_u64(&d->out, bits >> 1); /* the parser's integers are signed */
         break;
     case 4:
-        json_f64(&d->out, f);
+        /* The parser refuses integers beyond 64 bits, which these would look like. */
+        json_f64(&d->out, fabs(f) >= 9e18 && fabs(f) < 1e21 ? f * 1e-6 : f);
         break;
     case 5:
         json_sample_value(&d->out, f);
