@@ -28,7 +28,9 @@ static double statm_pages(int n) {
     }
     const ptrdiff_t end = str_find_char(rest, ' ');
     uint64_t pages = 0;
-    (void)number_parse_u64(str_sub(rest, 0, end < 0 ? rest.len : (size_t)end), &pages);
+    if (number_parse_u64(str_sub(rest, 0, end < 0 ? rest.len : (size_t)end), &pages) != NUMBER_OK) {
+        return 0;
+    }
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 

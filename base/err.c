@@ -14,7 +14,7 @@ static void cut_at_rune(char *text, size_t size) {
     text[n] = '\0';
 }
 
-static void format_text(char *text, size_t size, const char *fmt, va_list args) {
+static PRINTF_LIKE(3, 0) void format_text(char *text, size_t size, const char *fmt, va_list args) {
     const int n = vsnprintf(text, size, fmt, args);
     if (n >= (int)size) {
         const size_t last = size - 2;

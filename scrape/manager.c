@@ -191,7 +191,9 @@ static enum err_code apply_now(struct scrape_manager *m, const struct apply_requ
     enum err_code failed = ERR_OK;
     m->io.seed = target_offset_seed(m->fqdn, request->external_labels);
     struct pool **const rest = mem_array(old_count + 1, sizeof(struct pool *));
-    memcpy(rest, old, old_count * sizeof(struct pool *));
+    if (old_count > 0) {
+        memcpy(rest, old, old_count * sizeof(struct pool *));
+    }
     for (size_t i = 0; i < request->count; i++) {
         const struct scrape_config *const config = &request->configs[i];
         struct pool *pool = find_pool(rest, old_count, config->job_name);

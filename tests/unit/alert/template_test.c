@@ -1,5 +1,7 @@
 /* Templates: the expected texts of the language itself are what Go 1.26's text/template printed
  * for the same input; those of Prometheus' functions come from the specification. */
+#include <stdio.h>
+
 #include "alert/template.h"
 #include "tests/support/check_err.h"
 
