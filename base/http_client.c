@@ -6,9 +6,11 @@
  * Negotiate. With own multis there is nothing to compare: a connection made with one set of
  * credentials is never seen by another. The price is a few KB a client.
  *
- * A client spreads its hosts over up to SHARD_COUNT multis, each made when first needed: libcurl
- * walks the whole connection cache at the end of each transfer, which for 4000 targets in one
- * multi was most of the CPU of a request.
+ * A client begins with one multi and spreads its hosts over four times as many whenever it has
+ * more than SHARD_CONNECTIONS connections in each: libcurl walks the whole connection cache at the
+ * end of each transfer, which for 4000 targets in one multi was most of the CPU of a request. A
+ * multi in use takes some 35 KB. The hosts connect anew when the number changes, which happens at
+ * most three times.
  *
  * All multis report their sockets to one epoll instance and are driven by
  * curl_multi_socket_action, so that the cost of a poll follows the sockets that are ready and not
@@ -61,7 +63,9 @@ enum {
     IDLE_CONNECTION_S = 300,
     DNS_CACHE_S = 5,
     EPOLL_BATCH = 256,
-    SHARD_COUNT = 64,
+    SHARD_COUNT_MAX = 64,
+    SHARD_GROWTH = 4,
+    SHARD_CONNECTIONS = 128,
     ADDRESS_TEXT_MAX = 128
 };
 
@@ -84,16 +88,21 @@ struct shard {
     CURLM *multi;
     uint32_t id;
     int64_t timer_mono_ns; /* when libcurl wants to be called; -1 = not, and not in the list */
+    size_t running_count;
     struct shard *armed_next;
     struct shard *armed_prev;
+    struct shard *retired_next;
 };
 
 struct transport_client {
     struct curl_transport *t;
     size_t ref_count;     /* one for the owner, one for each request not on the idle list */
     size_t running_count; /* requests whose callback has not run yet */
-    struct shard *shards[SHARD_COUNT]; /* NULL = not needed yet */
-    const struct http_config *config;  /* NULL = defaults */
+    struct shard *shards[SHARD_COUNT_MAX]; /* NULL = not needed yet */
+    size_t shard_count;
+    struct shard *retired;            /* replaced, but with requests that run */
+    size_t connection_count;          /* open, idle ones included */
+    const struct http_config *config; /* NULL = defaults */
     struct generation *generation;
     struct arena arena;
     struct http_lines fixed_lines; /* when no secret file is involved */
@@ -234,8 +243,20 @@ static void note_peer(struct transport_request *r, const struct sockaddr *addres
 
 static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to) {
     (void)purpose;
-    note_peer(ctx, &to->addr);
-    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    struct transport_request *r = ctx;
+    note_peer(r, &to->addr);
+    const int fd = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    if (fd < 0) {
+        return CURL_SOCKET_BAD;
+    }
+    r->client->connection_count++;
+    return fd;
+}
+
+static int on_close_socket(void *ctx, curl_socket_t fd) {
+    struct transport_client *client = ctx;
+    client->connection_count--;
+    return close(fd);
 }
 
 /* One epoll registration a socket; the tag finds the shard again, or finds it gone. */
@@ -336,11 +357,42 @@ static void shard_free(struct shard *shard) {
     }
 }
 
+/* More shards, all of them new. The old ones are freed later, not from here: one of them may be
+ * what libcurl's messages are being read from. */
+static void grow_shards(struct transport_client *client) {
+    for (size_t i = 0; i < client->shard_count; i++) {
+        struct shard *shard = client->shards[i];
+        if (shard != NULL) {
+            shard->retired_next = client->retired;
+            client->retired = shard;
+            client->shards[i] = NULL;
+        }
+    }
+    client->shard_count *= SHARD_GROWTH;
+}
+
+static void free_retired(struct transport_client *client) {
+    struct shard **at = &client->retired;
+    while (*at != NULL) {
+        struct shard *shard = *at;
+        if (shard->running_count == 0) {
+            *at = shard->retired_next;
+            shard_free(shard);
+        } else {
+            at = &shard->retired_next;
+        }
+    }
+}
+
 /* Requests to one host and port share a multi, and so its connections. */
 static struct shard *shard_of(struct transport_client *client, const struct url *url) {
+    if (client->connection_count > client->shard_count * SHARD_CONNECTIONS &&
+        client->shard_count < SHARD_COUNT_MAX && client->retired == NULL) {
+        grow_shards(client);
+    }
     uint64_t hash = hash_fnv1a64(FNV1A64_INIT, url->host.ptr, url->host.len);
     hash = hash_fnv1a64(hash, url->port.ptr, url->port.len);
-    struct shard **at = &client->shards[(hash ^ hash >> 32) % SHARD_COUNT];
+    struct shard **at = &client->shards[(hash ^ hash >> 32) % client->shard_count];
     if (*at == NULL) {
         *at = shard_new(client->t);
     }
@@ -473,7 +525,8 @@ static void client_unref(struct transport_client *client) {
         client->idle = r->next;
         request_free(r);
     }
-    for (size_t i = 0; i < SHARD_COUNT; i++) {
+    free_retired(client);
+    for (size_t i = 0; i < client->shard_count; i++) {
         shard_free(client->shards[i]);
     }
     client->t->client_count--;
@@ -493,6 +546,7 @@ static enum err_code curl_client_new(struct transport *base, const struct http_c
     struct transport_client *client = mem_zalloc(sizeof(*client));
     client->t = t;
     client->ref_count = 1;
+    client->shard_count = 1;
     t->client_count++;
     client->config = config;
     client->generation = g != NULL ? generation_ref(g) : NULL;
@@ -598,6 +652,8 @@ static void set_client_options(struct transport_request *r) {
     must(curl_easy_setopt(easy, CURLOPT_WRITEDATA, r));
     must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
     must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, r));
+    must(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
+    must(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client));
     set_proxy(easy, client);
     if (client->config != NULL && client->config->has_tls) {
         set_tls(easy, client);
@@ -743,6 +799,7 @@ static enum err_code start_hop(struct transport_request *r, struct err *err) {
     set_method(r);
     r->shard = shard_of(r->client, &url);
     must_multi(curl_multi_add_handle(r->shard->multi, easy));
+    r->shard->running_count++;
     r->running = true;
     return ERR_OK;
 }
@@ -783,12 +840,14 @@ static void request_release(struct transport_request *r) {
     } else {
         request_free(r);
     }
+    free_retired(client);
     client_unref(client);
 }
 
 static void stop_hop(struct transport_request *r) {
     if (r->running) {
         must_multi(curl_multi_remove_handle(r->shard->multi, r->easy));
+        r->shard->running_count--;
         r->running = false;
     }
 }

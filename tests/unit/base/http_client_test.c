@@ -21,7 +21,7 @@
 #include "base/transport.h"
 #include "tests/support/check_err.h"
 
-enum { CONNECTIONS_MAX = 32 };
+enum { CONNECTIONS_MAX = 160 };
 
 struct server {
     int listen_fd;
@@ -808,6 +808,45 @@ static void a_callback_may_free_its_client(void **state) {
     assert_null(f->client);
 }
 
+/* More connections than one multi handle is given: later requests go to new ones, and those that
+ * run stay where they are until they end. */
+static void a_client_with_many_connections_goes_on(void **state) {
+    enum { HANGING_COUNT = 140 };
+    struct fixture *f = *state;
+    struct transport_request *hanging[HANGING_COUNT];
+    struct seen nothing = {0};
+    struct seen slow = {0};
+    struct seen seen;
+    struct err err;
+    open_client(f, &plain);
+    struct http_request request = {.method = "GET", .url = url_of(f, "/hang"), .timeout_ms = 60000};
+    for (size_t i = 0; i < HANGING_COUNT; i++) {
+        assert_ok(transport_start(f->t, f->client, &request, remember, &nothing, &hanging[i], &err),
+                  &err);
+    }
+    struct transport_request *r = NULL;
+    request.timeout_ms = 1000; /* ends after the others were moved away from */
+    assert_ok(transport_start(f->t, f->client, &request, remember, &slow, &r, &err), &err);
+    while (atomic_load(&f->server.connection_count) <= HANGING_COUNT) {
+        transport_poll(f->t, 10 * NS_PER_MS);
+    }
+    for (int i = 0; i < 3; i++) {
+        get(f, "/ok", &seen);
+        assert_string_equal(seen.body, "up 1\n");
+        mem_free(seen.body);
+    }
+    assert_int_equal(atomic_load(&f->server.connection_count), HANGING_COUNT + 2);
+    wait_for(f, &slow);
+    assert_int_equal(slow.code, ERR_TIMEOUT);
+    mem_free(slow.body);
+    for (size_t i = 0; i < HANGING_COUNT; i++) {
+        transport_cancel(f->t, hanging[i]);
+    }
+    get(f, "/ok", &seen);
+    mem_free(seen.body);
+    assert_int_equal(nothing.calls, 0);
+}
+
 static void wake_later(void *ctx) {
     (void)usleep(50000);
     transport_wake(ctx);
@@ -913,6 +952,7 @@ int main(void) {
         CASE(a_cancelled_request_never_calls_back),
         CASE(a_callback_may_cancel_and_start),
         CASE(a_callback_may_free_its_client),
+        CASE(a_client_with_many_connections_goes_on),
         CASE(a_wake_ends_a_poll),
         CASE(a_unix_socket_is_reached_by_its_path),
         CASE(bad_urls_are_refused_at_once),
