@@ -22,8 +22,9 @@ enum { TWINS_MAX = 1000 };
 /* Lines beyond which a failing target's template is flushed although the scrape failed. */
 enum { FORCED_FLUSH_BASE = 1000 };
 
-/* Vanished lines that a template may keep, beside an eighth of its lines. */
-enum { UNRESOLVED_BASE = 16 };
+/* Pages that may lack lines before the template forgets those: a line that comes and goes should
+ * find its place again, one that is gone should not cost for ever. */
+enum { DEVIATIONS_MAX = 4 };
 
 static const char *const report_names[REPORT_COUNT] = {
     [REPORT_UP] = "up",
@@ -263,8 +264,10 @@ static void rebuild(struct ingest *ig, struct ingest_scratch *s, struct str body
 
 void ingest_flush(struct ingest *ig, struct ingest_scratch *s, struct str body) {
     flush_unseen(ig, s);
-    if (s->deviates && (s->changed || ig->unresolved > UNRESOLVED_BASE + ig->lines.count / 8)) {
+    ig->deviations += s->deviates;
+    if (s->deviates && (s->changed || ig->deviations >= DEVIATIONS_MAX)) {
         rebuild(ig, s, body);
+        ig->deviations = 0;
     }
 }
 

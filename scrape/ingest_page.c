@@ -189,6 +189,16 @@ static void note_line(struct ingest_scratch *s, struct line_seen line) {
     s->order[s->order_count++] = line;
 }
 
+/* The lines before the first deviation were as in the template. */
+static void start_noting(struct page_reader *r) {
+    if (!r->s->deviates) {
+        r->s->deviates = true;
+        for (uint32_t i = 0; i < r->next; i++) {
+            note_line(r->s, (struct line_seen){.entry = i, .comment_at = LINE_NONE});
+        }
+    }
+}
+
 /* What known_lines does not do in place: own timestamps, duplicates, limits, noting lines. False
  * leaves the line to other_line, untouched. */
 static bool known_line_rest(struct page_reader *r, uint32_t line, struct expo_entry *sample) {
@@ -204,6 +214,28 @@ static bool known_line_rest(struct page_reader *r, uint32_t line, struct expo_en
     return true;
 }
 
+/* Does the page go on with this entry at at? */
+static ALWAYS_INLINE bool line_is(const struct page_reader *r, struct line_entry entry,
+                                  const char *at) {
+    const size_t n = (size_t)entry.comment_bytes + entry.key_bytes;
+    return (size_t)(r->readable_end - at) >= n + READ_AHEAD &&
+           memcmp(r->ig->lines.text + entry.text_at, at, n) == 0 && at[n] == ' ';
+}
+
+/* Lines that vanished with what was before them unchanged: the entry with which the page goes on
+ * at at, or LINE_NONE. */
+static uint32_t skip_vanished(struct page_reader *r, uint32_t next, const char *at) {
+    const struct line_template *const lines = &r->ig->lines;
+    for (uint32_t i = next + 1; i < lines->count && i < next + LOOK_AHEAD; i++) {
+        if (line_is(r, lines->entries[i], at)) {
+            r->next = next;
+            start_noting(r);
+            return i;
+        }
+    }
+    return LINE_NONE;
+}
+
 HOT static void known_lines(struct page_reader *r) {
     struct ingest_scratch *const s = r->s;
     const struct line_template *const lines = &r->ig->lines;
@@ -215,13 +247,15 @@ HOT static void known_lines(struct page_reader *r) {
         return;
     }
     while (next < lines->count) {
-        const struct line_entry entry = lines->entries[next];
-        const size_t n = (size_t)entry.comment_bytes + entry.key_bytes;
-        if ((size_t)(r->readable_end - at) < n + READ_AHEAD ||
-            memcmp(lines->text + entry.text_at, at, n) != 0 || at[n] != ' ') {
-            break;
+        if (UNLIKELY(!line_is(r, lines->entries[next], at))) {
+            const uint32_t found = skip_vanished(r, next, at);
+            if (found == LINE_NONE) {
+                break;
+            }
+            next = found;
         }
-        const char *line_end = at + n + 1;
+        const struct line_entry entry = lines->entries[next];
+        const char *line_end = at + entry.comment_bytes + entry.key_bytes + 1;
         const size_t length = value_length(line_end);
         struct expo_entry sample;
         if (line_end + length >= end ||
@@ -283,16 +317,6 @@ static uint32_t find_line(struct page_reader *r, struct str key) {
         s->indexed = true;
     }
     return line_index_find(&s->index, lines, key);
-}
-
-/* The lines before the first deviation were as in the template. */
-static void start_noting(struct page_reader *r) {
-    if (!r->s->deviates) {
-        r->s->deviates = true;
-        for (uint32_t i = 0; i < r->next; i++) {
-            note_line(r->s, (struct line_seen){.entry = i, .comment_at = LINE_NONE});
-        }
-    }
 }
 
 static enum err_code check_deadline(const struct page_reader *r, struct err *err) {
