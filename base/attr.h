@@ -6,6 +6,7 @@
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 #define NORETURN __attribute__((noreturn))
 #define UNUSED __attribute__((unused))
+#define NOINLINE __attribute__((noinline))
 #define HOT __attribute__((hot))
 #define COLD __attribute__((cold))
 #define ALWAYS_INLINE inline __attribute__((always_inline))

@@ -65,12 +65,20 @@ static uint32_t slot_of(struct bench *b, struct str key) {
 }
 
 struct column {
-    struct num values[BLOCK_ROWS_MAX];
-    uint8_t states[BLOCK_ROWS_MAX];
+    struct num *values;
+    uint8_t *states;
 };
 
+static struct column *column_new(uint32_t rows) {
+    struct column *c = mem_zalloc(sizeof(*c) + rows * (sizeof(struct num) + 1));
+    c->values = (struct num *)(c + 1);
+    c->states = (uint8_t *)(c->values + rows);
+    return c;
+}
+
 /* One page into row of the columns. */
-static void read_page(struct bench *b, const char *text, struct column **columns, uint32_t row) {
+static void read_page(struct bench *b, const char *text, struct column **columns, uint32_t row,
+                      uint32_t rows) {
     for (const char *line = text; *line != '\0';) {
         const char *end = strchr(line, '\n');
         end = end != NULL ? end : line + strlen(line);
@@ -85,7 +93,7 @@ static void read_page(struct bench *b, const char *text, struct column **columns
                 NUMBER_OK) {
                 const uint32_t slot = slot_of(b, (struct str){line, (size_t)(space - line)});
                 if (columns[slot] == NULL) {
-                    columns[slot] = mem_zalloc(sizeof(struct column));
+                    columns[slot] = column_new(rows);
                 }
                 columns[slot]->values[row] = v;
                 columns[slot]->states[row] = SLOT_VALUE;
@@ -238,7 +246,7 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "%s\n", err.text);
                 return 1;
             }
-            read_page(b, text, columns, r);
+            read_page(b, text, columns, r, rows);
             mem_free(text);
         }
         run_window(b, columns, ts, rows, &totals);

@@ -54,6 +54,15 @@ static void read_wide(const uint8_t *from, size_t bit, unsigned width, size_t n,
     }
 }
 
+static inline void read_some(const uint8_t *from, size_t bit, unsigned width, size_t n,
+                             uint64_t *out) {
+    if (width <= 57) {
+        read_narrow(from, bit, width, n, out);
+    } else {
+        read_wide(from, bit, width, n, out);
+    }
+}
+
 void bitpack_read(const uint8_t *from, size_t size, size_t first_bit, unsigned width, size_t n,
                   uint64_t *out) {
     DCHECK(width <= 64 && first_bit + n * width <= size * 8);
@@ -61,22 +70,19 @@ void bitpack_read(const uint8_t *from, size_t size, size_t first_bit, unsigned w
         memset(out, 0, n * sizeof(*out));
         return;
     }
-    void (*const read)(const uint8_t *, size_t, unsigned, size_t, uint64_t *) =
-        width <= 57 ? read_narrow : read_wide;
-
     /* Values whose first byte has 8 more behind it are read in place; the others start within the
      * last 9 bytes and are read from a padded copy of these. */
     size_t direct = 0;
     if (size >= 9 && (size - 9) * 8 + 7 >= first_bit) {
         direct = ((size - 9) * 8 + 7 - first_bit) / width + 1;
         direct = direct < n ? direct : n;
-        read(from, first_bit, width, direct, out);
+        read_some(from, first_bit, width, direct, out);
     }
     if (direct < n) {
         const size_t bit = first_bit + direct * width;
         uint8_t tail[24] = {0};
         DCHECK(size - (bit >> 3) <= 9);
         memcpy(tail, from + (bit >> 3), size - (bit >> 3));
-        read(tail, bit & 7, width, n - direct, out + direct);
+        read_some(tail, bit & 7, width, n - direct, out + direct);
     }
 }

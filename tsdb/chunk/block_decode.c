@@ -108,12 +108,6 @@ static void undo_zigzag(uint64_t *v, size_t n) {
     }
 }
 
-static void add_to_all(uint64_t *v, size_t n, uint64_t add) {
-    for (size_t i = 0; i < n; i++) {
-        v[i] += add;
-    }
-}
-
 static void sum_up(uint64_t *v, size_t n, uint64_t sum) {
     for (size_t i = 0; i < n; i++) {
         sum += v[i];
@@ -121,19 +115,25 @@ static void sum_up(uint64_t *v, size_t n, uint64_t sum) {
     }
 }
 
-/* The packed integers behind *c, as signed differences. */
-static enum err_code read_packed(struct cursor *c, bool offsets, uint64_t base, size_t n,
-                                 uint64_t *out) {
+static enum err_code read_pfor(struct cursor *c, size_t n, uint64_t *out) {
     size_t used = 0;
     const enum err_code code = pfor_read(c->at, cursor_left(c), n, out, &used);
+    if (code == ERR_OK) {
+        (void)cursor_bytes(c, used);
+    }
+    return code;
+}
+
+/* Packed differences, summed up from sum on. */
+static enum err_code read_sums(struct cursor *c, bool offsets, uint64_t base, size_t n,
+                               uint64_t sum, uint64_t *out) {
+    const enum err_code code = read_pfor(c, n, out);
     if (code != ERR_OK) {
         return code;
     }
-    (void)cursor_bytes(c, used);
-    if (!offsets) {
-        undo_zigzag(out, n);
-    } else if (base != 0) {
-        add_to_all(out, n, base);
+    for (size_t i = 0; i < n; i++) {
+        sum += offsets ? out[i] + base : (uint64_t)zigzag_decode(out[i]);
+        out[i] = sum;
     }
     return ERR_OK;
 }
@@ -166,23 +166,18 @@ static enum err_code read_change_rows(struct cursor *c, bool bitmap, uint32_t n,
     return ERR_OK;
 }
 
-static enum err_code read_sparse(struct cursor *c, bool bitmap, uint32_t n, uint64_t *d) {
+static NOINLINE enum err_code read_sparse(struct cursor *c, bool bitmap, uint32_t n, uint64_t *d) {
     uint64_t at[BLOCK_ROWS_MAX + 8];
     uint64_t change[BLOCK_ROWS_MAX + 8];
     uint32_t count = 0;
-    size_t used = 0;
     if (read_change_rows(c, bitmap, n, at, &count) != ERR_OK ||
-        pfor_read(c->at, cursor_left(c), count, change, &used) != ERR_OK) {
+        read_pfor(c, count, change) != ERR_OK) {
         return ERR_CORRUPT;
     }
-    (void)cursor_bytes(c, used);
     uint64_t value = 0;
     uint32_t row = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (at[i] <= row && !(i == 0 && at[i] > 0)) {
-            return ERR_CORRUPT;
-        }
-        if (at[i] >= n) {
+        if (at[i] >= n || at[i] == 0 || (i > 0 && at[i] <= at[i - 1])) {
             return ERR_CORRUPT;
         }
         for (; row < at[i]; row++) {
@@ -206,23 +201,26 @@ static void fill(uint64_t *v, size_t n, uint64_t with) {
 static enum err_code read_distances(const struct head *h, struct cursor *c, uint64_t *d) {
     const uint32_t n = h->values;
     switch (h->kind) {
-    case BLOCK_CONST:
-        fill(d, n, 0);
-        return ERR_OK;
     case BLOCK_DELTA_CONST:
         fill(d, n, (uint64_t)cursor_varint(c));
         d[0] = 0;
         sum_up(d, n, 0);
         return ERR_OK;
-    case BLOCK_FOR:
+    case BLOCK_FOR: {
+        if (h->mode) {
+            return read_pfor(c, n, d);
+        }
         d[0] = 0;
-        return h->mode ? read_packed(c, true, 0, n, d) : read_packed(c, false, 0, n - 1, d + 1);
+        const enum err_code code = read_pfor(c, n - 1, d + 1);
+        if (code == ERR_OK) {
+            undo_zigzag(d + 1, n - 1);
+        }
+        return code;
+    }
     case BLOCK_DELTA: {
         const uint64_t base = h->mode ? (uint64_t)cursor_varint(c) : 0;
         d[0] = 0;
-        const enum err_code code = read_packed(c, h->mode, base, n - 1, d + 1);
-        sum_up(d + 1, n - 1, 0);
-        return code;
+        return read_sums(c, h->mode, base, n - 1, 0, d + 1);
     }
     case BLOCK_DELTA2: {
         const uint64_t delta = (uint64_t)cursor_varint(c);
@@ -232,18 +230,26 @@ static enum err_code read_distances(const struct head *h, struct cursor *c, uint
         }
         d[0] = 0;
         d[1] = delta;
-        const enum err_code code = read_packed(c, h->mode, base, n - 2, d + 2);
-        sum_up(d + 2, n - 2, delta);
-        sum_up(d + 1, n - 1, 0);
+        const enum err_code code = read_sums(c, h->mode, base, n - 2, delta, d + 2);
+        if (code == ERR_OK) {
+            sum_up(d + 1, n - 1, 0);
+        }
         return code;
     }
     case BLOCK_SPARSE:
         return read_sparse(c, h->mode, n, d);
     case BLOCK_NONE:
+    case BLOCK_CONST:
     case BLOCK_EXTENDED:
         break;
     }
     return ERR_CORRUPT;
+}
+
+static enum err_code read_constant(const struct head *h, uint64_t *out) {
+    struct cursor c = h->body;
+    *out = h->raw ? cursor_u64(&c) : (uint64_t)cursor_varint(&c);
+    return c.failed || cursor_left(&c) != 0 ? ERR_CORRUPT : ERR_OK;
 }
 
 /* The integers of the value rows, in order. */
@@ -252,13 +258,15 @@ static enum err_code read_integers(const struct head *h, uint64_t *m) {
     if (h->kind == BLOCK_NONE) {
         return cursor_left(&c) == 0 ? ERR_OK : ERR_CORRUPT;
     }
+    if (h->kind == BLOCK_CONST) {
+        uint64_t constant = 0;
+        const enum err_code code = read_constant(h, &constant);
+        fill(m, h->values, constant);
+        return code;
+    }
     const uint64_t first = h->raw ? cursor_u64(&c) : (uint64_t)cursor_varint(&c);
     if (c.failed) {
         return ERR_CORRUPT;
-    }
-    if (h->kind == BLOCK_CONST) {
-        fill(m, h->values, first);
-        return cursor_left(&c) == 0 ? ERR_OK : ERR_CORRUPT;
     }
     const enum err_code code = read_distances(h, &c, m);
     if (code != ERR_OK) {
@@ -328,9 +336,49 @@ static void spread(const struct head *h, uint32_t rows, const uint64_t *compact,
     }
 }
 
+/* The common block: one value for all rows of the run. */
+static enum err_code decode_constant(const struct head *h, double *out) {
+    uint64_t m = 0;
+    double v = 0;
+    const enum err_code code = read_constant(h, &m);
+    if (code != ERR_OK) {
+        return code;
+    }
+    v = h->raw ? f64_of_bits(m) : (double)(int64_t)m / num_power_of_ten[h->scale];
+    for (size_t i = 0; i < h->values; i++) {
+        out[i] = v;
+    }
+    return ERR_OK;
+}
+
+/* The rare block: some rows are absent or stale. Apart, to keep its arrays off the usual path. */
+static NOINLINE enum err_code decode_with_gaps(const struct head *h, uint32_t rows,
+                                               struct block_column *column) {
+    uint64_t m[BLOCK_ROWS_MAX + 8];
+    uint64_t bits[BLOCK_ROWS_MAX + 8];
+    double compact[BLOCK_ROWS_MAX + 8];
+    const enum err_code code = read_integers(h, m);
+    if (code != ERR_OK) {
+        return code;
+    }
+    to_doubles(h, m, compact);
+    memcpy(m, compact, h->values * sizeof(*m));
+    spread(h, rows, m, STALE_NAN_BITS, bits, NULL, column->rows);
+    memcpy(column->values, bits, h->present * sizeof(*bits));
+    return ERR_OK;
+}
+
+static enum err_code decode_dense(const struct head *h, double *out) {
+    uint64_t m[BLOCK_ROWS_MAX + 8];
+    const enum err_code code = read_integers(h, m);
+    if (code == ERR_OK) {
+        to_doubles(h, m, out);
+    }
+    return code;
+}
+
 enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
                            struct block_column *column) {
-    uint64_t m[BLOCK_ROWS_MAX + 8];
     struct head h;
     ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
     if (n == 0) {
@@ -340,21 +388,18 @@ enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
         return ERR_OK;
     }
     enum err_code code = read_head(bytes, n, rows, &h);
-    if (code == ERR_OK) {
-        code = read_integers(&h, m);
-    }
     if (code != ERR_OK) {
         return code;
     }
-    if (h.present == h.values && h.dense) {
-        to_doubles(&h, m, column->values);
+    if (h.present != h.values || !h.dense) {
+        code = decode_with_gaps(&h, rows, column);
+    } else if (h.kind == BLOCK_CONST) {
+        code = decode_constant(&h, column->values);
     } else {
-        double compact[BLOCK_ROWS_MAX + 8];
-        uint64_t spread_bits[BLOCK_ROWS_MAX + 8];
-        to_doubles(&h, m, compact);
-        memcpy(m, compact, h.values * sizeof(*m));
-        spread(&h, rows, m, STALE_NAN_BITS, spread_bits, NULL, column->rows);
-        memcpy(column->values, spread_bits, h.present * sizeof(*spread_bits));
+        code = decode_dense(&h, column->values);
+    }
+    if (code != ERR_OK) {
+        return code;
     }
     column->count = h.present;
     column->dense = h.dense;

@@ -37,9 +37,10 @@ struct block_encoder {
     uint8_t shift;
     uint32_t rows;
     uint32_t presence_bytes;
-    int64_t m[BLOCK_ROWS_MAX];  /* the integers */
-    int64_t d[BLOCK_ROWS_MAX];  /* relative to m[0], shifted */
-    uint64_t u[BLOCK_ROWS_MAX]; /* what a candidate packs */
+    int64_t m[BLOCK_ROWS_MAX];           /* the integers */
+    int64_t by_order[3][BLOCK_ROWS_MAX]; /* [0] relative to m[0], shifted; [1] its differences, [2]
+                                        * theirs: [k] counts from row k on */
+    uint64_t u[BLOCK_ROWS_MAX];          /* what a candidate packs */
     uint8_t presence[BLOCK_ROWS_MAX * 2 + 8];
 };
 
@@ -193,18 +194,28 @@ static uint32_t scan_states(struct block_encoder *e, const uint8_t *states, uint
     return values;
 }
 
-/* d from m, and the shift. */
+static int64_t minus(int64_t a, int64_t b) {
+    return (int64_t)((uint64_t)a - (uint64_t)b);
+}
+
+/* The shift, and the distances and differences from the integers. */
 static void make_relative(struct block_encoder *e) {
     uint64_t any = 0;
     for (uint32_t i = 0; i < e->count; i++) {
         const uint64_t d = (uint64_t)e->m[i] - (uint64_t)e->m[0];
-        e->d[i] = (int64_t)d;
+        e->by_order[0][i] = (int64_t)d;
         any |= d;
     }
     e->shift = any == 0 ? 0 : (uint8_t)__builtin_ctzll(any);
     if (e->shift > 0) {
         for (uint32_t i = 0; i < e->count; i++) {
-            e->d[i] >>= e->shift; /* arithmetic: the sign stays */
+            e->by_order[0][i] >>= e->shift; /* arithmetic: the sign stays */
+        }
+    }
+    for (uint32_t order = 1; order <= 2; order++) {
+        const int64_t *from = e->by_order[order - 1];
+        for (uint32_t i = order; i < e->count; i++) {
+            e->by_order[order][i] = minus(from[i], from[i - 1]);
         }
     }
 }
@@ -215,32 +226,15 @@ static uint32_t varint_bytes(int64_t v) {
     return (bit_length(zigzag_encode(v) | 1) + 6) / 7;
 }
 
-static int64_t minus(int64_t a, int64_t b) {
-    return (int64_t)((uint64_t)a - (uint64_t)b);
-}
-
-/* The i-th difference of d of the given order (1, 2); order 0 is d itself. */
-static int64_t difference(const struct block_encoder *e, unsigned order, uint32_t i) {
-    const int64_t *d = e->d;
-    switch (order) {
-    case 0:
-        return d[i];
-    case 1:
-        return minus(d[i], d[i - 1]);
-    default:
-        return minus(minus(d[i], d[i - 1]), minus(d[i - 1], d[i - 2]));
-    }
-}
-
 /* Fills u with what the candidate packs; returns how many. FOR with a base packs the first value
  * too, else it is the reference and known to be 0. */
 static uint32_t fill_packed(struct block_encoder *e, const struct candidate *c) {
     const unsigned order = c->kind == BLOCK_FOR ? 0 : c->kind == BLOCK_DELTA ? 1 : 2;
     const uint32_t first = order == 0 ? (c->mode ? 0 : 1) : order;
-    uint32_t n = 0;
-    for (uint32_t i = first; i < e->count; i++) {
-        const int64_t v = difference(e, order, i);
-        e->u[n++] = c->mode ? (uint64_t)minus(v, c->base) : zigzag_encode(v);
+    const int64_t *from = e->by_order[order] + first;
+    const uint32_t n = e->count - first;
+    for (uint32_t i = 0; i < n; i++) {
+        e->u[i] = c->mode ? (uint64_t)minus(from[i], c->base) : zigzag_encode(from[i]);
     }
     return n;
 }
@@ -248,7 +242,7 @@ static uint32_t fill_packed(struct block_encoder *e, const struct candidate *c) 
 static int64_t least_difference(const struct block_encoder *e, unsigned order) {
     int64_t least = INT64_MAX;
     for (uint32_t i = order; i < e->count; i++) {
-        const int64_t v = difference(e, order, i);
+        const int64_t v = e->by_order[order][i];
         least = v < least ? v : least;
     }
     return least;
@@ -262,7 +256,7 @@ static void keep_cheaper(struct candidate *best, const struct candidate *c) {
 
 static void try_packed(struct block_encoder *e, enum block_kind kind, unsigned order,
                        struct candidate *best) {
-    const uint32_t delta_bytes = order == 2 ? varint_bytes(difference(e, 1, 1)) : 0;
+    const uint32_t delta_bytes = order == 2 ? varint_bytes(e->by_order[1][1]) : 0;
     if (e->count <= order) {
         return;
     }
@@ -283,7 +277,7 @@ static void try_packed(struct block_encoder *e, enum block_kind kind, unsigned o
 static uint32_t fill_changes(struct block_encoder *e) {
     uint32_t n = 0;
     for (uint32_t i = 1; i < e->count; i++) {
-        const int64_t v = difference(e, 1, i);
+        const int64_t v = e->by_order[1][i];
         if (v != 0) {
             e->u[n++] = zigzag_encode(v) - 1;
         }
@@ -306,14 +300,38 @@ static void try_sparse(struct block_encoder *e, struct candidate *best) {
     keep_cheaper(best, &c);
 }
 
+/* About the bits that an order takes: each difference as short as it can be, or all with the width
+ * of their range. Tells which orders are worth the exact cost. */
+static uint32_t estimate_bits(const struct block_encoder *e, unsigned order) {
+    const int64_t *v = e->by_order[order];
+    int64_t least = INT64_MAX;
+    int64_t greatest = INT64_MIN;
+    uint32_t bits = 0;
+    for (uint32_t i = order; i < e->count; i++) {
+        bits += bit_length(zigzag_encode(v[i]));
+        least = v[i] < least ? v[i] : least;
+        greatest = v[i] > greatest ? v[i] : greatest;
+    }
+    const uint32_t range = e->count * bit_length((uint64_t)minus(greatest, least));
+    return range < bits ? range : bits;
+}
+
+static uint32_t least_of(const uint32_t *v, size_t n) {
+    uint32_t least = v[0];
+    for (size_t i = 1; i < n; i++) {
+        least = v[i] < least ? v[i] : least;
+    }
+    return least;
+}
+
 static bool is_line(const struct block_encoder *e) {
     if (e->count < 2) {
         return false;
     }
     uint64_t want = 0;
     for (uint32_t i = 1; i < e->count; i++) {
-        want += (uint64_t)e->d[1];
-        if ((uint64_t)e->d[i] != want) {
+        want += (uint64_t)e->by_order[0][1];
+        if ((uint64_t)e->by_order[0][i] != want) {
             return false;
         }
     }
@@ -326,7 +344,7 @@ static struct candidate choose(struct block_encoder *e) {
     }
     bool constant = true;
     for (uint32_t i = 1; i < e->count && constant; i++) {
-        constant = e->d[i] == 0;
+        constant = e->by_order[0][i] == 0;
     }
     if (constant) {
         return (struct candidate){.kind = BLOCK_CONST};
@@ -334,10 +352,15 @@ static struct candidate choose(struct block_encoder *e) {
     if (is_line(e)) {
         return (struct candidate){.kind = BLOCK_DELTA_CONST};
     }
+    static const enum block_kind kinds[] = {BLOCK_FOR, BLOCK_DELTA, BLOCK_DELTA2};
+    const uint32_t bits[] = {estimate_bits(e, 0), estimate_bits(e, 1), estimate_bits(e, 2)};
+    const uint32_t least = least_of(bits, 3);
     struct candidate best = {.bytes = UINT32_MAX};
-    try_packed(e, BLOCK_FOR, 0, &best);
-    try_packed(e, BLOCK_DELTA, 1, &best);
-    try_packed(e, BLOCK_DELTA2, 2, &best);
+    for (unsigned order = 0; order < 3; order++) {
+        if (bits[order] <= least + least / 2 + 2 * e->count) {
+            try_packed(e, kinds[order], order, &best);
+        }
+    }
     try_sparse(e, &best);
     return best;
 }
@@ -376,7 +399,7 @@ static uint8_t *write_sparse(struct block_encoder *e, const struct candidate *c,
     }
     w = bit_writer_at(to);
     for (uint32_t i = 1; i < e->count; i++) {
-        const bool changed = e->d[i] != e->d[i - 1];
+        const bool changed = e->by_order[1][i] != 0;
         if (c->mode) {
             bit_write(&w, changed, 1);
         } else if (changed) {
@@ -394,13 +417,13 @@ static uint8_t *write_body(struct block_encoder *e, const struct candidate *c, u
     case BLOCK_CONST:
         return write_first(e, c, to);
     case BLOCK_DELTA_CONST:
-        return put_varint(write_first(e, c, to), e->d[1]);
+        return put_varint(write_first(e, c, to), e->by_order[0][1]);
     case BLOCK_FOR:
     case BLOCK_DELTA:
     case BLOCK_DELTA2:
         to = write_first(e, c, to);
         if (c->kind == BLOCK_DELTA2) {
-            to = put_varint(to, e->d[1]);
+            to = put_varint(to, e->by_order[0][1]);
         }
         if (c->mode && c->kind != BLOCK_FOR) {
             to = put_varint(to, c->base);
@@ -412,6 +435,34 @@ static uint8_t *write_body(struct block_encoder *e, const struct candidate *c, u
         break;
     }
     UNREACHABLE("no such candidate");
+}
+
+static void to_integers(struct block_encoder *e, const struct num *values, const uint8_t *states) {
+    if (!to_decimals(e, values, states)) {
+        to_raw(e, values, states);
+    }
+}
+
+/* Most columns do not change while a run is open. */
+static bool all_equal(const struct num *values, uint32_t rows) {
+    const struct num first = values[0];
+    for (uint32_t i = 1; i < rows; i++) {
+        if (values[i].m != first.m || values[i].scale != first.scale ||
+            values[i].kind != first.kind) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A column of rows times values[0], all of them present. */
+static size_t encode_equal(struct block_encoder *e, struct num value, uint8_t *to) {
+    static const uint8_t present = SLOT_VALUE;
+    const struct candidate c = {.kind = BLOCK_CONST};
+    e->rows = 1;
+    e->count = 1;
+    to_integers(e, &value, &present);
+    return (size_t)(write_first(e, &c, write_head(e, &c, false, to)) - to);
 }
 
 size_t block_encode(struct block_encoder *e, const struct num *values, const uint8_t *states,
@@ -426,10 +477,11 @@ size_t block_encode(struct block_encoder *e, const struct num *values, const uin
     if (e->count == 0 && stale == 0) {
         return 0;
     }
+    if (e->count == rows && all_equal(values, rows)) {
+        return encode_equal(e, values[0], to);
+    }
     if (e->count > 0) {
-        if (!to_decimals(e, values, states)) {
-            to_raw(e, values, states);
-        }
+        to_integers(e, values, states);
         make_relative(e);
     }
     const struct candidate c = choose(e);

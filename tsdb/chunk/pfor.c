@@ -83,8 +83,8 @@ uint8_t *pfor_write(uint8_t *to, const uint64_t *v, size_t n, struct pfor_plan p
     return to;
 }
 
-static enum err_code read_patches(const uint8_t *bytes, size_t size, size_t bit, size_t n,
-                                  const struct pfor_plan *plan, uint64_t *out) {
+static NOINLINE enum err_code read_patches(const uint8_t *bytes, size_t size, size_t bit, size_t n,
+                                           const struct pfor_plan *plan, uint64_t *out) {
     const unsigned position = position_bits(n);
     uint64_t at[PFOR_COUNT_MAX];
     uint64_t high[PFOR_COUNT_MAX];
