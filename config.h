@@ -32,7 +32,7 @@ struct config {
     struct labels external_labels;
     const struct scrape_config *scrapes;
     size_t scrape_count;
-    struct rules_config rules;
+    struct rules_config rules; /* external_url is empty: the flags decide it */
     struct alerting_config alerting;
     struct str query_log_file;
     int64_t out_of_order_window_ms; /* storage.tsdb */

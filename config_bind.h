@@ -23,8 +23,11 @@
 /* Fields of one section, those of inlined sections included. */
 enum { BIND_FIELDS_MAX = 128 };
 
+struct regex;
+
 struct binder {
     struct arena *arena;
+    struct regex *default_regex; /* (.*), shared by all rules that write none; NULL until needed */
     size_t type_error_count;
     char type_errors[ERR_TEXT_MAX]; /* lines for the final message; what does not fit is left out */
 };

@@ -145,10 +145,13 @@ static enum err_code rule_make(struct binder *b, const struct relabel_options *o
         .has_regex = options->regex.set,
     };
     if (!options->regex.set) {
-        const enum err_code code = regex_compile(b, STR("(.*)"), &out->regex, err);
-        if (code != ERR_OK) {
-            return code;
+        if (b->default_regex == NULL) {
+            const enum err_code code = regex_compile(b, STR("(.*)"), &b->default_regex, err);
+            if (code != ERR_OK) {
+                return code;
+            }
         }
+        out->regex = b->default_regex;
     }
     return relabel_rule_check(out, err);
 }
