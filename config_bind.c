@@ -415,6 +415,18 @@ static const struct yaml_node *merge_at(const struct yaml_node *value, size_t i)
 }
 
 static enum err_code bind_fields(struct binder *b, const struct yaml_node *mapping,
+                                 const struct bind_table *table, void *self, struct err *err);
+
+static enum err_code bind_merge(struct binder *b, const struct yaml_node *value,
+                                const struct bind_table *table, void *self, struct err *err) {
+    enum err_code code = merge_check(value, err);
+    for (size_t i = 0; code == ERR_OK && i < merge_count(value); i++) {
+        code = bind_fields(b, merge_at(value, i), table, self, err);
+    }
+    return code;
+}
+
+static enum err_code bind_fields(struct binder *b, const struct yaml_node *mapping,
                                  const struct bind_table *table, void *self, struct err *err) {
     bool done[BIND_FIELDS_MAX] = {false};
     enum err_code code = ERR_OK;
@@ -422,10 +434,7 @@ static enum err_code bind_fields(struct binder *b, const struct yaml_node *mappi
         const struct yaml_node *key = mapping->items[i];
         const struct yaml_node *value = mapping->items[i + 1];
         if (is_merge(key)) {
-            code = merge_check(value, err);
-            for (size_t k = 0; code == ERR_OK && k < merge_count(value); k++) {
-                code = bind_fields(b, merge_at(value, k), table, self, err);
-            }
+            code = bind_merge(b, value, table, self, err);
             continue;
         }
         struct found_field found;

@@ -233,45 +233,23 @@ static enum err_code note_effect(struct parser *p, const struct flag *flag, stru
     return ERR_OK;
 }
 
-static enum err_code unknown_long(struct str name, struct err *err) {
-    return err_set(err, ERR_INVALID, "unknown long flag '--%.*s'", STR_ARG(name));
+/* The argument behind "--name". */
+static enum err_code take_value(struct parser *p, const struct flag *flag, struct str *out,
+                                struct err *err) {
+    bool more = false;
+    const enum err_code code = peek(p, &more, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (!more || (p->args[0].len > 1 && p->args[0].ptr[0] == '-')) {
+        return err_set(err, ERR_INVALID, "expected argument for flag '--%s'", flag->name);
+    }
+    *out = take(p);
+    return ERR_OK;
 }
 
-static enum err_code parse_long(struct parser *p, struct str argument, struct err *err) {
-    const ptrdiff_t equals = str_find_char(argument, '=');
-    const struct str name = equals < 0 ? argument : str_sub(argument, 0, (size_t)equals);
-    const struct flag *flag = flag_find(name);
-    bool invert = false;
-    if (str_eq(name, STR("help")) || str_eq(name, STR("help-long")) ||
-        str_eq(name, STR("help-man")) || str_eq(name, STR("version"))) {
-        p->wish = str_eq(name, STR("version")) ? FLAGS_VERSION : FLAGS_HELP;
-        return ERR_OK;
-    }
-    if (flag == NULL && str_starts(name, STR("no-"))) {
-        flag = flag_find(str_from(name, 3));
-        invert = true;
-    }
-    if (flag == NULL || (invert && flag->type != FLAG_BOOL)) {
-        return unknown_long(name, err);
-    }
-    struct str value = invert ? STR("false") : STR("true");
-    if (flag->type == FLAG_BOOL && equals >= 0) {
-        return err_set(err, ERR_INVALID, "unexpected %.*s",
-                       STR_ARG(str_from(argument, (size_t)equals + 1)));
-    }
-    if (flag->type != FLAG_BOOL && equals >= 0) {
-        value = str_from(argument, (size_t)equals + 1);
-    } else if (flag->type != FLAG_BOOL) {
-        bool more = false;
-        const enum err_code code = peek(p, &more, err);
-        if (code != ERR_OK) {
-            return code;
-        }
-        if (!more || (p->args[0].len > 1 && p->args[0].ptr[0] == '-')) {
-            return err_set(err, ERR_INVALID, "expected argument for flag '--%s'", flag->name);
-        }
-        value = take(p);
-    }
+static enum err_code set_flag(struct parser *p, const struct flag *flag, struct str value,
+                              struct err *err) {
     bool *given = &p->given[flag - flag_table];
     if (*given && flag->type != FLAG_STRS) {
         return err_set(err, ERR_INVALID, "flag '%s' cannot be repeated", flag->name);
@@ -282,6 +260,45 @@ static enum err_code parse_long(struct parser *p, struct str argument, struct er
         code = err_wrap(err, "--%s", flag->name);
     }
     return code;
+}
+
+static bool wishes_help(struct str name) {
+    return str_eq(name, STR("help")) || str_eq(name, STR("help-long")) ||
+           str_eq(name, STR("help-man"));
+}
+
+static enum err_code unknown_long(struct str name, struct err *err) {
+    return err_set(err, ERR_INVALID, "unknown long flag '--%.*s'", STR_ARG(name));
+}
+
+static enum err_code parse_long(struct parser *p, struct str argument, struct err *err) {
+    const ptrdiff_t equals = str_find_char(argument, '=');
+    const struct str name = equals < 0 ? argument : str_sub(argument, 0, (size_t)equals);
+    const struct flag *flag = flag_find(name);
+    bool invert = false;
+    if (wishes_help(name) || str_eq(name, STR("version"))) {
+        p->wish = wishes_help(name) ? FLAGS_HELP : FLAGS_VERSION;
+        return ERR_OK;
+    }
+    if (flag == NULL && str_starts(name, STR("no-"))) {
+        flag = flag_find(str_from(name, 3));
+        invert = true;
+    }
+    if (flag == NULL || (invert && flag->type != FLAG_BOOL)) {
+        return unknown_long(name, err);
+    }
+    struct str value = invert ? STR("false") : STR("true");
+    enum err_code code = ERR_OK;
+    if (flag->type == FLAG_BOOL && equals >= 0) {
+        return err_set(err, ERR_INVALID, "unexpected %.*s",
+                       STR_ARG(str_from(argument, (size_t)equals + 1)));
+    }
+    if (flag->type != FLAG_BOOL && equals >= 0) {
+        value = str_from(argument, (size_t)equals + 1);
+    } else if (flag->type != FLAG_BOOL) {
+        code = take_value(p, flag, &value, err);
+    }
+    return code == ERR_OK ? set_flag(p, flag, value, err) : code;
 }
 
 static enum err_code parse_argument(struct parser *p, struct str argument, struct err *err) {
