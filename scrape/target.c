@@ -50,9 +50,9 @@ static void add_defaults(struct labels_builder *b, const struct scrape_config *c
     set_if_empty(b, "__scrape_native_histograms__", bool_text(config->native_histograms));
     for (size_t i = 0; i < config->param_count; i++) {
         const struct scrape_param *const param = &config->params[i];
-        if (param->value_count > 0) {
-            labels_builder_set(b, arena_printf(b->arena, PARAM_PREFIX "%.*s", STR_ARG(param->name)),
-                               param->values[0]);
+        const struct str name = arena_printf(b->arena, PARAM_PREFIX "%.*s", STR_ARG(param->name));
+        if (param->value_count > 0 && labels_builder_get(b, name).len == 0) {
+            labels_builder_set(b, name, param->values[0]);
         }
     }
 }

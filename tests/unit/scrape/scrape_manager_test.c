@@ -1,0 +1,483 @@
+/* scrape manager: targets come from static discovery, are scraped by a script of answers on a
+ * fake clock, and the rows are compared. No threads: the test steps through time. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "base/compress.h"
+#include "base/mem.h"
+#include "scrape/scrape.h"
+#include "scrape/sd/sd_provider.h"
+#include "tests/support/check_err.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/fake_transport.h"
+#include "tests/support/row_storage.h"
+
+enum { INTERVAL_MS = 10000, STEP_MS = 10 };
+
+#define START_NS (INT64_C(1700000000) * NS_PER_S)
+#define URL "http://h:1/metrics"
+
+struct fixture {
+    struct arena arena;
+    struct fake_clock clock;
+    struct fake_transport *scrape_net, *sd_net;
+    struct row_storage *rows;
+    struct metric_registry *registry;
+    struct scrape_manager *manager;
+    struct sd_manager *sd;
+    struct generation *generation; /* of the configuration in force; may be NULL */
+    struct scrape_config config;
+    struct sd_config sd_config;
+    struct sd_static_group group;
+    struct str addresses[8];
+};
+
+static void default_config(struct fixture *f) {
+    static const enum scrape_protocol protocols[] = {PROTOCOL_OPENMETRICS_1_0_0,
+                                                     PROTOCOL_OPENMETRICS_0_0_1,
+                                                     PROTOCOL_TEXT_1_0_0, PROTOCOL_TEXT_0_0_4};
+    f->addresses[0] = STR("h:1");
+    f->group = (struct sd_static_group){.targets = f->addresses, .target_count = 1};
+    f->sd_config = (struct sd_config){.kind = SD_STATIC, .groups = &f->group, .group_count = 1};
+    f->config = (struct scrape_config){
+        .job_name = STR("j"),
+        .interval_ms = INTERVAL_MS,
+        .timeout_ms = 4000,
+        .honor_timestamps = true,
+        .enable_compression = true,
+        .metrics_path = STR("/metrics"),
+        .scheme = STR("http"),
+        .protocols = protocols,
+        .protocol_count = COUNT_OF(protocols),
+        .escaping_scheme = STR("allow-utf-8"),
+        .http = {.follow_redirects = true},
+        .sd = {.name = STR("j"), .configs = &f->sd_config, .config_count = 1},
+    };
+}
+
+static int setup(void **state) {
+    struct fixture *const f = mem_zalloc(sizeof(*f));
+    arena_init(&f->arena, 0);
+    fake_clock_init(&f->clock, START_NS);
+    f->scrape_net = fake_transport_new(&f->clock);
+    f->sd_net = fake_transport_new(&f->clock);
+    f->rows = row_storage_new(true);
+    f->registry = metric_registry_new();
+    const struct scrape_options options = {.storage = row_storage_as_storage(f->rows),
+                                           .transport = fake_transport_base(f->scrape_net),
+                                           .clock = &f->clock.clock,
+                                           .registry = f->registry,
+                                           .fqdn = STR("test.example"),
+                                           .adjust_timestamps = true,
+                                           .timestamp_tolerance_ns = 2 * NS_PER_MS,
+                                           .max_body_bytes = 1 << 20,
+                                           .no_threads = true};
+    f->manager = scrape_manager_new(&options);
+    scrape_manager_start(f->manager);
+    const struct sd_options sd_options = {.name = "scrape",
+                                          .vfs = vfs_system(),
+                                          .clock = &f->clock.clock,
+                                          .transport = fake_transport_base(f->sd_net),
+                                          .registry = f->registry,
+                                          .on_update = scrape_manager_update,
+                                          .ctx = f->manager};
+    f->sd = sd_manager_new(&sd_options);
+    default_config(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct fixture *const f = *state;
+    sd_manager_free(f->sd);
+    scrape_manager_free(f->manager);
+    fake_transport_free(f->scrape_net);
+    fake_transport_free(f->sd_net);
+    generation_unref(f->generation);
+    assert_int_equal(row_storage_open_groups(f->rows), 0);
+    row_storage_free(f->rows);
+    metric_registry_free(f->registry);
+    arena_release(&f->arena);
+    mem_free(f);
+    return 0;
+}
+
+/* Copies the configuration as a reload would bring it: new memory, a new generation. */
+static void apply(struct fixture *f, size_t count) {
+    struct err err;
+    struct generation *const g = generation_new(0);
+    struct arena *const arena = generation_arena(g);
+    struct scrape_config *const config = arena_alloc(arena, sizeof(*config));
+    struct sd_config *const sd = arena_alloc(arena, sizeof(*sd));
+    struct sd_static_group *const group = arena_alloc(arena, sizeof(*group));
+    struct str *const addresses = arena_alloc(arena, sizeof(f->addresses));
+    memcpy(addresses, f->addresses, sizeof(f->addresses));
+    *config = f->config;
+    *sd = f->sd_config;
+    *group = f->group;
+    group->targets = addresses;
+    sd->groups = group;
+    config->sd.configs = sd;
+    assert_ok(scrape_manager_apply(f->manager, g, config, count, (struct labels){NULL, 0}, &err),
+              &err);
+    sd_manager_apply(f->sd, g, &config->sd, count);
+    generation_unref(f->generation);
+    f->generation = g;
+    (void)sd_manager_step(f->sd);
+    (void)scrape_manager_step(f->manager);
+}
+
+static void run_ms(struct fixture *f, int64_t ms) {
+    for (int64_t i = 0; i < ms; i += STEP_MS) {
+        fake_clock_advance_ns(&f->clock, STEP_MS * NS_PER_MS);
+        (void)sd_manager_step(f->sd);
+        (void)scrape_manager_step(f->manager);
+    }
+}
+
+static void answer_url(struct fixture *f, const char *url, const char *body) {
+    const struct fake_answer answer = {
+        .url = url, .content_type = "text/plain; version=0.0.4", .body = str_of(body)};
+    fake_transport_forget(f->scrape_net, url);
+    fake_transport_answer(f->scrape_net, &answer);
+}
+
+static void answer(struct fixture *f, const char *body) {
+    answer_url(f, URL, body);
+}
+
+static struct target_info only_target(struct fixture *f) {
+    struct targets_snapshot snapshot;
+    scrape_targets(f->manager, &f->arena, &snapshot);
+    assert_int_equal(snapshot.active_count, 1);
+    return snapshot.active[0];
+}
+
+static size_t count_lines(const char *text, const char *with) {
+    size_t n = 0;
+    for (const char *at = strstr(text, with); at != NULL; at = strstr(at + 1, with)) {
+        n++;
+    }
+    return n;
+}
+
+#define SERIES(name) name "{instance=\"h:1\", job=\"j\"}"
+
+static void scrapes_come_once_an_interval_with_times_an_interval_apart(void **state) {
+    struct fixture *const f = *state;
+    answer(f, "a 1\n");
+    apply(f, 1);
+    run_ms(f, 3 * INTERVAL_MS);
+    const char *const rows = row_storage_take(f->rows, false);
+    assert_int_equal(count_lines(rows, SERIES("a") " 1\n"), 3);
+    const long long first = strtoll(rows, NULL, 10);
+    char want[256];
+    (void)snprintf(want, sizeof(want),
+                   "%lld " SERIES("a") " 1\n%lld " SERIES("a") " 1\n%lld " SERIES("a") " 1\n",
+                   first, first + INTERVAL_MS, first + 2 * INTERVAL_MS);
+    assert_string_equal(rows, want);
+    assert_true(row_storage_last(f->rows, SERIES("up")) == 1);
+    const struct target_info info = only_target(f);
+    assert_int_equal(info.health, TARGET_UP);
+    assert_str(info.url, URL);
+    assert_str(info.last_error, "");
+    assert_true(info.last_scrape_unix_ns > START_NS);
+}
+
+static void the_request_says_who_asks_for_what(void **state) {
+    struct fixture *const f = *state;
+    answer(f, "a 1\n");
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    const struct fake_request request = fake_transport_request(f->scrape_net, 0);
+    assert_string_equal(request.method, "GET");
+    assert_string_equal(request.url, URL);
+    assert_int_equal(request.timeout_ms, 4000);
+    assert_non_null(strstr(request.headers, "Accept: "
+                                            "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+                                            "text/plain;version=0.0.4;q=0.5,*/*;q=0.4"));
+    assert_non_null(strstr(request.headers, "Accept-Encoding: gzip"));
+    assert_non_null(strstr(request.headers, "X-Prometheus-Scrape-Timeout-Seconds: 4"));
+}
+
+static void a_target_that_is_down_says_why(void **state) {
+    struct fixture *const f = *state;
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    assert_true(row_storage_last(f->rows, SERIES("up")) == 0);
+    const struct target_info info = only_target(f);
+    assert_int_equal(info.health, TARGET_DOWN);
+    assert_str(info.last_error, "Get \"" URL "\": dial tcp: connect: connection refused");
+}
+
+static void bad_answers_fail_with_their_text(void **state) {
+    struct fixture *const f = *state;
+    const struct {
+        struct fake_answer answer;
+        const char *error;
+    } cases[] = {
+        {{.status = 503, .reason = "Service Unavailable"},
+         "server returned HTTP status 503 Service Unavailable"},
+        {{.content_type = "text/html", .body = STR("a 1\n")},
+         "received unsupported Content-Type \"text/html\" and no fallback_scrape_protocol "
+         "specified for target"},
+        {{.body = STR("a 1\n")},
+         "non-compliant scrape target sending blank Content-Type and no fallback_scrape_protocol "
+         "specified for target"},
+        {{.content_type = "/", .body = STR("a 1\n")},
+         "cannot parse Content-Type \"/\" and no fallback_scrape_protocol for target\n"
+         "mime: no media type"},
+        {{.content_type = "application/openmetrics-text; version=1.0.0", .body = STR("# EOF\n")},
+         "OpenMetrics format is not supported by this version"},
+        {{.content_type = "application/vnd.google.protobuf; encoding=delimited", .body = STR("x")},
+         "protobuf format is not supported by this version"},
+        {{.content_type = "text/plain", .content_encoding = "gzip", .body = STR("not gzip at all")},
+         "gzip: invalid header"},
+        {{.content_type = "text/plain", .body = STR("a 1\nb 1234567890123456789012345\n")},
+         "body size limit exceeded"},
+        {{.content_type = "text/plain", .body = STR("a x\n")},
+         "strconv.ParseFloat: parsing \"x\": invalid syntax while parsing: \"a x\""},
+        {{.hang = true}, "Get \"" URL "\": context deadline exceeded"},
+    };
+    f->config.body_size_limit = 20;
+    apply(f, 1);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct fake_answer say = cases[i].answer;
+        say.url = URL;
+        fake_transport_forget(f->scrape_net, URL);
+        fake_transport_answer(f->scrape_net, &say);
+        run_ms(f, INTERVAL_MS);
+        if (cases[i].answer.hang) {
+            run_ms(f, 4000);
+        }
+        assert_str(only_target(f).last_error, cases[i].error);
+        assert_true(row_storage_last(f->rows, SERIES("up")) == 0);
+    }
+}
+
+static void an_empty_page_and_a_fallback_are_good(void **state) {
+    struct fixture *const f = *state;
+    const struct fake_answer empty = {.url = URL, .times = 1};
+    const struct fake_answer blank = {.url = URL, .body = STR("a 1\n")};
+    f->config.fallback_protocol = PROTOCOL_TEXT_0_0_4;
+    fake_transport_answer(f->scrape_net, &empty);
+    fake_transport_answer(f->scrape_net, &blank);
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    assert_true(row_storage_last(f->rows, SERIES("up")) == 1);
+    run_ms(f, INTERVAL_MS);
+    assert_true(row_storage_last(f->rows, SERIES("a")) == 1);
+}
+
+static void compressed_pages_are_read(void **state) {
+    struct fixture *const f = *state;
+    struct buf packed;
+    struct err err;
+    buf_init(&packed, 1 << 20);
+    assert_ok(deflate_gzip(STR("a 1\nb 2\n"), 6, &packed, &err), &err);
+    const struct fake_answer say = {.url = URL,
+                                    .content_type = "text/plain",
+                                    .content_encoding = "gzip",
+                                    .body = buf_str(&packed)};
+    fake_transport_answer(f->scrape_net, &say);
+    apply(f, 1);
+    run_ms(f, 2 * INTERVAL_MS);
+    assert_true(row_storage_last(f->rows, SERIES("b")) == 2);
+    buf_release(&packed);
+}
+
+static void a_slow_target_is_scraped_again_at_once_but_not_more(void **state) {
+    struct fixture *const f = *state;
+    const struct fake_answer slow = {.url = URL,
+                                     .delay_ns = 25 * NS_PER_S,
+                                     .content_type = "text/plain",
+                                     .body = STR("a 1\n"),
+                                     .times = 1};
+    const struct fake_answer quick = {
+        .url = URL, .content_type = "text/plain", .body = STR("a 2\n")};
+    f->config.timeout_ms = 10000;
+    fake_transport_answer(f->scrape_net, &slow);
+    fake_transport_answer(f->scrape_net, &quick);
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS); /* the first starts */
+    const size_t before = fake_transport_request_count(f->scrape_net);
+    assert_int_equal(before, 1);
+    run_ms(f, INTERVAL_MS + 20); /* it times out at the next tick */
+    assert_int_equal(fake_transport_request_count(f->scrape_net), 2);
+    run_ms(f, INTERVAL_MS);
+    assert_int_equal(fake_transport_request_count(f->scrape_net), 3);
+}
+
+static void a_removed_target_gets_markers_after_two_ticks(void **state) {
+    struct fixture *const f = *state;
+    answer(f, "a 1\n");
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    const long long first = strtoll(row_storage_take(f->rows, false), NULL, 10);
+    f->group.target_count = 0;
+    apply(f, 1);
+    /* Two ticks and a tenth of the interval behind the last scrape. */
+    const int64_t due_ms = first + 2 * INTERVAL_MS + INTERVAL_MS / 10;
+    run_ms(f, due_ms - clock_unix_ms(&f->clock.clock) - 100);
+    assert_string_equal(row_storage_take(f->rows, true), "");
+    run_ms(f, 200);
+    const char *const rows = row_storage_take(f->rows, true);
+    char want[128];
+    (void)snprintf(want, sizeof(want), "%lld " SERIES("a") " stale\n", first + INTERVAL_MS);
+    assert_non_null(strstr(rows, want));
+    assert_non_null(strstr(rows, SERIES("up") " stale\n"));
+    assert_int_equal(row_storage_open_groups(f->rows), 0);
+}
+
+static void a_target_that_comes_back_in_time_goes_on(void **state) {
+    struct fixture *const f = *state;
+    answer(f, "a 1\nb 1\n");
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    f->group.target_count = 0;
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS / 2);
+    f->group.target_count = 1;
+    f->config.interval_ms = INTERVAL_MS / 2; /* and with another interval: another target */
+    apply(f, 1);
+    answer(f, "a 2\n");
+    (void)row_storage_take(f->rows, true);
+    run_ms(f, 3 * INTERVAL_MS);
+    const char *const rows = row_storage_take(f->rows, false);
+    assert_int_equal(count_lines(rows, SERIES("b") " stale\n"), 1);
+    assert_int_equal(count_lines(rows, SERIES("a") " stale\n"), 0);
+    assert_int_equal(count_lines(rows, SERIES("a") " 2\n"), 6);
+    assert_int_equal(row_storage_open_groups(f->rows), 1);
+}
+
+static void a_job_that_leaves_ends_without_markers(void **state) {
+    struct fixture *const f = *state;
+    answer(f, "a 1\n");
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    (void)row_storage_take(f->rows, true);
+    apply(f, 0);
+    run_ms(f, 4 * INTERVAL_MS);
+    assert_string_equal(row_storage_take(f->rows, true), "");
+    assert_int_equal(row_storage_open_groups(f->rows), 0);
+    struct targets_snapshot snapshot;
+    scrape_targets(f->manager, &f->arena, &snapshot);
+    assert_int_equal(snapshot.pool_count, 0);
+}
+
+static void a_target_limit_fails_all_targets_without_asking_them(void **state) {
+    struct fixture *const f = *state;
+    answer(f, "a 1\n");
+    answer_url(f, "http://h:2/metrics", "a 1\n");
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    (void)row_storage_take(f->rows, true);
+    f->config.target_limit = 1;
+    f->addresses[1] = STR("h:2");
+    f->group.target_count = 2;
+    apply(f, 1);
+    const size_t asked = fake_transport_request_count(f->scrape_net);
+    run_ms(f, 2 * INTERVAL_MS);
+    assert_int_equal(fake_transport_request_count(f->scrape_net), asked);
+    assert_int_equal(count_lines(row_storage_take(f->rows, true), SERIES("a") " stale\n"), 1);
+    struct targets_snapshot snapshot;
+    scrape_targets(f->manager, &f->arena, &snapshot);
+    assert_int_equal(snapshot.active_count, 2);
+    assert_str(snapshot.active[1].last_error,
+               "target_limit exceeded (number of targets: 2, limit: 1)");
+    f->config.target_limit = 2;
+    apply(f, 1);
+    run_ms(f, 2 * INTERVAL_MS);
+    assert_true(row_storage_last(f->rows, SERIES("up")) == 1);
+}
+
+static void a_reload_keeps_the_cache_only_when_series_cannot_change(void **state) {
+    struct fixture *const f = *state;
+    answer(f, "a{job=\"x\"} 1\n");
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    f->config.sample_limit = 100;
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    assert_true(row_storage_last(f->rows, SERIES("scrape_series_added")) == 0);
+    f->config.honor_labels = true;
+    apply(f, 1);
+    (void)row_storage_take(f->rows, true);
+    run_ms(f, INTERVAL_MS);
+    const char *const rows = row_storage_take(f->rows, false);
+    assert_non_null(strstr(rows, "a{exported_job=\"x\", instance=\"h:1\", job=\"j\"} stale\n"));
+    assert_non_null(strstr(rows, "a{instance=\"h:1\", job=\"x\"} 1\n"));
+    assert_true(row_storage_last(f->rows, SERIES("scrape_series_added")) == 1);
+}
+
+static void equal_targets_are_scraped_once(void **state) {
+    struct fixture *const f = *state;
+    answer(f, "a 1\n");
+    f->addresses[1] = f->addresses[0];
+    f->group.target_count = 2;
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    assert_int_equal(fake_transport_request_count(f->scrape_net), 1);
+    (void)only_target(f);
+}
+
+static void bad_targets_are_counted_and_left_out(void **state) {
+    struct fixture *const f = *state;
+    struct buf metrics;
+    f->addresses[1] = STR("h/x");
+    f->group.target_count = 2;
+    apply(f, 1);
+    (void)only_target(f);
+    buf_init(&metrics, 1 << 20);
+    metric_render(f->registry, &metrics);
+    assert_non_null(
+        strstr(metrics.ptr, "prometheus_target_sync_failed_total{scrape_job=\"j\"} 1\n"));
+    assert_non_null(
+        strstr(metrics.ptr, "prometheus_target_scrape_pool_targets{scrape_job=\"j\"} 1\n"));
+    assert_non_null(
+        strstr(metrics.ptr, "prometheus_sd_discovered_targets{config=\"j\",name=\"scrape\"} 2\n"));
+    buf_release(&metrics);
+}
+
+static bool collect_metadata(void *ctx, const struct metric_metadata *md) {
+    buf_printf(ctx, "%.*s %.*s;", STR_ARG(md->family), STR_ARG(md->type));
+    return true;
+}
+
+static void metadata_of_all_targets_can_be_asked(void **state) {
+    struct fixture *const f = *state;
+    struct buf got;
+    buf_init(&got, 1 << 16);
+    answer(f, "# TYPE a gauge\na 1\n# TYPE b counter\nb 1\n");
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    scrape_each_metadata(f->manager, STR(""), collect_metadata, &got);
+    scrape_each_metadata(f->manager, STR("b"), collect_metadata, &got);
+    assert_string_equal(got.ptr, "a gauge;b counter;b counter;");
+    buf_release(&got);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(scrapes_come_once_an_interval_with_times_an_interval_apart),
+        CASE(the_request_says_who_asks_for_what),
+        CASE(a_target_that_is_down_says_why),
+        CASE(bad_answers_fail_with_their_text),
+        CASE(an_empty_page_and_a_fallback_are_good),
+        CASE(compressed_pages_are_read),
+        CASE(a_slow_target_is_scraped_again_at_once_but_not_more),
+        CASE(a_removed_target_gets_markers_after_two_ticks),
+        CASE(a_target_that_comes_back_in_time_goes_on),
+        CASE(a_job_that_leaves_ends_without_markers),
+        CASE(a_target_limit_fails_all_targets_without_asking_them),
+        CASE(a_reload_keeps_the_cache_only_when_series_cannot_change),
+        CASE(equal_targets_are_scraped_once),
+        CASE(bad_targets_are_counted_and_left_out),
+        CASE(metadata_of_all_targets_can_be_asked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
