@@ -104,6 +104,7 @@ struct head_group {
     uint32_t wal_segment;        /* of the oldest record that is still needed; 0 = none */
     bool wal_gap;                /* rows are in memory that the WAL does not have */
     uint32_t synced_runs;        /* runs before this are durable */
+    uint32_t synced_upto;        /* runs that were there when the newest sync began */
     uint32_t unsynced_wal;       /* oldest WAL segment of runs that are not; 0 = none */
     int64_t last_commit_ns;      /* monotonic */
     struct wal_position *replay; /* records found at opening, until they are replayed */

@@ -55,8 +55,9 @@ static void put_token(struct head_group *g, uint32_t slot, uint32_t row, struct 
     REQUIRES(g->mu) {
     struct slab *slab = &g->shard->slab;
     struct head_chunk *c = &g->chunks[slot];
-    uint8_t bytes[OPEN_CHUNK_BASE_MAX + OP_BYTES_MAX];
+    uint8_t bytes[OPEN_CHUNK_BASE_MAX + OP_BYTES_MAX + sizeof(uint64_t)];
     uint8_t *end = bytes;
+    put_u64(end, 0);
     if (c->len == 0) {
         struct value_state base = head_slot_state(g, slot);
         if ((base.form & FORM_KNOWN) == 0) {
@@ -77,7 +78,13 @@ static void put_token(struct head_group *g, uint32_t slot, uint32_t row, struct 
         }
         c->ref = ref;
     }
-    memcpy(slab_at(slab, c->ref) + c->len, bytes, more);
+    uint8_t *to = slab_at(slab, c->ref) + c->len;
+    if (LIKELY(more <= sizeof(uint64_t) &&
+               slab_class_bytes(size_class) - c->len >= sizeof(uint64_t))) {
+        memcpy(to, bytes, sizeof(uint64_t)); /* one store; what is behind is not used yet */
+    } else {
+        memcpy(to, bytes, more);
+    }
     c->len = (uint16_t)(c->len + more);
     c->end_row = (uint16_t)(row + 1);
 }
@@ -182,6 +189,14 @@ enum err_code head_log_row(struct head_group *g, const struct head_row_header *h
 
 /* ---- scraped rows ---- */
 
+/* The end of the slot's chunk will be written soon; most chunks are not in any cache. */
+static inline void prefetch_chunk(const struct head_group *g, uint32_t slot) {
+    const struct head_chunk *c = &g->chunks[slot];
+    if (c->len != 0) {
+        __builtin_prefetch(slab_at(&g->shard->slab, c->ref) + c->len, 1);
+    }
+}
+
 /* What the row changes, compared with the last values. */
 static size_t collect_changes(struct head_group *g, const struct storage_row *row,
                               struct head_change *out, uint32_t *out_accepted)
@@ -209,6 +224,7 @@ static size_t collect_changes(struct head_group *g, const struct storage_row *ro
         } else {
             continue;
         }
+        prefetch_chunk(g, slot);
         out[n++] = (struct head_change){.slot = slot, .op = op};
     }
     for (uint32_t slot = given; slot < g->slot_count; slot++) {

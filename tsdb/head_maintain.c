@@ -64,6 +64,9 @@ static void settle_runs(struct head_group *g) REQUIRES(g->shard->mu) {
         g->unsynced_wal = 0;
         return;
     }
+    if (g->synced_runs >= g->synced_upto) {
+        return; /* sealed since the sync began: for the next one */
+    }
     struct err err;
     if (head_reseal(g, g->synced_runs, &err) != ERR_OK) {
         report(g->shard->db, g->shard, "a run could not be written again", &err);
@@ -106,6 +109,19 @@ static void drop_wal(struct head_shard *shard, uint32_t first_needed) REQUIRES(s
         metric_inc(db->metrics.wal_truncations_failed);
         report(db, shard, "old write-ahead log could not be removed", &err);
     }
+}
+
+/* What is sealed before the sync must be durable after it. */
+static void note_runs(struct head_shard *shard) {
+    const uint32_t count = count_groups(shard->db);
+    mutex_lock(&shard->mu);
+    for (uint32_t id = 1; id < count; id++) {
+        struct head_group *g = head_group_get(shard->db, id);
+        if (g->shard == shard) {
+            g->synced_upto = g->run_count;
+        }
+    }
+    mutex_unlock(&shard->mu);
 }
 
 static void maintain_shard(struct head_shard *shard, bool runs_synced) {
@@ -163,6 +179,9 @@ static void sync_all(struct tsdb *db, bool *runs_synced) {
 void head_maintain(struct tsdb *db) {
     bool runs_synced[HEAD_SHARDS_MAX];
     replay_all(db);
+    for (uint32_t i = 0; i < db->shard_count; i++) {
+        note_runs(db->shards[i]);
+    }
     sync_all(db, runs_synced);
     for (uint32_t i = 0; i < db->shard_count; i++) {
         maintain_shard(db->shards[i], runs_synced[i]);

@@ -7,6 +7,8 @@
  *
  * A lost record breaks the chain of differences of its group until the next complete row: rows
  * between are skipped and counted, never guessed. */
+#include <string.h>
+
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,23 +16,32 @@
 
 /* ---- opening ---- */
 
-/* A run with rows that an earlier one has too replaces it: it was sealed again. */
+/* Keeps runs in the order of rows. One with rows that others have too replaces them: it was
+ * written again, later, after a failure. */
 static void put_run(struct head_group *g, const struct segment_run_info *info) REQUIRES(g->mu) {
-    while (g->run_count != 0 && g->runs[g->run_count - 1].first_row >= info->first_row) {
-        g->run_count--;
+    const uint64_t end_row = info->first_row + info->rows;
+    uint32_t at = g->run_count;
+    while (at != 0 && g->runs[at - 1].first_row + g->runs[at - 1].rows > info->first_row) {
+        at--;
+    }
+    uint32_t behind = at;
+    while (behind < g->run_count && g->runs[behind].first_row < end_row) {
+        behind++;
     }
     if (g->run_count == g->run_capacity) {
         g->run_capacity = g->run_capacity + g->run_capacity / 4 + 2;
         g->runs = mem_resize(g->runs, g->run_capacity, sizeof(*g->runs));
     }
-    g->runs[g->run_count++] = (struct head_run){
+    memmove(g->runs + at + 1, g->runs + behind, (g->run_count - behind) * sizeof(*g->runs));
+    g->run_count = g->run_count - (behind - at) + 1;
+    g->runs[at] = (struct head_run){
         .min_ts_ms = info->min_ts_ms,
         .max_ts_ms = info->max_ts_ms,
         .first_row = info->first_row,
         .rows = info->rows,
         .at = info->at,
     };
-    g->first_row = info->first_row + info->rows;
+    g->first_row = end_row > g->first_row ? end_row : g->first_row;
 }
 
 static struct head_group *group_of(struct head_shard *shard, uint32_t id) {

@@ -13,6 +13,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 
+enum { SMALL_UNITS = 32 };
+
 static const uint32_t class_bytes[SLAB_CLASS_COUNT] = {
     16,  32,   48,   64,   96,   128,  192,  256,   384,   512,
     768, 1024, 1536, 2048, 3072, 4096, 8192, 16384, 32768, 65536,
@@ -34,9 +36,19 @@ void slab_release(struct slab *slab) {
     *slab = (struct slab){0};
 }
 
+/* Class by number of units, for what is small. */
+static const uint8_t small_class[SMALL_UNITS + 1] = {
+    0, 0, 1, 2, 3, 4, 4, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7,
+    8, 8, 8, 8, 8, 8, 8, 8, 9, 9, 9, 9, 9, 9, 9, 9,
+};
+
 unsigned slab_class(size_t bytes) {
+    const size_t units = (bytes + SLAB_UNIT_BYTES - 1) / SLAB_UNIT_BYTES;
+    if (LIKELY(units <= SMALL_UNITS)) {
+        return small_class[units];
+    }
     ASSERT(bytes <= SLAB_PAGE_BYTES);
-    unsigned c = 0;
+    unsigned c = small_class[SMALL_UNITS];
     while (class_bytes[c] < bytes) {
         c++;
     }
