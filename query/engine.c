@@ -66,6 +66,9 @@ void query_engine_set_default_step(struct query_engine *engine, int64_t step_ms)
 }
 
 struct parse_options engine_parse_options(const struct query_engine *engine) {
+    if (engine == NULL) { /* tools that only check texts: the language without features */
+        return (struct parse_options){.experimental_functions = false};
+    }
     return (struct parse_options){
         .experimental_functions = engine->options.experimental_functions,
         .extended_range_selectors = engine->options.extended_range_selectors,

@@ -100,6 +100,7 @@ MUST_CHECK enum err_code query_run(struct query_engine *engine, struct storage *
 
 struct query_expr; /* a parsed, checked expression in an arena */
 
+/* engine may be NULL: the language without experimental features. */
 MUST_CHECK enum err_code query_parse(struct query_engine *engine, struct arena *arena,
                                      struct str text, struct query_expr **out, struct err *err);
 /* Canonical one-line text (spec section 23) / prettified (format_query). */

@@ -28,7 +28,7 @@ scrape_configs: [{{job_name: test, static_configs: [{{targets: ["{exporter.addre
         assert list(vector['result'][0]['metric']) == sorted(vector['result'][0]['metric'])
         assert ok('/api/v1/query', query='1+1', time=4)['result'] == [4, '2']
         assert ok('/api/v1/query', query='"text"', time='4.5')['result'] == [4.5, 'text']
-        t = int(time.time())
+        t = time.time()
         matrix = ok('/api/v1/query_range', query='temperature', start=t - 60, end=t, step=15)
         assert matrix['resultType'] == 'matrix' and matrix['result'][0]['values'][-1][1] == '21.5'
         assert ok('/api/v1/labels') == ['__name__', 'code', 'instance', 'job', 'path']
