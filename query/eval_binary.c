@@ -186,7 +186,8 @@ struct join {
     bool swapped; /* group_right: the one side is on the left */
     struct match_side many;
     struct match_side one;
-    uint64_t *active; /* steps at which both sides have something */
+    uint64_t *active;  /* steps at which there is anything to compute */
+    struct row filled; /* stands in for what is missing */
     struct first_error error;
     struct matrix out;
 };
@@ -198,6 +199,7 @@ static void note_error(struct join *j, struct first_error e) {
 }
 
 static enum err_code find_active(struct join *j, struct err *err) {
+    const struct vector_matching *matching = j->matching;
     const size_t words = bits_words(j->grid->count);
     uint64_t *any = work_zalloc(j->tmp, words, 2 * sizeof(*any), err);
     if (any == NULL) {
@@ -210,7 +212,10 @@ static enum err_code find_active(struct join *j, struct err *err) {
         for (size_t i = 0; i < j->one.rows.count; i++) {
             any[words + w] |= j->one.rows.rows[i].present[w];
         }
-        any[w] &= any[words + w];
+        const uint64_t many = any[w];
+        const uint64_t one = any[words + w];
+        any[w] = (many & one) | (matching->has_fill_left ? one : 0) |
+                 (matching->has_fill_right ? many : 0);
     }
     j->active = any;
     return ERR_OK;
@@ -383,28 +388,83 @@ static enum err_code join_pair(struct join *j, const struct row *many, const str
     return eval_worked(j->ev, j->grid->count, err);
 }
 
+/* The steps of row at which none of the rows with its matching labels on the other side is there,
+ * as presence of the stand-in, which gets the matching labels. */
+static void stand_in(struct join *j, const struct row *row, const struct match_side *other,
+                     struct labels signature, double value) {
+    const size_t words = bits_words(j->grid->count);
+    struct row *filled = &j->filled;
+    memcpy(filled->present, row->present, words * sizeof(*filled->present));
+    uint32_t at = 0;
+    if (label_index_find(&other->index, signature, &at)) {
+        for (uint32_t k = other->first[at]; k < other->first[at + 1]; k++) {
+            const uint64_t *present = other->rows.rows[other->members[k]].present;
+            for (size_t w = 0; w < words; w++) {
+                filled->present[w] &= ~present[w];
+            }
+        }
+    }
+    for (size_t i = 0; i < j->grid->count; i++) {
+        filled->values[i] = value;
+    }
+    if (bits_any(filled->present, j->grid->count)) {
+        filled->labels = labels_copy(work_lasting(j->tmp), signature);
+    }
+}
+
+static enum err_code filled_init(struct join *j, struct err *err) {
+    const size_t words = bits_words(j->grid->count);
+    double *values = work_alloc(j->tmp, j->grid->count + words, sizeof(*values), err);
+    if (values == NULL) {
+        return ERR_LIMIT;
+    }
+    j->filled =
+        (struct row){.values = values, .present = (uint64_t *)(void *)(values + j->grid->count)};
+    return ERR_OK;
+}
+
+/* All results of one row of the many side. */
+static enum err_code join_many(struct join *j, size_t i, struct taken *taken, struct err *err) {
+    const struct row *many = &j->many.rows.rows[i];
+    const struct labels signature = j->many.index.sets[j->many.signature[i]];
+    enum err_code code = ERR_OK;
+    uint32_t at = 0;
+    if (label_index_find(&j->one.index, signature, &at)) {
+        for (uint32_t k = j->one.first[at]; k < j->one.first[at + 1] && code == ERR_OK; k++) {
+            const struct row *one = &j->one.rows.rows[j->one.members[k]];
+            code = join_pair(j, many, one, taken, err);
+        }
+    }
+    if (code == ERR_OK && j->matching->has_fill_right) {
+        stand_in(j, many, &j->one, signature, j->matching->fill_right);
+        code = join_pair(j, many, &j->filled, taken, err);
+    }
+    return code;
+}
+
 /* Results come in the order of the many side; the check for several matches needs them by
- * matching labels, so its memory is kept per set of matching labels. */
+ * matching labels, so its memory is kept per set of matching labels. Then come the rows of the one
+ * side that found nothing, if that is to be filled. */
 static enum err_code join_rows(struct join *j, struct err *err) {
     struct taken **taken =
         work_zalloc(j->tmp, (size_t)j->many.index.count + 1, sizeof(*taken), err);
-    enum err_code code = taken != NULL ? ERR_OK : ERR_LIMIT;
+    enum err_code code = taken != NULL ? filled_init(j, err) : ERR_LIMIT;
     for (size_t i = 0; i < j->many.rows.count && code == ERR_OK; i++) {
         const uint32_t s = j->many.signature[i];
-        uint32_t other = 0;
-        if (!label_index_find(&j->one.index, j->many.index.sets[s], &other)) {
-            continue;
-        }
         const bool alone = j->many.first[s + 1] - j->many.first[s] == 1;
         if (!alone && taken[s] == NULL) {
             taken[s] = work_zalloc(j->tmp, 1, sizeof(**taken), err);
             code =
                 taken[s] != NULL ? label_index_init(&taken[s]->index, j->tmp, 4, err) : ERR_LIMIT;
         }
-        for (uint32_t k = j->one.first[other]; k < j->one.first[other + 1] && code == ERR_OK; k++) {
-            const struct row *one = &j->one.rows.rows[j->one.members[k]];
-            code = join_pair(j, &j->many.rows.rows[i], one, alone ? NULL : taken[s], err);
+        if (code == ERR_OK) {
+            code = join_many(j, i, alone ? NULL : taken[s], err);
         }
+    }
+    for (size_t i = 0; i < j->one.rows.count && code == ERR_OK && j->matching->has_fill_left; i++) {
+        stand_in(j, &j->one.rows.rows[i], &j->many, j->one.index.sets[j->one.signature[i]],
+                 j->matching->fill_left);
+        code = join_pair(j, &j->filled, &j->one.rows.rows[i], NULL, err);
     }
     return code;
 }

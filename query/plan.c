@@ -286,9 +286,6 @@ static enum err_code build_aggregate(struct planner *p, const struct aggregate *
 
 static enum err_code build_binary(struct planner *p, const struct binary *ast,
                                   struct plan_node *out) {
-    if (ast->matching != NULL && (ast->matching->has_fill_left || ast->matching->has_fill_right)) {
-        return unsupported(p, "fill()");
-    }
     out->binary.ast = ast;
     enum err_code code = build(p, ast->lhs, &out->binary.lhs);
     if (code == ERR_OK) {
