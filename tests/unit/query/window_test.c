@@ -1,0 +1,161 @@
+/* Windows: bounds at every step equal a plain search, for columns, grids and ranges that touch the
+ * edges; columns are told apart by their pointer; the shape is that of the extrapolation rules. */
+#include "tests/support/check_err.h"
+
+#include "query/window.h"
+
+struct fixture {
+    struct work_budget budget;
+    struct work work;
+    struct window_cache cache;
+};
+
+static int setup(void **state) {
+    static struct fixture f;
+    f = (struct fixture){.budget = {.max_bytes = 0}};
+    work_begin(&f.work, &f.budget);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct fixture *f = *state;
+    work_end(&f->work);
+    return 0;
+}
+
+static void check_bounds(const struct window_spec *spec, const struct window_bounds *b) {
+    uint64_t total = 0;
+    for (size_t i = 0; i < spec->grid->count; i++) {
+        const int64_t end = window_end(spec, i);
+        size_t n = 0;
+        for (size_t k = 0; k < b->count; k++) {
+            const bool inside = b->ts[k] > end - spec->range_ms && b->ts[k] <= end;
+            assert_int_equal(inside, k >= b->low[i] && k < b->high[i]);
+            n += inside;
+        }
+        assert_int_equal(b->high[i] - b->low[i], n);
+        assert_true(n <= b->widest);
+        total += n;
+    }
+    assert_int_equal(total, b->total);
+}
+
+static void bounds_equal_a_plain_search(void **state) {
+    struct fixture *f = *state;
+    static const int64_t COLUMNS[][8] = {
+        {10, 20, 30, 40, 50, 60, 70, 80},
+        {0, 1, 2, 3, 100, 101, 102, 103},
+        {-50, -40, 5, 6, 7, 60, 61, 300},
+        {1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007},
+    };
+    static const int64_t STEPS[] = {1, 7, 10, 25, 500};
+    static const int64_t RANGES[] = {1, 9, 10, 11, 45, 2000};
+    static const int64_t OFFSETS[] = {0, 10, -13};
+    for (size_t c = 0; c < COUNT_OF(COLUMNS); c++) {
+        for (size_t s = 0; s < COUNT_OF(STEPS); s++) {
+            const struct grid grid = grid_of(-20, 400, STEPS[s]);
+            for (size_t r = 0; r < COUNT_OF(RANGES) * COUNT_OF(OFFSETS); r++) {
+                const struct window_spec spec = {.grid = &grid,
+                                                 .range_ms = RANGES[r % COUNT_OF(RANGES)],
+                                                 .offset_ms = OFFSETS[r / COUNT_OF(RANGES)]};
+                window_cache_init(&f->cache, &f->work, &spec);
+                for (size_t n = 0; n <= 8; n += 4) {
+                    struct err err;
+                    const struct window_bounds *b =
+                        window_cache_get(&f->cache, COLUMNS[c], n, &err);
+                    assert_non_null(b);
+                    check_bounds(&spec, b);
+                }
+            }
+        }
+        work_reset(&f->work);
+    }
+}
+
+static void with_at_all_steps_have_the_same_window(void **state) {
+    struct fixture *f = *state;
+    static const int64_t TS[] = {10, 20, 30, 40};
+    const struct grid grid = grid_of(0, 1000, 100);
+    const struct window_spec spec = {.grid = &grid, .range_ms = 20, .fixed = true, .fixed_ms = 30};
+    window_cache_init(&f->cache, &f->work, &spec);
+    struct err err;
+    const struct window_bounds *b = window_cache_get(&f->cache, TS, 4, &err);
+    assert_non_null(b);
+    for (size_t i = 0; i < grid.count; i++) {
+        assert_int_equal(b->low[i], 1);
+        assert_int_equal(b->high[i], 3);
+    }
+}
+
+static void one_column_has_its_bounds_once(void **state) {
+    struct fixture *f = *state;
+    enum { COLUMNS = 3 * WINDOW_CACHE_SLOTS };
+    static int64_t ts[COLUMNS][2];
+    const struct grid grid = grid_of(0, 10, 5);
+    const struct window_spec spec = {.grid = &grid, .range_ms = 100};
+    window_cache_init(&f->cache, &f->work, &spec);
+    struct err err;
+    for (size_t i = 0; i < COLUMNS; i++) {
+        ts[i][0] = (int64_t)i;
+        ts[i][1] = (int64_t)i + 5;
+        const struct window_bounds *b = window_cache_get(&f->cache, ts[i], 2, &err);
+        assert_non_null(b);
+        assert_ptr_equal(window_cache_get(&f->cache, ts[i], 2, &err), b);
+        check_bounds(&spec, b);
+    }
+}
+
+static void the_shape_cuts_far_borders_to_half_an_interval(void **state) {
+    struct fixture *f = *state;
+    static const int64_t TS[] = {100000, 110000, 120000};
+    const struct grid grid = grid_of(125000, 125000, 0);
+    const struct window_spec spec = {.grid = &grid, .range_ms = 100000};
+    window_cache_init(&f->cache, &f->work, &spec);
+    struct err err;
+    struct window_bounds *b = window_cache_get(&f->cache, TS, 3, &err);
+    assert_non_null(b);
+    assert_ok(window_shape_of(&f->cache, b, &err), &err);
+    assert_true(b->shape.sampled[0] == 20);
+    assert_true(b->shape.to_start[0] == 5); /* 75 s away */
+    assert_true(b->shape.to_end[0] == 5);   /* really 5 s */
+    assert_true(b->shape.factor[0] == 1.5);
+}
+
+static void a_budget_that_is_passed_is_an_error(void **state) {
+    struct fixture *f = *state;
+    static const int64_t TS[] = {1};
+    const struct grid grid = grid_of(0, 1000000, 1);
+    const struct window_spec spec = {.grid = &grid, .range_ms = 10};
+    f->budget.max_bytes = 1000 * 1000;
+    window_cache_init(&f->cache, &f->work, &spec);
+    struct err err;
+    assert_null(window_cache_get(&f->cache, TS, 1, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+}
+
+static void grids_count_their_steps(void **state) {
+    (void)state;
+    assert_int_equal(grid_of(0, 10, 5).count, 3);
+    assert_int_equal(grid_of(0, 9, 5).count, 2);
+    assert_int_equal(grid_of(7, 7, 5).count, 1);
+    assert_int_equal(grid_of(7, 7, 0).count, 1);
+    assert_int_equal(grid_of(8, 7, 5).count, 0);
+    assert_true(grid_of(INT64_MIN, INT64_MAX, 1).count == GRID_COUNT_MAX);
+    assert_true(time_add(INT64_MAX, 1) == INT64_MAX && time_sub(INT64_MIN, 1) == INT64_MIN);
+    const struct grid wide = grid_of(INT64_MIN, INT64_MAX, INT64_MAX);
+    assert_true(grid_last(&wide) == INT64_MAX - 1);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bounds_equal_a_plain_search, setup, teardown),
+        cmocka_unit_test_setup_teardown(with_at_all_steps_have_the_same_window, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_column_has_its_bounds_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_shape_cuts_far_borders_to_half_an_interval, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_budget_that_is_passed_is_an_error, setup, teardown),
+        cmocka_unit_test(grids_count_their_steps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
