@@ -10,7 +10,7 @@
  * ERR_OK before a wal_sync of such records counts as durable: sync this log first, then the WALs.
  *
  * THREADS. series_log_append: one thread at a time (the head's index lock, which also gives out the
- * numbers). series_log_sync may be called by one other thread at any time. stats: any thread.
+ * numbers). series_log_sync and the rest may be called by any threads at any time, also at once.
  *
  * FAILURE. A failed write or sync poisons the file; the log keeps every record since the last good
  * sync in memory and writes them to a fresh file at the next append or sync.

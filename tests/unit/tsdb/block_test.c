@@ -397,6 +397,19 @@ static void flipped_bits_never_leave_the_buffers(void **state) {
     mem_free(c);
 }
 
+static void a_patch_beyond_the_values_is_corrupt(void **state) {
+    (void)state;
+    struct decoded d;
+    decoded_init(&d, 3);
+    /* FOR with a base of 0, width 0, one patch of one bit at position 2; at position 3 */
+    const uint8_t good[] = {BLOCK_FOR | 0x20, 0, 0x80, 0x04, 0x0c};
+    const uint8_t bad[] = {BLOCK_FOR | 0x20, 0, 0x80, 0x04, 0x0e};
+    assert_int_equal(block_decode(good, sizeof(good), 3, &d.doubles), ERR_OK);
+    assert_true(d.doubles.values[0] == 0 && d.doubles.values[1] == 0 && d.doubles.values[2] == 1);
+    assert_int_equal(block_decode(bad, sizeof(bad), 3, &d.doubles), ERR_CORRUPT);
+    decoded_release(&d);
+}
+
 static void reserved_forms_are_not_guessed_at(void **state) {
     (void)state;
     struct decoded d;
@@ -419,6 +432,7 @@ int main(void) {
         cmocka_unit_test(a_column_without_samples_takes_no_bytes),
         cmocka_unit_test(a_shortened_block_is_corrupt),
         cmocka_unit_test(flipped_bits_never_leave_the_buffers),
+        cmocka_unit_test(a_patch_beyond_the_values_is_corrupt),
         cmocka_unit_test(reserved_forms_are_not_guessed_at),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/mutex.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/mem_vfs.h"
 #include "tsdb/series_log.h"
@@ -448,6 +449,61 @@ static void a_write_that_failed_halfway_is_void(void **state) {
     mem_free(seen);
 }
 
+struct syncer {
+    struct series_log *log;
+    struct mutex mu;
+    bool stop;
+};
+
+static void sync_until_told(void *ctx) {
+    struct syncer *s = ctx;
+    bool stop = false;
+    while (!stop) {
+        (void)!series_log_sync(s->log, NULL); /* fails once, by plan */
+        mutex_lock(&s->mu);
+        stop = s->stop;
+        mutex_unlock(&s->mu);
+    }
+}
+
+static void appends_during_a_sync_that_fails_are_not_lost(void **state) {
+    (void)state;
+    enum { COUNT = 150 };
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    for (size_t n = 0; n < 12; n++) {
+        struct err err;
+        struct mem_vfs *disk = mem_vfs_new();
+        struct fault_vfs *faults = fault_vfs_new(mem_vfs_base(disk));
+        struct syncer syncer = {.log = open_log(fault_vfs_base(faults), seen)};
+        struct thread threads[2];
+        mutex_init(&syncer.mu);
+        fault_vfs_plan(faults,
+                       (struct fault_plan){.ops = FAULT_SYNC, .after = n, .sys_errno = EIO});
+        for (int i = 0; i < 2; i++) {
+            thread_start(&threads[i], "syncer", sync_until_told, &syncer);
+        }
+        define(syncer.log, COUNT);
+        mutex_lock(&syncer.mu);
+        syncer.stop = true;
+        mutex_unlock(&syncer.mu);
+        thread_join(&threads[0]);
+        thread_join(&threads[1]);
+        if (series_log_sync(syncer.log, &err) != ERR_OK) {
+            assert_ok(series_log_sync(syncer.log, &err), &err);
+        }
+        series_log_close(syncer.log);
+        mutex_release(&syncer.mu);
+        struct mem_vfs *after =
+            mem_vfs_after_crash(disk, mem_vfs_op_count(disk), MEM_CRASH_KEEP_NAMES, n);
+        series_log_close(open_log(mem_vfs_base(after), seen));
+        assert_whole(seen, COUNT);
+        mem_vfs_free(after);
+        fault_vfs_free(faults);
+        mem_vfs_free(disk);
+    }
+    mem_free(seen);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(definitions_come_back_and_numbers_go_on),
@@ -460,6 +516,7 @@ int main(void) {
         cmocka_unit_test(a_crash_at_any_operation_keeps_what_was_synced),
         cmocka_unit_test(any_call_may_fail_once_and_no_number_changes_its_meaning),
         cmocka_unit_test(a_write_that_failed_halfway_is_void),
+        cmocka_unit_test(appends_during_a_sync_that_fails_are_not_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
