@@ -84,8 +84,19 @@ enum err_code url_with_host(struct arena *arena, struct str text, struct str hos
 
 /* "unix:///run/x.sock": libcurl takes three slashes for one and would see a host "run". */
 static bool has_empty_authority(struct str text) {
-    const ptrdiff_t at = str_find(text, STR(":///"));
-    return at > 0 && str_find_char(text, '/') == at + 1;
+    const ptrdiff_t colon = str_find_char(text, ':');
+    if (colon <= 0 || !str_starts(str_from(text, (size_t)colon), STR(":///"))) {
+        return false;
+    }
+    for (ptrdiff_t i = 0; i < colon; i++) {
+        const char c = text.ptr[i];
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        const bool later = (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.';
+        if (!letter && (i == 0 || !later)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* scheme ":///" path, with nothing behind the path. */
@@ -96,8 +107,8 @@ static struct url parse_local(struct arena *arena, struct str text) {
 }
 
 enum err_code url_parse(struct arena *arena, struct str text, struct url *out, struct err *err) {
-    if (has_empty_authority(text) && !str_starts(text, STR("file:"))) {
-        if (str_starts(text, STR("http"))) {
+    if (has_empty_authority(text) && !str_eq_nocase(str_sub(text, 0, 5), STR("file:"))) {
+        if (str_eq_nocase(str_sub(text, 0, 4), STR("http"))) {
             return refuse(err, text, "no host in URL");
         }
         if (text.len > URL_BYTES_MAX || str_find_char(text, '\0') >= 0) {

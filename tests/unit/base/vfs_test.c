@@ -33,7 +33,7 @@ static const char *at2(struct fixture *f, const char *name) {
 
 static int setup_system(void **state) {
     struct fixture *f = mem_zalloc(sizeof(*f));
-    (void)snprintf(f->folder, sizeof(f->folder), "/tmp/brasa-vfs-XXXXXX");
+    (void)snprintf(f->folder, sizeof(f->folder), P_tmpdir "/brasa-vfs-XXXXXX");
     assert_non_null(mkdtemp(f->folder));
     f->vfs = vfs_system();
     *state = f;
