@@ -277,6 +277,7 @@ struct sync_mark {
     uint32_t records;
     uint64_t position; /* of the payloads */
     bool name_synced;
+    bool reached; /* all of it is durable already */
 };
 
 static struct sync_mark take_mark_locked(const struct series_log *log) REQUIRES(&log->mu) {
@@ -284,7 +285,9 @@ static struct sync_mark take_mark_locked(const struct series_log *log) REQUIRES(
                               .end = log->file->end,
                               .records = log->file->next,
                               .position = log->unsynced_position + log->unsynced.len,
-                              .name_synced = log->file->name_synced};
+                              .name_synced = log->file->name_synced,
+                              .reached = log->file->name_synced &&
+                                         log->file->synced_end == log->file->end};
 }
 
 static void forget_synced_locked(struct series_log *log, uint64_t position) REQUIRES(&log->mu) {
@@ -306,8 +309,7 @@ static enum err_code sync_once(struct series_log *log, bool *out_again, struct e
         mark = take_mark_locked(log);
     }
     mutex_unlock(&log->mu);
-    if (code != ERR_OK || mark.file == NULL ||
-        (mark.name_synced && mark.file->synced_end == mark.end)) {
+    if (code != ERR_OK || mark.file == NULL || mark.reached) {
         return code;
     }
 
