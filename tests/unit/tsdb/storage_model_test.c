@@ -165,9 +165,9 @@ static char *model_dump(struct play *p, const char *job, int64_t mint, int64_t m
             buf_append_char(&text, '\n');
         }
     }
-    size_t len;
-    buf_append_cstr(&text, "");
-    return text.len == 0 ? mem_strdup("") : buf_take(&text, &len);
+    char *out = mem_strndup(buf_str(&text).ptr, text.len);
+    buf_release(&text);
+    return out;
 }
 
 static void play_query(struct play *p) {
