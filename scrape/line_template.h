@@ -65,7 +65,7 @@ static inline struct str line_template_comment(const struct line_template *t, ui
 }
 
 static inline struct str line_template_tail(const struct line_template *t) {
-    return (struct str){t->text + t->tail_at, t->tail_bytes};
+    return t->tail_bytes != 0 ? (struct str){t->text + t->tail_at, t->tail_bytes} : STR("");
 }
 
 /* Appends an entry. ERR_LIMIT when the template would pass 4 GiB or 4 G entries. */
