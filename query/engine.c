@@ -25,17 +25,8 @@ void query_options_default(struct query_options *options) {
     };
 }
 
-struct query_engine *query_engine_new(const struct query_options *options) {
-    struct query_engine *engine = mem_zalloc(sizeof(*engine));
-    engine->options = *options;
-    if (engine->options.clock == NULL) {
-        engine->options.clock = clock_system();
-    }
-    atomic_init(&engine->default_step_ms, options->default_step_ms);
-    mutex_init(&engine->gate.mu);
-    cond_init(&engine->gate.freed);
-    engine->gate.max = options->max_concurrency;
-    struct metric_registry *r = options->registry;
+static void register_metrics(struct query_engine *engine) {
+    struct metric_registry *r = engine->options.registry;
     engine->running =
         metric_gauge(r, "prometheus_engine_queries",
                      "The current number of queries being executed or waiting.", NULL, 0);
@@ -47,7 +38,40 @@ struct query_engine *query_engine_new(const struct query_options *options) {
                        "The total number of samples read by all queries.", NULL, 0);
     metric_set(metric_gauge(r, "prometheus_engine_queries_concurrent_max",
                             "The max number of concurrent queries.", NULL, 0),
-               options->max_concurrency);
+               engine->options.max_concurrency);
+    static const double BOUNDS_S[] = {0.01, 0.1, 1, 10};
+    static const char *const SLICES[SLICE_COUNT] = {"queue_time", "prepare_time", "inner_eval",
+                                                    "result_sort"};
+    for (size_t i = 0; i < SLICE_COUNT; i++) {
+        const struct label slice = {STR("slice"), str_of(SLICES[i])};
+        engine->duration_s[i] =
+            metric_histogram(r, "prometheus_engine_query_duration_histogram_seconds",
+                             "The duration of various parts of PromQL query execution.", &slice, 1,
+                             BOUNDS_S, COUNT_OF(BOUNDS_S));
+    }
+}
+
+static void observe(struct query_engine *engine, const struct query_stats *stats) {
+    const int64_t ns[SLICE_COUNT] = {stats->queue_ns, stats->prepare_ns, stats->inner_eval_ns,
+                                     stats->sort_ns};
+    for (size_t i = 0; i < SLICE_COUNT; i++) {
+        metric_observe(engine->duration_s[i], (double)ns[i] / 1e9);
+    }
+    metric_add(engine->samples_total, (double)stats->samples_read);
+    metric_add(engine->samples_read_total, (double)stats->samples_read);
+}
+
+struct query_engine *query_engine_new(const struct query_options *options) {
+    struct query_engine *engine = mem_zalloc(sizeof(*engine));
+    engine->options = *options;
+    if (engine->options.clock == NULL) {
+        engine->options.clock = clock_system();
+    }
+    atomic_init(&engine->default_step_ms, options->default_step_ms);
+    mutex_init(&engine->gate.mu);
+    cond_init(&engine->gate.freed);
+    engine->gate.max = options->max_concurrency;
+    register_metrics(engine);
     return engine;
 }
 
@@ -200,8 +224,7 @@ static enum err_code run_admitted(struct run *r, struct storage *storage, struct
     stats->samples_read = ev->samples_read;
     stats->peak_samples = ev->samples_peak;
     stats->peak_bytes = ev->budget.peak_bytes;
-    metric_add(r->engine->samples_total, (double)ev->samples_read);
-    metric_add(r->engine->samples_read_total, (double)ev->samples_read);
+    observe(r->engine, stats);
     return code;
 }
 

@@ -18,6 +18,9 @@ struct query_gate {
     uint32_t running;
 };
 
+/* Where the time of a query goes. */
+enum query_slice { SLICE_QUEUE, SLICE_PREPARE, SLICE_EVAL, SLICE_SORT, SLICE_COUNT };
+
 struct query_engine {
     struct query_options options;
     _Atomic int64_t default_step_ms;
@@ -25,6 +28,7 @@ struct query_engine {
     struct metric *running;
     struct metric *samples_total;
     struct metric *samples_read_total;
+    struct metric_histogram *duration_s[SLICE_COUNT];
 };
 
 #endif

@@ -160,6 +160,7 @@ struct range_eval {
     struct range_visitor visitor;
     struct range_call call;
     const struct call_entry *entry;
+    range_kernel *kernel;
     struct row_sink *sink;
     struct pos_range range_pos;
     bool name_must_end; /* rate, increase */
@@ -205,7 +206,7 @@ static enum err_code range_visit(struct range_visitor *v, const struct range_ser
     row->target = series->labels.target;
     row->metric = series->labels.metric;
     row->drop_name = series->labels.drop_name;
-    enum err_code code = r->entry->range(&r->call, series, row, err);
+    enum err_code code = r->kernel(&r->call, series, row, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -239,12 +240,14 @@ static enum err_code range_into(struct eval *ev, const struct plan_node *node,
     size_t param_count = 0;
     const int id = node->call.function->id;
     const struct plan_node *range = range_arg(&node->call);
+    const bool extended = range->type == PLAN_RANGE && range->selector.border != BORDER_PLAIN;
     struct work tmp;
     work_begin(&tmp, &ev->budget);
     struct range_eval r = {
-        .visitor = {.visit = range_visit, .wants_shape = ENTRIES[id].wants_shape},
+        .visitor = {.visit = range_visit, .wants_shape = ENTRIES[id].wants_shape && !extended},
         .call = {.ev = ev, .node = node, .grid = grid, .params = params},
         .entry = &ENTRIES[id],
+        .kernel = extended ? range_extended : ENTRIES[id].range,
         .sink = sink,
         .range_pos = range->pos,
         .name_must_end = id == FN_RATE || id == FN_INCREASE,

@@ -39,6 +39,12 @@ typedef enum err_code call_kernel(struct eval *ev, const struct plan_node *node,
 /* func_rate.c */
 range_kernel range_rate, range_increase, range_delta, range_irate, range_idelta, range_deriv,
     range_predict_linear, range_changes, range_resets, range_double_exponential_smoothing;
+/* func_extended.c: the same functions of anchored and smoothed ranges; which one is in call */
+range_kernel range_extended;
+/* The points of a bare anchored or smoothed range, at the first step: at most the window's samples
+ * and two. Returns how many. */
+size_t extended_points(const struct plan_selector *selector, const struct window_spec *spec,
+                       const struct range_series *series, int64_t *ts, double *values);
 /* func_over_time.c */
 range_kernel range_avg, range_sum, range_min, range_max, range_count, range_last, range_first,
     range_present, range_stddev, range_stdvar, range_quantile, range_mad, range_ts_of_first,

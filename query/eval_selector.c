@@ -7,6 +7,7 @@
 #include "base/value.h"
 #include "query/bits.h"
 #include "query/eval.h"
+#include "query/interpolate.h"
 #include "query/selector_state.h"
 
 enum { BATCH_FIRST = 32, BATCH_MAX = 256, SCRATCH_AIM_BYTES = 4 * 1024 * 1024 };
@@ -215,41 +216,27 @@ static void fill_newest(const struct window_bounds *b, const struct storage_samp
     }
 }
 
-static enum err_code instant_series(struct scan *scan, const struct storage_samples *samples,
-                                    const struct row *labels, struct err *err) {
-    struct instant *in = scan->ctx;
-    struct eval *ev = scan->ev;
-    const size_t steps = scan->spec.grid->count;
-    const struct window_bounds *b =
-        window_cache_get(&scan->cache, samples->ts, samples->count, err);
-    struct row *row = b != NULL && b->total > 0 ? in->sink->begin(in->sink, err) : NULL;
-    if (row == NULL) {
-        return b != NULL && b->total == 0 ? ERR_OK : ERR_LIMIT;
+/* The line between the neighbours of each step, or the older one alone. */
+static void fill_smoothed(const struct window_bounds *b, const double *values,
+                          const struct window_spec *spec, int64_t after_ms, struct row *row) {
+    for (size_t i = 0; i < spec->grid->count; i++) {
+        const int64_t at_ms = time_sub(window_end(spec, i), after_ms);
+        size_t next = b->low[i];
+        while (next < b->high[i] && b->ts[next] < at_ms) {
+            next++;
+        }
+        if (next < b->high[i] && b->ts[next] == at_ms) {
+            row->values[i] = values[next];
+        } else if (next == b->low[i]) {
+            continue;
+        } else if (next < b->high[i]) {
+            row->values[i] = interpolate(b->ts + next - 1, values + next - 1, at_ms, false);
+        } else {
+            row->values[i] = values[next - 1];
+        }
+        bits_set(row->present, i);
     }
-    row->target = labels->target;
-    row->metric = labels->metric;
-    fill_newest(b, samples, steps, in->timestamps, row);
-    const size_t n = bits_count(row->present, steps);
-    if (n == 0) {
-        return ERR_OK;
-    }
-    ev->samples_read += n;
-    const enum err_code code = eval_hold(ev, n, err);
-    return code == ERR_OK ? in->sink->end(in->sink, row, err) : code;
 }
-
-enum err_code eval_selector(struct eval *ev, const struct plan_node *node, const struct grid *grid,
-                            bool timestamps, struct row_sink *sink, struct err *err) {
-    struct instant in = {.sink = sink, .timestamps = timestamps};
-    struct scan scan = {.ev = ev,
-                        .selector = &node->selector,
-                        .spec = spec_of(&node->selector, grid),
-                        .series = instant_series,
-                        .ctx = &in};
-    return scan_run(&scan, err);
-}
-
-/* ---- range selectors ---- */
 
 /* The column without its stale markers: then it is the series' own. */
 static enum err_code without_stale(struct work *scratch, const struct storage_samples *samples,
@@ -275,6 +262,56 @@ static enum err_code without_stale(struct work *scratch, const struct storage_sa
     out->count = n;
     return ERR_OK;
 }
+
+static enum err_code instant_series(struct scan *scan, const struct storage_samples *samples,
+                                    const struct row *labels, struct err *err) {
+    struct instant *in = scan->ctx;
+    struct eval *ev = scan->ev;
+    const size_t steps = scan->spec.grid->count;
+    const bool smoothed = scan->selector->border == BORDER_SMOOTHED && !in->timestamps;
+    struct storage_samples clean = *samples;
+    if (smoothed && without_stale(&scan->scratch, samples, &clean, err) != ERR_OK) {
+        return ERR_LIMIT;
+    }
+    const struct window_bounds *b = window_cache_get(&scan->cache, clean.ts, clean.count, err);
+    struct row *row = b != NULL && b->total > 0 ? in->sink->begin(in->sink, err) : NULL;
+    if (row == NULL) {
+        return b != NULL && b->total == 0 ? ERR_OK : ERR_LIMIT;
+    }
+    row->target = labels->target;
+    row->metric = labels->metric;
+    if (smoothed) {
+        fill_smoothed(b, clean.values, &scan->spec, scan->selector->after_ms, row);
+    } else {
+        fill_newest(b, samples, steps, in->timestamps, row);
+    }
+    const size_t n = bits_count(row->present, steps);
+    if (n == 0) {
+        return ERR_OK;
+    }
+    ev->samples_read += n;
+    const enum err_code code = eval_hold(ev, n, err);
+    return code == ERR_OK ? in->sink->end(in->sink, row, err) : code;
+}
+
+enum err_code eval_selector(struct eval *ev, const struct plan_node *node, const struct grid *grid,
+                            bool timestamps, struct row_sink *sink, struct err *err) {
+    struct instant in = {.sink = sink, .timestamps = timestamps};
+    struct scan scan = {.ev = ev,
+                        .selector = &node->selector,
+                        .spec = spec_of(&node->selector, grid),
+                        .series = instant_series,
+                        .ctx = &in};
+    if (timestamps) {
+        /* smoothed has no meaning for the time of a sample */
+        scan.spec.range_ms = node->selector.inner_range_ms;
+        scan.spec.offset_ms = time_add(scan.spec.offset_ms, node->selector.after_ms);
+        scan.spec.fixed_ms = time_sub(scan.spec.fixed_ms, node->selector.after_ms);
+    }
+    return scan_run(&scan, err);
+}
+
+/* ---- range selectors ---- */
 
 enum err_code eval_visit_samples(struct eval *ev, struct window_cache *cache,
                                  const struct storage_samples *samples, const struct row *labels,

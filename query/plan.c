@@ -20,10 +20,6 @@ struct planner {
 
 static enum err_code build(struct planner *p, struct node *ast, struct plan_node **out);
 
-static enum err_code unsupported(struct planner *p, const char *what) {
-    return err_set(p->err, ERR_UNSUPPORTED, "%s is not supported by this version of Brasa", what);
-}
-
 /* ---- durations ---- */
 
 static enum err_code duration_error(struct planner *p, const struct node *at, const char *text) {
@@ -160,16 +156,34 @@ static enum err_code resolve_time(struct planner *p, const struct time_modifiers
 
 /* ---- nodes ---- */
 
-static enum err_code build_selector(struct planner *p, const struct vector_selector *ast,
-                                    int64_t range_ms, struct plan_node *out) {
-    if (ast->anchored || ast->smoothed) {
-        return unsupported(p, ast->anchored ? "anchored" : "smoothed");
+/* anchored and smoothed widen the window; an instant selector is widened by smoothed alone. */
+static void widen_window(const struct planner *p, const struct vector_selector *ast, bool range,
+                         struct plan_selector *s) {
+    const int64_t lookback_ms = p->options->lookback_ms;
+    s->inner_range_ms = s->range_ms;
+    if (ast->smoothed) {
+        s->border = BORDER_SMOOTHED;
+        s->after_ms = lookback_ms;
+        s->time.offset_ms = time_sub(s->time.offset_ms, lookback_ms);
+        s->range_ms = time_add(s->range_ms, lookback_ms);
+    } else if (ast->anchored && range) {
+        s->border = BORDER_ANCHORED;
+    } else {
+        return;
     }
+    if (range) {
+        s->range_ms = time_add(s->range_ms, lookback_ms);
+    }
+}
+
+static enum err_code build_selector(struct planner *p, const struct vector_selector *ast,
+                                    bool range, int64_t range_ms, struct plan_node *out) {
     out->selector = (struct plan_selector){.matchers = ast->matchers,
                                            .matcher_count = ast->matcher_count,
                                            .range_ms = range_ms,
                                            .number = p->selector_count++};
     const enum err_code code = resolve_time(p, &ast->time, &out->selector.time);
+    widen_window(p, ast, range, &out->selector);
     out->invariant = out->selector.time.has_at;
     return code;
 }
@@ -181,7 +195,7 @@ static enum err_code build_range(struct planner *p, const struct matrix_selector
     if (code != ERR_OK) {
         return code;
     }
-    return build_selector(p, &ast->selector->vector, range_ms, out);
+    return build_selector(p, &ast->selector->vector, true, range_ms, out);
 }
 
 static enum err_code build_subquery(struct planner *p, const struct subquery *ast,
@@ -242,6 +256,29 @@ static bool invariant_timestamp(const struct plan_call *call) {
            call->args[0]->type == PLAN_SELECTOR;
 }
 
+static enum err_code check_border(struct planner *p, const struct plan_call *call) {
+    const int id = call->function->id;
+    for (size_t i = 0; i < call->arg_count; i++) {
+        const struct plan_node *arg = call->args[i];
+        const enum plan_border border =
+            arg->type == PLAN_RANGE ? arg->selector.border : BORDER_PLAIN;
+        const bool rates = id == FN_RATE || id == FN_INCREASE || id == FN_DELTA;
+        if (border == BORDER_ANCHORED && !rates && id != FN_CHANGES && id != FN_RESETS) {
+            return err_set(p->err, ERR_EXECUTION,
+                           "anchored modifier can only be used with: changes, delta, increase, "
+                           "rate, resets - not with %s",
+                           call->function->name);
+        }
+        if (border == BORDER_SMOOTHED && !rates) {
+            return err_set(p->err, ERR_EXECUTION,
+                           "smoothed modifier can only be used with: delta, increase, rate - not "
+                           "with %s",
+                           call->function->name);
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err_code build_call(struct planner *p, const struct call *ast, struct plan_node *out) {
     if (fold_call(p, ast->function->id, out)) {
         return ERR_OK;
@@ -262,6 +299,10 @@ static enum err_code build_call(struct planner *p, const struct call *ast, struc
             return code;
         }
         invariant = invariant && call->args[i]->invariant;
+    }
+    const enum err_code code = check_border(p, call);
+    if (code != ERR_OK) {
+        return code;
     }
     /* Without arguments an at_unsafe function depends on the step all the same. */
     out->invariant = invariant && (!ast->function->at_unsafe || invariant_timestamp(call));
@@ -354,7 +395,7 @@ static enum err_code build(struct planner *p, struct node *ast, struct plan_node
         node->invariant = true;
         return ERR_OK;
     case NODE_VECTOR_SELECTOR:
-        return build_selector(p, &ast->vector, p->options->lookback_ms, node);
+        return build_selector(p, &ast->vector, false, p->options->lookback_ms, node);
     case NODE_MATRIX_SELECTOR:
         return build_range(p, &ast->matrix, node);
     case NODE_SUBQUERY:

@@ -38,12 +38,20 @@ struct plan_time {
     int64_t offset_ms;
 };
 
+/* anchored and smoothed look beyond the range's borders (spec section 15). */
+enum plan_border { BORDER_PLAIN, BORDER_ANCHORED, BORDER_SMOOTHED };
+
 struct plan_selector {
     const struct matcher *matchers;
     size_t matcher_count;
+    /* The samples to look at: (t - offset - range, t - offset]. PLAN_SELECTOR: range is the
+     * lookback. With other borders this is the widened window, */
     struct plan_time time;
-    int64_t range_ms; /* PLAN_SELECTOR: the lookback */
-    uint32_t number;  /* dense: the evaluator keeps its state by it */
+    int64_t range_ms;
+    enum plan_border border;
+    int64_t inner_range_ms; /* and this the range as written, */
+    int64_t after_ms;       /* which ends so long before the window */
+    uint32_t number;        /* dense: the evaluator keeps its state by it */
 };
 
 struct plan_subquery {

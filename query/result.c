@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "query/bits.h"
+#include "query/eval_call.h"
 
 struct making {
     struct eval *ev;
@@ -169,15 +170,23 @@ static enum err_code raw_visit(struct range_visitor *visitor, const struct range
                                struct err *err) {
     struct raw_visitor *v = (struct raw_visitor *)visitor;
     struct making *m = v->m;
+    const struct plan_node *root = m->plan->root;
     const size_t low = series->bounds->low[0];
-    const size_t n = series->bounds->high[0] - low;
-    int64_t *ts = arena_try_alloc(m->arena, n, sizeof(*ts));
-    double *values = arena_try_alloc(m->arena, n, sizeof(*values));
+    size_t n = series->bounds->high[0] - low;
+    int64_t *ts = arena_try_alloc(m->arena, n + 2, sizeof(*ts));
+    double *values = arena_try_alloc(m->arena, n + 2, sizeof(*values));
     if (ts == NULL || values == NULL || !grow_series(v)) {
         return no_room(err);
     }
-    memcpy(ts, series->bounds->ts + low, n * sizeof(*ts));
-    memcpy(values, series->values + low, n * sizeof(*values));
+    if (root->type == PLAN_RANGE && root->selector.border != BORDER_PLAIN) {
+        n = extended_points(&root->selector, &visitor->spec, series, ts, values);
+    } else {
+        memcpy(ts, series->bounds->ts + low, n * sizeof(*ts));
+        memcpy(values, series->values + low, n * sizeof(*values));
+    }
+    if (n == 0) {
+        return ERR_OK;
+    }
     struct row row = series->labels;
     struct arena *lasting = work_lasting(&m->ev->base);
     row_spell(&row, lasting);
