@@ -138,7 +138,7 @@ const struct flag flag_table[] = {
     {
         .name = "web.enable-remote-write-receiver",
         .type = FLAG_BOOL,
-        .effect = FLAG_REFUSED,
+        .effect = FLAG_NO_EFFECT,
         .offset = offsetof(struct flags, web_enable_remote_write_receiver),
         .default_value = "false",
         .help = "Accept remote write requests.",
@@ -154,7 +154,7 @@ const struct flag flag_table[] = {
     {
         .name = "web.enable-otlp-receiver",
         .type = FLAG_BOOL,
-        .effect = FLAG_REFUSED,
+        .effect = FLAG_NO_EFFECT,
         .offset = offsetof(struct flags, web_enable_otlp_receiver),
         .default_value = "false",
         .help = "Accept OTLP write requests.",

@@ -128,9 +128,7 @@ static void a_flag_that_cannot_be_ignored_is_refused_and_others_are_named(void *
     struct flags flags;
     enum flags_wish wish = FLAGS_RUN;
     struct err err;
-    static const char *const refused[] = {"--web.config.file=x", "--agent",
-                                          "--web.enable-remote-write-receiver",
-                                          "--web.enable-otlp-receiver"};
+    static const char *const refused[] = {"--web.config.file=x", "--agent"};
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
         assert_err(parse(*state, refused[i], &flags, &wish, &err), ERR_UNSUPPORTED,
                    "is not supported by this version of Brasa", &err);
