@@ -29,6 +29,7 @@ struct eval {
     struct storage *storage;
     struct storage_querier *querier; /* NULL when the plan selects nothing */
     const struct cancel *cancel;
+    struct clock *clock;
     struct work_budget budget;
     struct work base; /* lives to the end of the query */
     struct annotations notes;

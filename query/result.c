@@ -101,7 +101,9 @@ static enum err_code make_vector(struct making *m, struct work *tmp, struct err 
         code = drop_names(m, &rows, err);
     }
     if (code == ERR_OK && !m->instant) {
+        const int64_t before_ns = clock_mono_ns(m->ev->clock);
         matrix_sort(&rows);
+        m->out->stats.sort_ns = clock_mono_ns(m->ev->clock) - before_ns;
     }
     return code == ERR_OK ? copy_rows(m, &rows, grid, err) : code;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/mutex.h"
 #include "query/query.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_storage.h"
@@ -264,6 +265,45 @@ static void the_gate_opens_again_after_every_outcome(void **state) {
     }
 }
 
+struct client {
+    struct fixture *f;
+    struct thread thread;
+    enum err_code code;
+    double answer;
+};
+
+static void ask_often(void *ctx) {
+    struct client *c = ctx;
+    const struct query query = {.text = STR("sum(sum_over_time(vector(1)[1000s:1s]))")};
+    for (int i = 0; i < 20 && c->code == ERR_OK; i++) {
+        struct arena arena;
+        struct query_result result;
+        struct err err;
+        arena_init(&arena, 0);
+        c->code = query_run(c->f->engine, fake_storage_as_storage(c->f->fs), &query, &arena,
+                            &result, &err);
+        if (c->code == ERR_OK) {
+            c->answer = result.series[0].values[0];
+        }
+        arena_release(&arena);
+    }
+}
+
+static void threads_may_ask_at_once_and_wait_at_the_gate(void **state) {
+    struct fixture *f = *state;
+    make_engine(f, one_at_a_time);
+    struct client clients[4];
+    for (size_t i = 0; i < COUNT_OF(clients); i++) {
+        clients[i] = (struct client){.f = f, .code = ERR_OK};
+        thread_start(&clients[i].thread, "client", ask_often, &clients[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(clients); i++) {
+        thread_join(&clients[i].thread);
+        assert_int_equal(clients[i].code, ERR_OK);
+        assert_true(clients[i].answer == 1000);
+    }
+}
+
 static void an_error_of_the_storage_comes_through(void **state) {
     struct fixture *f = *state;
     load_many(f, 100);
@@ -384,6 +424,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_raised_flag_stops_the_query, setup, teardown),
         cmocka_unit_test_setup_teardown(a_passed_deadline_stops_the_query, setup, teardown),
         cmocka_unit_test_setup_teardown(the_gate_opens_again_after_every_outcome, setup, teardown),
+        cmocka_unit_test_setup_teardown(threads_may_ask_at_once_and_wait_at_the_gate, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(an_error_of_the_storage_comes_through, setup, teardown),
         cmocka_unit_test_setup_teardown(what_this_version_lacks_is_said, setup, teardown),
         cmocka_unit_test_setup_teardown(the_storage_is_opened_for_what_is_read, setup, teardown),
