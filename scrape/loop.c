@@ -100,8 +100,6 @@ static struct scrape_job *new_job(struct loop *loop, enum job_kind kind) {
     job->metrics = &io->metrics;
     job->clock = io->clock;
     job->log = io->log;
-    job->start_unix_ns = clock_unix_ns(io->clock);
-    job->start_mono_ns = clock_mono_ns(io->clock);
     job->max_body_bytes = io->max_body_bytes;
     job->body = io->spare_body(io->manager);
     return job;
@@ -156,8 +154,13 @@ static enum err_code start_request(struct loop *loop, struct err *err) {
 
 static void scrape(struct loop *loop) {
     struct pool *const pool = loop->pool;
+    /* First of all: what is done before would make the times of the first scrape late. */
+    const int64_t unix_ns = clock_unix_ns(pool->io->clock);
+    const int64_t mono_ns = clock_mono_ns(pool->io->clock);
     struct scrape_job *const job = new_job(loop, JOB_SCRAPE);
     loop->job = job;
+    job->start_unix_ns = unix_ns;
+    job->start_mono_ns = mono_ns;
     job->ts_ms = sample_time_ns(loop, job->start_unix_ns) / NS_PER_MS;
     job->forget_lines = loop->forget_lines;
     loop->forget_lines = false;
