@@ -176,7 +176,9 @@ enum err_code head_log_row(struct head_group *g, const struct head_row_header *h
     if (code != ERR_OK) {
         metric_inc(shard->db->metrics.wal_writes_failed);
         g->wal_gap |= code == ERR_LIMIT;
-        return code;
+        return code == ERR_UNAVAILABLE
+                   ? err_set(err, ERR_IO, "the write-ahead log failed before; the row is in memory")
+                   : code;
     }
     if (g->wal_segment == 0) {
         g->wal_segment = at.segment;

@@ -51,7 +51,7 @@ static void write_row(struct faulty *f, int row) {
     const enum err_code code = storage_group_commit(f->w.st, f->group, &r, &result, &err);
     assert_int_equal(result.accepted, SLOTS);
     if (code != ERR_OK) {
-        assert_true(code == ERR_IO || code == ERR_NO_SPACE || code == ERR_UNAVAILABLE);
+        assert_true(code == ERR_IO || code == ERR_NO_SPACE);
         assert_true(strlen(err.text) > 0);
         f->refused++;
     }

@@ -58,6 +58,15 @@ void world_crash(struct world *w) {
     memcpy(w->dir, copy, sizeof(copy));
 }
 
+void world_copy(struct world *to, const struct world *from) {
+    snprintf(to->dir, sizeof(to->dir), "/tmp/brasa-tsdb-XXXXXX");
+    assert_non_null(mkdtemp(to->dir));
+    copy_dir(from->dir, to->dir);
+    fake_clock_init(&to->clock, 1000000 * NS_PER_S);
+    to->options.path = to->dir;
+    to->options.clock = &to->clock.clock;
+}
+
 void world_release(struct world *w) {
     if (w->db != NULL) {
         world_close(w);

@@ -30,6 +30,8 @@ void world_close(struct world *w);
 /* Ends the database without anything that a clean end does: as if the process had been killed. The
  * folder of a copy is opened instead, so that the old one may be closed. */
 void world_crash(struct world *w);
+/* The closed folder of from, again, for to. */
+void world_copy(struct world *to, const struct world *from);
 void world_release(struct world *w); /* removes the folder */
 
 /* "name{a=b,c=d}" in a compact notation: world_labels(w, "up a=b c=d"). */
