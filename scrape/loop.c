@@ -154,13 +154,17 @@ static enum err_code start_request(struct loop *loop, struct err *err) {
 
 static void scrape(struct loop *loop) {
     struct pool *const pool = loop->pool;
-    /* First of all: what is done before would make the times of the first scrape late. */
     const int64_t unix_ns = clock_unix_ns(pool->io->clock);
     const int64_t mono_ns = clock_mono_ns(pool->io->clock);
     struct scrape_job *const job = new_job(loop, JOB_SCRAPE);
     loop->job = job;
     job->start_unix_ns = unix_ns;
     job->start_mono_ns = mono_ns;
+    if (loop->ideal_unix_ns == 0) {
+        /* Ticks count from the first scrape, not from when it was due, and from a time read after
+         * the wall clock: ticks that came early would never meet their ideal time. */
+        timer_heap_set(&pool->io->timers, &loop->timer, mono_ns + interval_ns(loop));
+    }
     job->ts_ms = sample_time_ns(loop, job->start_unix_ns) / NS_PER_MS;
     job->forget_lines = loop->forget_lines;
     loop->forget_lines = false;

@@ -186,6 +186,18 @@ static void scrapes_come_once_an_interval_with_times_an_interval_apart(void **st
     assert_true(info.last_scrape_unix_ns > START_NS);
 }
 
+static void ticks_count_from_the_first_scrape_even_when_it_was_late(void **state) {
+    struct fixture *const f = *state;
+    answer(f, "a 1\n");
+    apply(f, 1);
+    fake_clock_advance_ns(&f->clock, INTERVAL_MS * NS_PER_MS); /* well behind the offset */
+    (void)scrape_manager_step(f->manager);
+    run_ms(f, INTERVAL_MS - STEP_MS);
+    assert_int_equal(fake_transport_request_count(f->scrape_net), 1);
+    run_ms(f, STEP_MS);
+    assert_int_equal(fake_transport_request_count(f->scrape_net), 2);
+}
+
 static void the_request_says_who_asks_for_what(void **state) {
     struct fixture *const f = *state;
     answer(f, "a 1\n");
@@ -464,6 +476,7 @@ static void metadata_of_all_targets_can_be_asked(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(scrapes_come_once_an_interval_with_times_an_interval_apart),
+        CASE(ticks_count_from_the_first_scrape_even_when_it_was_late),
         CASE(the_request_says_who_asks_for_what),
         CASE(a_target_that_is_down_says_why),
         CASE(bad_answers_fail_with_their_text),
