@@ -114,6 +114,7 @@ static const struct call_entry ENTRIES[FN_COUNT] = {
     [FN_TIMESTAMP] = {.kind = CALL_OTHER, .other = call_timestamp},
     [FN_ABSENT] = {.kind = CALL_OTHER, .other = call_absent},
     [FN_ABSENT_OVER_TIME] = {.kind = CALL_OTHER, .other = call_absent_over_time},
+    [FN_INFO] = {.kind = CALL_OTHER, .other = call_info},
     [FN_LABEL_REPLACE] = {.kind = CALL_OTHER, .other = call_label_replace},
     [FN_LABEL_JOIN] = {.kind = CALL_OTHER, .other = call_label_join},
     [FN_SORT] = {.kind = CALL_OTHER, .other = call_sort},

@@ -58,6 +58,8 @@ math_kernel time_minute, time_hour, time_day_of_week, time_day_of_month, time_da
 /* func_label.c */
 call_kernel call_label_replace, call_label_join, call_sort, call_sort_desc, call_sort_by_label,
     call_sort_by_label_desc, call_absent, call_absent_over_time;
+/* func_info.c */
+call_kernel call_info;
 /* func_histogram.c */
 call_kernel call_histogram_quantile, call_histogram_quantiles, call_histogram_fraction;
 

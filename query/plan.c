@@ -279,6 +279,105 @@ static enum err_code check_border(struct planner *p, const struct plan_call *cal
     return ERR_OK;
 }
 
+/* The time at which the first selector in node reads: its @ and offset; without @ the offsets of
+ * the subqueries around it are added until one has an @. */
+static bool first_time(const struct plan_node *node, struct plan_time *out) {
+    switch (node->type) {
+    case PLAN_NUMBER:
+    case PLAN_STRING:
+        return false;
+    case PLAN_SELECTOR:
+    case PLAN_RANGE:
+        *out = node->selector.time;
+        return true;
+    case PLAN_SUBQUERY: {
+        const struct plan_time *time = &node->subquery.time;
+        if (!first_time(node->subquery.expr, out)) {
+            return false;
+        }
+        if (!out->has_at) {
+            out->offset_ms = time_add(out->offset_ms, time->offset_ms);
+            out->has_at = time->has_at;
+            out->at_ms = time->at_ms;
+        }
+        return true;
+    }
+    case PLAN_CALL:
+        for (size_t i = 0; i < node->call.arg_count; i++) {
+            if (first_time(node->call.args[i], out)) {
+                return true;
+            }
+        }
+        return false;
+    case PLAN_AGGREGATE:
+        return first_time(node->aggregate.expr, out);
+    case PLAN_BINARY:
+        return first_time(node->binary.lhs, out) || first_time(node->binary.rhs, out);
+    case PLAN_UNARY:
+        return first_time(node->negated, out);
+    }
+    UNREACHABLE("kind of node");
+}
+
+/* Names first, then data; the default name when none is asked for, and "_info" at the end when
+ * names are only ruled out. */
+static enum err_code info_matchers(struct planner *p, const struct plan_selector *given,
+                                   struct plan_info *info, struct plan_selector *out) {
+    const size_t count = given != NULL ? given->matcher_count : 0;
+    struct matcher *all = arena_alloc(p->arena, (count + 1) * sizeof(*all));
+    size_t n = 0;
+    bool positive = false;
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq(given->matchers[i].name, LABEL_NAME)) {
+            all[n++] = given->matchers[i];
+            positive = positive || given->matchers[i].type == MATCH_EQUAL ||
+                       given->matchers[i].type == MATCH_REGEX;
+        }
+    }
+    if (!positive) {
+        const enum err_code code = n == 0 ? matcher_init(p->arena, MATCH_EQUAL, LABEL_NAME,
+                                                         STR("target_info"), &all[n], p->err)
+                                          : matcher_init(p->arena, MATCH_REGEX, LABEL_NAME,
+                                                         STR(".+_info"), &all[n], p->err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        n++;
+    }
+    *info = (struct plan_info){.names = all, .name_count = n, .data = all + n};
+    for (size_t i = 0; i < count; i++) {
+        if (!str_eq(given->matchers[i].name, LABEL_NAME)) {
+            all[n++] = given->matchers[i];
+            info->data_count++;
+        }
+    }
+    out->matchers = all;
+    out->matcher_count = n;
+    return ERR_OK;
+}
+
+static enum err_code build_info(struct planner *p, struct plan_node *out) {
+    struct plan_call *call = &out->call;
+    struct plan_node *given = call->arg_count > 1 ? call->args[1] : NULL;
+    struct plan_node *series = arena_zalloc(p->arena, sizeof(*series));
+    *series = (struct plan_node){
+        .type = PLAN_SELECTOR,
+        .value_type = VALUE_VECTOR,
+        .pos = given != NULL ? given->pos : out->pos,
+        .selector = {.range_ms = p->options->lookback_ms,
+                     .inner_range_ms = p->options->lookback_ms,
+                     .number = p->selector_count++},
+    };
+    (void)first_time(call->args[0], &series->selector.time);
+    call->info = arena_zalloc(p->arena, sizeof(*call->info));
+    const enum err_code code =
+        info_matchers(p, given != NULL ? &given->selector : NULL, call->info, &series->selector);
+    call->info->series = series;
+    call->arg_count = 1;
+    out->invariant = false;
+    return code;
+}
+
 static enum err_code build_call(struct planner *p, const struct call *ast, struct plan_node *out) {
     if (fold_call(p, ast->function->id, out)) {
         return ERR_OK;
@@ -306,7 +405,7 @@ static enum err_code build_call(struct planner *p, const struct call *ast, struc
     }
     /* Without arguments an at_unsafe function depends on the step all the same. */
     out->invariant = invariant && (!ast->function->at_unsafe || invariant_timestamp(call));
-    return ERR_OK;
+    return ast->function->id == FN_INFO ? build_info(p, out) : ERR_OK;
 }
 
 static enum err_code build_aggregate(struct planner *p, const struct aggregate *ast,

@@ -65,6 +65,16 @@ struct plan_call {
     const struct function *function;
     struct plan_node **args;
     size_t arg_count;
+    struct plan_info *info; /* of info(), whose second argument is no operand; else NULL */
+};
+
+/* The info series that info() joins (spec section 21). */
+struct plan_info {
+    struct plan_node *series;    /* PLAN_SELECTOR */
+    const struct matcher *names; /* on __name__ */
+    size_t name_count;
+    const struct matcher *data; /* on other labels, as written */
+    size_t data_count;
 };
 
 struct plan_aggregate {

@@ -331,8 +331,8 @@ static void what_this_version_lacks_is_said(void **state) {
     const char *text = "is not supported by this version of Brasa";
     assert_err(instant(f, "h", 1000), ERR_UNSUPPORTED, text, &f->err);
     assert_err(instant(f, "rate(h[1m] anchored)", 1000), ERR_UNSUPPORTED, text, &f->err);
-    assert_err(instant(f, "info(h)", 1000), ERR_UNSUPPORTED,
-               "function info() is not supported by this version of Brasa", &f->err);
+    assert_err(instant(f, "start_timestamp(h)", 1000), ERR_UNSUPPORTED,
+               "function start_timestamp() is not supported by this version of Brasa", &f->err);
     /* floats have no result there */
     fake_storage_load(f->fs, 1000, "m", "1 2 3");
     assert_ok(instant(f, "histogram_count(m)", 1000), &f->err);
