@@ -1,6 +1,7 @@
 /* Parser: tokens to a tree, with text/template's messages. */
 #include "alert/template_tree.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -11,7 +12,7 @@
 static const char predefined[] = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}"
                                  "{{$externalURL := .ExternalURL}}{{$value := .Value}}";
 
-enum { VARIABLES_MAX = 256, OPERANDS_MAX = 64, FIELDS_MAX = 32 };
+enum { VARIABLES_MAX = 256, OPERANDS_MAX = 64, FIELDS_MAX = 32, NOT_A_DIGIT = 99 };
 
 struct parser {
     struct arena *arena;
@@ -56,12 +57,17 @@ static enum err_code next_solid(struct parser *p) {
     return code == ERR_OK ? skip_space(p) : code;
 }
 
+static bool is_keyword(const struct parser *p, const char *word) {
+    return p->token.type == TOKEN_KEYWORD && str_eq(p->token.text, str_of(word));
+}
+
 static enum err_code unexpected(struct parser *p, const char *context) {
     const struct template_token *t = &p->token;
     if (t->type == TOKEN_EOF) {
         return fail(p, "unexpected EOF");
     }
-    if (t->type == TOKEN_KEYWORD) {
+    if (t->type == TOKEN_DOT ||
+        (t->type == TOKEN_KEYWORD && !is_keyword(p, "true") && !is_keyword(p, "false"))) {
         return fail(p, "unexpected <%.*s> in %s", STR_ARG(t->text), context);
     }
     struct buf quoted;
@@ -75,10 +81,6 @@ static enum err_code unexpected(struct parser *p, const char *context) {
 
 static struct str source_from(const struct parser *p, size_t start) {
     return str_trim(str_sub(p->template->text, start, p->token.pos - start));
-}
-
-static bool is_keyword(const struct parser *p, const char *word) {
-    return p->token.type == TOKEN_KEYWORD && str_eq(p->token.text, str_of(word));
 }
 
 static void append(struct template_nodes *list, struct template_node *node) {
@@ -97,7 +99,7 @@ static int digit_of(char c) {
     return c >= '0' && c <= '9'   ? c - '0'
            : c >= 'a' && c <= 'f' ? c - 'a' + 10
            : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : 99;
+                                  : NOT_A_DIGIT;
 }
 
 static size_t unescape_digits(struct str s, size_t at, size_t count, int base, uint32_t *out) {
@@ -143,10 +145,12 @@ static bool unescape(struct parser *p, struct str s, struct str *out) {
             used = unescape_digits(s, i + 1, 3, 8, &value);
             i -= used != 0;
         }
-        if (used == 0 || value > 0x10FFFF) {
+        const bool rune = c == 'u' || c == 'U';
+        if (used == 0 || value > (rune ? 0x10FFFF : 0xFF) ||
+            (rune && value >= 0xD800 && value < 0xE000)) {
             return false;
         }
-        if (c == 'u' || c == 'U') {
+        if (rune) {
             n += utf8_encode(value, text + n);
         } else {
             text[n++] = (char)value;
@@ -157,42 +161,114 @@ static bool unescape(struct parser *p, struct str s, struct str *out) {
     return true;
 }
 
-static bool parse_integer(struct str text, int64_t *out) {
-    bool negative = false;
-    if (text.len > 0 && (text.ptr[0] == '+' || text.ptr[0] == '-')) {
-        negative = text.ptr[0] == '-';
-        text = str_from(text, 1);
+/* An underscore stands between two digits, or between the prefix of a base and a digit. */
+static bool underscores_ok(struct str digits, bool prefixed) {
+    bool digit_before = prefixed;
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.ptr[i] == '_' && (!digit_before || i + 1 == digits.len)) {
+            return false;
+        }
+        digit_before = digits.ptr[i] != '_';
     }
+    return true;
+}
+
+enum integer_result { INTEGER_OK, INTEGER_UNSIGNED /* over int64 */, INTEGER_NONE };
+
+/* strconv.ParseInt with base 0 */
+static enum integer_result parse_integer(struct str text, int64_t *out) {
+    const bool negative = text.len > 0 && text.ptr[0] == '-';
+    const bool sign = negative || (text.len > 0 && text.ptr[0] == '+');
+    text = str_from(text, sign);
     int base = 10;
     if (text.len > 1 && text.ptr[0] == '0') {
         const char c = (char)(text.ptr[1] | 0x20);
         base = c == 'x' ? 16 : c == 'b' ? 2 : 8;
         text = str_from(text, c == 'x' || c == 'b' || c == 'o' ? 2 : 1);
     }
+    if (text.len == 0 || !underscores_ok(text, base != 10)) {
+        return INTEGER_NONE;
+    }
     uint64_t value = 0;
     for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '_') {
-            continue;
+        const int digit = text.ptr[i] == '_' ? 0 : digit_of(text.ptr[i]);
+        const uint64_t scale = text.ptr[i] == '_' ? 1 : (uint64_t)base;
+        if (digit >= base || __builtin_mul_overflow(value, scale, &value) ||
+            __builtin_add_overflow(value, (uint64_t)digit, &value)) {
+            return INTEGER_NONE;
         }
-        const int digit = digit_of(text.ptr[i]);
-        if (digit >= base || value > (UINT64_MAX >> 8)) {
+    }
+    if (value > (uint64_t)INT64_MAX + negative) {
+        return sign ? INTEGER_NONE : INTEGER_UNSIGNED;
+    }
+    *out = negative ? (int64_t)(0 - value) : (int64_t)value;
+    return INTEGER_OK;
+}
+
+/* 0x1.8p3: exact, because both parts are */
+static bool parse_hex_float(struct str text, double *out) {
+    const bool negative = text.ptr[0] == '-';
+    text = str_from(text, negative || text.ptr[0] == '+');
+    const ptrdiff_t p =
+        str_find_char(text, 'p') >= 0 ? str_find_char(text, 'p') : str_find_char(text, 'P');
+    if (text.len < 3 || (text.ptr[1] | 0x20) != 'x' || p < 0) {
+        return false;
+    }
+    int64_t exponent = 0;
+    if (number_parse_i64(str_from(text, (size_t)p + 1), &exponent) != NUMBER_OK ||
+        exponent < -2000 || exponent > 2000) {
+        return false;
+    }
+    double value = 0;
+    bool fraction = false;
+    for (size_t i = 2; i < (size_t)p; i++) {
+        if (text.ptr[i] == '.') {
+            fraction = true;
+        } else if (text.ptr[i] != '_') {
+            value = value * 16 + digit_of(text.ptr[i]);
+            exponent -= fraction ? 4 : 0;
+        }
+    }
+    value = ldexp(value, (int)exponent);
+    *out = negative ? -value : value;
+    return isfinite(value);
+}
+
+static bool parse_float(struct parser *p, struct str text, double *out) {
+    char *plain = arena_alloc(p->arena, text.len + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] != '_') {
+            plain[n++] = text.ptr[i];
+        } else if (i == 0 || i + 1 == text.len || digit_of(text.ptr[i - 1]) == NOT_A_DIGIT ||
+                   digit_of(text.ptr[i + 1]) == NOT_A_DIGIT) {
             return false;
         }
-        value = value * (uint64_t)base + (uint64_t)digit;
     }
-    *out = negative ? -(int64_t)value : (int64_t)value;
-    return text.len > 0;
+    return number_parse_double((struct str){plain, n}, out) == NUMBER_OK ||
+           parse_hex_float(text, out);
 }
 
 static enum err_code number_constant(struct parser *p, struct template_value *out) {
+    const struct str text = p->token.text;
     int64_t i = 0;
     double f = 0;
-    if (parse_integer(p->token.text, &i)) {
+    bool floating = false;
+    for (size_t k = 0; k < text.len; k++) {
+        floating = floating || strchr(".eEpP", text.ptr[k]) != NULL;
+    }
+    const enum integer_result integer = parse_integer(text, &i);
+    if (integer == INTEGER_OK) {
         *out = template_int(i);
-    } else if (number_parse_double(p->token.text, &f) == NUMBER_OK) {
-        *out = template_float(f);
+    } else if (integer == INTEGER_UNSIGNED) {
+        /* an error only when it is used, as in Go */
+        *out = (struct template_value){.type = TEMPLATE_TOO_LARGE, .s = text};
+    } else if (!parse_float(p, text, &f)) {
+        return fail(p, "illegal number syntax: \"%.*s\"", STR_ARG(text));
+    } else if (!floating) {
+        return fail(p, "integer overflow: \"%.*s\"", STR_ARG(text));
     } else {
-        return fail(p, "bad number syntax: \"%.*s\"", STR_ARG(p->token.text));
+        *out = template_float(f);
     }
     return next(p);
 }
@@ -205,7 +281,10 @@ static enum err_code string_constant(struct parser *p, struct template_value *ou
     }
     if (p->token.type == TOKEN_CHAR) {
         size_t bytes = 0;
-        if (text.len == 0 || (utf8_rune(text, &bytes), bytes != text.len)) {
+        if (text.len == 0) {
+            return fail(p, "invalid syntax");
+        }
+        if ((utf8_rune(text, &bytes), bytes != text.len)) {
             return fail(p, "malformed character constant: %.*s", STR_ARG(p->token.text));
         }
         *out = template_int((int64_t)utf8_rune(text, &bytes));
@@ -227,14 +306,27 @@ static bool known_variable(const struct parser *p, struct str name) {
 static enum err_code parse_pipeline(struct parser *p, const char *context,
                                     enum template_token_type end, struct template_pipe **out);
 
-/* .A.B behind an operand */
+/* .A.B behind an operand. Errors of fields point at the first one that was chained on. */
 static enum err_code parse_fields(struct parser *p, struct template_operand *o) {
     struct str fields[FIELDS_MAX];
     size_t count = 0;
     enum err_code code = ERR_OK;
+    const size_t term_len = p->token.pos - o->pos;
     while (p->token.type == TOKEN_FIELD && code == ERR_OK) {
+        if (o->type == OPERAND_CONSTANT || o->type == OPERAND_NIL || o->type == OPERAND_DOT) {
+            struct buf quoted;
+            buf_init(&quoted, 4096);
+            utf8_quote(&quoted, str_sub(p->template->text, o->pos, term_len));
+            code = fail(p, "unexpected . after term %.*s", STR_ARG(buf_str(&quoted)));
+            buf_release(&quoted);
+            return code;
+        }
         if (count == FIELDS_MAX) {
             return fail(p, "field chain is longer than %d", FIELDS_MAX);
+        }
+        if ((o->type == OPERAND_FIELDS && count == 1) ||
+            (o->type == OPERAND_VARIABLE && count == 0)) {
+            o->pos = p->token.pos;
         }
         fields[count++] = str_from(p->token.text, 1);
         code = next(p);
@@ -329,8 +421,26 @@ static enum err_code parse_operand(struct parser *p, struct template_operand *o,
     return code;
 }
 
-static enum err_code parse_command(struct parser *p, enum template_token_type end,
-                                   struct template_command *out) {
+static bool starts_operand(const struct parser *p) {
+    switch ((int)p->token.type) {
+    case TOKEN_DOT:
+    case TOKEN_FIELD:
+    case TOKEN_VARIABLE:
+    case TOKEN_IDENTIFIER:
+    case TOKEN_NUMBER:
+    case TOKEN_CHAR:
+    case TOKEN_STRING:
+    case TOKEN_RAW_STRING:
+    case TOKEN_OPEN:
+        return true;
+    case TOKEN_KEYWORD:
+        return is_keyword(p, "true") || is_keyword(p, "false") || is_keyword(p, "nil");
+    default:
+        return false;
+    }
+}
+
+static enum err_code parse_command(struct parser *p, struct template_command *out) {
     struct template_operand list[OPERANDS_MAX];
     const size_t start = p->token.pos;
     size_t count = 0;
@@ -349,14 +459,15 @@ static enum err_code parse_command(struct parser *p, enum template_token_type en
         }
         if (!none) {
             count++;
-            if (p->token.type == TOKEN_SPACE) {
-                continue;
-            }
         }
-        if (p->token.type == TOKEN_PIPE || p->token.type == end) {
+        if (!none && p->token.type == TOKEN_SPACE) {
+            continue;
+        }
+        if (p->token.type == TOKEN_PIPE || p->token.type == TOKEN_RIGHT ||
+            p->token.type == TOKEN_CLOSE) {
             break;
         }
-        return unexpected(p, none ? "command" : "operand");
+        return unexpected(p, "operand");
     }
     if (count == 0) {
         return fail(p, "empty command");
@@ -390,15 +501,11 @@ static enum err_code parse_declaration(struct parser *p, const char *context,
             memcpy(pipe->variables, names, sizeof(names));
             code = next_solid(p);
             for (size_t i = 0; i < count && code == ERR_OK; i++) {
-                if (pipe->assign && !known_variable(p, names[i])) {
-                    return fail(p, "undefined variable \"%.*s\"", STR_ARG(names[i]));
-                }
-                if (!pipe->assign && p->variable_count == VARIABLES_MAX) {
+                /* as in Go, = counts as a declaration here; the executor knows better */
+                if (p->variable_count == VARIABLES_MAX) {
                     return fail(p, "more than %d variables", VARIABLES_MAX);
                 }
-                if (!pipe->assign) {
-                    p->variables[p->variable_count++] = names[i];
-                }
+                p->variables[p->variable_count++] = names[i];
             }
             return code;
         }
@@ -448,20 +555,21 @@ static enum err_code parse_pipeline(struct parser *p, const char *context,
         code = parse_declaration(p, context, pipe);
     }
     while (code == ERR_OK && p->token.type != end) {
+        if (!starts_operand(p)) {
+            code = unexpected(p, context);
+            break;
+        }
         struct template_command *grown =
             arena_alloc(p->arena, (pipe->command_count + 1) * sizeof(*grown));
         if (pipe->command_count > 0) {
             memcpy(grown, pipe->commands, pipe->command_count * sizeof(*grown));
         }
         pipe->commands = grown;
-        code = parse_command(p, end, &pipe->commands[pipe->command_count]);
+        code = parse_command(p, &pipe->commands[pipe->command_count]);
         if (code == ERR_OK) {
             pipe->command_count++;
             if (p->token.type == TOKEN_PIPE) {
                 code = next_solid(p);
-                if (code == ERR_OK && p->token.type == end) {
-                    return fail(p, "missing value for %s", context);
-                }
             }
         }
     }
@@ -509,7 +617,8 @@ static enum err_code parse_else(struct parser *p, struct template_node *node) {
     if (is_keyword(p, "with") && node->type == NODE_WITH) {
         return parse_control(p, NODE_WITH, "with", p->token.pos, &node->otherwise);
     }
-    enum err_code code = expect_right(p, "else");
+    enum err_code code =
+        expect_right(p, is_keyword(p, "if") || is_keyword(p, "with") ? "input" : "else");
     enum list_end end = END_EOF;
     if (code == ERR_OK) {
         code = parse_list(p, &node->otherwise, &end);
@@ -555,7 +664,8 @@ static enum err_code parse_control(struct parser *p, enum template_node_type typ
     return code;
 }
 
-static enum err_code parse_name(struct parser *p, const char *context, struct str *out) {
+static enum err_code parse_name(struct parser *p, const char *context, struct str *out,
+                                size_t *out_pos) {
     const enum err_code code = next_solid(p);
     if (code != ERR_OK) {
         return code;
@@ -563,6 +673,7 @@ static enum err_code parse_name(struct parser *p, const char *context, struct st
     if (p->token.type != TOKEN_STRING && p->token.type != TOKEN_RAW_STRING) {
         return unexpected(p, context);
     }
+    *out_pos = p->token.pos;
     struct template_value value;
     const enum err_code string = string_constant(p, &value);
     *out = value.s;
@@ -572,7 +683,7 @@ static enum err_code parse_name(struct parser *p, const char *context, struct st
 static enum err_code parse_call(struct parser *p, const char *context, size_t pos,
                                 struct template_nodes *to) {
     struct template_node *node = node_new(p, NODE_CALL, pos);
-    enum err_code code = parse_name(p, context, &node->text);
+    enum err_code code = parse_name(p, context, &node->text, &node->pos);
     if (code == ERR_OK) {
         code = skip_space(p);
     }
@@ -616,7 +727,8 @@ static enum err_code parse_definition(struct parser *p, struct str name) {
 
 static enum err_code parse_define(struct parser *p) {
     struct str name;
-    enum err_code code = parse_name(p, "define clause", &name);
+    size_t pos = 0;
+    enum err_code code = parse_name(p, "define clause", &name, &pos);
     if (code == ERR_OK) {
         code = expect_right(p, "define clause");
     }

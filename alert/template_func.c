@@ -115,10 +115,10 @@ static enum err_code run_len(const struct template_call *c, struct template_valu
     case TEMPLATE_ARGS:
         *out = template_int((int64_t)v->args.count);
         return ERR_OK;
+    case TEMPLATE_NIL:
+        return err_set(err, ERR_INVALID, "reflect: call of reflect.Value.Type on zero Value");
     default:
-        return err_set(err, ERR_INVALID,
-                       v->type == TEMPLATE_NIL ? "len of nil pointer" : "len of type %s",
-                       template_type_name(v));
+        return err_set(err, ERR_INVALID, "len of type %s", template_type_name(v));
     }
 }
 
@@ -135,16 +135,15 @@ static enum err_code index_number(const struct template_value *v, size_t length,
     return ERR_OK;
 }
 
-static enum err_code index_one(const struct template_call *c, const struct template_value *v,
-                               const struct template_value *key, struct template_value *out,
-                               struct err *err) {
+static enum err_code index_one(const struct template_value *v, const struct template_value *key,
+                               struct template_value *out, struct err *err) {
     size_t at = 0;
     if (v->type == TEMPLATE_LABELS || v->type == TEMPLATE_ARGS) {
         if (key->type != TEMPLATE_STRING) {
             return err_set(err, ERR_INVALID, "value has type %s; should be string",
                            template_type_name(key));
         }
-        return template_field(v, c->data, key->s, out, err);
+        return template_field(v, key->s, out, err);
     }
     if (v->type == TEMPLATE_SAMPLES) {
         const enum err_code code = index_number(key, v->samples.count, &at, err);
@@ -156,14 +155,20 @@ static enum err_code index_one(const struct template_call *c, const struct templ
     }
     if (v->type == TEMPLATE_STRING) {
         const enum err_code code = index_number(key, v->s.len, &at, err);
-        if (code == ERR_OK) {
-            *out = template_int((unsigned char)v->s.ptr[at]);
+        if (code != ERR_OK) {
+            /* Go's own panic text; other wrong indexes have a better one */
+            return key->type == TEMPLATE_INT && key->i >= 0
+                       ? err_set(err, code, "reflect: string index out of range")
+                       : code;
         }
-        return code;
+        *out = template_int((unsigned char)v->s.ptr[at]);
+        return ERR_OK;
     }
-    return err_set(err, ERR_INVALID,
-                   v->type == TEMPLATE_NIL ? "index of untyped nil" : "can't index item of type %s",
-                   template_type_name(v));
+    if (v->type == TEMPLATE_NIL) {
+        return err_set(err, ERR_INVALID, "index of untyped nil");
+    }
+    return err_set(err, ERR_INVALID, "can't index item of type %s",
+                   v->type == TEMPLATE_SAMPLE ? "template.sample" : template_type_name(v));
 }
 
 static enum err_code run_index(const struct template_call *c, struct template_value *out,
@@ -171,7 +176,7 @@ static enum err_code run_index(const struct template_call *c, struct template_va
     struct template_value value = c->args[0];
     for (size_t i = 1; i < c->count; i++) {
         struct template_value next;
-        const enum err_code code = index_one(c, &value, &c->args[i], &next, err);
+        const enum err_code code = index_one(&value, &c->args[i], &next, err);
         if (code != ERR_OK) {
             return code;
         }
@@ -184,25 +189,37 @@ static enum err_code run_index(const struct template_call *c, struct template_va
 static enum err_code run_slice(const struct template_call *c, struct template_value *out,
                                struct err *err) {
     const struct template_value *v = &c->args[0];
-    const size_t length = v->type == TEMPLATE_STRING ? v->s.len : v->samples.count;
+    if (v->type == TEMPLATE_NIL) {
+        return err_set(err, ERR_INVALID, "slice of untyped nil");
+    }
+    if (c->count > 4) {
+        return err_set(err, ERR_INVALID, "too many slice indexes: %zu", c->count - 1);
+    }
     if (v->type != TEMPLATE_STRING && v->type != TEMPLATE_SAMPLES) {
         return err_set(err, ERR_INVALID, "can't slice item of type %s", template_type_name(v));
     }
-    size_t bounds[2] = {0, length};
+    if (v->type == TEMPLATE_STRING && c->count == 4) {
+        return err_set(err, ERR_INVALID, "cannot 3-index slice a string");
+    }
+    const size_t length = v->type == TEMPLATE_STRING ? v->s.len : v->samples.count;
+    size_t bounds[3] = {0, length, length};
     for (size_t i = 1; i < c->count; i++) {
         const enum err_code code = index_number(&c->args[i], length + 1, &bounds[i - 1], err);
         if (code != ERR_OK) {
             return code;
         }
     }
-    if (bounds[0] > bounds[1]) {
-        return err_set(err, ERR_INVALID, "invalid slice index: %zu > %zu", bounds[0], bounds[1]);
+    for (size_t i = 0; i < 2; i++) {
+        if (bounds[i] > bounds[i + 1]) {
+            return err_set(err, ERR_INVALID, "invalid slice index: %zu > %zu", bounds[i],
+                           bounds[i + 1]);
+        }
     }
     *out = *v;
     if (v->type == TEMPLATE_STRING) {
         out->s = str_sub(v->s, bounds[0], bounds[1] - bounds[0]);
     } else {
-        out->samples.items = v->samples.items + bounds[0];
+        out->samples.items = bounds[0] < length ? v->samples.items + bounds[0] : NULL;
         out->samples.count = bounds[1] - bounds[0];
     }
     return ERR_OK;
@@ -217,52 +234,72 @@ static enum err_code run_not(const struct template_call *c, struct template_valu
 
 /* ---- comparison: only values of one kind compare ---- */
 
-static enum err_code compare(const struct template_value *a, const struct template_value *b,
-                             int *out, bool *out_unordered, struct err *err) {
-    *out_unordered = false;
-    if (a->type != b->type) {
-        return err_set(err, ERR_INVALID, "incompatible types for comparison: %s and %s",
-                       template_type_name(a), template_type_name(b));
-    }
+static bool is_basic(const struct template_value *v) {
+    return v->type == TEMPLATE_BOOL || v->type == TEMPLATE_INT || v->type == TEMPLATE_FLOAT ||
+           v->type == TEMPLATE_STRING;
+}
+
+static enum err_code incompatible(const struct template_value *a, const struct template_value *b,
+                                  struct err *err) {
+    return err_set(err, ERR_INVALID, "incompatible types for comparison: %s and %s",
+                   template_type_name(a), template_type_name(b));
+}
+
+static bool basic_equal(const struct template_value *a, const struct template_value *b) {
     switch ((int)a->type) {
     case TEMPLATE_BOOL:
-        *out = a->b - b->b;
-        *out_unordered = true;
-        return ERR_OK;
+        return a->b == b->b;
     case TEMPLATE_INT:
-    case TEMPLATE_DURATION:
-        *out = (a->i > b->i) - (a->i < b->i);
-        return ERR_OK;
+        return a->i == b->i;
     case TEMPLATE_FLOAT:
-        /* NaN differs from everything and is less than nothing */
-        *out = a->f == b->f ? 0 : a->f < b->f ? -1 : 1;
-        return ERR_OK;
-    case TEMPLATE_STRING:
-        *out = str_cmp(a->s, b->s);
-        return ERR_OK;
-    case TEMPLATE_NIL:
-        *out = 0;
-        *out_unordered = true;
-        return ERR_OK;
+        return a->f == b->f; /* NaN differs from everything */
     default:
-        return err_set(err, ERR_INVALID, "non-comparable type %s: %s", template_type_name(a),
-                       template_type_name(b));
+        return str_eq(a->s, b->s);
     }
+}
+
+static enum err_code equal(const struct template_value *a, const struct template_value *b,
+                           bool *out, struct err *err) {
+    *out = false;
+    if (a->type == TEMPLATE_NIL || b->type == TEMPLATE_NIL) {
+        *out = a->type == b->type;
+        return ERR_OK;
+    }
+    if (is_basic(a) || is_basic(b)) {
+        if (a->type != b->type) {
+            return incompatible(a, b, err);
+        }
+        *out = basic_equal(a, b);
+        return ERR_OK;
+    }
+    if (a->type == b->type &&
+        (a->type == TEMPLATE_TIME || a->type == TEMPLATE_DURATION || a->type == TEMPLATE_SAMPLE)) {
+        /* pointers in Go: equal only when they are the same one, which we do not know of times */
+        *out = a->type == TEMPLATE_SAMPLE && a->sample == b->sample;
+        return ERR_OK;
+    }
+    struct buf shown;
+    buf_init(&shown, ERR_TEXT_MAX);
+    template_print(&shown, b);
+    (void)err_set(err, ERR_INVALID, "non-comparable type %.*s: %s", STR_ARG(buf_str(&shown)),
+                  template_type_name(b));
+    buf_release(&shown);
+    return ERR_INVALID;
 }
 
 static enum err_code run_eq(const struct template_call *c, struct template_value *out,
                             struct err *err) {
-    bool equal = false;
-    for (size_t i = 1; i < c->count && !equal; i++) {
-        int order = 0;
-        bool unordered = false;
-        const enum err_code code = compare(&c->args[0], &c->args[i], &order, &unordered, err);
+    if (c->count == 1) {
+        return err_set(err, ERR_INVALID, "missing argument for comparison");
+    }
+    bool same = false;
+    for (size_t i = 1; i < c->count && !same; i++) {
+        const enum err_code code = equal(&c->args[0], &c->args[i], &same, err);
         if (code != ERR_OK) {
             return code;
         }
-        equal = order == 0;
     }
-    *out = template_bool(equal);
+    *out = template_bool(same);
     return ERR_OK;
 }
 
@@ -276,12 +313,27 @@ static enum err_code run_ne(const struct template_call *c, struct template_value
 }
 
 static enum err_code ordered(const struct template_call *c, int *out, struct err *err) {
-    bool unordered = false;
-    const enum err_code code = compare(&c->args[0], &c->args[1], out, &unordered, err);
-    if (code == ERR_OK && unordered) {
+    const struct template_value *a = &c->args[0];
+    const struct template_value *b = &c->args[1];
+    if (!is_basic(a) || !is_basic(b)) {
         return err_set(err, ERR_INVALID, "invalid type for comparison");
     }
-    return code;
+    if (a->type != b->type) {
+        return incompatible(a, b, err);
+    }
+    switch ((int)a->type) {
+    case TEMPLATE_INT:
+        *out = (a->i > b->i) - (a->i < b->i);
+        return ERR_OK;
+    case TEMPLATE_FLOAT:
+        *out = a->f == b->f ? 0 : a->f < b->f ? -1 : 1;
+        return ERR_OK;
+    case TEMPLATE_STRING:
+        *out = str_cmp(a->s, b->s);
+        return ERR_OK;
+    default:
+        return err_set(err, ERR_INVALID, "invalid type for comparison");
+    }
 }
 
 static bool either_nan(const struct template_call *c) {
@@ -324,30 +376,39 @@ static enum err_code run_ge(const struct template_call *c, struct template_value
 static enum err_code run_call(const struct template_call *c, struct template_value *out,
                               struct err *err) {
     (void)out;
-    return err_set(err, ERR_INVALID, "non-function of type %s", template_type_name(&c->args[0]));
+    if (c->args[0].type == TEMPLATE_NIL) {
+        return err_set(err, ERR_INVALID, "call of nil");
+    }
+    struct buf shown;
+    buf_init(&shown, ERR_TEXT_MAX);
+    template_print(&shown, &c->args[0]);
+    (void)err_set(err, ERR_INVALID, "non-function %.*s of type %s", STR_ARG(buf_str(&shown)),
+                  template_type_name(&c->args[0]));
+    buf_release(&shown);
+    return ERR_INVALID;
 }
 
 /* and, or are evaluated by the executor, which stops at the argument that decides */
 static const struct template_function functions[] = {
-    {"and", 1, -1, run_not},
-    {"call", 1, -1, run_call},
-    {"eq", 2, -1, run_eq},
-    {"ge", 2, 2, run_ge},
-    {"gt", 2, 2, run_gt},
-    {"html", 0, -1, run_html},
-    {"index", 1, -1, run_index},
-    {"js", 0, -1, run_js},
-    {"le", 2, 2, run_le},
-    {"len", 1, 1, run_len},
-    {"lt", 2, 2, run_lt},
-    {"ne", 2, 2, run_ne},
-    {"not", 1, 1, run_not},
-    {"or", 1, -1, run_not},
-    {"print", 0, -1, run_print},
-    {"printf", 1, -1, template_printf},
-    {"println", 0, -1, run_println},
-    {"slice", 1, 3, run_slice},
-    {"urlquery", 0, -1, run_urlquery},
+    {"and", "vv*", run_not},
+    {"call", "vv*", run_call},
+    {"eq", "vv*", run_eq},
+    {"ge", "vv", run_ge},
+    {"gt", "vv", run_gt},
+    {"html", "v*", run_html},
+    {"index", "vv*", run_index},
+    {"js", "v*", run_js},
+    {"le", "vv", run_le},
+    {"len", "v", run_len},
+    {"lt", "vv", run_lt},
+    {"ne", "vv", run_ne},
+    {"not", "v", run_not},
+    {"or", "vv*", run_not},
+    {"print", "v*", run_print},
+    {"printf", "sv*", template_printf},
+    {"println", "v*", run_println},
+    {"slice", "vv*", run_slice},
+    {"urlquery", "v*", run_urlquery},
 };
 
 const struct template_function *template_function_find(struct str name) {

@@ -1,5 +1,7 @@
 #include "alert/template_lex.h"
 
+#include "base/utf8.h"
+
 static bool is_space(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
@@ -100,24 +102,70 @@ static enum err_code lex_quoted(struct template_lexer *l, char quote, struct tem
     return ERR_OK;
 }
 
-static enum err_code lex_number(struct template_lexer *l, struct template_token *out,
-                                struct err *err) {
-    const size_t start = l->at;
-    l->at += at(l, 0) == '+' || at(l, 0) == '-';
-    while (is_alnum(at(l, 0)) || at(l, 0) == '.' ||
-           ((at(l, 0) == '+' || at(l, 0) == '-') &&
-            (l->text.ptr[l->at - 1] == 'e' || l->text.ptr[l->at - 1] == 'E'))) {
-        l->at++;
-    }
-    out->type = TOKEN_NUMBER;
-    out->text = str_sub(l->text, start, l->at - start);
-    if (out->text.len == 1 && !(out->text.ptr[0] >= '0' && out->text.ptr[0] <= '9')) {
-        return err_set(err, ERR_INVALID, "bad number syntax: \"%.*s\"", STR_ARG(out->text));
-    }
-    return ERR_OK;
+static bool one_of(char c, const char *set) {
+    return c != '\0' && strchr(set, c) != NULL;
 }
 
-static enum err_code lex_word(struct template_lexer *l, struct template_token *out) {
+static void accept_run(struct template_lexer *l, const char *set) {
+    while (one_of(at(l, 0), set)) {
+        l->at++;
+    }
+}
+
+static bool accept(struct template_lexer *l, const char *set) {
+    const bool is = one_of(at(l, 0), set);
+    l->at += is;
+    return is;
+}
+
+/* Go's scan: what may follow is decided by the base; that the digits make a number by the parser. */
+static enum err_code lex_number(struct template_lexer *l, struct template_token *out,
+                                struct err *err) {
+    static const char decimal[] = "0123456789_";
+    static const char hex[] = "0123456789abcdefABCDEF_";
+    const size_t start = l->at;
+    const char *digits = decimal;
+    (void)accept(l, "+-");
+    if (accept(l, "0")) {
+        digits = accept(l, "xX")   ? hex
+                 : accept(l, "oO") ? "01234567_"
+                 : accept(l, "bB") ? "01_"
+                                   : decimal;
+    }
+    accept_run(l, digits);
+    if (accept(l, ".")) {
+        accept_run(l, digits);
+    }
+    if ((digits == decimal && accept(l, "eE")) || (digits == hex && accept(l, "pP"))) {
+        (void)accept(l, "+-");
+        accept_run(l, decimal);
+    }
+    const bool bad = is_alnum(at(l, 0)) || one_of(at(l, 0), "+-");
+    l->at += bad;
+    out->type = TOKEN_NUMBER;
+    out->text = str_sub(l->text, start, l->at - start);
+    return bad ? err_set(err, ERR_INVALID, "bad number syntax: \"%.*s\"", STR_ARG(out->text))
+               : ERR_OK;
+}
+
+/* What may stand behind a name. */
+static bool at_terminator(const struct template_lexer *l) {
+    const char c = at(l, 0);
+    return l->at >= l->text.len || is_space(c) || one_of(c, ".,|:()") || looking_at(l, "}}");
+}
+
+static enum err_code bad_character(const struct template_lexer *l, struct err *err) {
+    size_t bytes = 0;
+    const struct str rest = str_from(l->text, l->at);
+    const uint32_t rune = utf8_rune(rest, &bytes);
+    if (!utf8_rune_prints(rune)) {
+        return err_set(err, ERR_INVALID, "bad character U+%04X", rune);
+    }
+    return err_set(err, ERR_INVALID, "bad character U+%04X '%.*s'", rune, (int)bytes, rest.ptr);
+}
+
+static enum err_code lex_word(struct template_lexer *l, struct template_token *out,
+                              struct err *err) {
     static const char *const keywords[] = {"if",     "else",     "end",   "range", "with",
                                            "define", "template", "block", "break", "continue",
                                            "nil",    "true",     "false"};
@@ -126,6 +174,9 @@ static enum err_code lex_word(struct template_lexer *l, struct template_token *o
     l->at++;
     while (is_alnum(at(l, 0))) {
         l->at++;
+    }
+    if (!at_terminator(l)) {
+        return bad_character(l, err);
     }
     out->text = str_sub(l->text, start, l->at - start);
     out->type = first == '.' ? TOKEN_FIELD : first == '$' ? TOKEN_VARIABLE : TOKEN_IDENTIFIER;
@@ -216,8 +267,7 @@ static enum err_code lex_action(struct template_lexer *l, struct template_token 
     if (c == '"' || c == '`' || c == '\'') {
         return lex_quoted(l, c, out, err);
     }
-    if ((c >= '0' && c <= '9') ||
-        ((c == '+' || c == '-') && ((next >= '0' && next <= '9') || next == '.')) ||
+    if ((c >= '0' && c <= '9') || c == '+' || c == '-' ||
         (c == '.' && next >= '0' && next <= '9')) {
         return lex_number(l, out, err);
     }
@@ -225,7 +275,7 @@ static enum err_code lex_action(struct template_lexer *l, struct template_token 
         return punctuation(l, TOKEN_DOT, 1, out);
     }
     if (c == '.' || c == '$' || is_alnum(c)) {
-        return lex_word(l, out);
+        return lex_word(l, out, err);
     }
     return lex_symbol(l, out, err);
 }

@@ -1,10 +1,10 @@
-/* Prometheus' own template functions (spec/rules-alerts.md section 5). */
+/* Prometheus' own template functions (spec/rules-alerts.md section 5): queries, numbers for people
+ * and facts. Those on text are in template_text.c. */
 #include <math.h>
 
 #include "alert/template_value.h"
 #include "base/duration.h"
 #include "base/number.h"
-#include "base/regex.h"
 #include "base/url.h"
 
 enum { TEXT_MAX = TEMPLATE_OUTPUT_MAX };
@@ -15,58 +15,23 @@ static struct template_value text_value(const struct template_call *c, struct bu
     return v;
 }
 
-static enum err_code want_string(const struct template_call *c, size_t i, struct str *out,
-                                 struct err *err) {
-    if (c->args[i].type != TEMPLATE_STRING) {
-        return err_set(err, ERR_INVALID, "wrong type for value; expected string; got %s",
-                       template_type_name(&c->args[i]));
-    }
-    *out = c->args[i].s;
-    return ERR_OK;
-}
-
-static enum err_code want_samples(const struct template_call *c, size_t i, struct err *err) {
-    if (c->args[i].type != TEMPLATE_SAMPLES) {
-        return err_set(err, ERR_INVALID,
-                       "wrong type for value; expected template.queryResult; got %s",
-                       template_type_name(&c->args[i]));
-    }
-    return ERR_OK;
-}
-
-static enum err_code want_sample(const struct template_call *c, size_t i, struct err *err) {
-    if (c->args[i].type != TEMPLATE_SAMPLE) {
-        return err_set(err, ERR_INVALID, "wrong type for value; expected *template.sample; got %s",
-                       template_type_name(&c->args[i]));
-    }
-    return ERR_OK;
-}
-
 /* ---- queries ---- */
 
 static enum err_code run_query(const struct template_call *c, struct template_value *out,
                                struct err *err) {
-    struct str expr;
-    enum err_code code = want_string(c, 0, &expr, err);
-    if (code != ERR_OK) {
-        return code;
-    }
     if (c->data->query == NULL) {
         return err_set(err, ERR_UNAVAILABLE, "no query engine");
     }
     struct template_sample *items = NULL;
     size_t count = 0;
-    code = c->data->query(c->data->query_ctx, expr, c->data->ts_ms, c->arena, &items, &count, err);
+    const enum err_code code = c->data->query(c->data->query_ctx, c->args[0].s, c->data->ts_ms,
+                                              c->arena, &items, &count, err);
     *out = (struct template_value){.type = TEMPLATE_SAMPLES, .samples = {items, count}};
     return code;
 }
 
 static enum err_code run_first(const struct template_call *c, struct template_value *out,
                                struct err *err) {
-    const enum err_code code = want_samples(c, 0, err);
-    if (code != ERR_OK) {
-        return code;
-    }
     if (c->args[0].samples.count == 0) {
         return err_set(err, ERR_INVALID, "first() called on vector with no elements");
     }
@@ -76,33 +41,23 @@ static enum err_code run_first(const struct template_call *c, struct template_va
 
 static enum err_code run_label(const struct template_call *c, struct template_value *out,
                                struct err *err) {
-    struct str name;
-    enum err_code code = want_string(c, 0, &name, err);
-    if (code == ERR_OK) {
-        code = want_sample(c, 1, err);
-    }
-    if (code == ERR_OK) {
-        *out = template_string(labels_get(c->args[1].sample->labels, name));
-    }
-    return code;
+    (void)err;
+    *out = template_string(labels_get(c->args[1].sample->labels, c->args[0].s));
+    return ERR_OK;
 }
 
 static enum err_code run_value(const struct template_call *c, struct template_value *out,
                                struct err *err) {
-    const enum err_code code = want_sample(c, 0, err);
-    if (code == ERR_OK) {
-        *out = template_float(c->args[0].sample->value);
-    }
-    return code;
+    (void)err;
+    *out = template_float(c->args[0].sample->value);
+    return ERR_OK;
 }
 
 static enum err_code run_strvalue(const struct template_call *c, struct template_value *out,
                                   struct err *err) {
-    const enum err_code code = want_sample(c, 0, err);
-    if (code == ERR_OK) {
-        *out = template_string(labels_get(c->args[0].sample->labels, STR("__value__")));
-    }
-    return code;
+    (void)err;
+    *out = template_string(labels_get(c->args[0].sample->labels, STR("__value__")));
+    return ERR_OK;
 }
 
 /* Merge sort: stable, and the label name needs no global. */
@@ -126,21 +81,16 @@ static void sort_by(struct template_sample *items, struct template_sample *spare
 
 static enum err_code run_sort_by_label(const struct template_call *c, struct template_value *out,
                                        struct err *err) {
-    struct str name;
-    enum err_code code = want_string(c, 0, &name, err);
-    if (code == ERR_OK) {
-        code = want_samples(c, 1, err);
-    }
-    if (code != ERR_OK) {
-        return code;
-    }
     const size_t n = c->args[1].samples.count;
-    struct template_sample *items = arena_alloc(c->arena, (n + 1) * sizeof(*items));
-    struct template_sample *spare = arena_alloc(c->arena, (n + 1) * sizeof(*spare));
+    struct template_sample *items = arena_try_alloc(c->arena, n + 1, sizeof(*items));
+    struct template_sample *spare = arena_try_alloc(c->arena, n + 1, sizeof(*spare));
+    if (items == NULL || spare == NULL) {
+        return err_set(err, ERR_LIMIT, "%zu samples are too many to sort", n);
+    }
     if (n > 0) {
         memcpy(items, c->args[1].samples.items, n * sizeof(*items));
     }
-    sort_by(items, spare, n, name);
+    sort_by(items, spare, n, c->args[0].s);
     *out = (struct template_value){.type = TEMPLATE_SAMPLES, .samples = {items, n}};
     return ERR_OK;
 }
@@ -344,227 +294,15 @@ static enum err_code run_now(const struct template_call *c, struct template_valu
 
 static enum err_code run_parse_duration(const struct template_call *c, struct template_value *out,
                                         struct err *err) {
-    struct str text;
-    enum err_code code = want_string(c, 0, &text, err);
-    const bool negative = code == ERR_OK && text.len > 0 && text.ptr[0] == '-';
+    const struct str text = c->args[0].s;
+    const bool negative = text.len > 0 && text.ptr[0] == '-';
     int64_t ns = 0;
-    if (code == ERR_OK) {
-        code = duration_parse_ns(negative ? str_from(text, 1) : text, &ns, err);
-    }
-    if (code == ERR_OK) {
-        *out = template_float((negative ? -1 : 1) * (double)ns / 1e9);
-    }
+    const enum err_code code = duration_parse_ns(str_from(text, negative), &ns, err);
+    *out = template_float((negative ? -1 : 1) * (double)ns / 1e9);
     return code;
 }
 
-/* ---- text ---- */
-
-static enum err_code map_case(const struct template_call *c, struct template_value *out, char first,
-                              char last, int delta, struct err *err) {
-    struct str s;
-    const enum err_code code = want_string(c, 0, &s, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    char *text = arena_cstr(c->arena, s);
-    for (size_t i = 0; i < s.len; i++) {
-        if (text[i] >= first && text[i] <= last) {
-            text[i] = (char)(text[i] + delta);
-        }
-    }
-    *out = template_string((struct str){text, s.len});
-    return ERR_OK;
-}
-
-static enum err_code run_to_upper(const struct template_call *c, struct template_value *out,
-                                  struct err *err) {
-    return map_case(c, out, 'a', 'z', 'A' - 'a', err);
-}
-
-static enum err_code run_to_lower(const struct template_call *c, struct template_value *out,
-                                  struct err *err) {
-    return map_case(c, out, 'A', 'Z', 'a' - 'A', err);
-}
-
-static enum err_code run_title(const struct template_call *c, struct template_value *out,
-                               struct err *err) {
-    struct str s;
-    const enum err_code code = want_string(c, 0, &s, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    char *text = arena_cstr(c->arena, s);
-    bool in_word = false;
-    for (size_t i = 0; i < s.len; i++) {
-        const char ch = text[i];
-        if (!in_word && ch >= 'a' && ch <= 'z') {
-            text[i] = (char)(ch - 'a' + 'A');
-        }
-        in_word = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-                  (ch >= '0' && ch <= '9') || ch == '_' || ch == '\'' || (unsigned char)ch >= 0x80;
-    }
-    *out = template_string((struct str){text, s.len});
-    return ERR_OK;
-}
-
-static enum err_code run_match(const struct template_call *c, struct template_value *out,
-                               struct err *err) {
-    struct str pattern;
-    struct str subject;
-    enum err_code code = want_string(c, 0, &pattern, err);
-    if (code == ERR_OK) {
-        code = want_string(c, 1, &subject, err);
-    }
-    struct regex *re = NULL;
-    if (code == ERR_OK) {
-        code = regex_new(pattern, REGEX_SEARCH, &re, err);
-    }
-    bool matched = false;
-    if (code == ERR_OK) {
-        code = regex_match(re, subject, &matched, err);
-    }
-    regex_free(re);
-    *out = template_bool(matched);
-    return code;
-}
-
-static enum err_code run_replace_all(const struct template_call *c, struct template_value *out,
-                                     struct err *err) {
-    struct str parts[3];
-    enum err_code code = ERR_OK;
-    for (size_t i = 0; i < 3 && code == ERR_OK; i++) {
-        code = want_string(c, i, &parts[i], err);
-    }
-    struct regex *re = NULL;
-    if (code == ERR_OK) {
-        code = regex_new(parts[0], REGEX_SEARCH, &re, err);
-    }
-    struct buf text;
-    buf_init(&text, TEXT_MAX);
-    if (code == ERR_OK) {
-        code = regex_replace_all(re, parts[2], parts[1], &text, err);
-    }
-    regex_free(re);
-    if (code == ERR_OK) {
-        *out = text_value(c, &text);
-    } else {
-        buf_release(&text);
-    }
-    return code;
-}
-
-/* Go's net.SplitHostPort; false when the text is none. */
-static bool split_host_port(struct str s, struct str *host, struct str *port) {
-    const ptrdiff_t colon = str_rfind_char(s, ':');
-    if (colon < 0) {
-        return false;
-    }
-    *host = str_sub(s, 0, (size_t)colon);
-    *port = str_from(s, (size_t)colon + 1);
-    if (host->len > 0 && host->ptr[0] == '[') {
-        if (host->ptr[host->len - 1] != ']') {
-            return false;
-        }
-        *host = str_sub(*host, 1, host->len - 2);
-    } else if (str_find_char(*host, ':') >= 0) {
-        return false;
-    }
-    return str_find_char(*host, '[') < 0 && str_find_char(*host, ']') < 0 &&
-           str_find_char(*port, '[') < 0 && str_find_char(*port, ']') < 0;
-}
-
-static enum err_code run_strip_port(const struct template_call *c, struct template_value *out,
-                                    struct err *err) {
-    struct str s;
-    struct str host;
-    struct str port;
-    const enum err_code code = want_string(c, 0, &s, err);
-    if (code == ERR_OK) {
-        *out = template_string(split_host_port(s, &host, &port) ? host : s);
-    }
-    return code;
-}
-
-static bool is_ip(struct str s) {
-    if (str_find_char(s, ':') >= 0) {
-        return true;
-    }
-    int dots = 0;
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '.') {
-            dots++;
-        } else if (s.ptr[i] < '0' || s.ptr[i] > '9') {
-            return false;
-        }
-    }
-    return dots == 3;
-}
-
-static enum err_code run_strip_domain(const struct template_call *c, struct template_value *out,
-                                      struct err *err) {
-    struct str s;
-    const enum err_code code = want_string(c, 0, &s, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    struct str host = s;
-    struct str port = STR("");
-    if (!split_host_port(s, &host, &port)) {
-        host = s;
-        port = STR("");
-    }
-    if (is_ip(host)) {
-        *out = template_string(s);
-        return ERR_OK;
-    }
-    const ptrdiff_t dot = str_find_char(host, '.');
-    host = dot < 0 ? host : str_sub(host, 0, (size_t)dot);
-    *out = template_string(
-        port.len != 0 ? arena_printf(c->arena, "%.*s:%.*s", STR_ARG(host), STR_ARG(port)) : host);
-    return ERR_OK;
-}
-
-/* ---- links ---- */
-
-static enum err_code link_to(const struct template_call *c, const char *tab,
-                             struct template_value *out, struct err *err) {
-    struct str expr;
-    const enum err_code code = want_string(c, 0, &expr, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    struct buf text;
-    buf_init(&text, TEXT_MAX);
-    buf_append_cstr(&text, "/graph?g0.expr=");
-    url_query_escape(&text, expr);
-    buf_append_cstr(&text, tab);
-    *out = text_value(c, &text);
-    return ERR_OK;
-}
-
-static enum err_code run_graph_link(const struct template_call *c, struct template_value *out,
-                                    struct err *err) {
-    return link_to(c, "&g0.tab=0", out, err);
-}
-
-static enum err_code run_table_link(const struct template_call *c, struct template_value *out,
-                                    struct err *err) {
-    return link_to(c, "&g0.tab=1", out, err);
-}
-
-static enum err_code run_url_query_escape(const struct template_call *c, struct template_value *out,
-                                          struct err *err) {
-    struct str s;
-    const enum err_code code = want_string(c, 0, &s, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    struct buf text;
-    buf_init(&text, TEXT_MAX);
-    url_query_escape(&text, s);
-    *out = text_value(c, &text);
-    return ERR_OK;
-}
+/* ---- facts ---- */
 
 static enum err_code run_external_url(const struct template_call *c, struct template_value *out,
                                       struct err *err) {
@@ -593,44 +331,25 @@ static enum err_code run_args(const struct template_call *c, struct template_val
     return ERR_OK;
 }
 
-static enum err_code run_safe_html(const struct template_call *c, struct template_value *out,
-                                   struct err *err) {
-    struct str s;
-    const enum err_code code = want_string(c, 0, &s, err);
-    *out = template_string(s);
-    return code;
-}
-
 static const struct template_function functions[] = {
-    {"args", 0, -1, run_args},
-    {"externalURL", 0, 0, run_external_url},
-    {"first", 1, 1, run_first},
-    {"graphLink", 1, 1, run_graph_link},
-    {"humanize", 1, 1, run_humanize},
-    {"humanize1024", 1, 1, run_humanize1024},
-    {"humanizeDuration", 1, 1, run_humanize_duration},
-    {"humanizePercentage", 1, 1, run_humanize_percentage},
-    {"humanizeTimestamp", 1, 1, run_humanize_timestamp},
-    {"label", 2, 2, run_label},
-    {"match", 2, 2, run_match},
-    {"now", 0, 0, run_now},
-    {"parseDuration", 1, 1, run_parse_duration},
-    {"pathPrefix", 0, 0, run_path_prefix},
-    {"query", 1, 1, run_query},
-    {"reReplaceAll", 3, 3, run_replace_all},
-    {"safeHtml", 1, 1, run_safe_html},
-    {"sortByLabel", 2, 2, run_sort_by_label},
-    {"stripDomain", 1, 1, run_strip_domain},
-    {"stripPort", 1, 1, run_strip_port},
-    {"strvalue", 1, 1, run_strvalue},
-    {"tableLink", 1, 1, run_table_link},
-    {"title", 1, 1, run_title},
-    {"toDuration", 1, 1, run_to_duration},
-    {"toLower", 1, 1, run_to_lower},
-    {"toTime", 1, 1, run_to_time},
-    {"toUpper", 1, 1, run_to_upper},
-    {"urlQueryEscape", 1, 1, run_url_query_escape},
-    {"value", 1, 1, run_value},
+    {"args", "v*", run_args},
+    {"externalURL", "", run_external_url},
+    {"first", "q", run_first},
+    {"humanize", "v", run_humanize},
+    {"humanize1024", "v", run_humanize1024},
+    {"humanizeDuration", "v", run_humanize_duration},
+    {"humanizePercentage", "v", run_humanize_percentage},
+    {"humanizeTimestamp", "v", run_humanize_timestamp},
+    {"label", "sp", run_label},
+    {"now", "", run_now},
+    {"parseDuration", "s", run_parse_duration},
+    {"pathPrefix", "", run_path_prefix},
+    {"query", "s", run_query},
+    {"sortByLabel", "sq", run_sort_by_label},
+    {"strvalue", "p", run_strvalue},
+    {"toDuration", "v", run_to_duration},
+    {"toTime", "v", run_to_time},
+    {"value", "p", run_value},
 };
 
 const struct template_function *template_function_prometheus(struct str name) {
@@ -639,5 +358,5 @@ const struct template_function *template_function_prometheus(struct str name) {
             return &functions[i];
         }
     }
-    return NULL;
+    return template_function_text(name);
 }

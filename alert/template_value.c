@@ -16,7 +16,9 @@ const char *template_type_name(const struct template_value *v) {
         [TEMPLATE_ARGS] = "map[string]interface {}",
         [TEMPLATE_TIME] = "*time.Time",
         [TEMPLATE_DURATION] = "*time.Duration",
-        [TEMPLATE_ROOT] = "template.alertTemplateData",
+        [TEMPLATE_ROOT] = "struct { Labels map[string]string; ExternalLabels map[string]string; "
+                          "ExternalURL string; Value interface {} }",
+        [TEMPLATE_TOO_LARGE] = "int",
     };
     return names[v->type];
 }
@@ -43,6 +45,7 @@ bool template_truth(const struct template_value *v) {
     case TEMPLATE_SAMPLE:
     case TEMPLATE_TIME:
     case TEMPLATE_ROOT:
+    case TEMPLATE_TOO_LARGE:
         return true;
     }
     return false;
@@ -82,17 +85,29 @@ static void print_time(struct buf *to, int64_t unix_ns) {
 }
 
 static void print_sample(struct buf *to, const struct template_sample *s) {
-    buf_append_cstr(to, "&{");
+    buf_append_char(to, '{');
     print_labels(to, s->labels);
     buf_append_char(to, ' ');
     buf_append_number_g(to, s->value);
     buf_append_char(to, '}');
 }
 
+static void print_root(struct buf *to, const struct template_data *data) {
+    buf_append_char(to, '{');
+    print_labels(to, data->labels);
+    buf_append_char(to, ' ');
+    print_labels(to, data->external_labels);
+    buf_append_char(to, ' ');
+    buf_append_str(to, data->external_url);
+    buf_append_char(to, ' ');
+    buf_append_number_g(to, data->value);
+    buf_append_char(to, '}');
+}
+
 void template_print(struct buf *to, const struct template_value *v) {
     switch (v->type) {
     case TEMPLATE_NIL:
-        buf_append_cstr(to, "<no value>");
+        buf_append_cstr(to, "<nil>");
         return;
     case TEMPLATE_BOOL:
         buf_append_cstr(to, v->b ? "true" : "false");
@@ -110,12 +125,13 @@ void template_print(struct buf *to, const struct template_value *v) {
         print_labels(to, v->labels);
         return;
     case TEMPLATE_SAMPLE:
+        buf_append_char(to, '&');
         print_sample(to, v->sample);
         return;
     case TEMPLATE_SAMPLES:
         buf_append_char(to, '[');
         for (size_t i = 0; i < v->samples.count; i++) {
-            buf_append_cstr(to, i > 0 ? " " : "");
+            buf_append_cstr(to, i > 0 ? " &" : "&");
             print_sample(to, &v->samples.items[i]);
         }
         buf_append_char(to, ']');
@@ -137,8 +153,21 @@ void template_print(struct buf *to, const struct template_value *v) {
         duration_format_go_ns(to, v->i);
         return;
     case TEMPLATE_ROOT:
-        buf_append_cstr(to, "{}");
+        print_root(to, v->root);
         return;
+    case TEMPLATE_TOO_LARGE:
+        buf_append_str(to, v->s);
+        return;
+    }
+}
+
+void template_print_action(struct buf *to, const struct template_value *v) {
+    if (v->type == TEMPLATE_NIL) {
+        buf_append_cstr(to, "<no value>");
+    } else if (v->type == TEMPLATE_SAMPLE) {
+        print_sample(to, v->sample);
+    } else {
+        template_print(to, v);
     }
 }
 
@@ -199,14 +228,14 @@ static enum err_code args_field(struct template_list args, struct str name,
     return ERR_OK;
 }
 
-enum err_code template_field(const struct template_value *v, const struct template_data *data,
-                             struct str name, struct template_value *out, struct err *err) {
+enum err_code template_field(const struct template_value *v, struct str name,
+                             struct template_value *out, struct err *err) {
     enum err_code code = ERR_INVALID;
     if (v->type == TEMPLATE_LABELS) {
         *out = template_string(labels_get(v->labels, name));
         code = ERR_OK;
     } else if (v->type == TEMPLATE_ROOT) {
-        code = root_field(data, name, out);
+        code = root_field(v->root, name, out);
     } else if (v->type == TEMPLATE_SAMPLE) {
         code = sample_field(v->sample, name, out);
     } else if (v->type == TEMPLATE_ARGS) {
