@@ -15,23 +15,59 @@
 #include "base/mem.h"
 #include "tsdb/head.h"
 
-bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metric_set,
-                    struct head_side *out) {
-    struct tsdb *db = shard->db;
+static bool takes_pushes(const struct head_shard *shard, const struct head_group *g,
+                         uint32_t target_set) {
+    return g->target_set == target_set && g->shard == shard && !g->open && g->kind != GROUP_SCRAPED;
+}
+
+/* The newest place among the users of the metric set: for sets that few series have. */
+static struct head_side find_by_users(const struct tsdb *db, const struct head_shard *shard,
+                                      uint32_t target_set, uint32_t metric_set)
+    REQUIRES(db->index.mu) {
     const bool whole = (metric_set & INDEX_SLOT_WHOLE) != 0;
     struct head_side found = {0};
-    mutex_lock(&db->index.mu);
     struct index_use_iter it = index_uses_locked(&db->index, metric_set & ~INDEX_SLOT_WHOLE);
     uint32_t group;
     uint32_t slot;
     bool is_whole;
     while (index_next_use(&it, &group, &slot, &is_whole)) {
-        const struct head_group *g = db->groups[group];
-        if (is_whole == whole && g->target_set == target_set && g->shard == shard && !g->open &&
-            g->kind != GROUP_SCRAPED && group >= found.group) {
+        if (is_whole == whole && group >= found.group &&
+            takes_pushes(shard, db->groups[group], target_set)) {
             found = (struct head_side){.group = group, .slot = slot};
         }
     }
+    return found;
+}
+
+/* The same among the groups of the target set, newest first: for metric sets that many targets
+ * share. Senders keep their order, so the slot behind the last one found is the best guess. */
+static struct head_side find_by_groups(const struct tsdb *db, const struct head_shard *shard,
+                                       uint32_t target_set, uint32_t metric_set)
+    REQUIRES(db->index.mu) {
+    uint32_t id = db->index.target_groups[target_set];
+    for (; id != 0; id = db->index.groups[id].next_same_target) {
+        struct head_group *g = db->groups[id];
+        if (!takes_pushes(shard, g, target_set)) {
+            continue;
+        }
+        const uint32_t slot = index_find_series_locked(&db->index, id, metric_set, g->next_slot);
+        if (slot != INDEX_NONE) {
+            g->next_slot = slot + 1;
+            return (struct head_side){.group = id, .slot = slot};
+        }
+    }
+    return (struct head_side){0};
+}
+
+bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metric_set,
+                    struct head_side *out) {
+    enum { FEW_USERS = 8 };
+    struct tsdb *db = shard->db;
+    mutex_lock(&db->index.mu);
+    const bool few =
+        index_use_count_locked(&db->index, metric_set & ~INDEX_SLOT_WHOLE) <= FEW_USERS;
+    const struct head_side found = few ? find_by_users(db, shard, target_set, metric_set)
+                                       : find_by_groups(db, shard, target_set, metric_set);
     struct head_group *g = found.group != 0 ? db->groups[found.group] : NULL;
     mutex_unlock(&db->index.mu);
     if (g == NULL) {

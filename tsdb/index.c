@@ -336,6 +336,14 @@ void index_add_lost_slot_locked(struct index *index, uint32_t group) {
     append_slot(&index->groups[group], INDEX_SLOT_LOST);
 }
 
+uint32_t index_use_count_locked(const struct index *index, uint32_t metric_set) {
+    const struct index_use *use = &index->uses[metric_set];
+    if (use->group == INDEX_NONE) {
+        return index->lists[use->slot_bits].count;
+    }
+    return use->group != 0 ? 1 : 0;
+}
+
 struct index_use_iter index_uses_locked(const struct index *index, uint32_t metric_set) {
     const struct index_use *use = &index->uses[metric_set];
     if (use->group != INDEX_NONE) {
@@ -381,8 +389,7 @@ uint32_t index_find_series_locked(const struct index *index, uint32_t group, uin
         return hint;
     }
     const uint32_t set = metric_set & ~INDEX_SLOT_WHOLE;
-    const struct index_use *use = &index->uses[set];
-    const uint32_t users = use->group == INDEX_NONE ? index->lists[use->slot_bits].count : 1;
+    const uint32_t users = index_use_count_locked(index, set);
     if (g->slot_count / 8 <= users) { /* a user costs about eight slots */
         for (uint32_t slot = 0; slot < g->slot_count; slot++) {
             if (g->slots[slot] == metric_set) {

@@ -138,6 +138,9 @@ void index_add_lost_slot_locked(struct index *index, uint32_t group) REQUIRES(in
 uint32_t index_find_series_locked(const struct index *index, uint32_t group, uint32_t metric_set,
                                   uint32_t hint) REQUIRES(index->mu);
 
+/* Number of series with a metric set. */
+uint32_t index_use_count_locked(const struct index *index, uint32_t metric_set) REQUIRES(index->mu);
+
 /* Users of a metric set, oldest first. */
 struct index_use_iter {
     const uint8_t *at;

@@ -406,9 +406,7 @@ static uint64_t series_of(struct select *s, const struct matched *m, uint64_t li
         }
         mutex_lock(&index->mu);
         for (uint64_t word = m->metrics.words[w]; word != 0; word &= word - 1) {
-            const struct index_use *use = &index->uses[w * 64 + (uint32_t)__builtin_ctzll(word)];
-            n += use->group == INDEX_NONE ? index->lists[use->slot_bits].count
-                                          : (use->group != 0 ? 1U : 0U);
+            n += index_use_count_locked(index, w * 64 + (uint32_t)__builtin_ctzll(word));
         }
         mutex_unlock(&index->mu);
     }

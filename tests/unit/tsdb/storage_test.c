@@ -284,6 +284,30 @@ static void pushed_series_know_their_newest_sample_after_sealing_and_restart(voi
     }
 }
 
+static void many_targets_push_the_same_metrics(void **state) {
+    enum { TARGETS = 30, METRICS = 12 };
+    struct world *w = *state;
+    char text[64];
+    for (int round = 0; round < 3; round++) {
+        for (int t = 0; t < TARGETS; t++) {
+            struct storage_appender *a = begin(w);
+            for (int m = 0; m < METRICS; m++) {
+                snprintf(text, sizeof(text), "m%d instance=i%d job=j", m, t);
+                assert_int_equal(world_append(w, a, text, S + round, m * t), ERR_OK);
+            }
+            commit(w, a);
+        }
+        if (round == 1) {
+            reopen(w);
+        }
+    }
+    struct storage_stats stats;
+    storage_stats(w->st, &stats);
+    assert_int_equal(stats.series_count, TARGETS * METRICS);
+    assert_dump(w, "instance=i7 __name__=m11",
+                "m11{instance=\"i7\", job=\"j\"} 1000000000:77 1000000001:77 1000000002:77\n");
+}
+
 static void series_with_equal_labels_are_one(void **state) {
     struct world *w = *state;
     struct storage_group *g = world_group(w, "instance=a job=j");
@@ -399,6 +423,7 @@ int main(void) {
         CASE(appender_follows_prometheus_rules),
         CASE(pushed_series_have_gaps_and_may_interleave),
         CASE(pushed_series_know_their_newest_sample_after_sealing_and_restart),
+        CASE(many_targets_push_the_same_metrics),
         CASE(series_with_equal_labels_are_one),
         CASE(an_open_group_cannot_be_opened_twice),
         CASE(series_limit_is_refused),
