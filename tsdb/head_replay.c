@@ -198,7 +198,16 @@ static uint64_t first_logged_row(struct head_group *g) REQUIRES(g->shard->mu) {
     return cursor_uvarint(&from);
 }
 
-/* Drops runs that the WAL still has and that are damaged, with all later ones. */
+static void drop_runs(struct head_group *g, uint32_t first, uint64_t next_row)
+    REQUIRES(g->shard->mu) {
+    mutex_lock(&g->mu);
+    g->first_row = next_row;
+    g->run_count = first;
+    mutex_unlock(&g->mu);
+}
+
+/* Where the log still has rows, its word counts: from the first run there that is damaged, or that
+ * was not found at opening, all runs are dropped and the rows come from the log. */
 static void verify_runs(struct head_group *g) REQUIRES(g->shard->mu) {
     struct head_shard *shard = g->shard;
     const uint64_t logged = first_logged_row(g);
@@ -206,17 +215,26 @@ static void verify_runs(struct head_group *g) REQUIRES(g->shard->mu) {
     while (at != 0 && g->runs[at - 1].first_row >= logged) {
         at--;
     }
+    uint64_t next_row = logged;
+    if (at != 0 && g->runs[at - 1].first_row + g->runs[at - 1].rows > logged) {
+        next_row = g->runs[at - 1].first_row + g->runs[at - 1].rows;
+    }
     for (; at < g->run_count; at++) {
         struct err err;
-        if (segment_verify(shard->store, g->runs[at].at, &err) != ERR_OK) {
-            log_warn(shard->db->options.log, "tsdb", "damaged run is read from the log again",
+        enum err_code code = ERR_OK;
+        if (g->runs[at].first_row > next_row) {
+            code = err_set(&err, ERR_CORRUPT, "the run of row %llu is missing",
+                           (unsigned long long)next_row);
+        } else {
+            code = segment_verify(shard->store, g->runs[at].at, &err);
+        }
+        if (code != ERR_OK) {
+            log_warn(shard->db->options.log, "tsdb", "rows of a damaged run are read from the log",
                      log_u64("group", g->id), log_err(&err));
-            mutex_lock(&g->mu);
-            g->first_row = g->runs[at].first_row;
-            g->run_count = at;
-            mutex_unlock(&g->mu);
+            drop_runs(g, at, next_row);
             return;
         }
+        next_row = g->runs[at].first_row + g->runs[at].rows;
     }
 }
 

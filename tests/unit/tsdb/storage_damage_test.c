@@ -3,7 +3,8 @@
  * A history with open rows, sealed runs and pushed series is written once. Then, file by file and
  * with a stride, one bit is flipped in a copy, which is opened and read: each sample that comes
  * back must be one that was written, a read may fail with ERR_CORRUPT, and nothing may crash. How
- * much is lost is bounded for the log: rows up to the next complete one. */
+ * much is lost is bounded for the log: rows up to the next complete one. Runs whose rows the log
+ * still has lose nothing. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +168,9 @@ static void flipped_bits_never_give_wrong_values(void **state) {
             world_release(&copy);
         }
         print_message("%s: at least %zu of %zu samples left\n", files.paths[i], least, all);
+        if (str_starts(str_of(files.paths[i]), STR("l0/"))) {
+            assert_int_equal(least, all); /* the log still has these rows */
+        }
         if (str_starts(str_of(files.paths[i]), STR("wal/"))) {
             assert_true(least >= all - (size_t)64 * SLOTS);
         }
