@@ -149,6 +149,9 @@ static enum err_code scan_batch(struct scan *scan, const struct selector_state *
     work_grant(&scan->scratch);
     enum err_code code = storage_read(ev->storage, ev->querier, state->selection, first, n, mint,
                                       maxt, &scan->scratch.arena, samples, err);
+    if (code == ERR_LIMIT) {
+        return work_over(&scan->scratch, err);
+    }
     if (code == ERR_OK) {
         code = work_check(&scan->scratch, err);
     }

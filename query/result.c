@@ -86,6 +86,10 @@ static enum err_code copy_rows(struct making *m, const struct matrix *rows, cons
         if (!copy_row(m->arena, &rows->rows[i], times, grid->count, &series[i])) {
             return no_room(err);
         }
+        const enum err_code code = work_check(rows->work, err);
+        if (code != ERR_OK) {
+            return code;
+        }
     }
     m->out->series = series;
     m->out->series_count = rows->count;

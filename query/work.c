@@ -5,7 +5,8 @@
 #include "base/check.h"
 
 static size_t used_by_all(const struct work_budget *budget) {
-    size_t sum = 0;
+    size_t sum =
+        budget->results != NULL ? budget->results->used_bytes - budget->results_before_bytes : 0;
     for (const struct work *w = budget->top; w != NULL; w = w->below) {
         sum += w->arena.used_bytes;
     }
@@ -69,6 +70,10 @@ void *work_alloc(struct work *work, size_t count, size_t bytes, struct err *err)
 void *work_zalloc(struct work *work, size_t count, size_t bytes, struct err *err) {
     void *ptr = work_alloc(work, count, bytes, err);
     return ptr != NULL ? memset(ptr, 0, count * bytes) : NULL;
+}
+
+enum err_code work_over(const struct work *work, struct err *err) {
+    return over(work->budget, err);
 }
 
 enum err_code work_check(struct work *work, struct err *err) {

@@ -15,8 +15,10 @@
 
 struct work_budget {
     struct work *top;
-    struct work *lasting; /* the first that began: lives to the end of the query */
-    size_t max_bytes;     /* 0 = no limit */
+    struct work *lasting;        /* the first that began: lives to the end of the query */
+    const struct arena *results; /* the caller's, may be NULL: what it grows by counts as well */
+    size_t results_before_bytes;
+    size_t max_bytes; /* 0 = no limit */
     size_t peak_bytes;
 };
 
@@ -42,6 +44,8 @@ MUST_CHECK void *work_alloc(struct work *work, size_t count, size_t bytes, struc
 MUST_CHECK void *work_zalloc(struct work *work, size_t count, size_t bytes, struct err *err);
 /* Lets work->arena, when handed to somebody else, grow to what the others leave. */
 void work_grant(struct work *work);
+/* The error itself: for a part that found its granted arena full. */
+enum err_code work_over(const struct work *work, struct err *err);
 /* ERR_LIMIT when the query holds more than its budget: after calls that take from work->arena
  * without asking. */
 MUST_CHECK enum err_code work_check(struct work *work, struct err *err);

@@ -210,6 +210,24 @@ static void too_much_memory_is_an_error_that_names_the_limit(void **state) {
                "6291456 bytes", &f->err);
 }
 
+static void what_the_caller_gets_counts_as_memory_too(void **state) {
+    struct fixture *f = *state;
+    make_engine(f, limit_memory);
+    char values[6000] = "";
+    for (size_t i = 0; i < 2900; i++) {
+        values[2 * i] = '1';
+        values[2 * i + 1] = ' ';
+    }
+    for (int i = 0; i < 150; i++) {
+        char metric[64];
+        (void)snprintf(metric, sizeof(metric), "long{n=\"%d\"}", i);
+        fake_storage_load(f->fs, 10, metric, values);
+    }
+    assert_err(instant(f, "long[1m]", 60000), ERR_LIMIT, "6291456 bytes", &f->err);
+    assert_true(f->arena.used_bytes < 8 * 1024 * 1024);
+    assert_ok(instant(f, "count(last_over_time(long[1m]))", 60000), &f->err);
+}
+
 static size_t peak_of(struct fixture *f, size_t series) {
     fake_storage_clear(f->fs);
     load_many(f, series);
@@ -419,6 +437,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(too_many_samples_are_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(too_much_memory_is_an_error_that_names_the_limit, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_the_caller_gets_counts_as_memory_too, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_of_an_aggregation_does_not_grow_with_its_series,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_raised_flag_stops_the_query, setup, teardown),
