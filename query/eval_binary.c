@@ -108,36 +108,17 @@ static enum err_code apply_scalar(struct row_map *map, struct eval *ev, const st
         }
         return ERR_OK;
     }
-    /* the operator outside the loop, for the common ones */
-    switch (m->op) {
-    case OP_ADD:
-        combine_all(OP_ADD, m, grid->count, row->values);
-        break;
-    case OP_SUB:
-        combine_all(OP_SUB, m, grid->count, row->values);
-        break;
-    case OP_MUL:
+    /* the operator is a constant in the loops of the common ones */
+    if (m->op == OP_MUL) {
         combine_all(OP_MUL, m, grid->count, row->values);
-        break;
-    case OP_DIV:
+    } else if (m->op == OP_DIV) {
         combine_all(OP_DIV, m, grid->count, row->values);
-        break;
-    case OP_MOD:
-    case OP_POW:
-    case OP_ATAN2:
-    case OP_EQL:
-    case OP_NEQ:
-    case OP_GTR:
-    case OP_LSS:
-    case OP_GTE:
-    case OP_LTE:
-    case OP_AND:
-    case OP_OR:
-    case OP_UNLESS:
-    case OP_TRIM_UPPER:
-    case OP_TRIM_LOWER:
+    } else if (m->op == OP_ADD) {
+        combine_all(OP_ADD, m, grid->count, row->values);
+    } else if (m->op == OP_SUB) {
+        combine_all(OP_SUB, m, grid->count, row->values);
+    } else {
         combine_all(m->op, m, grid->count, row->values);
-        break;
     }
     return ERR_OK;
 }
