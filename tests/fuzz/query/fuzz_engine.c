@@ -144,6 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct query_options options;
     query_options_default(&options);
     options.experimental_functions = true;
+    options.extended_range_selectors = true;
     options.binop_fill_modifiers = true;
     options.max_samples = 100000;
     options.max_memory_bytes = 16 * 1024 * 1024;
