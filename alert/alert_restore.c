@@ -25,9 +25,9 @@ static enum err_code make_matchers(struct restore *r, const struct rule *rule, s
         code = matcher_init(&r->arena, MATCH_EQUAL, STR("alertname"), rule->name, &m[n++], err);
     }
     for (size_t i = 0; i < rule->label_count && code == ERR_OK; i++) {
-        if (rule->label_templates[i].parsed == NULL && rule->label_templates[i].text.len != 0) {
-            code = matcher_init(&r->arena, MATCH_EQUAL, rule->label_templates[i].name,
-                                rule->label_templates[i].text, &m[n++], err);
+        const struct rule_template *t = &rule->label_templates[i];
+        if (t->parsed == NULL && t->parse_error.len == 0 && t->text.len != 0) {
+            code = matcher_init(&r->arena, MATCH_EQUAL, t->name, t->text, &m[n++], err);
         }
     }
     *out = m;
@@ -79,22 +79,16 @@ static enum err_code find_series(struct restore *r, const struct rule *rule, str
     return code;
 }
 
-static void restore_alert(const struct restore *r, struct alert *a, int64_t for_ms) {
-    for (size_t i = 0; i < r->count; i++) {
-        if (!labels_eq(r->labels[i], a->labels)) {
-            continue;
-        }
-        const int64_t grace_ms = r->env->options.grace_period_ms;
-        const int64_t spent_ms = (r->down_at_s[i] - r->active_at_s[i]) * 1000;
-        const int64_t remaining_ms = for_ms - spent_ms;
-        if (remaining_ms <= 0) {
-            a->active_at_ms = r->active_at_s[i] * 1000;
-        } else if (remaining_ms < grace_ms) {
-            a->active_at_ms = r->now_ms + grace_ms - for_ms;
-        } else {
-            a->active_at_ms = r->active_at_s[i] * 1000 + (r->now_ms - r->down_at_s[i] * 1000);
-        }
-        return;
+static void restore_alert(const struct restore *r, size_t i, struct alert *a, int64_t for_ms) {
+    const int64_t grace_ms = r->env->options.grace_period_ms;
+    const int64_t spent_ms = (r->down_at_s[i] - r->active_at_s[i]) * 1000;
+    const int64_t remaining_ms = for_ms - spent_ms;
+    if (remaining_ms <= 0) {
+        a->active_at_ms = r->active_at_s[i] * 1000;
+    } else if (remaining_ms < grace_ms) {
+        a->active_at_ms = r->now_ms + grace_ms - for_ms;
+    } else {
+        a->active_at_ms = r->active_at_s[i] * 1000 + (r->now_ms - r->down_at_s[i] * 1000);
     }
 }
 
@@ -108,14 +102,18 @@ static void restore_rule(struct rule_state *state, struct rule_env *env, int64_t
         r.count = 0;
     }
     mutex_lock(env->mu);
-    for (size_t i = 0; i < state->alerts.count; i++) {
-        restore_alert(&r, state->alerts.items[i], state->rule->for_ms);
+    for (size_t i = 0; i < r.count; i++) {
+        struct alert *a = alert_set_find(&state->alerts, r.labels[i]);
+        if (a != NULL) {
+            restore_alert(&r, i, a, state->rule->for_ms);
+        }
     }
     mutex_unlock(env->mu);
     arena_release(&r.arena);
 }
 
 void rule_group_restore(struct rule_group *g, struct rule_env *env, int64_t now_ms) {
+    const int64_t start_ns = clock_mono_ns(env->options.clock);
     for (size_t i = 0; i < g->spec->rule_count; i++) {
         struct rule_state *state = &g->rules[i];
         if (state->rule->alerting && !state->restored &&
@@ -124,4 +122,5 @@ void rule_group_restore(struct rule_group *g, struct rule_env *env, int64_t now_
         }
         state->restored = true;
     }
+    rule_group_metrics_restored(&g->metrics, clock_mono_ns(env->options.clock) - start_ns);
 }

@@ -8,13 +8,43 @@
  * A firing alert whose rule got a longer "for" goes back to PENDING. */
 #include "alert/alert_state.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
-enum { RESOLVED_RETENTION_MS = 15 * 60 * 1000 };
+enum { RESOLVED_RETENTION_MS = 15 * 60 * 1000, SLOTS_MIN = 16 };
 
 static void alert_free(struct alert *a) {
     arena_release(&a->arena);
     mem_free(a);
+}
+
+/* The first free slot for a hash, or the one that holds the labels. */
+static uint32_t *find_slot(const struct alert_set *set, uint64_t hash, struct labels labels) {
+    size_t at = (size_t)hash & (set->slot_count - 1);
+    for (; set->slots[at] != 0; at = (at + 1) & (set->slot_count - 1)) {
+        const struct alert *a = set->items[set->slots[at] - 1];
+        if (a->hash == hash && labels_eq(a->labels, labels)) {
+            break;
+        }
+    }
+    return &set->slots[at];
+}
+
+static void reindex(struct alert_set *set) {
+    if (set->slot_count < 2 * set->capacity) {
+        set->slot_count = set->slot_count == 0 ? SLOTS_MIN : set->slot_count;
+        while (set->slot_count < 2 * set->capacity) {
+            set->slot_count *= 2;
+        }
+        set->slots = mem_resize(set->slots, set->slot_count, sizeof(*set->slots));
+    }
+    if (set->slot_count != 0) {
+        memset(set->slots, 0, set->slot_count * sizeof(*set->slots));
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        *find_slot(set, set->items[i]->hash, set->items[i]->labels) = (uint32_t)(i + 1);
+    }
 }
 
 void alert_set_clear(struct alert_set *set) {
@@ -22,27 +52,29 @@ void alert_set_clear(struct alert_set *set) {
         alert_free(set->items[i]);
     }
     set->count = 0;
+    reindex(set);
 }
 
 void alert_set_release(struct alert_set *set) {
     alert_set_clear(set);
     mem_free(set->items);
+    mem_free(set->slots);
     *set = (struct alert_set){.count = 0};
 }
 
 struct alert *alert_set_find(const struct alert_set *set, struct labels labels) {
-    for (size_t i = 0; i < set->count; i++) {
-        if (labels_eq(set->items[i]->labels, labels)) {
-            return set->items[i];
-        }
+    if (set->count == 0) {
+        return NULL;
     }
-    return NULL;
+    const uint32_t slot = *find_slot(set, labels_hash(labels), labels);
+    return slot != 0 ? set->items[slot - 1] : NULL;
 }
 
 static struct alert *alert_new(struct labels labels, int64_t ts_ms) {
     struct alert *a = mem_zalloc(sizeof(*a));
     arena_init(&a->arena, 0);
     a->labels = labels_copy(&a->arena, labels);
+    a->hash = labels_hash(labels);
     a->state = ALERT_PENDING;
     a->active_at_ms = ts_ms;
     return a;
@@ -69,9 +101,11 @@ void alert_set_returned(struct alert_set *set, struct labels labels, struct labe
         if (set->count == set->capacity) {
             set->capacity = mem_grow(set->capacity, set->count + 1);
             set->items = mem_resize(set->items, set->capacity, sizeof(struct alert *));
+            reindex(set);
         }
         a = alert_new(labels, ts_ms);
         set->items[set->count++] = a;
+        *find_slot(set, a->hash, labels) = (uint32_t)set->count;
     } else if (a->state == ALERT_INACTIVE) {
         a->state = ALERT_PENDING;
         a->active_at_ms = ts_ms;
@@ -133,7 +167,10 @@ size_t alert_set_advance(struct alert_set *set, int64_t ts_ms, int64_t for_ms,
         a->returned = false;
         set->items[kept++] = a;
     }
-    set->count = kept;
+    if (kept != set->count) {
+        set->count = kept;
+        reindex(set);
+    }
     return active;
 }
 

@@ -11,6 +11,7 @@
 
 struct alert {
     struct arena arena; /* of labels and annotations */
+    uint64_t hash;      /* of labels */
     struct labels labels;
     struct labels annotations;
     double value;
@@ -24,6 +25,8 @@ struct alert {
 struct alert_set {
     struct alert **items; /* in order of first appearance */
     size_t count, capacity;
+    uint32_t *slots;   /* open addressing by hash: position in items + 1, 0 = free */
+    size_t slot_count; /* a power of two, at least twice count; 0 at first */
 };
 
 void alert_set_release(struct alert_set *set);

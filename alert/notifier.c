@@ -4,9 +4,13 @@
  * endpoints and queues, which rules (notifier_send), discovery (notifier_update) and the API reach
  * from their threads. Requests end on the notifier's thread. Nothing waits under mu.
  *
+ * RELOAD. A set whose configuration means the same goes on with its endpoints and queues; the HTTP
+ * client keeps the generation it was made from.
+ *
  * ENDING. An endpoint that left discovery, a set that left the configuration and the whole
  * notifier at shutdown first send what is queued (drain_on_shutdown), within the sets' timeouts. */
 #include "alert/alert.h"
+#include "alert/alert_config_equal.h"
 #include "alert/alert_target.h"
 #include "base/json_out.h"
 #include "base/mem.h"
@@ -127,10 +131,13 @@ static void drop_oldest(struct endpoint *e, size_t count) {
         message_unref(dequeue(e));
         metric_inc(e->dropped);
     }
+    metric_set(e->length, (double)e->count);
 }
 
-static void enqueue(struct endpoint *e, struct message *m) {
-    if (e->count >= e->notifier->options.queue_capacity) {
+/* Returns the number of older messages that had to go. */
+static size_t enqueue(struct endpoint *e, struct message *m) {
+    const bool full = e->count >= e->notifier->options.queue_capacity;
+    if (full) {
         drop_oldest(e, 1);
     }
     if (e->count == e->capacity) {
@@ -139,6 +146,7 @@ static void enqueue(struct endpoint *e, struct message *m) {
     m->refs++;
     e->queue[(e->head + e->count++) % e->capacity] = m;
     metric_set(e->length, (double)e->count);
+    return full;
 }
 
 /* The message of one set: relabelled by its own rules; NULL when they drop it. */
@@ -164,23 +172,26 @@ static struct message *message_of_set(const struct notifier *n, const struct ale
     return own;
 }
 
-static void send_to_set_locked(struct notifier *n, struct alertmanager_set *set, struct message *m)
-    REQUIRES(n->mu) {
+static size_t send_to_set_locked(struct notifier *n, struct alertmanager_set *set,
+                                 struct message *m) REQUIRES(n->mu) {
     struct message *own = message_of_set(n, set, m);
     if (own == NULL) {
-        return;
+        return 0;
     }
+    size_t dropped = 0;
     for (size_t i = 0; i < set->endpoint_count; i++) {
         if (!set->endpoints[i]->ended) {
-            enqueue(set->endpoints[i], own);
+            dropped += enqueue(set->endpoints[i], own);
         }
     }
     message_unref(own);
+    return dropped;
 }
 
 void notifier_send(struct notifier *n, const struct alert_message *alerts, size_t count) {
     struct arena scratch;
     arena_init(&scratch, 0);
+    size_t dropped = 0;
     mutex_lock(&n->mu);
     for (size_t i = 0; i < count; i++) {
         bool kept = false;
@@ -197,13 +208,20 @@ void notifier_send(struct notifier *n, const struct alert_message *alerts, size_
         struct message *m = message_new(&alerts[i], labels);
         for (struct alertmanager_set *set = n->sets; set != NULL; set = set->next) {
             if (!set->ended) {
-                send_to_set_locked(n, set, m);
+                dropped += send_to_set_locked(n, set, m);
             }
         }
         message_unref(m);
     }
     mutex_unlock(&n->mu);
     arena_release(&scratch);
+    if (dropped > 0) {
+        log_warn(n->options.log, "notifier",
+                 count > n->options.queue_capacity
+                     ? "Alert batch larger than queue capacity, dropping alerts"
+                     : "Alert notification queue full, dropping alerts",
+                 log_u64("count", dropped));
+    }
     transport_wake(n->options.transport);
 }
 
@@ -295,14 +313,29 @@ static bool ensure_client(struct notifier *n, struct alertmanager_set *set) {
     return true;
 }
 
+/* Endpoints of one URL in several sets, or of an old and a new set, share their metrics. */
+static bool url_is_shared(const struct endpoint *e) {
+    for (const struct alertmanager_set *set = e->notifier->sets; set != NULL; set = set->next) {
+        for (size_t i = 0; i < set->endpoint_count; i++) {
+            const struct endpoint *other = set->endpoints[i];
+            if (other != NULL && other != e && str_eq(str_of(other->url), str_of(e->url))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void endpoint_free(struct endpoint *e) {
     struct metric_registry *r = e->notifier->options.registry;
     drop_oldest(e, e->count);
-    metric_remove(r, e->latency);
-    metric_remove(r, e->errors);
-    metric_remove(r, e->sent);
-    metric_remove(r, e->dropped);
-    metric_remove(r, e->length);
+    if (!url_is_shared(e)) {
+        metric_remove(r, e->latency);
+        metric_remove(r, e->errors);
+        metric_remove(r, e->sent);
+        metric_remove(r, e->dropped);
+        metric_remove(r, e->length);
+    }
     mem_free(e->queue);
     mem_free(e->url);
     mem_free(e);
@@ -326,6 +359,7 @@ static bool serve_set_locked(struct notifier *n, struct alertmanager_set *set) R
             }
         }
         if (e->ended && e->running == NULL && e->count == 0) {
+            set->endpoints[i] = NULL;
             endpoint_free(e);
             continue;
         }
@@ -338,10 +372,12 @@ static bool serve_set_locked(struct notifier *n, struct alertmanager_set *set) R
 
 static void set_free(struct notifier *n, struct alertmanager_set *set) {
     for (size_t i = 0; i < set->endpoint_count; i++) {
-        if (set->endpoints[i]->running != NULL) {
-            transport_cancel(n->options.transport, set->endpoints[i]->running);
+        struct endpoint *e = set->endpoints[i];
+        if (e->running != NULL) {
+            transport_cancel(n->options.transport, e->running);
         }
-        endpoint_free(set->endpoints[i]);
+        set->endpoints[i] = NULL;
+        endpoint_free(e);
     }
     transport_client_free(n->options.transport, set->client);
     mem_free(set->endpoints);
@@ -421,26 +457,63 @@ static void end_set_locked(struct notifier *n, struct alertmanager_set *set) REQ
     }
 }
 
+static void set_config(struct alertmanager_set *set, const struct alertmanager_config *config,
+                       struct generation *g) {
+    generation_unref(set->generation);
+    set->generation = generation_ref(g);
+    set->config = config;
+}
+
+/* A living set of the old configuration that means the same and is not taken yet. */
+static struct alertmanager_set *equal_set_locked(struct notifier *n, const struct generation *g,
+                                                 const struct alertmanager_config *config)
+    REQUIRES(n->mu) {
+    for (struct alertmanager_set *set = n->sets; set != NULL; set = set->next) {
+        if (!set->ended && set->generation != g && alertmanager_config_equal(set->config, config)) {
+            return set;
+        }
+    }
+    return NULL;
+}
+
+static size_t active_count_locked(const struct notifier *n) REQUIRES(n->mu) {
+    size_t count = 0;
+    for (const struct alertmanager_set *set = n->sets; set != NULL; set = set->next) {
+        for (size_t i = 0; i < set->endpoint_count; i++) {
+            count += !set->endpoints[i]->ended;
+        }
+    }
+    return count;
+}
+
 enum err_code notifier_apply(struct notifier *n, struct generation *g,
                              const struct alerting_config *config, struct labels external_labels,
                              struct err *err) {
     (void)err;
     mutex_lock(&n->mu);
+    struct alertmanager_set *fresh = NULL;
+    for (size_t i = 0; i < config->alertmanager_count; i++) {
+        struct alertmanager_set *set = equal_set_locked(n, g, &config->alertmanagers[i]);
+        if (set == NULL) {
+            set = mem_zalloc(sizeof(*set));
+            arena_init(&set->dropped_arena, 0);
+            set->next = fresh;
+            fresh = set;
+        }
+        set_config(set, &config->alertmanagers[i], g);
+    }
+    struct alertmanager_set **last = &n->sets;
+    for (; *last != NULL; last = &(*last)->next) {
+        if ((*last)->generation != g) {
+            end_set_locked(n, *last);
+        }
+    }
+    *last = fresh;
     generation_unref(n->generation);
     n->generation = generation_ref(g);
     n->alert_relabel = config->alert_relabel;
     n->external_labels = external_labels;
-    for (struct alertmanager_set *set = n->sets; set != NULL; set = set->next) {
-        end_set_locked(n, set);
-    }
-    for (size_t i = 0; i < config->alertmanager_count; i++) {
-        struct alertmanager_set *set = mem_zalloc(sizeof(*set));
-        set->config = &config->alertmanagers[i];
-        set->generation = generation_ref(g);
-        arena_init(&set->dropped_arena, 0);
-        set->next = n->sets;
-        n->sets = set;
-    }
+    metric_set(n->discovered, (double)active_count_locked(n));
     mutex_unlock(&n->mu);
     transport_wake(n->options.transport);
     return ERR_OK;
@@ -532,16 +605,6 @@ static void update_set_locked(struct notifier *n, struct alertmanager_set *set,
     for (size_t i = 0; i < set->endpoint_count; i++) {
         set->endpoints[i]->ended = !set->endpoints[i]->seen;
     }
-}
-
-static size_t active_count_locked(const struct notifier *n) REQUIRES(n->mu) {
-    size_t count = 0;
-    for (const struct alertmanager_set *set = n->sets; set != NULL; set = set->next) {
-        for (size_t i = 0; i < set->endpoint_count; i++) {
-            count += !set->endpoints[i]->ended;
-        }
-    }
-    return count;
 }
 
 void notifier_update(void *notifier, struct sd_update *update) {

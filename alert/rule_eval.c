@@ -139,11 +139,14 @@ static enum err_code template_query(void *ctx, struct str expr, int64_t ts_ms, s
 
 static struct str expand(struct evaluation *e, const struct rule_template *t,
                          const struct template_data *data) {
+    struct str text;
+    struct err err;
+    if (t->parse_error.len != 0) {
+        return arena_printf(&e->arena, "<error expanding template: %.*s>", STR_ARG(t->parse_error));
+    }
     if (t->parsed == NULL) {
         return t->text;
     }
-    struct str text;
-    struct err err;
     if (template_expand(t->parsed, data, &e->arena, &text, &err) != ERR_OK) {
         log_warn(e->env->options.log, "rule manager", "Expanding alert template failed",
                  log_str("alert", e->state->rule->name), log_err(&err));
@@ -351,7 +354,8 @@ static const char *rejection(enum err_code code) {
     }
 }
 
-static enum err_code write_samples(struct evaluation *e, struct err *err) {
+/* *out_rejected: the error is of samples that were left out, the others were written. */
+static enum err_code write_samples(struct evaluation *e, bool *out_rejected, struct err *err) {
     struct storage *st = e->env->options.storage;
     struct storage_appender *a = NULL;
     enum err_code code = storage_appender_begin(st, &a, err);
@@ -384,12 +388,14 @@ static enum err_code write_samples(struct evaluation *e, struct err *err) {
         log_warn(e->env->options.log, "rule manager",
                  "Error on ingesting results from rule evaluation",
                  log_text("reason", rejection(bad)), log_u64("num_dropped", bad_count));
+        *out_rejected = true;
         return err_set(err, bad, "%s", rejection(bad));
     }
     return ERR_OK;
 }
 
-static void finish(struct evaluation *e, enum err_code code, const struct err *err,
+/* counted: the evaluation as a whole failed */
+static void finish(struct evaluation *e, enum err_code code, bool counted, const struct err *err,
                    int64_t took_ns) {
     mutex_lock(e->env->mu);
     struct rule_state *s = e->state;
@@ -399,17 +405,21 @@ static void finish(struct evaluation *e, enum err_code code, const struct err *e
     mem_free(s->last_error);
     s->last_error = code == ERR_OK ? NULL : mem_strdup(err->text);
     mutex_unlock(e->env->mu);
-    metric_inc(e->env->evaluations);
-    if (code != ERR_OK) {
-        metric_inc(e->env->failures);
+    metric_inc(e->group->metrics.items[GROUP_EVALUATIONS]);
+    metric_observe(e->env->rule_seconds, (double)took_ns / 1e9);
+    if (!counted) {
+        return;
+    }
+    metric_inc(e->group->metrics.items[GROUP_FAILURES]);
+    if (code != ERR_CANCELED) {
         log_warn(e->env->options.log, "rule manager", "Evaluating rule failed",
                  log_str("rule", e->state->rule->name), log_str("group", e->group->spec->name),
                  log_str("file", e->group->spec->file), log_err(err));
     }
 }
 
-void rule_evaluate(struct rule_group *g, struct rule_state *state, struct rule_env *env,
-                   int64_t ts_ms) {
+size_t rule_evaluate(struct rule_group *g, struct rule_state *state, struct rule_env *env,
+                     int64_t ts_ms) {
     struct evaluation e = {.group = g,
                            .state = state,
                            .env = env,
@@ -418,13 +428,16 @@ void rule_evaluate(struct rule_group *g, struct rule_state *state, struct rule_e
     arena_init(&e.arena, EVAL_MEMORY_MAX);
     const int64_t start_ns = clock_mono_ns(env->options.clock);
     struct err err;
+    bool rejected = false;
     enum err_code code = run_query(&e, &err);
     if (code == ERR_OK) {
         code = state->rule->alerting ? alert(&e, &err) : record(&e, &err);
     }
     if (code == ERR_OK) {
-        code = write_samples(&e, &err);
+        code = write_samples(&e, &rejected, &err);
     }
-    finish(&e, code, &err, clock_mono_ns(env->options.clock) - start_ns);
+    finish(&e, code, code != ERR_OK && !rejected, &err,
+           clock_mono_ns(env->options.clock) - start_ns);
     arena_release(&e.arena);
+    return e.sample_count;
 }

@@ -2,7 +2,7 @@
  * errors end the file, then the rules' own checks, whose errors are all collected. */
 #include "alert/rule_file.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/duration.h"
 #include "base/mem.h"
@@ -18,6 +18,7 @@ struct loader {
     struct str file;
     rule_error_fn *on_error;
     void *ctx;
+    struct str fatal;       /* an error of a duration: the only one of its file */
     struct buf type_errors; /* "\n  line N: ..." */
     size_t type_error_count;
     bool failed;
@@ -62,6 +63,11 @@ static struct str bind_string(struct loader *l, const struct yaml_node *node) {
     } else if (!yaml_is_null(node) && yaml_string(l->arena, node, &text, NULL) != ERR_OK) {
         mismatch(l, node, "string");
     }
+    if (text.len > LABEL_STRING_MAX) {
+        type_error(l, node,
+                   arena_printf(l->arena, "string is longer than %d bytes", LABEL_STRING_MAX));
+        text = STR("");
+    }
     return text;
 }
 
@@ -71,7 +77,7 @@ static int64_t bind_duration_ms(struct loader *l, const struct yaml_node *node) 
     struct err err;
     if (node->kind == YAML_SCALAR && !yaml_is_null(node) &&
         duration_parse_ms(text, &ms, &err) != ERR_OK) {
-        type_error(l, node, arena_str(l->arena, str_of(err.text)));
+        l->fatal = l->fatal.len == 0 ? arena_str(l->arena, str_of(err.text)) : l->fatal;
     }
     return ms;
 }
@@ -90,7 +96,43 @@ static int64_t bind_int(struct loader *l, const struct yaml_node *node) {
     return 0;
 }
 
-/* A string map, in document order; duplicates are errors of the YAML library. */
+static int by_key(const void *a, const void *b) {
+    const struct yaml_node *x = *(struct yaml_node *const *)a;
+    const struct yaml_node *y = *(struct yaml_node *const *)b;
+    const int c = str_cmp(x->text, y->text);
+    return c != 0 ? c : (x->line != y->line ? x->line - y->line : x->column - y->column);
+}
+
+/* A key that is there twice spoils its whole mapping. */
+static bool keys_unique(struct loader *l, const struct yaml_node *mapping) {
+    const size_t n = mapping->count / 2;
+    struct yaml_node **keys = arena_alloc(l->arena, (n + 1) * sizeof(struct yaml_node *));
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (mapping->items[2 * i]->kind == YAML_SCALAR) {
+            keys[count++] = mapping->items[2 * i];
+        }
+    }
+    qsort(keys, count, sizeof(struct yaml_node *), by_key);
+    bool unique = true;
+    for (size_t first = 0, i = 1; i < count; i++) {
+        if (!str_eq(keys[first]->text, keys[i]->text)) {
+            first = i;
+            continue;
+        }
+        unique = false;
+        struct buf quoted;
+        buf_init(&quoted, ERR_TEXT_MAX);
+        utf8_quote(&quoted, keys[i]->text);
+        type_error(l, keys[i],
+                   arena_printf(l->arena, "mapping key %.*s already defined at line %d",
+                                STR_ARG(buf_str(&quoted)), keys[first]->line));
+        buf_release(&quoted);
+    }
+    return unique;
+}
+
+/* A string map, in document order. */
 static struct label *bind_map(struct loader *l, const struct yaml_node *node, size_t *out_count) {
     *out_count = 0;
     if (yaml_is_null(node)) {
@@ -100,17 +142,13 @@ static struct label *bind_map(struct loader *l, const struct yaml_node *node, si
         mismatch(l, node, "map[string]string");
         return NULL;
     }
+    if (!keys_unique(l, node)) {
+        return NULL;
+    }
     struct label *pairs = arena_alloc(l->arena, (node->count / 2 + 1) * sizeof(*pairs));
     for (size_t i = 0; i + 1 < node->count; i += 2) {
-        const struct str name = bind_string(l, node->items[i]);
-        for (size_t k = 0; k < *out_count; k++) {
-            if (str_eq(pairs[k].name, name)) {
-                type_error(
-                    l, node->items[i],
-                    arena_printf(l->arena, "mapping key \"%.*s\" already defined", STR_ARG(name)));
-            }
-        }
-        pairs[(*out_count)++] = (struct label){name, bind_string(l, node->items[i + 1])};
+        pairs[(*out_count)++] =
+            (struct label){bind_string(l, node->items[i]), bind_string(l, node->items[i + 1])};
     }
     return pairs;
 }
@@ -128,15 +166,11 @@ static void bind_mapping(struct loader *l, const struct yaml_node *node, const c
         mismatch(l, node, type);
         return;
     }
+    if (!keys_unique(l, node)) {
+        return;
+    }
     for (size_t i = 0; i + 1 < node->count; i += 2) {
         const struct str key = bind_string(l, node->items[i]);
-        for (size_t k = 0; k < i; k += 2) {
-            if (node->items[k]->kind == YAML_SCALAR && str_eq(node->items[k]->text, key)) {
-                type_error(
-                    l, node->items[i],
-                    arena_printf(l->arena, "mapping key \"%.*s\" already defined", STR_ARG(key)));
-            }
-        }
         if (!bind(l, self, key, node->items[i + 1])) {
             type_error(
                 l, node->items[i],
@@ -266,7 +300,7 @@ static struct str position(struct arena *arena, const struct yaml_node *node) {
 }
 
 static struct str rule_title(const struct place *p) {
-    const struct str name = p->rule->record.len != 0 ? p->rule->record : p->rule->alert;
+    const struct str name = p->rule->alert.len != 0 ? p->rule->alert : p->rule->record;
     return arena_printf(p->l->arena,
                         "group \"%.*s\", rule %zu, \"%.*s\": ", STR_ARG(p->group->name), p->number,
                         STR_ARG(name));
@@ -358,22 +392,38 @@ static void check_labels(const struct place *p) {
     }
 }
 
-static struct rule_template *parse_templates(const struct place *p, const char *what,
-                                             struct str template_name, const struct label *pairs,
-                                             size_t count) {
-    struct arena *arena = p->l->arena;
+static struct rule_template *parse_templates(struct arena *arena, struct str template_name,
+                                             const struct label *pairs, size_t count) {
     struct rule_template *list = arena_zalloc(arena, (count + 1) * sizeof(*list));
     for (size_t i = 0; i < count; i++) {
         list[i] = (struct rule_template){.name = pairs[i].name, .text = pairs[i].value};
         struct err err;
         if (str_find(pairs[i].value, STR("{{")) >= 0 &&
             template_parse(arena, template_name, pairs[i].value, &list[i].parsed, &err) != ERR_OK) {
-            rule_error(
-                p, STR(""),
-                arena_printf(arena, "%s \"%.*s\": %s", what, STR_ARG(pairs[i].name), err.text));
+            list[i].parse_error = arena_str(arena, str_of(err.text));
         }
     }
     return list;
+}
+
+/* Errors of the rule's own labels and annotations; the parser's own message alone. */
+static void check_templates(const struct place *p, const char *what,
+                            const struct rule_template *list, size_t count, const struct label *own,
+                            size_t own_count) {
+    for (size_t i = 0; i < own_count; i++) {
+        size_t at = 0;
+        while (at < count && !str_eq(list[at].name, own[i].name)) {
+            at++;
+        }
+        if (at == count || list[at].parse_error.len == 0) {
+            continue;
+        }
+        const struct str text = list[at].parse_error;
+        const ptrdiff_t start = str_find(text, STR(": template: "));
+        rule_error(p, STR(""),
+                   arena_printf(p->l->arena, "%s \"%.*s\": %.*s", what, STR_ARG(own[i].name),
+                                STR_ARG(str_from(text, start < 0 ? 0 : (size_t)start + 2))));
+    }
 }
 
 /* Group labels overlaid by the rule's own. */
@@ -412,13 +462,16 @@ static void check_rule(const struct place *p, struct rule *out) {
     check_labels(p);
     size_t label_count = 0;
     struct label *labels = overlay(arena, p->group, r, &label_count);
-    if (out->alerting) {
+    if (r->alert.len != 0) {
         const struct str name = arena_printf(arena, "__alert_%.*s", STR_ARG(r->alert));
-        out->label_templates = parse_templates(p, "label", name, labels, label_count);
+        out->label_templates = parse_templates(arena, name, labels, label_count);
         out->label_count = label_count;
         out->annotation_templates =
-            parse_templates(p, "annotation", name, r->annotations, r->annotation_count);
+            parse_templates(arena, name, r->annotations, r->annotation_count);
         out->annotation_count = r->annotation_count;
+        check_templates(p, "label", out->label_templates, label_count, r->labels, r->label_count);
+        check_templates(p, "annotation", out->annotation_templates, r->annotation_count,
+                        r->annotations, r->annotation_count);
     }
     out->labels = labels_of(arena, labels, label_count);
     out->annotations = labels_of(arena, r->annotations, r->annotation_count);
@@ -462,16 +515,20 @@ static void check_group(struct loader *l, const struct raw_file *f, size_t at,
 }
 
 static void parse_into(struct loader *l, struct str text, struct rule_group_spec **out,
-                       size_t *out_count) {
+                       size_t *out_count, bool *out_more) {
     struct yaml_node *root = NULL;
     struct err err;
-    if (yaml_parse(l->arena, text, &root, NULL, &err) != ERR_OK) {
+    if (yaml_parse(l->arena, text, &root, out_more, &err) != ERR_OK) {
         report(l, arena_printf(l->arena, "%.*s: %s", STR_ARG(l->file), err.text));
         return;
     }
     struct raw_file file = {.group_count = 0};
     if (root != NULL) {
         bind_mapping(l, root, "rulefmt.RuleGroups", bind_file_key, &file);
+    }
+    if (l->fatal.len != 0) {
+        report(l, arena_printf(l->arena, "%.*s: %.*s", STR_ARG(l->file), STR_ARG(l->fatal)));
+        return;
     }
     if (l->type_error_count != 0) {
         report(l, arena_printf(l->arena, "%.*s: yaml: unmarshal errors:%.*s", STR_ARG(l->file),
@@ -488,18 +545,18 @@ static void parse_into(struct loader *l, struct str text, struct rule_group_spec
 }
 
 bool rule_file_parse(struct arena *arena, struct str name, struct str text, rule_error_fn *on_error,
-                     void *ctx, struct rule_group_spec **out, size_t *out_count) {
+                     void *ctx, struct rule_group_spec **out, size_t *out_count, bool *out_more) {
     struct loader l = {
         .arena = arena, .file = arena_str(arena, name), .on_error = on_error, .ctx = ctx};
     buf_init(&l.type_errors, (size_t)TYPE_ERRORS_MAX * ERR_TEXT_MAX);
     *out_count = 0;
-    parse_into(&l, text, out, out_count);
+    parse_into(&l, text, out, out_count, out_more);
     buf_release(&l.type_errors);
     return !l.failed;
 }
 
 bool rule_file_load(struct arena *arena, struct vfs *vfs, const char *path, rule_error_fn *on_error,
-                    void *ctx, struct rule_group_spec **out, size_t *out_count) {
+                    void *ctx, struct rule_group_spec **out, size_t *out_count, bool *out_more) {
     char *text = NULL;
     size_t size = 0;
     struct err err;
@@ -511,5 +568,5 @@ bool rule_file_load(struct arena *arena, struct vfs *vfs, const char *path, rule
     /* the tree borrows the text: keep it as long as the arena */
     const struct str kept = arena_str(arena, (struct str){text, size});
     mem_free(text);
-    return rule_file_parse(arena, str_of(path), kept, on_error, ctx, out, out_count);
+    return rule_file_parse(arena, str_of(path), kept, on_error, ctx, out, out_count, out_more);
 }

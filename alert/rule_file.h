@@ -22,6 +22,7 @@ struct rule_template {
     struct str name;
     struct str text;
     struct template *parsed; /* NULL when the text holds no "{{": it expands to itself */
+    struct str parse_error;  /* of a group's label, which no check refuses: it expands to that */
 };
 
 struct rule {
@@ -50,10 +51,10 @@ struct rule_group_spec {
 typedef void rule_error_fn(void *ctx, struct str text);
 
 /* False when there was an error (*out is then unusable). name is shown in errors and kept as the
- * groups' file. */
+ * groups' file. *out_more (may be NULL): documents after the first were left out. */
 bool rule_file_parse(struct arena *arena, struct str name, struct str text, rule_error_fn *on_error,
-                     void *ctx, struct rule_group_spec **out, size_t *out_count);
+                     void *ctx, struct rule_group_spec **out, size_t *out_count, bool *out_more);
 bool rule_file_load(struct arena *arena, struct vfs *vfs, const char *path, rule_error_fn *on_error,
-                    void *ctx, struct rule_group_spec **out, size_t *out_count);
+                    void *ctx, struct rule_group_spec **out, size_t *out_count, bool *out_more);
 
 #endif

@@ -2,12 +2,16 @@
 
 #include "base/mem.h"
 
-struct rule_group *rule_group_new(struct arena *arena, const struct rule_group_spec *spec,
+static int64_t slot_of(const struct rule_group *g, int64_t unix_ns) {
+    const int64_t shifted = unix_ns - g->offset_ns;
+    return shifted - shifted % g->interval_ns + g->offset_ns;
+}
+
+struct rule_group *rule_group_new(struct generation *file, const struct rule_group_spec *spec,
                                   int64_t interval_ms, int64_t query_offset_ms, bool restored,
                                   int64_t now_unix_ns) {
     struct rule_group *g = mem_zalloc(sizeof(*g));
-    g->arena = *arena;
-    arena_init(arena, arena->budget_bytes);
+    g->file = generation_ref(file);
     g->spec = spec;
     g->interval_ns = (spec->interval_ms != 0 ? spec->interval_ms : interval_ms) * NS_PER_MS;
     g->query_offset_ms = spec->query_offset_ms >= 0 ? spec->query_offset_ms : query_offset_ms;
@@ -25,8 +29,7 @@ struct rule_group *rule_group_new(struct arena *arena, const struct rule_group_s
     const uint64_t hash = labels_hash(labels_of(&scratch, key, 2));
     arena_release(&scratch);
     g->offset_ns = (int64_t)(hash % (uint64_t)g->interval_ns);
-    const int64_t shifted = now_unix_ns - g->offset_ns;
-    g->slot_unix_ns = shifted - shifted % g->interval_ns + g->offset_ns;
+    g->slot_unix_ns = slot_of(g, now_unix_ns);
     g->next_unix_ns = g->slot_unix_ns + g->interval_ns;
     return g;
 }
@@ -42,7 +45,8 @@ void rule_group_free(struct rule_group *g) {
     }
     mem_free(g->rules);
     series_list_release(&g->orphans);
-    arena_release(&g->arena);
+    rule_group_metrics_release(&g->metrics, false);
+    generation_unref(g->file);
     mem_free(g);
 }
 
@@ -91,12 +95,16 @@ void rule_group_take_state(struct rule_group *to, struct rule_group *from) {
 }
 
 void rule_group_schedule(struct rule_group *g, int64_t now_unix_ns) {
-    const int64_t missed = (now_unix_ns - g->slot_unix_ns) / g->interval_ns - 1;
-    if (missed > 0) {
-        metric_add(g->missed, (double)missed);
-        metric_add(g->iterations, (double)missed);
+    if (now_unix_ns < g->slot_unix_ns) {
+        g->slot_unix_ns = slot_of(g, now_unix_ns);
+    } else {
+        const int64_t missed = (now_unix_ns - g->slot_unix_ns) / g->interval_ns - 1;
+        if (missed > 0) {
+            metric_add(g->metrics.items[GROUP_MISSED], (double)missed);
+            metric_add(g->metrics.items[GROUP_ITERATIONS], (double)missed);
+        }
+        g->slot_unix_ns += (missed + 1) * g->interval_ns;
     }
-    g->slot_unix_ns += (missed + 1) * g->interval_ns;
     g->next_unix_ns = g->slot_unix_ns + g->interval_ns;
 }
 
@@ -108,6 +116,8 @@ static void end_orphans(struct rule_group *g, struct rule_env *env, int64_t ts_m
     struct storage_appender *a = NULL;
     struct err err;
     if (storage_appender_begin(st, &a, &err) != ERR_OK) {
+        log_warn(env->options.log, "rule manager",
+                 "Stale marker append for previous configuration failed", log_err(&err));
         return;
     }
     /* a series that a rule of the group writes again goes on */
@@ -128,10 +138,26 @@ static void end_orphans(struct rule_group *g, struct rule_env *env, int64_t ts_m
     series_list_release(&g->orphans);
 }
 
+static void count_evaluation(struct rule_group *g, struct rule_env *env, int64_t ts_ms,
+                             int64_t took_ns, size_t sample_count) {
+    int64_t rules_ns = 0;
+    for (size_t i = 0; i < g->spec->rule_count; i++) {
+        rules_ns += g->rules[i].evaluation_ns;
+    }
+    struct metric *const *m = g->metrics.items;
+    metric_inc(m[GROUP_ITERATIONS]);
+    metric_set(m[GROUP_LAST_DURATION_SECONDS], (double)took_ns / 1e9);
+    metric_set(m[GROUP_LAST_EVALUATION_SECONDS], (double)ts_ms / 1e3);
+    metric_set(m[GROUP_LAST_RULES_SECONDS], (double)rules_ns / 1e9);
+    metric_set(m[GROUP_LAST_SAMPLES], (double)sample_count);
+    metric_observe(env->group_seconds, (double)took_ns / 1e9);
+}
+
 void rule_group_evaluate(struct rule_group *g, struct rule_env *env, int64_t ts_ms) {
     const int64_t start_ns = clock_mono_ns(env->options.clock);
-    for (size_t i = 0; i < g->spec->rule_count; i++) {
-        rule_evaluate(g, &g->rules[i], env, ts_ms);
+    size_t sample_count = 0;
+    for (size_t i = 0; i < g->spec->rule_count && cancel_check(&env->cancel) == ERR_OK; i++) {
+        sample_count += rule_evaluate(g, &g->rules[i], env, ts_ms);
     }
     end_orphans(g, env, ts_ms - g->query_offset_ms);
     const int64_t took_ns = clock_mono_ns(env->options.clock) - start_ns;
@@ -140,9 +166,7 @@ void rule_group_evaluate(struct rule_group *g, struct rule_env *env, int64_t ts_
     g->last_evaluation_unix_ns = ts_ms * NS_PER_MS;
     g->evaluation_count++;
     mutex_unlock(env->mu);
-    metric_inc(g->iterations);
-    metric_set(g->duration, (double)took_ns / 1e9);
-    metric_set(g->last_seconds, (double)ts_ms / 1e3);
+    count_evaluation(g, env, ts_ms, took_ns, sample_count);
 }
 
 void rule_group_end_series(struct rule_group *g, struct rule_env *env, int64_t ts_ms) {

@@ -7,7 +7,9 @@
 
 #include "alert/alert_state.h"
 #include "alert/rule_file.h"
+#include "alert/rule_metrics.h"
 #include "alert/series_list.h"
+#include "base/generation.h"
 #include "base/mutex.h"
 
 /* What evaluations need; owned by the manager. */
@@ -18,8 +20,8 @@ struct rule_env {
     /* of the configuration; changed while no group is evaluated */
     struct labels external_labels;
     struct str external_url;
-    /* metrics */
-    struct metric *evaluations, *failures;
+    /* metrics of all groups */
+    struct metric_histogram *rule_seconds, *group_seconds;
 };
 
 struct rule_state {
@@ -34,7 +36,7 @@ struct rule_state {
 };
 
 struct rule_group {
-    struct arena arena; /* the parsed file's part */
+    struct generation *file; /* the parsed file that spec lives in */
     const struct rule_group_spec *spec;
     struct rule_state *rules;
     int64_t interval_ns, query_offset_ms, offset_ns;
@@ -45,11 +47,11 @@ struct rule_group {
     bool ended; /* left the configuration: its series are ended when next_unix_ns comes */
     struct series_list orphans; /* of rules that a reload took away */
     int64_t evaluation_ns, last_evaluation_unix_ns;
-    struct metric *iterations, *missed, *duration, *last_seconds;
+    struct rule_group_metrics metrics; /* while it is part of the configuration */
 };
 
-/* spec must live in arena, which the group takes. */
-struct rule_group *rule_group_new(struct arena *arena, const struct rule_group_spec *spec,
+/* spec lives in file, which is referenced. */
+struct rule_group *rule_group_new(struct generation *file, const struct rule_group_spec *spec,
                                   int64_t interval_ms, int64_t query_offset_ms, bool restored,
                                   int64_t now_unix_ns);
 void rule_group_free(struct rule_group *g);
@@ -57,7 +59,8 @@ void rule_group_free(struct rule_group *g);
 bool rule_group_same(const struct rule_group *a, const struct rule_group *b);
 /* Takes over alerts and series of equal rules; what is left becomes orphans. */
 void rule_group_take_state(struct rule_group *to, struct rule_group *from);
-/* Sets the next due time after the evaluation at the current slot; counts missed slots. */
+/* Moves to the slot that now lies in and sets the next due time; counts missed slots. A clock that
+ * was set back moves the slot back. */
 void rule_group_schedule(struct rule_group *g, int64_t now_unix_ns);
 void rule_group_evaluate(struct rule_group *g, struct rule_env *env, int64_t ts_ms);
 /* Stale markers for all series of a group that ended. */
@@ -66,9 +69,9 @@ void rule_group_end_series(struct rule_group *g, struct rule_env *env, int64_t t
 /* alert_restore.c: "for" state from ALERTS_FOR_STATE after a restart. */
 void rule_group_restore(struct rule_group *g, struct rule_env *env, int64_t now_ms);
 
-/* rule_eval.c */
-void rule_evaluate(struct rule_group *g, struct rule_state *state, struct rule_env *env,
-                   int64_t ts_ms);
+/* rule_eval.c. Returns the number of samples that the rule produced. */
+size_t rule_evaluate(struct rule_group *g, struct rule_state *state, struct rule_env *env,
+                     int64_t ts_ms);
 /* Writes stale markers for what is in gone but not in current (NULL: none). Errors are ignored. */
 void rule_end_series(struct storage *st, struct storage_appender *a, const struct series_list *gone,
                      const struct series_list *current, int64_t ts_ms);

@@ -34,10 +34,13 @@ struct rule_manager *rule_manager_new(const struct rule_options *options) {
     mutex_init(&m->mu);
     cond_init(&m->changed);
     arena_init(&m->config_arena, 0);
-    m->env.evaluations = metric_counter(options->registry, "prometheus_rule_evaluations_total",
-                                        "The total number of rule evaluations.", NULL, 0);
-    m->env.failures = metric_counter(options->registry, "prometheus_rule_evaluation_failures_total",
-                                     "The total number of rule evaluation failures.", NULL, 0);
+    static const double bounds[] = {.01, .1, 1, 10};
+    m->env.rule_seconds =
+        metric_histogram(options->registry, "prometheus_rule_evaluation_duration_histogram_seconds",
+                         "The duration for a rule to execute.", NULL, 0, bounds, COUNT_OF(bounds));
+    m->env.group_seconds = metric_histogram(
+        options->registry, "prometheus_rule_group_duration_histogram_seconds",
+        "The duration of rule group evaluations.", NULL, 0, bounds, COUNT_OF(bounds));
     return m;
 }
 
@@ -52,7 +55,10 @@ static struct rule_group *due_locked(struct rule_manager *m, int64_t now_ns, int
         if (g->running) {
             continue;
         }
-        if (g->next_unix_ns <= now_ns && (due == NULL || g->next_unix_ns < due->next_unix_ns)) {
+        /* a clock that was set back must not stop the rules until it has caught up */
+        const bool set_back = now_ns < g->slot_unix_ns;
+        if ((g->next_unix_ns <= now_ns || set_back) &&
+            (due == NULL || g->next_unix_ns < due->next_unix_ns)) {
             due = g;
         }
         if (g->next_unix_ns < *next_ns) {
@@ -168,34 +174,6 @@ static void note_error(void *ctx, struct str text) {
               log_str("err", text));
 }
 
-static void set_group_metrics(struct rule_manager *m, struct rule_group *g) {
-    struct metric_registry *r = m->env.options.registry;
-    struct arena scratch;
-    arena_init(&scratch, 0);
-    const struct label key = {
-        STR("rule_group"),
-        arena_printf(&scratch, "%.*s;%.*s", STR_ARG(g->spec->file), STR_ARG(g->spec->name))};
-    g->iterations = metric_counter(
-        r, "prometheus_rule_group_iterations_total",
-        "The total number of scheduled rule group evaluations, whether executed or missed.", &key,
-        1);
-    g->missed = metric_counter(
-        r, "prometheus_rule_group_iterations_missed_total",
-        "The total number of rule group evaluations missed due to slow rule group evaluation.",
-        &key, 1);
-    g->duration = metric_gauge(r, "prometheus_rule_group_last_duration_seconds",
-                               "The duration of the last rule group evaluation.", &key, 1);
-    g->last_seconds =
-        metric_gauge(r, "prometheus_rule_group_last_evaluation_timestamp_seconds",
-                     "The timestamp of the last rule group evaluation in seconds.", &key, 1);
-    metric_set(metric_gauge(r, "prometheus_rule_group_interval_seconds",
-                            "The interval of a rule group.", &key, 1),
-               (double)g->interval_ns / 1e9);
-    metric_set(metric_gauge(r, "prometheus_rule_group_rules", "The number of rules.", &key, 1),
-               (double)g->spec->rule_count);
-    arena_release(&scratch);
-}
-
 static void add_group(struct load *load, struct rule_group *g) {
     if (load->count == load->capacity) {
         load->capacity = mem_grow(load->capacity, load->count + 1);
@@ -204,29 +182,29 @@ static void add_group(struct load *load, struct rule_group *g) {
     load->groups[load->count++] = g;
 }
 
-/* Each group has an arena of its own, because groups of one file live on separately: the file is
- * parsed once per group it holds. Rule files are small and loads are rare. */
+/* The groups of a file share what was parsed; the last one to go frees it. */
 static void load_file(struct load *load, const char *path) {
     const struct rule_options *o = &load->m->env.options;
-    size_t count = 1;
-    for (size_t i = 0; i < count && !load->failed; i++) {
-        struct arena arena;
-        arena_init(&arena, 0);
-        struct rule_group_spec *specs = NULL;
-        if (!rule_file_load(&arena, o->vfs, path, note_error, load, &specs, &count) || count == 0) {
-            arena_release(&arena);
-            return;
-        }
-        if (i >= count) {
-            arena_release(&arena);
-            return;
-        }
-        struct rule_group *g =
-            rule_group_new(&arena, &specs[i], load->config->evaluation_interval_ms,
-                           load->config->query_offset_ms, load->restored, clock_unix_ns(o->clock));
-        set_group_metrics(load->m, g);
-        add_group(load, g);
+    struct generation *file = generation_new(0);
+    struct rule_group_spec *specs = NULL;
+    size_t count = 0;
+    bool more = false;
+    if (!rule_file_load(generation_arena(file), o->vfs, path, note_error, load, &specs, &count,
+                        &more)) {
+        count = 0;
     }
+    if (more) {
+        log_warn(o->log, "rule manager",
+                 "Multiple document yaml rules files are not supported, only the first document "
+                 "is processed",
+                 log_text("file", path));
+    }
+    for (size_t i = 0; i < count; i++) {
+        add_group(load, rule_group_new(file, &specs[i], load->config->evaluation_interval_ms,
+                                       load->config->query_offset_ms, load->restored,
+                                       clock_unix_ns(o->clock)));
+    }
+    generation_unref(file);
 }
 
 static int by_path(const void *a, const void *b) {
@@ -254,6 +232,14 @@ static bool same_key(const struct rule_group *a, const struct rule_group *b) {
     return str_eq(a->spec->file, b->spec->file) && str_eq(a->spec->name, b->spec->name);
 }
 
+static void set_group_metrics(struct rule_manager *m, struct rule_group *g) {
+    if (g->metrics.key == NULL) {
+        rule_group_metrics_init(&g->metrics, m->env.options.registry, g->spec->file, g->spec->name);
+    }
+    metric_set(g->metrics.items[GROUP_INTERVAL_SECONDS], (double)g->interval_ns / 1e9);
+    metric_set(g->metrics.items[GROUP_RULES], (double)g->spec->rule_count);
+}
+
 /* Old groups are kept where nothing changed, give their state to their successor, or end. */
 static void swap_locked(struct rule_manager *m, struct load *load) REQUIRES(m->mu) {
     for (size_t i = 0; i < m->group_count; i++) {
@@ -263,6 +249,7 @@ static void swap_locked(struct rule_manager *m, struct load *load) REQUIRES(m->m
             at++;
         }
         if (at == load->count) {
+            rule_group_metrics_release(&old->metrics, true);
             old->ended = true;
             old->slot_unix_ns = clock_unix_ns(m->env.options.clock);
             old->next_unix_ns = old->slot_unix_ns + 2 * old->interval_ns;
@@ -275,6 +262,9 @@ static void swap_locked(struct rule_manager *m, struct load *load) REQUIRES(m->m
             rule_group_take_state(load->groups[at], old);
             rule_group_free(old);
         }
+    }
+    for (size_t i = 0; i < load->count; i++) {
+        set_group_metrics(m, load->groups[i]);
     }
     mem_free(m->groups);
     m->groups = load->groups;
@@ -436,7 +426,7 @@ bool rule_files_check(struct vfs *vfs, const char *path,
     arena_init(&arena, 0);
     struct rule_group_spec *groups = NULL;
     size_t count = 0;
-    const bool ok = rule_file_load(&arena, vfs, path, on_error, ctx, &groups, &count);
+    const bool ok = rule_file_load(&arena, vfs, path, on_error, ctx, &groups, &count, NULL);
     *out_rules = 0;
     for (size_t i = 0; ok && i < count; i++) {
         *out_rules += groups[i].rule_count;

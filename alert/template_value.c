@@ -16,8 +16,8 @@ const char *template_type_name(const struct template_value *v) {
         [TEMPLATE_ARGS] = "map[string]interface {}",
         [TEMPLATE_TIME] = "*time.Time",
         [TEMPLATE_DURATION] = "*time.Duration",
-        [TEMPLATE_ROOT] = "struct { Labels map[string]string; ExternalLabels map[string]string; "
-                          "ExternalURL string; Value interface {} }",
+        [TEMPLATE_ROOT] = ("struct { Labels map[string]string; ExternalLabels map[string]string; "
+                           "ExternalURL string; Value interface {} }"),
         [TEMPLATE_TOO_LARGE] = "int",
     };
     return names[v->type];

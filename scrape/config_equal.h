@@ -15,8 +15,6 @@ enum config_difference {
     CONFIG_OTHER,
 };
 
-bool http_config_equal(const struct http_config *a, const struct http_config *b);
-bool sd_config_equal(const struct sd_config *a, const struct sd_config *b);
 /* Discovery is left out: its changes arrive as targets. */
 enum config_difference scrape_config_compare(const struct scrape_config *a,
                                              const struct scrape_config *b);

@@ -227,8 +227,8 @@ static void endless_templates_are_stopped(void **state) {
     assert_err(expand(w, "{{ define \"t\" }}{{ template \"t\" . }}{{ end }}{{ template \"t\" . }}",
                       &got, &err),
                ERR_INVALID, "template", &err);
-    assert_err(expand(w, "{{ range $x := 9000000000 }}{{ end }}", &got, &err), ERR_INVALID,
-               "steps", &err);
+    assert_err(expand(w, "{{ range $x := 9000000000 }}{{ end }}", &got, &err), ERR_INVALID, "steps",
+               &err);
     assert_err(expand(w,
                       "{{ printf \"%1000s\" \"x\" | printf \"%[1]s%s\" }}{{ range 5000 }}{{ printf "
                       "\"%1000d\" . }}{{ end }}",
