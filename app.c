@@ -20,6 +20,8 @@
 
 #define USER_AGENT STR("Prometheus/3.14.0")
 
+#define RETENTION_DEFAULT_MS (INT64_C(15) * 24 * 3600 * 1000)
+
 enum { WEB_WORKERS = 8 };
 
 struct app {
@@ -38,6 +40,7 @@ struct app {
     struct sd_manager *scrape_sd, *notify_sd;
     struct web *web;
     struct str external_url;
+    const char *config_path;
     int64_t start_unix_ns;
     struct mutex reload_mu;
     struct mutex status_mu;
@@ -83,8 +86,13 @@ static bool rules_are_good(struct app *app, const struct config *config) {
     return !check.failed;
 }
 
-static const char *config_path(const struct app *app) {
-    return arena_cstr(app->arena, app->flags->config_file);
+static enum err_code load_config(struct app *app, struct config **out, struct err *err) {
+    const struct flags *f = app->flags;
+    const bool none = f->storage_retention_ms == 0 && f->storage_retention_bytes == 0;
+    const struct config_defaults defaults = {
+        .retention = {.time_ms = none ? RETENTION_DEFAULT_MS : f->storage_retention_ms,
+                      .size_bytes = f->storage_retention_bytes}};
+    return config_load_with(vfs_system(), app->config_path, &defaults, app->log, out, err);
 }
 
 /* Every part is tried, as in Prometheus; the first error is returned. */
@@ -151,7 +159,7 @@ enum err_code app_reload(struct app *app, struct err *err) {
     log_info(app->log, "main", "Loading configuration file",
              log_str("filename", app->flags->config_file));
     struct config *config = NULL;
-    enum err_code code = config_load(vfs_system(), config_path(app), app->log, &config, err);
+    enum err_code code = load_config(app, &config, err);
     if (code != ERR_OK) {
         (void)err_wrap(err, "couldn't load configuration (--config.file=\"%.*s\")",
                        STR_ARG(app->flags->config_file));
@@ -414,7 +422,7 @@ static enum err_code start_parts(struct app *app, struct config *config, struct 
 
 static enum err_code load_first(struct app *app, struct config **out) {
     struct err err;
-    const enum err_code code = config_load(vfs_system(), config_path(app), app->log, out, &err);
+    const enum err_code code = load_config(app, out, &err);
     if (code != ERR_OK) {
         log_error(app->log, "main", "Error loading config",
                   log_str("config.file", app->flags->config_file), log_err(&err));
@@ -434,6 +442,7 @@ enum err_code app_start(const struct flags *flags, struct arena *arena, struct l
     app->flags = flags;
     app->arena = arena;
     app->log = log;
+    app->config_path = arena_cstr(arena, flags->config_file);
     app->clock = clock_system();
     app->start_unix_ns = clock_unix_ns(app->clock);
     init_locks(app);
