@@ -207,6 +207,12 @@ static void on_quit(void *ctx) {
     (void)kill(getpid(), SIGTERM);
 }
 
+static enum err_code on_snapshot(void *ctx, bool skip_head, char name[WEB_SNAPSHOT_NAME_MAX],
+                                 struct err *err) {
+    const struct app *app = ctx;
+    return tsdb_snapshot(app->db, skip_head, name, err);
+}
+
 /* ---- making the parts ---- */
 
 static enum err_code open_database(struct app *app, struct err *err) {
@@ -362,6 +368,7 @@ static enum err_code start_web(struct app *app, struct err *err) {
         .cors_origin = f->web_cors_origin,
         .enable_lifecycle = f->web_enable_lifecycle,
         .enable_admin_api = f->web_enable_admin_api,
+        .enable_remote_write = f->web_enable_remote_write_receiver,
         .page_title = f->web_page_title,
         .flags = shown,
         .flag_count = flag_count,
@@ -379,6 +386,7 @@ static enum err_code start_web(struct app *app, struct err *err) {
         .status = on_status,
         .reload = on_reload,
         .quit = on_quit,
+        .snapshot = on_snapshot,
     };
     const enum err_code code = web_start(&options, &app->web, err);
     for (size_t i = 0; i < f->web_listen_address.count && code == ERR_OK; i++) {

@@ -138,7 +138,6 @@ const struct flag flag_table[] = {
     {
         .name = "web.enable-remote-write-receiver",
         .type = FLAG_BOOL,
-        .effect = FLAG_NO_EFFECT,
         .offset = offsetof(struct flags, web_enable_remote_write_receiver),
         .default_value = "false",
         .help = "Accept remote write requests.",

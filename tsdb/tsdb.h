@@ -55,6 +55,16 @@ void tsdb_close(struct tsdb *db);
 
 struct storage *tsdb_storage(struct tsdb *db);
 
+enum { TSDB_SNAPSHOT_NAME_MAX = 64 };
+
+/* Makes <path>/snapshots/<name>, a data directory with all that was committed before the call (of
+ * each group; what is committed meanwhile may be in it), or without rows that are not sealed
+ * (skip_head). Files that are never written again are hard links. Any thread; writers wait while
+ * their group's open rows are sealed. On failure nothing is left behind. name is
+ * 20060102T150405Z-<16 hex digits>, NUL-terminated. */
+MUST_CHECK enum err_code tsdb_snapshot(struct tsdb *db, bool skip_head,
+                                       char name[TSDB_SNAPSHOT_NAME_MAX], struct err *err);
+
 /* One round of background work; for no_background. */
 void tsdb_maintain(struct tsdb *db);
 

@@ -1,5 +1,6 @@
 #include "web/http.h"
 
+#include "base/check.h"
 #include "base/mem.h"
 #include "base/url.h"
 
@@ -138,4 +139,9 @@ void http_text(struct http_outgoing *out, int status, const char *text) {
     out->content_type = "text/plain; charset=utf-8";
     buf_clear(&out->body);
     buf_append_cstr(&out->body, text);
+}
+
+void http_add_header(struct http_outgoing *out, const char *name, struct str value) {
+    ASSERT(out->header_count < HTTP_HEADERS_MAX);
+    out->headers[out->header_count++] = (struct http_extra_header){name, value};
 }

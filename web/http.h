@@ -17,8 +17,10 @@
 
 enum {
     HTTP_BODY_MAX = 10 * 1024 * 1024, /* forms, as net/http */
+    HTTP_DATA_MAX = 32 * 1024 * 1024, /* pushed samples */
     HTTP_URL_MAX = 64 * 1024,
     HTTP_PARAMS_MAX = 10000,
+    HTTP_HEADERS_MAX = 4, /* that a handler adds */
 };
 
 /* The answer and what it is built from; a query's own limits come before this one. */
@@ -38,6 +40,11 @@ struct http_param {
     struct str name, value;
 };
 
+struct http_extra_header {
+    const char *name; /* literal */
+    struct str value; /* in the request's arena */
+};
+
 struct http_incoming {
     struct arena arena; /* of everything below and of the handler's work */
     enum http_method method;
@@ -47,7 +54,7 @@ struct http_incoming {
     size_t param_count;
     struct buf body;
     bool body_too_large;
-    struct str content_type, accept_encoding, origin, host, fetch_site;
+    struct str content_type, content_encoding, accept_encoding, origin, host, fetch_site;
     struct cancel cancel;
 };
 
@@ -63,6 +70,8 @@ struct http_outgoing {
     bool cors;               /* the other CORS headers too */
     bool stopping_header;    /* X-Prometheus-Stopping on 503 */
     bool stopping;
+    struct http_extra_header headers[HTTP_HEADERS_MAX];
+    size_t header_count;
     bool page;              /* HTML: content security headers */
     bool body_is_gzip;      /* stored compressed: sent so, or inflated for a client without gzip */
     bool compress;          /* may be compressed by Accept-Encoding */
@@ -81,5 +90,6 @@ struct str *http_param_all(struct http_incoming *in, const char *name, size_t *o
 bool http_accepts_gzip(struct str accept_encoding);
 
 void http_text(struct http_outgoing *out, int status, const char *text);
+void http_add_header(struct http_outgoing *out, const char *name, struct str value);
 
 #endif

@@ -28,6 +28,9 @@ static const struct route routes[] = {
     {"/api/v1/status/flags", READ, API_CHEAP, api_status_flags},
     {"/api/v1/status/runtimeinfo", READ, API_CHEAP, api_status_runtimeinfo},
     {"/api/v1/status/tsdb", READ, API_CHEAP, api_status_tsdb},
+    {"/api/v1/admin/tsdb/snapshot", CHANGE, API_WORK | ROUTE_CHANGES, api_snapshot},
+    {"/api/v1/write", HTTP_POST, ROUTE_READY | ROUTE_WORKER | ROUTE_CHANGES | ROUTE_DATA,
+     remote_write},
     {"/-/healthy", READ, 0, health_healthy},
     {"/-/ready", READ, 0, health_ready},
     {"/-/reload", CHANGE, ROUTE_WORKER | ROUTE_CHANGES, health_reload},
@@ -69,11 +72,13 @@ const char *route_label(const struct route *route) {
 
 static void not_allowed(const struct route *route, struct http_outgoing *out) {
     out->allow = (route->methods & HTTP_POST) == 0  ? "GET, HEAD, OPTIONS"
+                 : route->methods == HTTP_POST      ? "OPTIONS, POST"
                  : (route->methods & HTTP_GET) == 0 ? "OPTIONS, POST, PUT"
                                                     : "GET, HEAD, OPTIONS, POST";
     http_text(out, 405,
-              (route->flags & ROUTE_CHANGES) != 0 ? "Only POST or PUT requests allowed"
-                                                  : "Method Not Allowed\n");
+              str_starts(str_of(route->path), STR("/-/")) && (route->flags & ROUTE_CHANGES) != 0
+                  ? "Only POST or PUT requests allowed"
+                  : "Method Not Allowed\n");
 }
 
 /* A browser says where a request comes from; another site's page must not change state here. */
@@ -125,6 +130,20 @@ static bool strip_prefix(const struct web *web, const struct http_incoming *in,
         *out_path = STR("/");
     }
     return true;
+}
+
+size_t router_body_max(const struct web *web, struct str target) {
+    const ptrdiff_t mark = str_find_char(target, '?');
+    struct str path = mark < 0 ? target : str_sub(target, 0, (size_t)mark);
+    if (str_starts(path, web->prefix)) {
+        path = str_from(path, web->prefix.len);
+    }
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        if ((routes[i].flags & ROUTE_DATA) != 0 && str_eq(path, str_of(routes[i].path))) {
+            return HTTP_DATA_MAX;
+        }
+    }
+    return HTTP_BODY_MAX;
 }
 
 const struct route *router_find(struct web *web, struct http_incoming *in,

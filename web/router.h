@@ -16,6 +16,7 @@ enum route_flags {
     ROUTE_API = 1 << 2,     /* CORS headers and OPTIONS */
     ROUTE_PREFIX = 1 << 3,  /* matches everything below path */
     ROUTE_CHANGES = 1 << 4, /* changes state: refuses requests that a foreign page sent */
+    ROUTE_DATA = 1 << 5,    /* body up to HTTP_DATA_MAX; the handler sees to body_too_large */
 };
 
 struct route {
@@ -24,6 +25,9 @@ struct route {
     unsigned flags;
     http_handler *handler;
 };
+
+/* How large the body of a request to this target may be; known before it is read. */
+size_t router_body_max(const struct web *web, struct str target);
 
 /* The route of the request, or NULL after writing the answer (404, 405, 503, 204 for OPTIONS,
  * redirect to the prefix). */

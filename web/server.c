@@ -170,6 +170,9 @@ static void add_headers(struct request *r, struct MHD_Response *response) {
     if (out->stopping_header) {
         add(response, "X-Prometheus-Stopping", out->stopping ? "true" : "false");
     }
+    for (size_t i = 0; i < out->header_count; i++) {
+        add(response, out->headers[i].name, arena_cstr(&r->in.arena, out->headers[i].value));
+    }
     if (out->compress || out->body_is_gzip) {
         add(response, "Vary", "Accept-Encoding");
     }
@@ -365,16 +368,18 @@ static void read_headers(struct request *r, const char *method) {
     struct http_incoming *in = &r->in;
     in->method = method_of(method);
     in->content_type = header(r->connection, &in->arena, "Content-Type");
+    in->content_encoding = header(r->connection, &in->arena, "Content-Encoding");
     in->accept_encoding = header(r->connection, &in->arena, "Accept-Encoding");
     in->origin = header(r->connection, &in->arena, "Origin");
     in->host = header(r->connection, &in->arena, "Host");
     in->fetch_site = header(r->connection, &in->arena, "Sec-Fetch-Site");
+    in->body.max_bytes = router_body_max(r->server->web, in->target);
     r->parsed_headers = true;
 }
 
 static enum MHD_Result dispatch(struct request *r) {
     struct err err;
-    if (r->in.body_too_large) {
+    if (r->in.body_too_large && r->in.body.max_bytes == HTTP_BODY_MAX) {
         http_text(&r->out, 413, "request body too large\n");
         return answer(r);
     }

@@ -13,6 +13,7 @@
 enum web_phase { WEB_STARTING, WEB_READY, WEB_STOPPING };
 
 struct http_server;
+struct remote_write;
 
 struct web {
     struct web_options options; /* strings borrowed from main for the web's life */
@@ -20,6 +21,7 @@ struct web {
     _Atomic int phase;          /* enum web_phase */
     struct regex *cors;         /* NULL: no CORS */
     struct http_server *server;
+    struct remote_write *remote_write;
     struct metric *requests_in_flight;
 };
 

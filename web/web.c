@@ -2,6 +2,7 @@
 #include "web/web.h"
 
 #include "base/mem.h"
+#include "web/remote_write.h"
 #include "web/server.h"
 
 static struct str normal_prefix(struct str prefix) {
@@ -15,6 +16,7 @@ enum err_code web_start(const struct web_options *options, struct web **out, str
     struct web *web = mem_zalloc(sizeof(*web));
     web->options = *options;
     web->prefix = normal_prefix(options->route_prefix);
+    web->remote_write = remote_write_new(options->registry);
     atomic_init(&web->phase, WEB_STARTING);
     enum err_code code = ERR_OK;
     if (options->cors_origin.len != 0) {
@@ -24,6 +26,7 @@ enum err_code web_start(const struct web_options *options, struct web **out, str
         code = http_server_start(web, &web->server, err);
     }
     if (code != ERR_OK) {
+        remote_write_free(web->remote_write);
         regex_free(web->cors);
         mem_free(web);
         return code;
@@ -46,6 +49,7 @@ void web_stop(struct web *web) {
     }
     web_set_ready(web, false, true);
     http_server_stop(web->server);
+    remote_write_free(web->remote_write);
     regex_free(web->cors);
     mem_free(web);
 }

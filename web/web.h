@@ -21,6 +21,8 @@
 
 struct web;
 
+enum { WEB_SNAPSHOT_NAME_MAX = 64 };
+
 /* Facts that main knows; called from web threads, results borrowed until the next call's arena ends. */
 struct web_status {
     struct str config_yaml;
@@ -42,7 +44,7 @@ struct web_options {
     size_t max_connections;  /* 512 */
     int64_t read_timeout_ms; /* 5 m */
     struct str cors_origin;  /* regex; empty = no CORS */
-    bool enable_lifecycle, enable_admin_api;
+    bool enable_lifecycle, enable_admin_api, enable_remote_write;
     struct str page_title;
     const struct web_flag *flags; /* as /status/flags shows them, sorted */
     size_t flag_count;
@@ -61,6 +63,9 @@ struct web_options {
     /* Reloads the configuration; blocks until done. */
     enum err_code (*reload)(void *ctx, struct err *err);
     void (*quit)(void *ctx);
+    /* Makes a copy of the database; its name, NUL-terminated, to name. */
+    enum err_code (*snapshot)(void *ctx, bool skip_head, char name[WEB_SNAPSHOT_NAME_MAX],
+                              struct err *err);
 };
 
 /* Binds and listens (so that a taken port is an error here) and answers from now on; all but the

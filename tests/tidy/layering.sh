@@ -45,6 +45,7 @@ only 'jansson.h' 'base/json_in\.c'
 only 'libdeflate.h' 'base/gzip\.c|base/compress\.c'
 only 'zstd.h' 'base/zstd\.c|base/compress\.c'
 only 'nettle/.*' 'base/hash\.c'
+only 'snappy-c.h' 'base/snappy\.c'
 only 'xxhash.h' 'base/hash\.c'
 
 # calls that hide a length, a locale, a shell or an abort

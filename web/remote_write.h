@@ -1,0 +1,124 @@
+/* Receiver of remote write, POST /api/v1/write (spec/http-api.md section 7), private to web/.
+ *
+ * A request is one storage transaction. Its body is unpacked to a scratch buffer and decoded from
+ * there series by series: the labels are collected as slices of the buffer, checked, packed to the
+ * storage's form and handed over with each sample. Nothing is allocated per series; scratch memory
+ * is kept from one request to the next, one for each that runs at a time.
+ *
+ * Native histograms and exemplars are not stored by this version: a request with histograms has
+ * its float samples stored and is answered 400, exemplars are left out in silence. Messages that
+ * are not stored are not looked into.
+ *
+ *   remote_write.c         HTTP: checks, answers, scratch memory
+ *   remote_write_series.c  one series: labels, samples, what is refused
+ *   remote_write_v1.c      prometheus.WriteRequest
+ *   remote_write_v2.c      io.prometheus.write.v2.Request */
+#ifndef WEB_REMOTE_WRITE_H
+#define WEB_REMOTE_WRITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/metric.h"
+#include "base/proto.h"
+#include "tsdb/storage.h"
+#include "web/http.h"
+
+enum {
+    WRITE_BODY_MAX = HTTP_DATA_MAX, /* packed and unpacked */
+    WRITE_SYMBOLS_MAX = 1 << 20,
+    WRITE_LABELS_MAX = 1 << 14,       /* of one series */
+    WRITE_LABEL_BYTES_MAX = 1 << 20,  /* of one series, packed */
+    WRITE_ERRORS_BYTES_MAX = 1 << 20, /* of an answer */
+    /* Labels of all series of a request together: references let a few bytes stand for many. */
+    WRITE_ALL_LABEL_BYTES_MAX = 256 << 20,
+};
+
+#define WRITE_FUTURE_MAX_MS (INT64_C(10) * 60 * 1000)
+#define WRITE_NO_HISTOGRAMS "native histograms are not supported by this version of Brasa"
+
+struct write_symbol {
+    const char *ptr;
+    uint32_t len;
+};
+
+/* Memory of one request at a time. */
+struct write_scratch {
+    struct buf plain; /* the unpacked body; all slices point into it */
+    struct label *labels;
+    size_t label_count;
+    size_t label_capacity;
+    size_t label_bytes;     /* of the present series */
+    size_t all_label_bytes; /* of the request so far */
+    uint8_t *packed;        /* labels of the present series */
+    size_t packed_capacity;
+    struct write_symbol *symbols;
+    size_t symbol_count;
+    size_t symbol_capacity;
+    struct write_scratch *next; /* in the list of free ones */
+};
+
+/* One request on its way to the storage. */
+struct write_batch {
+    struct write_scratch *scratch;
+    struct storage *storage;
+    struct storage_appender *appender;
+    int64_t max_ts_ms; /* later samples are refused */
+    bool partial;      /* v2: a refused sample does not end the request */
+
+    uint64_t samples;          /* taken */
+    uint64_t without_metadata; /* of these */
+    uint64_t histograms;       /* refused */
+    uint64_t invalid;          /* v1: series, v2: samples, with labels that none may have */
+
+    enum err_code failure; /* of the storage, or v1's first refusal: nothing is stored */
+    struct buf errors;     /* v2: what was refused, joined by newlines; else failure's text */
+    uint64_t more_errors;  /* that did not fit */
+};
+
+void write_scratch_release(struct write_scratch *scratch);
+
+/* ---- remote_write_series.c ---- */
+
+enum write_labels {
+    WRITE_LABELS_OK,
+    WRITE_LABELS_INVALID,
+    WRITE_LABELS_DUPLICATE,
+};
+
+/* The present series' labels. False: the request's labels are too many bytes altogether. Labels
+ * beyond WRITE_LABELS_MAX are forgotten, the series is then invalid. */
+void write_labels_clear(struct write_scratch *scratch);
+MUST_CHECK bool write_labels_add(struct write_scratch *scratch, struct label label);
+/* Checks and packs what was added; sorts it if it has to. *out is valid until the next call. With
+ * WRITE_LABELS_DUPLICATE *out_duplicate is the name. */
+enum write_labels write_labels_pack(struct write_scratch *scratch, struct labels *out,
+                                    struct str *out_duplicate);
+/* Stores a sample, or notes why not. Does nothing after a failure. True: stored. */
+bool write_sample(struct write_batch *b, struct labels labels, int64_t ts_ms, double value);
+/* Adds an error to those of v2: before, the series' labels as they came if with_labels, behind. */
+void write_error(struct write_batch *b, const char *before, bool with_labels, struct str behind);
+/* No more errors fit: they are only counted from here on. */
+bool write_errors_full(const struct write_batch *b);
+/* Sample{1 double value, 2 int64 timestamp}, as in both versions. False: outer->error is set. */
+MUST_CHECK bool write_read_sample(struct proto *outer, struct str bytes, double *out_value,
+                                  int64_t *out_ts_ms);
+
+/* ---- remote_write_v1.c, remote_write_v2.c ---- */
+
+/* Decodes the scratch's plain body into the transaction. ERR_INVALID: not such a message, nothing
+ * may be stored. What the storage refused is in b. */
+MUST_CHECK enum err_code write_decode_v1(struct write_batch *b, struct err *err);
+MUST_CHECK enum err_code write_decode_v2(struct write_batch *b, struct err *err);
+
+/* ---- remote_write.c ---- */
+
+struct remote_write; /* the receiver: its metrics and spare scratch memory; thread-safe */
+
+struct remote_write *remote_write_new(struct metric_registry *registry);
+void remote_write_free(struct remote_write *receiver);
+
+#endif
