@@ -1,10 +1,7 @@
 #include "scrape/loop.h"
 
-#include <stdio.h>
-
 #include "base/check.h"
 #include "base/mem.h"
-#include "base/number.h"
 #include "scrape/pool.h"
 
 /* While bodies of so many bytes wait for workers, new scrapes fail rather than pile up. */
@@ -43,11 +40,7 @@ void loop_free(struct loop *loop) {
         transport_cancel(io_of(loop)->transport, loop->request);
         loop->pool->request_count--;
     }
-    if (loop->job != NULL) {
-        struct buf body;
-        scrape_job_free(loop->job, &body);
-        buf_release(&body);
-    }
+    scrape_job_free(loop->job);
     timer_heap_remove(&io_of(loop)->timers, &loop->timer);
     ingest_free(loop->ingest);
     target_unref(loop->target);
@@ -90,7 +83,7 @@ static int64_t sample_time_ns(struct loop *loop, int64_t now_ns) {
 static struct scrape_job *new_job(struct loop *loop, enum job_kind kind) {
     struct pool *const pool = loop->pool;
     struct scrape_io *const io = pool->io;
-    struct scrape_job *const job = mem_zalloc(sizeof(*job));
+    struct scrape_job *const job = io->take_job(io->manager);
     job->kind = kind;
     job->loop = loop;
     job->ingest = loop->ingest;
@@ -101,7 +94,6 @@ static struct scrape_job *new_job(struct loop *loop, enum job_kind kind) {
     job->clock = io->clock;
     job->log = io->log;
     job->max_body_bytes = io->max_body_bytes;
-    job->body = io->spare_body(io->manager);
     return job;
 }
 
@@ -122,17 +114,11 @@ static void on_answer(void *ctx, struct http_response *response) {
 static enum err_code start_request(struct loop *loop, struct err *err) {
     struct pool *const pool = loop->pool;
     const struct target *const target = loop->target;
-    char timeout[96];
-    int n = snprintf(timeout, sizeof(timeout), "X-Prometheus-Scrape-Timeout-Seconds: ");
-    char number[NUMBER_TEXT_MAX];
-    const size_t digits = number_format_f((double)target->timeout_ms / 1000, number);
-    n += snprintf(timeout + n, sizeof(timeout) - (size_t)n, "%.*s",
-                  (int)(digits < 64 ? digits : 64), number);
     const struct str headers[] = {
         str_of(pool->accept),
         pool->config->enable_compression ? STR("Accept-Encoding: gzip")
                                          : STR("Accept-Encoding: identity"),
-        {timeout, (size_t)n},
+        pool_timeout_line(pool, target->timeout_ms),
     };
     const uint64_t limit = pool->config->body_size_limit;
     const struct http_request request = {

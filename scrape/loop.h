@@ -38,7 +38,7 @@ struct scrape_io {
     uint32_t shard_count;
     uint64_t waiting_bytes; /* of bodies on their way through the workers */
     void (*submit)(void *manager, uint32_t shard, struct scrape_job *job);
-    struct buf (*spare_body)(void *manager);
+    struct scrape_job *(*take_job)(void *manager);
     void *manager;
 };
 

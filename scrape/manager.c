@@ -7,6 +7,8 @@
  *
  *     discovery thread --update--> mu --> io thread --job--> worker of the shard --job--> mu --> io
  *
+ * While a shard has no job, the io thread runs those of its targets itself (run_here).
+ *
  * Without threads (no_threads) the same code runs inside scrape_manager_step. */
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +22,19 @@
 #include "scrape/scrape.h"
 #include "scrape/worker.h"
 
-/* Body buffers that are kept for the next requests, and the largest of them. */
-enum { SPARE_BODIES = 16, SPARE_BODY_BYTES = 4 * 1024 * 1024 };
+/* Jobs that are kept for the next requests, and the largest body buffer kept with one. */
+enum { SPARE_JOBS = 16, SPARE_BODY_BYTES = 4 * 1024 * 1024 };
+
+/* What the io thread runs itself between two looks at its sockets and timers: jobs until they have
+ * taken so long together, none with a larger body. One that took very long (a slow disk) sends all
+ * to the workers for a while. */
+enum {
+    OWN_TURN_NS = 1000 * 1000,
+    OWN_BODY_BYTES = 1024 * 1024,
+    OWN_SLOW_NS = 10 * 1000 * 1000,
+    GZIP_GROWTH = 8 /* of a page, roughly */
+};
+#define OWN_PAUSE_NS (10 * NS_PER_S)
 
 /* Comments of one target, when metadata is read. */
 enum { COMMENTS_MAX = 256 * 1024 * 1024 };
@@ -48,9 +61,12 @@ struct scrape_manager {
     bool threaded, started;
     struct worker **workers;
     struct thread thread;
-    struct buf spare[SPARE_BODIES]; /* io thread */
+    struct scrape_job *spare; /* io thread */
     size_t spare_count;
-    struct pool **leaving; /* io thread: stopped, with loops that are not freed yet */
+    struct scrape_job *own_done; /* io thread: those it ran itself, newest first */
+    int64_t own_turn_ns;         /* io thread: what they took in this turn */
+    int64_t own_resume_mono_ns;  /* io thread: until then the workers run all */
+    struct pool **leaving;       /* io thread: stopped, with loops that are not freed yet */
     size_t leaving_count;
 
     struct mutex mu; /* guards what follows */
@@ -59,6 +75,7 @@ struct scrape_manager {
     struct apply_request *apply;
     struct set_update *updates;
     size_t update_count;
+    bool fresh;              /* one of the updates may be */
     struct scrape_job *done; /* newest first */
     struct pool **pools;     /* in order of the configuration; changed by the io thread only */
     size_t pool_count;
@@ -66,22 +83,66 @@ struct scrape_manager {
 
 /* ---- seams for loops ---- */
 
+/* A page of a target that was scraped before, and not a large one: its lines are known, and reading
+ * them takes microseconds. */
+static bool is_quick(const struct scrape_job *job) {
+    const size_t bytes = job->gzip ? job->body.len * GZIP_GROWTH : job->body.len;
+    return job->kind == JOB_SCRAPE && !job->forget_lines && bytes <= OWN_BODY_BYTES &&
+           (bytes == 0 || ingest_line_count(job->ingest) > 0);
+}
+
+/* Runs the job on the io thread if that delays nothing else. */
+static bool run_here(struct scrape_manager *m, struct worker *worker, struct scrape_job *job) {
+    if (m->own_turn_ns >= OWN_TURN_NS || !is_quick(job)) {
+        return false;
+    }
+    const int64_t start_ns = clock_mono_ns(m->io.clock);
+    if (start_ns < m->own_resume_mono_ns || !worker_try(worker, job)) {
+        return false;
+    }
+    const int64_t end_ns = clock_mono_ns(m->io.clock);
+    m->own_turn_ns += end_ns - start_ns;
+    if (end_ns - start_ns > OWN_SLOW_NS) {
+        m->own_resume_mono_ns = end_ns + OWN_PAUSE_NS;
+    }
+    job->next = m->own_done;
+    m->own_done = job;
+    return true;
+}
+
 static void submit(void *ctx, uint32_t shard, struct scrape_job *job) {
     struct scrape_manager *const m = ctx;
-    worker_push(m->workers[shard], job);
-}
-
-static struct buf spare_body(void *ctx) {
-    struct scrape_manager *const m = ctx;
-    return m->spare_count > 0 ? m->spare[--m->spare_count] : (struct buf){0};
-}
-
-static void keep_body(struct scrape_manager *m, struct buf *body) {
-    if (body->ptr != NULL && m->spare_count < SPARE_BODIES && body->capacity <= SPARE_BODY_BYTES) {
-        m->spare[m->spare_count++] = *body;
-    } else {
-        buf_release(body);
+    struct worker *const worker = m->workers[shard];
+    if (!run_here(m, worker, job)) {
+        worker_push(worker, job);
     }
+}
+
+static struct scrape_job *take_job(void *ctx) {
+    struct scrape_manager *const m = ctx;
+    struct scrape_job *const job = m->spare;
+    if (job == NULL) {
+        return scrape_job_new();
+    }
+    m->spare = job->next;
+    m->spare_count--;
+    job->next = NULL;
+    return job;
+}
+
+static void give_job(void *ctx, struct scrape_job *job) {
+    struct scrape_manager *const m = ctx;
+    if (m->spare_count == SPARE_JOBS) {
+        scrape_job_free(job);
+        return;
+    }
+    scrape_job_clear(job);
+    if (job->body.capacity > SPARE_BODY_BYTES) {
+        buf_release(&job->body);
+    }
+    job->next = m->spare;
+    m->spare = job;
+    m->spare_count++;
 }
 
 /* On a worker. */
@@ -111,7 +172,7 @@ static void init_io(struct scrape_manager *m, const struct scrape_options *optio
     io->max_body_bytes = options->max_body_bytes;
     io->shard_count = storage_shard_count(options->storage);
     io->submit = submit;
-    io->spare_body = spare_body;
+    io->take_job = take_job;
     io->manager = m;
     scrape_metrics_init(&io->metrics, options->registry);
 }
@@ -171,6 +232,7 @@ static void wake_updates(struct scrape_manager *m, struct str job) {
     for (size_t i = 0; i < m->update_count; i++) {
         m->updates[i].fresh |= str_eq(sd_update_set_name(m->updates[i].update), job);
     }
+    m->fresh = true;
     mutex_unlock(&m->mu);
 }
 
@@ -284,6 +346,7 @@ void scrape_manager_update(void *manager, struct sd_update *update) {
         old = m->updates[i].update;
     }
     m->updates[i] = (struct set_update){sd_update_ref(update), true};
+    m->fresh = true;
     mutex_unlock(&m->mu);
     sd_update_unref(old);
     if (m->threaded) {
@@ -295,7 +358,7 @@ void scrape_manager_update(void *manager, struct sd_update *update) {
 static struct sd_update *take_update(struct scrape_manager *m, struct pool **out_pool) {
     struct sd_update *found = NULL;
     mutex_lock(&m->mu);
-    for (size_t i = 0; i < m->update_count && found == NULL; i++) {
+    for (size_t i = 0; m->fresh && i < m->update_count && found == NULL; i++) {
         struct sd_update *const update = m->updates[i].update;
         struct pool *const pool = find_pool(m->pools, m->pool_count, sd_update_set_name(update));
         if (m->updates[i].fresh && pool != NULL) {
@@ -304,6 +367,7 @@ static struct sd_update *take_update(struct scrape_manager *m, struct pool **out
             *out_pool = pool;
         }
     }
+    m->fresh = found != NULL;
     mutex_unlock(&m->mu);
     return found;
 }
@@ -319,21 +383,25 @@ static void handle_updates(struct scrape_manager *m) {
 
 /* ---- work ---- */
 
-static bool handle_done(struct scrape_manager *m) {
-    mutex_lock(&m->mu);
-    struct scrape_job *job = m->done;
-    m->done = NULL;
-    mutex_unlock(&m->mu);
-    const bool any = job != NULL;
+static void end_jobs(struct scrape_manager *m, struct scrape_job *job) {
     while (job != NULL) {
         struct scrape_job *const next = job->next;
-        struct buf body;
         loop_on_done(job->loop);
-        scrape_job_free(job, &body);
-        keep_body(m, &body);
+        give_job(m, job);
         job = next;
     }
-    return any;
+}
+
+static bool handle_done(struct scrape_manager *m) {
+    mutex_lock(&m->mu);
+    struct scrape_job *const done = m->done;
+    m->done = NULL;
+    mutex_unlock(&m->mu);
+    struct scrape_job *const own = m->own_done;
+    m->own_done = NULL;
+    end_jobs(m, done);
+    end_jobs(m, own);
+    return done != NULL || own != NULL;
 }
 
 static void handle_timers(struct scrape_manager *m) {
@@ -369,6 +437,7 @@ static void run(void *ctx) {
         const int64_t due = work(m);
         const int64_t now = clock_mono_ns(m->io.clock);
         const int64_t wait = due == INT64_MAX ? -1 : due > now ? due - now : 0;
+        m->own_turn_ns = 0;
         transport_poll(m->io.transport, wait);
     }
 }
@@ -403,15 +472,15 @@ static void join(struct scrape_manager *m) {
 }
 
 /* Jobs that were done after the io thread stopped: only their memory is of interest. */
-static void discard_done(struct scrape_manager *m) {
-    while (m->done != NULL) {
-        struct scrape_job *const job = m->done;
+static void discard_jobs(struct scrape_job *job) {
+    while (job != NULL) {
+        struct scrape_job *const next = job->next;
         struct loop *const loop = job->loop;
-        struct buf body;
-        m->done = job->next;
-        loop->job = NULL;
-        scrape_job_free(job, &body);
-        buf_release(&body);
+        if (loop != NULL) {
+            loop->job = NULL;
+        }
+        scrape_job_free(job);
+        job = next;
     }
 }
 
@@ -420,7 +489,9 @@ void scrape_manager_free(struct scrape_manager *m) {
         return;
     }
     join(m);
-    discard_done(m);
+    discard_jobs(m->done);
+    discard_jobs(m->own_done);
+    discard_jobs(m->spare);
     for (size_t i = 0; i < m->pool_count; i++) {
         pool_free(m->pools[i]);
     }
@@ -429,9 +500,6 @@ void scrape_manager_free(struct scrape_manager *m) {
     }
     for (size_t i = 0; i < m->update_count; i++) {
         sd_update_unref(m->updates[i].update);
-    }
-    for (size_t i = 0; i < m->spare_count; i++) {
-        buf_release(&m->spare[i]);
     }
     timer_heap_release(&m->io.timers);
     transport_free(m->io.transport);

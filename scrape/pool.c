@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "scrape/config_equal.h"
 #include "scrape/content_type.h"
 
@@ -79,6 +80,18 @@ void pool_request_ended(struct pool *pool) {
     if (--pool->request_count == 0) {
         free_old_clients(pool);
     }
+}
+
+struct str pool_timeout_line(struct pool *pool, int64_t timeout_ms) {
+    if (timeout_ms != pool->timeout_line_ms) {
+        char number[NUMBER_TEXT_MAX];
+        const size_t digits = number_format_f((double)timeout_ms / 1000, number);
+        (void)snprintf(pool->timeout_line, sizeof(pool->timeout_line),
+                       "X-Prometheus-Scrape-Timeout-Seconds: %.*s",
+                       (int)(digits < 32 ? digits : 32), number);
+        pool->timeout_line_ms = timeout_ms;
+    }
+    return str_of(pool->timeout_line);
 }
 
 static void check_target_limit(struct pool *pool) {

@@ -28,9 +28,11 @@ struct pool {
     size_t old_client_count;
     size_t request_count;
     uint64_t seed;
-    char *accept;      /* whole header line */
-    char *limit_error; /* target_limit is passed; NULL = no */
-    bool gone;         /* left the configuration */
+    char *accept;            /* whole header line */
+    char timeout_line[96];   /* header line of the last timeout asked for */
+    int64_t timeout_line_ms; /* which one; 0 = none yet */
+    char *limit_error;       /* target_limit is passed; NULL = no */
+    bool gone;               /* left the configuration */
     struct pool_metrics metrics;
     struct loop **ending; /* stopped, not freed yet */
     size_t ending_count, ending_capacity;
@@ -60,5 +62,7 @@ void pool_free(struct pool *pool);
 /* From loops. */
 void pool_loop_ended(struct loop *loop);
 void pool_request_ended(struct pool *pool);
+/* The header line that tells a target its timeout; borrowed until the next call. */
+struct str pool_timeout_line(struct pool *pool, int64_t timeout_ms);
 
 #endif

@@ -7,6 +7,9 @@
 /* An inflated page beyond this gives its memory back after the scrape. */
 enum { PLAIN_KEEP_BYTES = 8 * 1024 * 1024 };
 
+/* Of a header field; the transport takes no larger head. */
+enum { FIELD_BYTES_MAX = 128 * 1024 };
+
 void job_scratch_init(struct job_scratch *s) {
     s->ingest = ingest_scratch_new();
     s->inflater = inflater_new();
@@ -23,8 +26,8 @@ void scrape_job_answer(struct scrape_job *job, struct http_response *response) {
     job->code = response->code;
     job->err = response->err;
     job->status = response->status;
-    job->reason = mem_strndup(response->reason.ptr, response->reason.len);
-    job->content_type = mem_strndup(response->content_type.ptr, response->content_type.len);
+    buf_append_str(&job->reason, response->reason);
+    buf_append_str(&job->content_type, response->content_type);
     job->gzip = str_eq(response->content_encoding, STR("gzip"));
     job->body_too_large = response->body_too_large;
     if (response->body != NULL && response->code == ERR_OK) {
@@ -36,13 +39,31 @@ void scrape_job_answer(struct scrape_job *job, struct http_response *response) {
     }
 }
 
-void scrape_job_free(struct scrape_job *job, struct buf *body) {
-    *body = job->body;
+struct scrape_job *scrape_job_new(void) {
+    struct scrape_job *const job = mem_zalloc(sizeof(*job));
+    buf_init(&job->reason, FIELD_BYTES_MAX);
+    buf_init(&job->content_type, FIELD_BYTES_MAX);
+    return job;
+}
+
+void scrape_job_clear(struct scrape_job *job) {
     generation_unref(job->generation);
     target_unref(job->target);
-    mem_free(job->reason);
-    mem_free(job->content_type);
-    mem_free(job);
+    buf_clear(&job->reason);
+    buf_clear(&job->content_type);
+    buf_clear(&job->body);
+    *job = (struct scrape_job){
+        .reason = job->reason, .content_type = job->content_type, .body = job->body};
+}
+
+void scrape_job_free(struct scrape_job *job) {
+    if (job != NULL) {
+        scrape_job_clear(job);
+        buf_release(&job->reason);
+        buf_release(&job->content_type);
+        buf_release(&job->body);
+        mem_free(job);
+    }
 }
 
 /* ---- the page ---- */
@@ -65,7 +86,7 @@ static enum err_code check_answer(struct scrape_job *job, struct ingest_report *
     }
     if (job->status != 200) {
         return err_set(err, ERR_NETWORK, "server returned HTTP status %d%s%s", job->status,
-                       job->reason[0] != '\0' ? " " : "", job->reason);
+                       job->reason.len > 0 ? " " : "", buf_str(&job->reason).ptr);
     }
     return ERR_OK;
 }
@@ -106,7 +127,7 @@ static enum err_code read_answer(struct scrape_job *job, struct job_scratch *s,
     if (code != ERR_OK || body->len == 0) { /* an empty page is a good one, whatever its type */
         return code;
     }
-    code = content_type_check(str_of(job->content_type), job->config->fallback_protocol, err);
+    code = content_type_check(buf_str(&job->content_type), job->config->fallback_protocol, err);
     if (code != ERR_OK) {
         report->body_bytes = 0;
         return code;

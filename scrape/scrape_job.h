@@ -1,7 +1,8 @@
 /* One scrape, from the answer to the committed row; or the end of a target.
  *
- * The io thread makes a job and hands it to the worker of the target's shard; from then on the
- * job and the target's ingest are the worker's, until it hands the job back. */
+ * The io thread makes a job and runs it, or hands it to the worker of the target's shard: then the
+ * job and the target's ingest are the worker's, until it hands the job back. Jobs are recycled, so
+ * that a scrape in steady state allocates nothing. */
 #ifndef SCRAPE_SCRAPE_JOB_H
 #define SCRAPE_SCRAPE_JOB_H
 
@@ -45,7 +46,7 @@ struct scrape_job {
     enum err_code code;
     struct err err;
     int status;
-    char *reason, *content_type; /* owned */
+    struct buf reason, content_type;
     bool gzip, body_too_large;
     struct buf body;
 
@@ -63,12 +64,15 @@ struct job_scratch {
 void job_scratch_init(struct job_scratch *s);
 void job_scratch_release(struct job_scratch *s);
 
+struct scrape_job *scrape_job_new(void);
+/* Gives up its references and forgets everything but the memory of its buffers. io thread. */
+void scrape_job_clear(struct scrape_job *job);
+void scrape_job_free(struct scrape_job *job); /* NULL is fine */
+
 /* Takes over what the answer holds; the body's memory is exchanged for that of job->body, so that
  * bodies are not copied and their buffers go round. */
 void scrape_job_answer(struct scrape_job *job, struct http_response *response);
-/* On the worker. */
+/* On whoever has the shard. */
 void scrape_job_run(struct scrape_job *job, struct job_scratch *s);
-/* Gives up all but the body's memory, which is left in *body for the next request. io thread. */
-void scrape_job_free(struct scrape_job *job, struct buf *body);
 
 #endif

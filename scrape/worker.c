@@ -16,28 +16,52 @@ struct worker {
     struct cond wake;
     struct scrape_job *first;
     struct scrape_job **last;
+    bool busy; /* a job runs: whoever set this owns the scratch memory and the shard's groups */
     bool stop;
 };
 
-/* The next job; NULL when there is none and will be none. */
+/* The next job, and the shard with it; NULL when there is none and will be none. */
 static struct scrape_job *take(struct worker *w) {
     mutex_lock(&w->mu);
-    while (w->first == NULL && !w->stop) {
+    while (w->busy || (w->first == NULL && !w->stop)) {
         cond_wait(&w->wake, &w->mu);
     }
     struct scrape_job *const job = w->first;
     if (job != NULL) {
         w->first = job->next;
         w->last = w->first == NULL ? &w->first : w->last;
+        w->busy = true;
     }
     mutex_unlock(&w->mu);
     return job;
 }
 
+/* Runs a job of the busy worker. */
+static void run_job(struct worker *w, struct scrape_job *job) {
+    scrape_job_run(job, &w->scratch);
+    mutex_lock(&w->mu);
+    w->busy = false;
+    if (w->first != NULL || w->stop) {
+        cond_signal(&w->wake);
+    }
+    mutex_unlock(&w->mu);
+}
+
+bool worker_try(struct worker *w, struct scrape_job *job) {
+    mutex_lock(&w->mu);
+    const bool idle = !w->busy && w->first == NULL;
+    w->busy |= idle;
+    mutex_unlock(&w->mu);
+    if (idle) {
+        run_job(w, job);
+    }
+    return idle;
+}
+
 static void run(void *ctx) {
     struct worker *const w = ctx;
     for (struct scrape_job *job = take(w); job != NULL; job = take(w)) {
-        scrape_job_run(job, &w->scratch);
+        run_job(w, job);
         w->done(w->ctx, job);
     }
 }
