@@ -9,19 +9,27 @@ enum { FIRST_WEIGHT = 6 };
 /* Bytes of a header that an error text quotes. */
 enum { QUOTE_MAX = 256 };
 
+/* What the Accept header says of a protocol. NULL leaves it out: a target must not be asked for
+ * protobuf, even where the configuration prefers it, while it is not read. */
 static const char *protocol_media(enum scrape_protocol protocol) {
     switch (protocol) {
     case PROTOCOL_TEXT_0_0_4:
         return "text/plain;version=0.0.4";
     case PROTOCOL_TEXT_1_0_0:
         return "text/plain;version=1.0.0";
+    case PROTOCOL_OPENMETRICS_0_0_1:
+        return "application/openmetrics-text;version=0.0.1";
+    case PROTOCOL_OPENMETRICS_1_0_0:
+        return "application/openmetrics-text;version=1.0.0";
     case PROTOCOL_NONE:
     case PROTOCOL_PROMETHEUS_PROTO:
-    case PROTOCOL_OPENMETRICS_0_0_1:
-    case PROTOCOL_OPENMETRICS_1_0_0:
         break;
     }
     return NULL;
+}
+
+static bool has_escaping(enum scrape_protocol protocol) {
+    return protocol == PROTOCOL_TEXT_1_0_0 || protocol == PROTOCOL_OPENMETRICS_1_0_0;
 }
 
 void accept_header_append(struct buf *to, const struct scrape_config *config) {
@@ -32,7 +40,7 @@ void accept_header_append(struct buf *to, const struct scrape_config *config) {
             continue;
         }
         buf_append_cstr(to, media);
-        if (config->protocols[i] == PROTOCOL_TEXT_1_0_0) {
+        if (has_escaping(config->protocols[i])) {
             buf_printf(to, ";escaping=%.*s", STR_ARG(config->escaping_scheme));
         }
         buf_printf(to, ";q=0.%d,", weight--);
@@ -109,23 +117,26 @@ static const char *media_type_parse(struct str header, struct str *out) {
     return rest.len == 0 ? NULL : "mime: invalid media parameter";
 }
 
-static enum err_code unsupported(const char *format, struct err *err) {
-    return err_set(err, ERR_UNSUPPORTED, "%s format is not supported by this version", format);
+static enum err_code refuse_protobuf(struct err *err) {
+    return err_set(err, ERR_UNSUPPORTED, "protobuf format is not supported by this version");
 }
 
-static enum err_code use_fallback(enum scrape_protocol fallback, struct err *err) {
+static enum err_code use_fallback(enum scrape_protocol fallback, enum expo_format *out,
+                                  struct err *err) {
     switch (fallback) {
     case PROTOCOL_TEXT_0_0_4:
     case PROTOCOL_TEXT_1_0_0:
+        *out = EXPO_FORMAT_TEXT;
         return ERR_OK;
     case PROTOCOL_OPENMETRICS_0_0_1:
     case PROTOCOL_OPENMETRICS_1_0_0:
-        return unsupported("OpenMetrics", err);
+        *out = EXPO_FORMAT_OPENMETRICS;
+        return ERR_OK;
     case PROTOCOL_PROMETHEUS_PROTO:
     case PROTOCOL_NONE:
         break;
     }
-    return unsupported("protobuf", err);
+    return refuse_protobuf(err);
 }
 
 static enum err_code refuse(const char *before, struct str header, const char *after,
@@ -140,12 +151,12 @@ static enum err_code refuse(const char *before, struct str header, const char *a
     return code;
 }
 
-enum err_code content_type_check(struct str content_type, enum scrape_protocol fallback,
-                                 struct err *err) {
+enum err_code content_type_select(struct str content_type, enum scrape_protocol fallback,
+                                  enum expo_format *out, struct err *err) {
     struct str media = {NULL, 0};
     if (content_type.len == 0) {
         return fallback != PROTOCOL_NONE
-                   ? use_fallback(fallback, err)
+                   ? use_fallback(fallback, out, err)
                    : err_set(err, ERR_INVALID,
                              "non-compliant scrape target sending blank Content-Type and no "
                              "fallback_scrape_protocol specified for target");
@@ -153,19 +164,21 @@ enum err_code content_type_check(struct str content_type, enum scrape_protocol f
     const char *const wrong = media_type_parse(content_type, &media);
     if (wrong != NULL) {
         return fallback != PROTOCOL_NONE
-                   ? use_fallback(fallback, err)
+                   ? use_fallback(fallback, out, err)
                    : refuse("cannot parse", content_type, "for target", wrong, err);
     }
     if (str_eq_nocase(media, STR("text/plain"))) {
+        *out = EXPO_FORMAT_TEXT;
         return ERR_OK;
     }
     if (str_eq_nocase(media, STR("application/openmetrics-text"))) {
-        return unsupported("OpenMetrics", err);
+        *out = EXPO_FORMAT_OPENMETRICS;
+        return ERR_OK;
     }
     if (str_eq_nocase(media, STR("application/vnd.google.protobuf"))) {
-        return unsupported("protobuf", err);
+        return refuse_protobuf(err);
     }
     return fallback != PROTOCOL_NONE
-               ? use_fallback(fallback, err)
+               ? use_fallback(fallback, out, err)
                : refuse("received unsupported", content_type, "specified for target", "", err);
 }

@@ -1,80 +1,14 @@
-/* Text exposition format 0.0.4 / 1.0.0, entry by entry over one body (spec/scrape.md 5.1).
- *
- * Owner: whoever ingests a body; one thread at a time. Nothing is copied: every slice points into
- * the body, which must outlive the parser. The grammar, its quirks and its error texts are those
- * of Prometheus, down to the byte. A parser may be placed at the start of any line
- * (expo_text_seek), which is how template matching skips the lines it knows. */
+/* Text exposition format 0.0.4 / 1.0.0 (spec/scrape.md 5.1): one of the formats behind
+ * scrape/expo.h, whose contract holds here. */
 #ifndef SCRAPE_EXPO_TEXT_H
 #define SCRAPE_EXPO_TEXT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "base/arena.h"
 #include "base/attr.h"
 #include "base/err.h"
-#include "base/labels.h"
-#include "base/str.h"
-#include "base/value.h"
+#include "scrape/expo.h"
 
-/* Longest entry (a line; a quoted string may hold raw newlines), and most labels of a series:
- * what a hostile page can cost per entry. */
-enum { EXPO_LINE_MAX = 1024 * 1024, EXPO_LABELS_MAX = 1024 };
-
-enum expo_type { EXPO_UNKNOWN, EXPO_COUNTER, EXPO_GAUGE, EXPO_HISTOGRAM, EXPO_SUMMARY };
-
-/* "counter"; EXPO_UNKNOWN is "unknown" as the API says it. */
-const char *expo_type_name(enum expo_type type);
-
-enum expo_kind { EXPO_END, EXPO_SAMPLE, EXPO_HELP, EXPO_TYPE, EXPO_COMMENT };
-
-struct expo_entry {
-    enum expo_kind kind;
-    size_t begin; /* offset of the line in the body, leading blanks included */
-    /* EXPO_SAMPLE */
-    struct str series; /* the raw text before the value: what caches are keyed by */
-    struct num value;
-    bool has_timestamp;
-    int64_t timestamp_ms;
-    /* EXPO_HELP, EXPO_TYPE; texts are raw, see expo_help_unescape */
-    struct str family;
-    struct str text;
-};
-
-struct expo_label {
-    struct str name, value; /* raw, without quotes */
-};
-
-struct expo_text {
-    struct str body;
-    size_t at; /* of the next byte; body.len stands for the appended newline */
-    size_t token_at;
-    size_t line_at;
-    int state;
-    enum expo_type type; /* of the last TYPE line, of whatever family */
-    /* of the last sample */
-    bool has_name;
-    struct str name; /* raw */
-    size_t label_count;
-    struct expo_label labels[EXPO_LABELS_MAX];
-};
-
-void expo_text_init(struct expo_text *p, struct str body);
-/* Continues at offset, which must be the start of a line, as if the last TYPE had been type. */
-void expo_text_seek(struct expo_text *p, size_t offset, enum expo_type type);
-
-/* The next entry; EXPO_END at the end. ERR_INVALID for what the grammar refuses, ERR_LIMIT beyond
- * the maxima above; the parser must not be used after either. */
-MUST_CHECK enum err_code expo_text_next(struct expo_text *p, struct expo_entry *out,
+/* expo_next for EXPO_FORMAT_TEXT, but for the length of lines. */
+MUST_CHECK enum err_code expo_text_next(struct expo_parser *p, struct expo_entry *out,
                                         struct err *err);
-
-/* The labels of the last sample as exposed: unescaped, le and quantile normalised, sorted by
- * name, empty values kept. Strings without escapes are slices of the body, the rest
- * lives in arena. At most EXPO_LABELS_MAX + 1. */
-struct label *expo_text_labels(const struct expo_text *p, struct arena *arena, size_t *out_count);
-
-/* HELP text with its two escapes resolved; text itself when it has none. */
-struct str expo_help_unescape(struct arena *arena, struct str text);
 
 #endif

@@ -184,13 +184,15 @@ enum err_code ingest_add_line(struct ingest *ig, struct ingest_scratch *s, struc
     return ERR_OK;
 }
 
-void ingest_copy_comments(struct ingest *ig, struct buf *to) {
+enum expo_format ingest_copy_comments(struct ingest *ig, struct buf *to) {
     mutex_lock(&ig->mu);
     for (uint32_t i = 0; i < ig->lines.count; i++) {
         buf_append_str(to, line_template_comment(&ig->lines, i));
     }
     buf_append_str(to, line_template_tail(&ig->lines));
+    const enum expo_format format = ig->format;
     mutex_unlock(&ig->mu);
+    return format;
 }
 
 size_t ingest_line_count(const struct ingest *ig) {
@@ -248,6 +250,8 @@ static void rebuild(struct ingest *ig, struct ingest_scratch *s, struct str body
     mutex_lock(&ig->mu);
     const enum err_code code =
         line_template_rebuild(&ig->lines, s->order, s->order_count, body, s->tail, &err);
+    ig->format = code == ERR_OK ? s->parser.format : ig->format;
+    ig->mixed = ig->mixed && code != ERR_OK;
     mutex_unlock(&ig->mu);
     if (code != ERR_OK) { /* too large: the old one goes on */
         mem_free(slots);

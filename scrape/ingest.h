@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/labels.h"
 #include "base/str.h"
+#include "scrape/expo.h"
 #include "scrape/scrape.h"
 #include "tsdb/storage.h"
 
@@ -42,6 +43,7 @@ struct ingest_scrape {
     const struct scrape_config *config;
     struct labels target; /* labels attached to samples */
     struct clock *clock;
+    enum expo_format format;  /* of the page */
     int64_t ts_ms;            /* of the row */
     int64_t now_ms;           /* samples beyond ten minutes from here are out of bounds */
     int64_t deadline_mono_ns; /* for work on new series; 0 = none */
@@ -79,8 +81,9 @@ MUST_CHECK enum err_code ingest_commit(struct ingest *ig, struct ingest_scratch 
 MUST_CHECK enum err_code ingest_end(struct ingest *ig, struct ingest_scratch *s, int64_t ts_ms,
                                     struct err *err);
 
-/* Appends the page's comments (HELP and TYPE lines) as they stood last. Any thread. */
-void ingest_copy_comments(struct ingest *ig, struct buf *to);
+/* Appends the page's comments (HELP, TYPE and UNIT lines) as they stood last, and returns the
+ * format they are in. Any thread. */
+enum expo_format ingest_copy_comments(struct ingest *ig, struct buf *to);
 
 size_t ingest_line_count(const struct ingest *ig);
 /* All memory of this target here, for tests and measurements. */

@@ -10,6 +10,7 @@
  *
  * From the first deviation on, lines are noted in scratch->order; a successful scrape that met new
  * or moved lines rebuilds the template from them, so that the next page is known again. */
+#include <math.h>
 #include <string.h>
 
 #ifdef __SSE2__
@@ -18,6 +19,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "scrape/ingest.h"
 #include "scrape/ingest_row.h"
 #include "scrape/sample_labels.h"
@@ -177,6 +179,22 @@ static size_t timestamp_length(const char *p, const char *end, int64_t *out_ms) 
     return i;
 }
 
+/* The same in OpenMetrics, where it is seconds: " 1234.5\n". */
+static size_t seconds_length(const char *p, const char *end, int64_t *out_ms) {
+    double seconds = 0;
+    size_t i = 1;
+    while (i <= 32 && p + i < end && p[i] != '\n' && p[i] != ' ') {
+        i++;
+    }
+    if (p + i >= end || p[i] != '\n' ||
+        number_parse_double((struct str){p + 1, i - 1}, &seconds) != NUMBER_OK ||
+        !isfinite(seconds)) {
+        return 0;
+    }
+    *out_ms = expo_seconds_to_ms(seconds);
+    return i;
+}
+
 static void note_line(struct ingest_scratch *s, struct line_seen line) {
     if ((s->seen[line.entry] & NOTED) != 0) {
         return;
@@ -241,9 +259,10 @@ HOT static void known_lines(struct page_reader *r) {
     const struct line_template *const lines = &r->ig->lines;
     const char *at = r->body.ptr + r->at;
     const char *const end = r->body.ptr + r->body.len;
+    const bool openmetrics = s->parser.format == EXPO_FORMAT_OPENMETRICS;
     uint32_t next = r->next;
     uint64_t stored = 0;
-    if (r->at >= r->body.len) {
+    if (r->at >= r->body.len || r->ig->mixed) {
         return;
     }
     while (next < lines->count) {
@@ -273,8 +292,10 @@ HOT static void known_lines(struct page_reader *r) {
             stored++;
         } else {
             sample.has_timestamp = *line_end == ' ';
-            const size_t more =
-                sample.has_timestamp ? timestamp_length(line_end, end, &sample.timestamp_ms) : 0;
+            const size_t more = !sample.has_timestamp ? 0
+                                : openmetrics
+                                    ? seconds_length(line_end, end, &sample.timestamp_ms)
+                                    : timestamp_length(line_end, end, &sample.timestamp_ms);
             r->reached += stored;
             r->scrape->scraped += stored;
             r->scrape->added += stored;
@@ -339,7 +360,7 @@ static enum err_code resolve_series(struct page_reader *r, const struct expo_ent
         arena_reset(&s->arena);
     }
     size_t n = 0;
-    const struct label *const exposed = expo_text_labels(&s->parser, &s->arena, &n);
+    const struct label *const exposed = expo_labels(&s->parser, &s->arena, &n);
     struct labels labels;
     bool keep = false;
     enum err_code code =
@@ -403,11 +424,11 @@ static enum err_code new_sample(struct page_reader *r, struct str comment, uint3
 /* Parses up to the next sample or the end. *out_type: of the last TYPE line passed. */
 static enum err_code next_sample(struct page_reader *r, struct expo_entry *out, uint32_t *out_type,
                                  struct err *err) {
-    struct expo_text *const parser = &r->s->parser;
+    struct expo_parser *const parser = &r->s->parser;
     *out_type = LINE_TYPE_NONE;
-    expo_text_seek(parser, r->at, r->type);
+    expo_seek(parser, r->at, r->type);
     for (;;) {
-        const enum err_code code = expo_text_next(parser, out, err);
+        const enum err_code code = expo_next(parser, out, err);
         if (code != ERR_OK || out->kind == EXPO_SAMPLE || out->kind == EXPO_END) {
             return code;
         }
@@ -465,7 +486,26 @@ static enum err_code other_line(struct page_reader *r, bool *out_end, struct err
     return ERR_OK;
 }
 
+/* The comments of a template are those of one format: a page of the other is read by other_line
+ * alone, and the template is made anew from it. */
+static void take_format(struct page_reader *r) {
+    struct ingest *const ig = r->ig;
+    const enum expo_format format = r->scrape->format;
+    if (ig->format == format && !ig->mixed) {
+        return;
+    }
+    mutex_lock(&ig->mu);
+    ig->mixed = ig->lines.count > 0;
+    ig->format = ig->mixed ? ig->format : format;
+    mutex_unlock(&ig->mu);
+    if (ig->mixed) {
+        start_noting(r);
+        r->s->changed = true;
+    }
+}
+
 static enum err_code read_page(struct page_reader *r, struct err *err) {
+    take_format(r);
     for (bool end = false; !end;) {
         known_lines(r);
         const enum err_code code = other_line(r, &end, err);
@@ -504,7 +544,7 @@ enum err_code ingest_page(struct ingest *ig, struct ingest_scratch *s, struct in
             .sample_limit = limit != 0 ? limit : UINT64_MAX,
             .type = EXPO_UNKNOWN,
         };
-        expo_text_init(&s->parser, body);
+        expo_init(&s->parser, scrape->format, body);
         ingest_scratch_reach_line(s, ig->lines.count);
         code = read_page(&r, err);
     }

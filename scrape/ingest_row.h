@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/mutex.h"
-#include "scrape/expo_text.h"
+#include "scrape/expo.h"
 #include "scrape/ingest.h"
 #include "scrape/line_template.h"
 
@@ -45,7 +45,9 @@ struct ingest {
     /* The mutex guards lines against readers of the comments; slots are the worker's alone. */
     struct mutex mu;
     struct line_template lines;
-    uint32_t *slots; /* one per line: a slot or LINE_* */
+    enum expo_format format; /* of the page that lines are of */
+    bool mixed;              /* lines may hold comments of the other format, too */
+    uint32_t *slots;         /* one per line: a slot or LINE_* */
     uint32_t slots_capacity;
     uint32_t unresolved;       /* lines with LINE_UNRESOLVED */
     uint32_t count_at_success; /* lines at the last flush */
@@ -82,7 +84,7 @@ struct ingest_scratch {
 
     bool page_ok, page_failed;
     struct arena arena; /* labels of one new series */
-    struct expo_text parser;
+    struct expo_parser parser;
 };
 
 /* Opens the group if that was not done yet. */

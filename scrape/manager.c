@@ -595,7 +595,8 @@ void scrape_targets(struct scrape_manager *m, struct arena *arena, struct target
 
 /* Comments and labels of the target at *at, which counts through all pools; false at the end. */
 static bool copy_comments(struct scrape_manager *m, size_t *pool_at, size_t *loop_at,
-                          struct buf *comments, struct arena *arena, struct labels *out_target) {
+                          struct buf *comments, enum expo_format *out_format,
+                          struct arena *arena, struct labels *out_target) {
     bool found = false;
     mutex_lock(&m->mu);
     while (!found && *pool_at < m->pool_count) {
@@ -604,7 +605,7 @@ static bool copy_comments(struct scrape_manager *m, size_t *pool_at, size_t *loo
         if (*loop_at < pool->loop_count) {
             const struct loop *const loop = pool->loops[(*loop_at)++];
             *out_target = labels_copy(arena, loop->target->labels);
-            ingest_copy_comments(loop->ingest, comments);
+            *out_format = ingest_copy_comments(loop->ingest, comments);
             found = true;
         } else {
             (*pool_at)++;
@@ -626,9 +627,10 @@ void scrape_each_metadata(struct scrape_manager *m, struct str family,
     buf_init(&comments, COMMENTS_MAX);
     for (bool go_on = true; go_on;) {
         struct labels target = {NULL, 0};
+        enum expo_format format = EXPO_FORMAT_TEXT;
         buf_clear(&comments);
-        go_on = copy_comments(m, &pool_at, &loop_at, &comments, &arena, &target) &&
-                metadata_each(buf_str(&comments), target, family, &arena, fn, ctx);
+        go_on = copy_comments(m, &pool_at, &loop_at, &comments, &format, &arena, &target) &&
+                metadata_each(buf_str(&comments), format, target, family, &arena, fn, ctx);
         arena_reset(&arena);
     }
     buf_release(&comments);

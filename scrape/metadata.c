@@ -4,13 +4,13 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "scrape/expo_text.h"
+#include "scrape/expo.h"
 
-/* A HELP or TYPE line; of several for one family and field the last holds. */
+/* A HELP, TYPE or UNIT line; of several for one family and field the last holds. */
 struct meta_line {
     struct str family;
     size_t order;
-    bool is_type;
+    enum expo_kind kind;
     struct str text;
     enum expo_type type;
 };
@@ -27,13 +27,16 @@ static int by_family(const void *a, const void *b) {
     return c != 0 ? c : (x->order > y->order) - (x->order < y->order);
 }
 
-static void read_lines(struct str comments, struct str family, struct meta_lines *lines) {
-    struct expo_text *const parser = mem_alloc(sizeof(*parser));
+static void read_lines(struct str comments, enum expo_format format, struct str family,
+                       struct meta_lines *lines) {
+    struct expo_parser *const parser = mem_alloc(sizeof(*parser));
     struct expo_entry entry;
-    expo_text_init(parser, comments);
-    /* The comments were read once without error; if they fail now, what came before counts. */
-    while (expo_text_next(parser, &entry, NULL) == ERR_OK && entry.kind != EXPO_END) {
-        const bool is_meta = entry.kind == EXPO_HELP || entry.kind == EXPO_TYPE;
+    expo_init(parser, format, comments);
+    /* The comments were read once without error. Should they fail now, what came before counts;
+     * those of OpenMetrics do, as no "# EOF" is among them. */
+    while (expo_next(parser, &entry, NULL) == ERR_OK && entry.kind != EXPO_END) {
+        const bool is_meta =
+            entry.kind == EXPO_HELP || entry.kind == EXPO_TYPE || entry.kind == EXPO_UNIT;
         if (!is_meta || (family.len != 0 && !str_eq(entry.family, family))) {
             continue;
         }
@@ -43,7 +46,7 @@ static void read_lines(struct str comments, struct str family, struct meta_lines
         }
         lines->items[lines->count] = (struct meta_line){.family = entry.family,
                                                         .order = lines->count,
-                                                        .is_type = entry.kind == EXPO_TYPE,
+                                                        .kind = entry.kind,
                                                         .text = entry.text,
                                                         .type = parser->type};
         lines->count++;
@@ -51,11 +54,11 @@ static void read_lines(struct str comments, struct str family, struct meta_lines
     mem_free(parser);
 }
 
-bool metadata_each(struct str comments, struct labels target, struct str family,
-                   struct arena *arena, bool (*fn)(void *ctx, const struct metric_metadata *md),
-                   void *ctx) {
+bool metadata_each(struct str comments, enum expo_format format, struct labels target,
+                   struct str family, struct arena *arena,
+                   bool (*fn)(void *ctx, const struct metric_metadata *md), void *ctx) {
     struct meta_lines lines = {0};
-    read_lines(comments, family, &lines);
+    read_lines(comments, format, family, &lines);
     if (lines.count > 0) {
         qsort(lines.items, lines.count, sizeof(lines.items[0]), by_family);
     }
@@ -65,10 +68,13 @@ bool metadata_each(struct str comments, struct labels target, struct str family,
                                      .type = str_of(expo_type_name(EXPO_UNKNOWN)),
                                      .target = target};
         for (; i < lines.count && str_eq(lines.items[i].family, md.family); i++) {
-            if (lines.items[i].is_type) {
-                md.type = str_of(expo_type_name(lines.items[i].type));
+            const struct meta_line *const line = &lines.items[i];
+            if (line->kind == EXPO_TYPE) {
+                md.type = str_of(expo_type_name(line->type));
+            } else if (line->kind == EXPO_UNIT) {
+                md.unit = line->text;
             } else {
-                md.help = expo_help_unescape(arena, lines.items[i].text);
+                md.help = expo_help_unescape(arena, format, line->text);
             }
         }
         go_on = fn(ctx, &md);

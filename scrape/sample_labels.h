@@ -13,7 +13,7 @@
 #include "base/labels.h"
 #include "scrape/scrape.h"
 
-/* exposed: sorted by name, n >= 1, as expo_text_labels gives them. *out_keep is false when
+/* exposed: sorted by name, n >= 1, as expo_labels gives them. *out_keep is false when
  * relabelling dropped the series. ERR_INVALID for sets that no series may have, ERR_LIMIT with
  * Prometheus' text for a passed label limit. */
 MUST_CHECK enum err_code sample_labels_make(const struct scrape_config *config,

@@ -127,7 +127,8 @@ static enum err_code read_answer(struct scrape_job *job, struct job_scratch *s,
     if (code != ERR_OK || body->len == 0) { /* an empty page is a good one, whatever its type */
         return code;
     }
-    code = content_type_check(buf_str(&job->content_type), job->config->fallback_protocol, err);
+    code = content_type_select(buf_str(&job->content_type), job->config->fallback_protocol,
+                               &scrape->format, err);
     if (code != ERR_OK) {
         report->body_bytes = 0;
         return code;

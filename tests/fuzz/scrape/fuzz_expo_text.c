@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/number.h"
 #include "base/utf8.h"
-#include "scrape/expo_text.h"
+#include "scrape/expo.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,11 +35,11 @@ static void check_value(struct str body, const struct expo_entry *entry) {
     ASSERT(f64_same_bits(num_double(entry->value), want));
 }
 
-static void check_labels(const struct expo_text *p) {
+static void check_labels(const struct expo_parser *p) {
     struct arena arena;
     size_t n = 0;
     arena_init(&arena, 0);
-    const struct label *const labels = expo_text_labels(p, &arena, &n);
+    const struct label *const labels = expo_labels(p, &arena, &n);
     ASSERT(n == p->label_count + 1);
     for (size_t i = 0; i < n; i++) {
         ASSERT(i == 0 || str_cmp(labels[i - 1].name, labels[i].name) <= 0);
@@ -48,15 +48,15 @@ static void check_labels(const struct expo_text *p) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    struct expo_text *const p = malloc(sizeof(*p));
+    struct expo_parser *const p = malloc(sizeof(*p));
     char *const page = malloc(size + 1);
     memcpy(page, data, size);
     const struct str body = {page, size};
     struct expo_entry entry;
     struct err err;
     size_t last = 0;
-    expo_text_init(p, body);
-    while (expo_text_next(p, &entry, &err) == ERR_OK && entry.kind != EXPO_END) {
+    expo_init(p, EXPO_FORMAT_TEXT, body);
+    while (expo_next(p, &entry, &err) == ERR_OK && entry.kind != EXPO_END) {
         ASSERT(p->at > last && p->at <= size + 1);
         last = p->at;
         check_inside(body, entry.series);

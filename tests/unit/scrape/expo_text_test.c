@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/number.h"
-#include "scrape/expo_text.h"
+#include "scrape/expo.h"
 #include "tests/support/check_err.h"
 
 struct page_case {
@@ -18,12 +18,12 @@ struct page_case {
     const char *want;
 };
 
-static void print_sample(struct buf *to, const struct expo_text *p,
+static void print_sample(struct buf *to, const struct expo_parser *p,
                          const struct expo_entry *entry) {
     struct arena arena;
     size_t n = 0;
     arena_init(&arena, 0);
-    const struct label *const labels = expo_text_labels(p, &arena, &n);
+    const struct label *const labels = expo_labels(p, &arena, &n);
     for (size_t i = 0; i < n; i++) {
         buf_printf(to, "%s%.*s=%.*s", i == 0 ? "" : ",", STR_ARG(labels[i].name),
                    STR_ARG(labels[i].value));
@@ -39,12 +39,12 @@ static void print_sample(struct buf *to, const struct expo_text *p,
 
 /* All entries, or "error: <text>" behind those before it. */
 static void read_page(struct str page, struct buf *to) {
-    struct expo_text *const p = mem_alloc(sizeof(*p));
+    struct expo_parser *const p = mem_alloc(sizeof(*p));
     struct expo_entry entry;
     struct err err = {0};
-    expo_text_init(p, page);
+    expo_init(p, EXPO_FORMAT_TEXT, page);
     for (;;) {
-        if (expo_text_next(p, &entry, &err) != ERR_OK) {
+        if (expo_next(p, &entry, &err) != ERR_OK) {
             buf_printf(to, "error: %s", err.text);
             break;
         }
@@ -132,15 +132,15 @@ static void quirks_are_kept(void **state) {
 
 static void a_nul_in_a_label_value_is_data(void **state) {
     (void)state;
-    struct expo_text *const p = mem_alloc(sizeof(*p));
+    struct expo_parser *const p = mem_alloc(sizeof(*p));
     struct expo_entry entry;
     struct arena arena;
     struct err err;
     size_t n = 0;
     arena_init(&arena, 0);
-    expo_text_init(p, (struct str){PAGE("foo{a=\"x\0y\"} 1\n")});
-    assert_ok(expo_text_next(p, &entry, &err), &err);
-    const struct label *const labels = expo_text_labels(p, &arena, &n);
+    expo_init(p, EXPO_FORMAT_TEXT, (struct str){PAGE("foo{a=\"x\0y\"} 1\n")});
+    assert_ok(expo_next(p, &entry, &err), &err);
+    const struct label *const labels = expo_labels(p, &arena, &n);
     assert_int_equal(n, 2);
     assert_int_equal(labels[1].value.len, 3);
     assert_memory_equal(labels[1].value.ptr, "x\0y", 3);
@@ -241,7 +241,7 @@ static void bad_pages_are_refused_with_the_text_of_prometheus(void **state) {
 
 static void entries_are_bounded(void **state) {
     (void)state;
-    struct expo_text *const p = mem_alloc(sizeof(*p));
+    struct expo_parser *const p = mem_alloc(sizeof(*p));
     struct expo_entry entry;
     struct err err;
     struct buf page;
@@ -250,24 +250,23 @@ static void entries_are_bounded(void **state) {
     for (int i = 0; i <= EXPO_LINE_MAX; i++) {
         buf_append_char(&page, 'x');
     }
-    expo_text_init(p, buf_str(&page));
-    assert_err(expo_text_next(p, &entry, &err), ERR_LIMIT, "exceeds the limit of 1048576 bytes",
-               &err);
+    expo_init(p, EXPO_FORMAT_TEXT, buf_str(&page));
+    assert_err(expo_next(p, &entry, &err), ERR_LIMIT, "exceeds the limit of 1048576 bytes", &err);
     buf_clear(&page);
     buf_append_cstr(&page, "foo{");
     for (int i = 0; i <= EXPO_LABELS_MAX; i++) {
         buf_printf(&page, "l%d=\"\",", i);
     }
     buf_append_cstr(&page, "} 1\n");
-    expo_text_init(p, buf_str(&page));
-    assert_err(expo_text_next(p, &entry, &err), ERR_LIMIT, "more than 1024 labels", &err);
+    expo_init(p, EXPO_FORMAT_TEXT, buf_str(&page));
+    assert_err(expo_next(p, &entry, &err), ERR_LIMIT, "more than 1024 labels", &err);
     buf_release(&page);
     mem_free(p);
 }
 
 static void many_labels_come_sorted(void **state) {
     (void)state;
-    struct expo_text *const p = mem_alloc(sizeof(*p));
+    struct expo_parser *const p = mem_alloc(sizeof(*p));
     struct expo_entry entry;
     struct err err;
     struct buf page;
@@ -280,9 +279,9 @@ static void many_labels_come_sorted(void **state) {
         buf_printf(&page, "l%03d=\"v\"", i);
     }
     buf_append_cstr(&page, "} 1\n");
-    expo_text_init(p, buf_str(&page));
-    assert_ok(expo_text_next(p, &entry, &err), &err);
-    const struct label *const labels = expo_text_labels(p, &arena, &n);
+    expo_init(p, EXPO_FORMAT_TEXT, buf_str(&page));
+    assert_ok(expo_next(p, &entry, &err), &err);
+    const struct label *const labels = expo_labels(p, &arena, &n);
     assert_int_equal(n, 101);
     for (size_t i = 1; i < n; i++) {
         assert_true(str_cmp(labels[i - 1].name, labels[i].name) < 0);
@@ -296,7 +295,8 @@ static void help_has_two_escapes(void **state) {
     (void)state;
     struct arena arena;
     arena_init(&arena, 0);
-    assert_str(expo_help_unescape(&arena, STR("a\\nb\\\\c\\\"d")), "a\nb\\c\\\"d");
+    assert_str(expo_help_unescape(&arena, EXPO_FORMAT_TEXT, STR("a\\nb\\\\c\\\"d")),
+               "a\nb\\c\\\"d");
     arena_release(&arena);
 }
 

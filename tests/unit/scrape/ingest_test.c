@@ -362,9 +362,9 @@ static void metadata_is_what_the_last_page_said(void **state) {
     buf_init(&got, 1 << 20);
     EXPECT("# HELP b old\n# TYPE b gauge\nb 1\n# HELP a lone\n", "b{job=\"j\"} 1\n");
     EXPECT("# HELP b new\\n\n# TYPE b gauge\nb 1\n# HELP a lone\n", "b{job=\"j\"} 1\n");
-    ingest_copy_comments(f->ingest, &comments);
-    assert_true(
-        metadata_each(buf_str(&comments), f->target, STR(""), &f->arena, print_metadata, &got));
+    const enum expo_format format = ingest_copy_comments(f->ingest, &comments);
+    assert_true(metadata_each(buf_str(&comments), format, f->target, STR(""), &f->arena,
+                              print_metadata, &got));
     assert_string_equal(got.ptr, "a|unknown|lone\nb|gauge|new\n\n");
     buf_release(&got);
     buf_release(&comments);

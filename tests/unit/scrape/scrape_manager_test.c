@@ -207,9 +207,12 @@ static void the_request_says_who_asks_for_what(void **state) {
     assert_string_equal(request.method, "GET");
     assert_string_equal(request.url, URL);
     assert_int_equal(request.timeout_ms, 4000);
-    assert_non_null(strstr(request.headers, "Accept: "
-                                            "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,"
-                                            "text/plain;version=0.0.4;q=0.5,*/*;q=0.4"));
+    assert_non_null(
+        strstr(request.headers,
+               "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+               "application/openmetrics-text;version=0.0.1;q=0.5,"
+               "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+               "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"));
     assert_non_null(strstr(request.headers, "Accept-Encoding: gzip"));
     assert_non_null(strstr(request.headers, "X-Prometheus-Scrape-Timeout-Seconds: 4"));
 }
@@ -241,8 +244,8 @@ static void bad_answers_fail_with_their_text(void **state) {
         {{.content_type = "/", .body = STR("a 1\n")},
          "cannot parse Content-Type \"/\" and no fallback_scrape_protocol for target\n"
          "mime: no media type"},
-        {{.content_type = "application/openmetrics-text; version=1.0.0", .body = STR("# EOF\n")},
-         "OpenMetrics format is not supported by this version"},
+        {{.content_type = "application/openmetrics-text; version=1.0.0", .body = STR("a 1\n")},
+         "data does not end with # EOF"},
         {{.content_type = "application/vnd.google.protobuf; encoding=delimited", .body = STR("x")},
          "protobuf format is not supported by this version"},
         {{.content_type = "text/plain", .content_encoding = "gzip", .body = STR("not gzip at all")},

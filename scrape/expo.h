@@ -1,0 +1,97 @@
+/* A page of samples, entry by entry over one body, whatever its format: the text format 0.0.4 and
+ * 1.0.0 (expo_text) or OpenMetrics 0.0.1 and 1.0.0 (expo_openmetrics).
+ *
+ * Owner: whoever ingests a body; one thread at a time. Nothing is copied: every slice points into
+ * the body, which must outlive the parser. The grammars, their quirks and their error texts are
+ * those of Prometheus, down to the byte (spec/scrape.md 5.1 and 5.2). A parser may be placed at
+ * the start of any line (expo_seek), which is how template matching skips the lines it knows. */
+#ifndef SCRAPE_EXPO_H
+#define SCRAPE_EXPO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/labels.h"
+#include "base/str.h"
+#include "base/value.h"
+
+enum expo_format { EXPO_FORMAT_TEXT, EXPO_FORMAT_OPENMETRICS };
+
+/* Longest entry (a line; a quoted string may hold raw newlines), and most labels of a series:
+ * what a hostile page can cost per entry. */
+enum { EXPO_LINE_MAX = 1024 * 1024, EXPO_LABELS_MAX = 1024 };
+
+enum expo_type {
+    EXPO_UNKNOWN,
+    EXPO_COUNTER,
+    EXPO_GAUGE,
+    EXPO_HISTOGRAM,
+    EXPO_SUMMARY,
+    EXPO_GAUGEHISTOGRAM, /* from here on OpenMetrics only */
+    EXPO_INFO,
+    EXPO_STATESET,
+};
+
+/* "counter"; EXPO_UNKNOWN is "unknown" as the API says it. */
+const char *expo_type_name(enum expo_type type);
+
+enum expo_kind { EXPO_END, EXPO_SAMPLE, EXPO_HELP, EXPO_TYPE, EXPO_UNIT, EXPO_COMMENT };
+
+struct expo_entry {
+    enum expo_kind kind;
+    size_t begin; /* offset of the line in the body, leading blanks included */
+    /* EXPO_SAMPLE */
+    struct str series; /* the raw text before the value: what caches are keyed by */
+    struct num value;
+    bool has_timestamp;
+    int64_t timestamp_ms;
+    /* EXPO_HELP, EXPO_TYPE, EXPO_UNIT; texts are raw, see expo_help_unescape */
+    struct str family;
+    struct str text;
+};
+
+struct expo_label {
+    struct str name, value; /* raw, without quotes */
+};
+
+struct expo_parser {
+    enum expo_format format;
+    struct str body;
+    size_t at; /* of the next byte */
+    size_t token_at;
+    size_t line_at;
+    int state;           /* enum lex_state */
+    enum expo_type type; /* of the last TYPE line, of whatever family */
+    /* of the last sample */
+    bool has_name;
+    struct str name; /* raw */
+    size_t label_count;
+    struct expo_label labels[EXPO_LABELS_MAX];
+};
+
+void expo_init(struct expo_parser *p, enum expo_format format, struct str body);
+/* Continues at offset, which must be the start of a line, as if the last TYPE had been type. */
+void expo_seek(struct expo_parser *p, size_t offset, enum expo_type type);
+
+/* The next entry; EXPO_END at the end. ERR_INVALID for what the grammar refuses, ERR_LIMIT beyond
+ * the maxima above; the parser must not be used after either. */
+MUST_CHECK enum err_code expo_next(struct expo_parser *p, struct expo_entry *out, struct err *err);
+
+/* The labels of the last sample as exposed: unescaped, le and quantile normalised, sorted by
+ * name, empty values kept. Strings without escapes are slices of the body, the rest
+ * lives in arena. At most EXPO_LABELS_MAX + 1. */
+struct label *expo_labels(const struct expo_parser *p, struct arena *arena, size_t *out_count);
+
+/* HELP text with its escapes resolved (two in text, three in OpenMetrics); text itself when it
+ * has none. */
+struct str expo_help_unescape(struct arena *arena, enum expo_format format, struct str text);
+
+/* A sample's timestamp in OpenMetrics seconds as milliseconds, cut towards zero; what does not fit
+ * is INT64_MIN. seconds is finite. */
+int64_t expo_seconds_to_ms(double seconds);
+
+#endif

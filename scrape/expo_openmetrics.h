@@ -1,0 +1,15 @@
+/* OpenMetrics 0.0.1 / 1.0.0 (spec/scrape.md 5.2): one of the formats behind scrape/expo.h, whose
+ * contract holds here. The end is where "# EOF" stands; a body without it is refused. */
+#ifndef SCRAPE_EXPO_OPENMETRICS_H
+#define SCRAPE_EXPO_OPENMETRICS_H
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "scrape/expo.h"
+
+/* expo_next for EXPO_FORMAT_OPENMETRICS, but for the length of lines. Exemplars are parsed, so
+ * that their syntax is checked, and then forgotten: this version does not store them. */
+MUST_CHECK enum err_code expo_openmetrics_next(struct expo_parser *p, struct expo_entry *out,
+                                               struct err *err);
+
+#endif
