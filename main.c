@@ -9,6 +9,7 @@
 #include "app.h"
 #include "cmd_check.h"
 #include "flags.h"
+#include "tools.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_WRONG_MODE = 3 };
 
@@ -109,14 +110,17 @@ static int run_flags(int argc, char **argv) {
 int main(int argc, char **argv) {
     /* Few heaps: every further one costs memory that no thread of ours needs. */
     (void)mallopt(M_ARENA_MAX, 2);
+    const struct tool_io io = {.vfs = vfs_system(), .in = stdin, .out = stdout, .err = stderr};
+    int code = 0;
+    if (tools_run(&io, argc - 1, argv + 1, &code)) {
+        return code;
+    }
     if (argc > 1 && strcmp(argv[1], "check") == 0) {
         return cmd_check(argc - 2, argv + 2);
     }
     if (argc > 1 && argv[1][0] != '-' && argv[1][0] != '@') {
-        (void)fprintf(
-            stderr,
-            "brasa: unknown command \"%s\"; commands: check config FILE..., check rules FILE...\n",
-            argv[1]);
+        (void)fprintf(stderr, "brasa: unknown command \"%s\"; commands:\n", argv[1]);
+        tools_list(stderr);
         return EXIT_USAGE;
     }
     return run_flags(argc, argv);

@@ -114,6 +114,11 @@ MUST_CHECK enum err_code query_parse_selector(struct arena *arena, struct str te
 /* Runs on every vector selector: rules use it to find dependencies. */
 void query_each_selector(const struct query_expr *expr,
                          void (*fn)(void *ctx, const struct matcher *m, size_t n), void *ctx);
+/* Matchers of a label in every selector: set replaces type and value where there are some and adds
+ * one where there is none. The result is for printing: it is not checked again. */
+MUST_CHECK enum err_code query_set_matcher(struct query_expr *expr, enum matcher_type type,
+                                           struct str name, struct str value, struct err *err);
+void query_delete_matchers(struct query_expr *expr, struct str name);
 /* metric{a="b"} to labels. */
 MUST_CHECK enum err_code query_parse_metric(struct arena *arena, struct str text,
                                             struct labels *out, struct err *err);

@@ -1,0 +1,38 @@
+#include "cmd_test.h"
+
+#include "base/mem.h"
+#include "promqltest.h"
+
+enum { SCRIPT_BYTES_MAX = 16 * 1024 * 1024 };
+
+static bool run_script(struct tool_call *call, const char *path, struct promqltest_report *total) {
+    char *text = NULL;
+    size_t len = 0;
+    struct err err;
+    if (vfs_read_file(call->io.vfs, path, SCRIPT_BYTES_MAX, &text, &len, &err) != ERR_OK) {
+        (void)fprintf(call->io.err, "%s\n", err.text);
+        return false;
+    }
+    struct promqltest_report report;
+    promqltest_run(path, (struct str){text, len}, true, &report);
+    mem_free(text);
+    if (report.unsupported > 0) {
+        (void)fprintf(call->io.err, "%s: %zu not supported by this version\n", path,
+                      report.unsupported);
+    }
+    total->passed += report.passed;
+    total->failed += report.failed;
+    total->unsupported += report.unsupported;
+    return true;
+}
+
+int cmd_test_promql(struct tool_call *call) {
+    struct promqltest_report total = {.passed = 0};
+    bool read = true;
+    for (size_t i = 0; i < call->args[0].count; i++) {
+        read = run_script(call, call->args[0].items[i], &total) && read;
+    }
+    const size_t failed = total.failed + total.unsupported;
+    (void)fprintf(call->io.out, "%zu passed, %zu failed\n", total.passed, failed);
+    return read && failed == 0 ? TOOL_OK : TOOL_FAILED;
+}

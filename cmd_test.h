@@ -1,0 +1,11 @@
+/* brasa test promql|rules: scripts of PromQL tests (spec/promql.md section 12), unit tests of rules
+ * (spec/rules-alerts.md section 6). */
+#ifndef CMD_TEST_H
+#define CMD_TEST_H
+
+#include "tools.h"
+
+/* Failures go to stderr, each with file:line and reason; the last line of stdout counts. */
+tool_run_fn cmd_test_promql;
+
+#endif

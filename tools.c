@@ -1,0 +1,267 @@
+#include "tools.h"
+
+#include <string.h>
+
+#include "base/str.h"
+#include "cmd_promql.h"
+#include "cmd_test.h"
+
+/* ---- the table ---- */
+
+#define FLAGS(list) .flags = (list), .flag_count = COUNT_OF(list)
+#define ARGS(list) .args = (list), .arg_count = COUNT_OF(list)
+
+#define ARG(name_, help_)                                                                          \
+    { .name = (name_), .required = true, .help = (help_) }
+#define FILE_ARGS(name_, help_)                                                                    \
+    { .name = (name_), .required = true, .repeated = true, .file = true, .help = (help_) }
+
+static const struct tool_flag CHECK_CONFIG_FLAGS[] = {
+    {.name = "syntax-only", .type = TOOL_SWITCH, .help = "Do not look at files it names."},
+};
+static const struct tool_flag MATCHER_SET_FLAGS[] = {
+    {.name = "type",
+     .letter = 't',
+     .type = TOOL_TEXT,
+     .choices = "=,!=,=~,!~",
+     .preset = "=",
+     .help = "Type of the matcher."},
+};
+
+static const struct tool_arg CONFIG_FILES[] = {FILE_ARGS("config-files", "Configuration files.")};
+static const struct tool_arg RULE_FILES[] = {FILE_ARGS("rule-files", "Rule files.")};
+static const struct tool_arg QUERY[] = {ARG("query", "PromQL expression.")};
+static const struct tool_arg QUERY_NAME[] = {ARG("query", "PromQL expression."),
+                                             ARG("name", "Name of the label.")};
+static const struct tool_arg QUERY_NAME_VALUE[] = {ARG("query", "PromQL expression."),
+                                                   ARG("name", "Name of the label."),
+                                                   ARG("value", "Value of the matcher.")};
+static const struct tool_arg SCRIPTS[] = {FILE_ARGS("script", "Scripts of PromQL tests.")};
+
+static const struct tool_command COMMANDS[] = {
+    {.words = "check config",
+     .help = "Check configuration files.",
+     FLAGS(CHECK_CONFIG_FLAGS),
+     ARGS(CONFIG_FILES)},
+    {.words = "check rules", .help = "Check rule files.", ARGS(RULE_FILES)},
+    {.words = "test promql",
+     .help = "Run scripts of PromQL tests.",
+     ARGS(SCRIPTS),
+     .run = cmd_test_promql},
+    {.words = "promql format",
+     .help = "Print an expression prettily.",
+     ARGS(QUERY),
+     .run = cmd_promql_format,
+     .experimental = true},
+    {.words = "promql label-matchers set",
+     .help = "Set a matcher in every selector of an expression.",
+     FLAGS(MATCHER_SET_FLAGS),
+     ARGS(QUERY_NAME_VALUE),
+     .run = cmd_promql_matcher_set,
+     .experimental = true},
+    {.words = "promql label-matchers delete",
+     .help = "Delete a label's matchers from every selector of an expression.",
+     ARGS(QUERY_NAME),
+     .run = cmd_promql_matcher_delete,
+     .experimental = true},
+};
+
+/* ---- help ---- */
+
+void tools_list(FILE *to) {
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++) {
+        (void)fprintf(to, "  %-30s %s\n", COMMANDS[i].words, COMMANDS[i].help);
+    }
+}
+
+static void print_flag(FILE *to, const struct tool_flag *flag) {
+    char name[64];
+    (void)snprintf(name, sizeof(name), "--%s%s%s%s", flag->name,
+                   flag->type == TOOL_SWITCH ? "" : "=",
+                   flag->type == TOOL_SWITCH ? ""
+                   : flag->preset != NULL    ? flag->preset
+                                             : "...",
+                   flag->type == TOOL_LIST ? " ..." : "");
+    char letter[4] = "   ";
+    if (flag->letter != 0) {
+        letter[0] = '-';
+        letter[1] = flag->letter;
+        letter[2] = ',';
+    }
+    (void)fprintf(to, "  %s %-28s %s\n", letter, name, flag->help);
+}
+
+static void print_command_help(FILE *to, const struct tool_command *command) {
+    (void)fprintf(to, "usage: brasa %s [<flags>]", command->words);
+    for (size_t i = 0; i < command->arg_count; i++) {
+        const struct tool_arg *arg = &command->args[i];
+        (void)fprintf(to, " <%s>%s", arg->name, arg->repeated ? "..." : "");
+    }
+    (void)fprintf(to, "\n\n%s\n\nFlags:\n", command->help);
+    for (size_t i = 0; i < tool_flag_count(command); i++) {
+        print_flag(to, tool_flag_at(command, i));
+    }
+    if (command->arg_count > 0) {
+        (void)fprintf(to, "\nArgs:\n");
+    }
+    for (size_t i = 0; i < command->arg_count; i++) {
+        (void)fprintf(to, "  <%s>  %s\n", command->args[i].name, command->args[i].help);
+    }
+}
+
+static void print_help(FILE *to, struct str prefix) {
+    (void)fprintf(to, "usage: brasa [<flags>]                   run the server; see brasa --help\n"
+                      "       brasa <command> [<flags>] [<args>]\n\nCommands:\n");
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++) {
+        if (str_starts(str_of(COMMANDS[i].words), prefix)) {
+            (void)fprintf(to, "  %-30s %s\n", COMMANDS[i].words, COMMANDS[i].help);
+        }
+    }
+    (void)fprintf(to, "  %-30s %s\n", "help [<command>...]", "Show this text or a command's.");
+}
+
+/* ---- which command ---- */
+
+/* The words of argv that name a command, as far as they do. */
+struct path {
+    char text[96];
+    size_t word_count;
+    const struct tool_command *command; /* NULL: not complete */
+    const char *unknown;                /* the word that leads to no command */
+};
+
+/* Is text a command's words, or (with a blank behind it) their beginning? */
+static bool leads_on(const char *text, const struct tool_command **out_command) {
+    const size_t n = strlen(text);
+    bool found = false;
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++) {
+        const char *words = COMMANDS[i].words;
+        if (strncmp(words, text, n) == 0 && (words[n] == '\0' || words[n] == ' ')) {
+            found = true;
+            *out_command = words[n] == '\0' ? &COMMANDS[i] : *out_command;
+        }
+    }
+    return found;
+}
+
+static void add_word(struct path *path, const char *word) {
+    const size_t n = strlen(path->text);
+    char longer[sizeof(path->text)];
+    const int len = snprintf(longer, sizeof(longer), "%s%s%s", path->text, n > 0 ? " " : "", word);
+    if (len < 0 || (size_t)len >= sizeof(longer) || !leads_on(longer, &path->command)) {
+        path->unknown = word;
+        return;
+    }
+    memcpy(path->text, longer, (size_t)len + 1);
+    path->word_count++;
+}
+
+/* Before the command is known: does some command take a value for this flag? */
+static bool flag_takes_value(const char *arg) {
+    if (strchr(arg, '=') != NULL || (arg[1] != '-' && strlen(arg) > 2)) {
+        return false;
+    }
+    const struct str name = arg[1] == '-' ? str_of(arg + 2) : STR("");
+    if (str_eq(name, STR("enable-feature"))) {
+        return true;
+    }
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++) {
+        for (size_t k = 0; k < COMMANDS[i].flag_count; k++) {
+            const struct tool_flag *flag = &COMMANDS[i].flags[k];
+            if (flag->type != TOOL_SWITCH &&
+                (arg[1] == '-' ? str_eq(str_of(flag->name), name) : flag->letter == arg[1])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void find_command(int argc, char *const *argv, struct path *path) {
+    for (int i = 0; i < argc && path->command == NULL && path->unknown == NULL; i++) {
+        if (argv[i][0] != '-' || argv[i][1] == '\0') {
+            add_word(path, argv[i]);
+        } else if (flag_takes_value(argv[i])) {
+            i++;
+        }
+    }
+}
+
+/* ---- running ---- */
+
+static int fail_usage(const struct tool_io *io, const char *text, const char *word,
+                      const char *prefix) {
+    (void)fprintf(io->err, "brasa: error: %s%s%s, try --help\n", text, word,
+                  word[0] != 0 ? "\"" : "");
+    (void)fprintf(io->err, "commands:\n");
+    for (size_t i = 0; i < COUNT_OF(COMMANDS); i++) {
+        if (str_starts(str_of(COMMANDS[i].words), str_of(prefix))) {
+            (void)fprintf(io->err, "  %s\n", COMMANDS[i].words);
+        }
+    }
+    return TOOL_FAILED;
+}
+
+static int run_command(const struct tool_io *io, const struct path *path, int argc,
+                       char *const *argv) {
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct tool_call call = {.io = *io, .command = path->command, .arena = &arena};
+    int code = TOOL_FAILED;
+    if (!tool_args_read(&call, path->word_count, argc, argv)) {
+        code = TOOL_FAILED;
+    } else if (path->command->experimental && !tool_is_on(&call, "experimental")) {
+        (void)fprintf(io->err, "This command is experimental and requires the --experimental flag "
+                               "to be set.\n");
+    } else {
+        code = path->command->run(&call);
+    }
+    (void)fflush(io->out);
+    arena_release(&arena);
+    return code;
+}
+
+static bool asks_for_help(int argc, char *const *argv) {
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void answer_help(const struct tool_io *io, const struct path *path) {
+    if (path->command != NULL) {
+        print_command_help(io->out, path->command);
+    } else {
+        print_help(io->out, str_of(path->text));
+    }
+}
+
+bool tools_run(const struct tool_io *io, int argc, char *const *argv, int *out_code) {
+    struct path path = {.command = NULL};
+    *out_code = TOOL_OK;
+    if (argc > 0 && strcmp(argv[0], "help") == 0) {
+        find_command(argc - 1, argv + 1, &path);
+        answer_help(io, &path);
+        return true;
+    }
+    find_command(argc, argv, &path);
+    if (path.word_count == 0) {
+        return false;
+    }
+    if (asks_for_help(argc, argv)) {
+        answer_help(io, &path);
+    } else if (path.command == NULL && path.unknown != NULL) {
+        *out_code = fail_usage(io, "expected command but got \"", path.unknown, path.text);
+    } else if (path.command == NULL) {
+        char text[160];
+        (void)snprintf(text, sizeof(text), "must select a subcommand of '%s'", path.text);
+        *out_code = fail_usage(io, text, "", path.text);
+    } else if (path.command->run == NULL) {
+        return false;
+    } else {
+        *out_code = run_command(io, &path, argc, argv);
+    }
+    return true;
+}
