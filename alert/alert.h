@@ -153,6 +153,7 @@ struct rule_group_info {
     size_t rule_count;
 };
 
+/* Sorted by file, then name. */
 void rule_groups(struct rule_manager *m, struct arena *arena, struct rule_group_info **out,
                  size_t *out_count);
 

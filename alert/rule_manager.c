@@ -395,6 +395,13 @@ static void copy_rule(struct arena *arena, const struct rule_state *s, struct ru
     }
 }
 
+static int by_file_and_name(const void *a, const void *b) {
+    const struct rule_group_info *x = a;
+    const struct rule_group_info *y = b;
+    const int c = str_cmp(x->file, y->file);
+    return c != 0 ? c : str_cmp(x->name, y->name);
+}
+
 void rule_groups(struct rule_manager *m, struct arena *arena, struct rule_group_info **out,
                  size_t *out_count) {
     mutex_lock(&m->mu);
@@ -418,6 +425,7 @@ void rule_groups(struct rule_manager *m, struct arena *arena, struct rule_group_
     *out = list;
     *out_count = m->group_count;
     mutex_unlock(&m->mu);
+    qsort(list, *out_count, sizeof(*list), by_file_and_name);
 }
 
 bool rule_files_check(struct vfs *vfs, const char *path,

@@ -170,7 +170,7 @@ bool api_limit(struct api *api, const char *name, uint64_t *out) {
     buf_append_cstr(&why, "strconv.Atoi: parsing ");
     utf8_quote(&why, text);
     buf_append_cstr(&why, result == NUMBER_RANGE ? ": value out of range" : ": invalid syntax");
-    api_bad_param(api, name, buf_str(&why).ptr);
+    api_bad_param(api, name, arena_str(&api->in->arena, buf_str(&why)).ptr);
     buf_release(&why);
     return false;
 }
@@ -191,10 +191,14 @@ bool api_bool(struct api *api, const char *name, bool *out) {
             return true;
         }
     }
+    struct buf quoted;
+    buf_init(&quoted, ERR_TEXT_MAX);
+    utf8_quote(&quoted, text);
     api_fail(api, API_BAD_DATA,
-             "invalid parameter \"%s\": error converting %s: strconv.ParseBool: parsing \"%.*s\": "
+             "invalid parameter \"%s\": error converting %s: strconv.ParseBool: parsing %.*s: "
              "invalid syntax",
-             name, name, STR_ARG(text));
+             name, name, STR_ARG(buf_str(&quoted)));
+    buf_release(&quoted);
     return false;
 }
 

@@ -1,8 +1,10 @@
 /* /rules, /alerts, /alertmanagers (spec/http-api.md section 4). */
 #include "base/duration.h"
 #include "base/number.h"
+#include "base/utf8.h"
 #include "web/api.h"
 #include "web/handlers.h"
+#include "web/sha256.h"
 
 static void write_time(struct json_out *j, int64_t unix_ns) {
     if (unix_ns == 0) {
@@ -106,6 +108,8 @@ struct rule_filter {
     size_t name_count, group_count, file_count;
     struct api_matchers *sets;
     size_t set_count;
+    int64_t page_groups;   /* 0 = no pages */
+    struct str page_token; /* of the first group of the page, "" = the first page */
 };
 
 static bool in_list(const struct str *list, size_t n, struct str s) {
@@ -132,15 +136,21 @@ static bool wanted(const struct rule_filter *f, const struct rule_info *r) {
     return f->set_count == 0;
 }
 
+static bool group_wanted(const struct rule_filter *f, const struct rule_group_info *g) {
+    if (!in_list(f->groups, f->group_count, g->name) ||
+        !in_list(f->files, f->file_count, g->file)) {
+        return false;
+    }
+    for (size_t i = 0; i < g->rule_count; i++) {
+        if (wanted(f, &g->rules[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void write_group(struct json_out *j, const struct rule_group_info *g,
                         const struct rule_filter *f) {
-    size_t count = 0;
-    for (size_t i = 0; i < g->rule_count; i++) {
-        count += wanted(f, &g->rules[i]);
-    }
-    if (count == 0) {
-        return;
-    }
     json_object_begin(j);
     json_key(j, "name");
     json_str(j, g->name);
@@ -165,16 +175,117 @@ static void write_group(struct json_out *j, const struct rule_group_info *g,
     json_object_end(j);
 }
 
+/* ---- pages ---- */
+
+static struct str group_token(struct arena *arena, const struct rule_group_info *g) {
+    const struct str text = arena_printf(arena, "%.*s;%.*s", STR_ARG(g->file), STR_ARG(g->name));
+    uint8_t hash[SHA256_BYTES];
+    sha256(text.ptr, text.len, hash);
+    char *hex = arena_alloc(arena, 2 * SHA256_BYTES);
+    for (size_t i = 0; i < SHA256_BYTES; i++) {
+        hex[2 * i] = "0123456789abcdef"[hash[i] >> 4];
+        hex[2 * i + 1] = "0123456789abcdef"[hash[i] & 15];
+    }
+    return (struct str){hex, 2 * SHA256_BYTES};
+}
+
+static bool read_page(struct api *api, struct rule_filter *f) {
+    const struct str limit = http_param(api->in, "group_limit");
+    f->page_token = http_param(api->in, "group_next_token");
+    if (limit.len == 0) {
+        if (f->page_token.len != 0) {
+            api_bad_param(api, "group_next_token",
+                          "group_limit needs to be present in order to paginate over the groups");
+            return false;
+        }
+        return true;
+    }
+    const enum number_result result = number_parse_i64(limit, &f->page_groups);
+    const bool too_large =
+        result == NUMBER_RANGE ||
+        (result == NUMBER_OK && (f->page_groups > INT32_MAX || f->page_groups < INT32_MIN));
+    if (result == NUMBER_OK && !too_large && f->page_groups > 0) {
+        return true;
+    }
+    if (result == NUMBER_OK && !too_large) {
+        api_bad_param(api, "group_limit", "group_limit needs to be greater than 0");
+        return false;
+    }
+    struct buf why;
+    buf_init(&why, ERR_TEXT_MAX);
+    buf_append_cstr(&why, "group_limit needs to be a valid number: strconv.ParseInt: parsing ");
+    utf8_quote(&why, limit);
+    buf_append_cstr(&why, too_large ? ": value out of range" : ": invalid syntax");
+    api_bad_param(api, "group_limit", arena_str(&api->in->arena, buf_str(&why)).ptr);
+    buf_release(&why);
+    return false;
+}
+
+/* Position of the page's first group; false when the token names none. */
+static bool find_page(struct api *api, const struct rule_filter *f,
+                      const struct rule_group_info *groups, size_t count, size_t *out_at) {
+    *out_at = 0;
+    if (f->page_token.len == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (str_eq(group_token(&api->in->arena, &groups[i]), f->page_token)) {
+            *out_at = i;
+            return true;
+        }
+    }
+    api_bad_param(api, "group_next_token",
+                  arena_printf(&api->in->arena,
+                               "invalid group_next_token '%.*s'. were rule groups changed?",
+                               STR_ARG(f->page_token))
+                      .ptr);
+    return false;
+}
+
+static void write_groups(struct api *api, const struct rule_filter *f,
+                         const struct rule_group_info *groups, size_t count, size_t first) {
+    struct str next = STR("");
+    int64_t written = 0;
+    json_key(&api->json, "groups");
+    json_array_begin(&api->json);
+    for (size_t i = first; i < count; i++) {
+        if (!group_wanted(f, &groups[i])) {
+            continue;
+        }
+        if (f->page_groups > 0 && written == f->page_groups) {
+            next = group_token(&api->in->arena, &groups[i]);
+            break;
+        }
+        write_group(&api->json, &groups[i], f);
+        written++;
+    }
+    json_array_end(&api->json);
+    if (next.len != 0) {
+        json_key(&api->json, "groupNextToken");
+        json_str(&api->json, next);
+    }
+}
+
 static bool read_filter(struct api *api, struct rule_filter *f) {
     struct http_incoming *in = api->in;
     const struct str type = http_param(in, "type");
-    if (type.len != 0 && !str_eq(type, STR("alert")) && !str_eq(type, STR("record"))) {
-        api_fail(api, API_BAD_DATA, "invalid parameter \"type\": not supported value \"%.*s\"",
-                 STR_ARG(type));
+    const bool alerts_only = str_eq_nocase(type, STR("alert"));
+    const bool records_only = str_eq_nocase(type, STR("record"));
+    if (type.len != 0 && !alerts_only && !records_only) {
+        struct buf why;
+        buf_init(&why, ERR_TEXT_MAX);
+        buf_append_cstr(&why, "not supported value ");
+        struct buf lower;
+        buf_init(&lower, HTTP_BODY_MAX);
+        utf8_lower(&lower, type);
+        utf8_quote(&why, buf_str(&lower));
+        buf_release(&lower);
+        api_bad_param(api, "type", arena_str(&in->arena, buf_str(&why)).ptr);
+        buf_release(&why);
         return false;
     }
-    f->alerting = !str_eq(type, STR("record"));
-    f->recording = !str_eq(type, STR("alert"));
+    f->alerting = !records_only;
+    f->recording = !alerts_only;
     f->names = http_param_all(in, "rule_name[]", &f->name_count);
     f->groups = http_param_all(in, "rule_group[]", &f->group_count);
     f->files = http_param_all(in, "file[]", &f->file_count);
@@ -183,7 +294,7 @@ static bool read_filter(struct api *api, struct rule_filter *f) {
         return false;
     }
     f->with_alerts = !exclude;
-    return api_match_sets(api, true, true, &f->sets, &f->set_count);
+    return read_page(api, f) && api_match_sets(api, true, true, &f->sets, &f->set_count);
 }
 
 void api_rules(struct web *web, struct http_incoming *in, struct http_outgoing *out) {
@@ -196,17 +307,13 @@ void api_rules(struct web *web, struct http_incoming *in, struct http_outgoing *
     struct rule_group_info *groups = NULL;
     size_t count = 0;
     rule_groups(web->options.rules, &in->arena, &groups, &count);
+    size_t first = 0;
+    if (!find_page(&api, &filter, groups, count, &first)) {
+        return;
+    }
     api_begin(&api);
     json_object_begin(&api.json);
-    json_key(&api.json, "groups");
-    json_array_begin(&api.json);
-    for (size_t i = 0; i < count; i++) {
-        if (in_list(filter.groups, filter.group_count, groups[i].name) &&
-            in_list(filter.files, filter.file_count, groups[i].file)) {
-            write_group(&api.json, &groups[i], &filter);
-        }
-    }
-    json_array_end(&api.json);
+    write_groups(&api, &filter, groups, count, first);
     json_object_end(&api.json);
     api_end(&api);
 }

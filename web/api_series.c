@@ -233,7 +233,9 @@ static enum err_code collect_series(struct api *api, struct range *r, struct lab
 void api_series(struct web *web, struct http_incoming *in, struct http_outgoing *out) {
     struct api api;
     api_init(&api, web, in, out);
-    if (http_param(in, "match[]").len == 0) {
+    size_t match_count = 0;
+    (void)http_param_all(in, "match[]", &match_count);
+    if (match_count == 0) {
         api_fail(&api, API_BAD_DATA, "no match[] parameter provided");
         return;
     }

@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include "base/duration.h"
+#include "base/number.h"
 #include "web/api.h"
 #include "web/handlers.h"
+
+enum { TSDB_LIMIT_MAX = 10000 };
 
 static void pair(struct json_out *j, const char *key, struct str value) {
     json_key(j, key);
@@ -100,6 +103,16 @@ void api_status_runtimeinfo(struct web *web, struct http_incoming *in, struct ht
 void api_status_tsdb(struct web *web, struct http_incoming *in, struct http_outgoing *out) {
     struct api api;
     api_init(&api, web, in, out);
+    const struct str limit = http_param(in, "limit");
+    int64_t entries = 10;
+    if (limit.len != 0 && (number_parse_i64(limit, &entries) != NUMBER_OK || entries < 1)) {
+        api_fail(&api, API_BAD_DATA, "limit must be a positive number");
+        return;
+    }
+    if (entries > TSDB_LIMIT_MAX) {
+        api_fail(&api, API_BAD_DATA, "limit must not exceed %d", TSDB_LIMIT_MAX);
+        return;
+    }
     struct storage_stats stats;
     storage_stats(web->options.storage, &stats);
     api_begin(&api);

@@ -4,6 +4,7 @@
 #include "base/duration.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/url.h"
 #include "web/api.h"
 #include "web/handlers.h"
 
@@ -27,6 +28,30 @@ static void write_duration_ms(struct json_out *j, int64_t ms) {
     buf_release(&text);
 }
 
+/* Where others than this machine find the target: a loopback address means the server itself when the
+ * port is its own, else a neighbour on its host. */
+static struct str global_url(struct api *api, struct str target) {
+    struct arena *arena = &api->in->arena;
+    const struct web_options *o = &api->web->options;
+    struct url url;
+    struct url external;
+    if (url_parse(arena, target, &url, NULL) != ERR_OK ||
+        url_parse(arena, o->external_url, &external, NULL) != ERR_OK ||
+        (!str_eq(url.host, STR("localhost")) && !str_eq(url.host, STR("127.0.0.1")) &&
+         !str_eq(url.host, STR("::1")) && !str_eq(url.host, STR("[::1]")))) {
+        return target;
+    }
+    const ptrdiff_t colon = o->listen_count > 0 ? str_rfind_char(o->listen[0], ':') : -1;
+    const struct str own_port = colon >= 0 ? str_from(o->listen[0], (size_t)colon + 1) : STR("");
+    const bool own = url.port.len != 0 && str_eq(url.port, own_port);
+    const struct str port = own ? external.port : url.port;
+    const bool bare_v6 = str_find_char(external.host, ':') >= 0 && external.host.ptr[0] != '[';
+    return arena_printf(
+        arena, "%.*s://%s%.*s%s%s%.*s%.*s%s%.*s", STR_ARG(own ? external.scheme : url.scheme),
+        bare_v6 ? "[" : "", STR_ARG(external.host), bare_v6 ? "]" : "", port.len != 0 ? ":" : "",
+        STR_ARG(port), STR_ARG(url.path), url.query.len != 0 ? "?" : "", STR_ARG(url.query));
+}
+
 static void write_active(struct api *api, const struct target_info *t) {
     static const char *const health[] = {
         [TARGET_UNKNOWN] = "unknown", [TARGET_UP] = "up", [TARGET_DOWN] = "down"};
@@ -41,7 +66,7 @@ static void write_active(struct api *api, const struct target_info *t) {
     json_key(j, "scrapeUrl");
     json_str(j, t->url);
     json_key(j, "globalUrl");
-    json_str(j, t->url);
+    json_str(j, global_url(api, t->url));
     json_key(j, "lastError");
     json_str(j, t->last_error);
     json_key(j, "lastScrape");

@@ -15,16 +15,27 @@ static enum err_code decode(struct arena *arena, struct str raw, struct str *out
     return code;
 }
 
+/* "." and ".." as a whole segment */
+static bool leaves_folder(struct str path) {
+    for (size_t at = 0; at < path.len;) {
+        const ptrdiff_t slash = str_find_char(str_from(path, at), '/');
+        const size_t len = slash < 0 ? path.len - at : (size_t)slash;
+        const struct str segment = str_sub(path, at, len);
+        if (str_eq(segment, STR(".")) || str_eq(segment, STR(".."))) {
+            return true;
+        }
+        at += len + 1;
+    }
+    return false;
+}
+
 /* A path is decoded once; what could mean another folder after that is refused. */
 static enum err_code decode_path(struct http_incoming *in, struct str raw, struct err *err) {
-    static const char *const refused[] = {"%2f", "%2F", "%5c", "%5C", "%00", "/../", "/./", "\\"};
+    static const char *const refused[] = {"%2f", "%2F", "%5c", "%5C", "%00", "\\"};
     for (size_t i = 0; i < COUNT_OF(refused); i++) {
         if (str_find(raw, str_of(refused[i])) >= 0) {
             return err_set(err, ERR_INVALID, "bad path");
         }
-    }
-    if (str_ends(raw, STR("/.."))) {
-        return err_set(err, ERR_INVALID, "bad path");
     }
     /* '+' is a plus sign in a path, not a space */
     struct buf safe;
@@ -36,8 +47,11 @@ static enum err_code decode_path(struct http_incoming *in, struct str raw, struc
             buf_append_char(&safe, raw.ptr[i]);
         }
     }
-    const enum err_code code = decode(&in->arena, buf_str(&safe), &in->path, err);
+    enum err_code code = decode(&in->arena, buf_str(&safe), &in->path, err);
     buf_release(&safe);
+    if (code == ERR_OK && leaves_folder(in->path)) {
+        code = err_set(err, ERR_INVALID, "bad path");
+    }
     return code;
 }
 

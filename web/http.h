@@ -67,6 +67,7 @@ struct http_outgoing {
     const char *etag;    /* literal or in the request's arena, "" if none */
     const char *cache_control;
     struct str allow_origin; /* CORS answer, "" if none */
+    bool vary_origin;        /* the answer depends on Origin, even if it is absent */
     bool cors;               /* the other CORS headers too */
     bool stopping_header;    /* X-Prometheus-Stopping on 503 */
     bool stopping;

@@ -95,6 +95,7 @@ static bool from_foreign_page(const struct http_incoming *in) {
 
 static void set_cors(const struct web *web, const struct http_incoming *in,
                      struct http_outgoing *out) {
+    out->vary_origin = web->cors != NULL;
     if (web->cors == NULL || in->origin.len == 0) {
         return;
     }

@@ -32,6 +32,7 @@ enum {
     WATCH_MAX = 1024,
     WATCH_INTERVAL_MS = 100,
     COMPRESS_MIN_BYTES = 1024,
+    BODY_CUT_FACTOR = 4,
     CONNECTION_MEMORY_BYTES = HTTP_URL_MAX + 32 * 1024,
 };
 
@@ -43,6 +44,7 @@ struct request {
     struct MHD_Connection *connection;
     int64_t start_mono_ns;
     bool parsed_headers, done;
+    size_t received_bytes; /* of the body, also what was thrown away */
     int fd;
     struct request *next, **previous; /* suspended list, under server->mu */
 };
@@ -61,9 +63,11 @@ struct http_server {
     size_t worker_count;
     struct thread watcher;
     struct mutex mu;
-    struct cond changed;
+    struct cond appeared; /* the first suspended request, for the watcher; or the stop */
+    struct cond changed;  /* while stopping */
     /* under mu */
     struct request *suspended;
+    size_t resuming_count; /* workers between taking a request off the list and resuming it */
     bool stopping;
 };
 
@@ -145,10 +149,10 @@ static void add(struct MHD_Response *response, const char *name, const char *val
 }
 
 static void add_cors(struct request *r, struct MHD_Response *response) {
+    add(response, "Vary", r->out.vary_origin ? "Origin" : NULL);
     if (!r->out.cors) {
         return;
     }
-    add(response, "Vary", "Origin");
     add(response, "Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin");
     add(response, "Access-Control-Allow-Methods", "GET, POST, OPTIONS");
     add(response, "Access-Control-Expose-Headers", "Date");
@@ -244,7 +248,6 @@ static enum MHD_Result answer(struct request *r) {
         buf_clear(&r->out.body);
         http_text(&r->out, 500, "the answer is too large\n");
     }
-    count_request(r);
     if (r->out.etag != NULL && r->out.status == 200) {
         const char *known =
             MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "If-None-Match");
@@ -254,6 +257,7 @@ static enum MHD_Result answer(struct request *r) {
             r->out.body_is_gzip = false;
         }
     }
+    count_request(r);
     struct MHD_Response *response = make_response(r);
     if (response == NULL) {
         return MHD_NO;
@@ -278,24 +282,29 @@ static void unlink_locked(struct request *r) {
     *r->previous = r->next;
 }
 
-static void suspend_request(struct request *r) {
+/* False while the server stops: then nothing may be suspended any more. */
+static bool suspend_request(struct request *r) {
     struct http_server *server = r->server;
+    mutex_lock(&server->mu);
+    if (server->stopping) {
+        mutex_unlock(&server->mu);
+        return false;
+    }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     r->fd = info != NULL ? info->connect_fd : -1;
     MHD_suspend_connection(r->connection);
-    mutex_lock(&server->mu);
     r->next = server->suspended;
     r->previous = &server->suspended;
     if (r->next != NULL) {
         r->next->previous = &r->next;
     }
     server->suspended = r;
-    if (server->stopping) {
-        cancel_raise(&r->in.cancel);
+    if (r->next == NULL) {
+        cond_signal(&server->appeared);
     }
-    cond_signal(&server->changed);
     mutex_unlock(&server->mu);
+    return true;
 }
 
 static void resume_request(struct request *r) {
@@ -303,8 +312,17 @@ static void resume_request(struct request *r) {
     mutex_lock(&server->mu);
     unlink_locked(r);
     r->done = true;
+    server->resuming_count++;
+    struct MHD_Connection *connection = r->connection;
     mutex_unlock(&server->mu);
-    MHD_resume_connection(r->connection);
+    MHD_resume_connection(connection);
+    /* r may be gone by now */
+    mutex_lock(&server->mu);
+    server->resuming_count--;
+    if (server->stopping) {
+        cond_broadcast(&server->changed);
+    }
+    mutex_unlock(&server->mu);
 }
 
 static void work(void *ctx) {
@@ -316,29 +334,36 @@ static void work(void *ctx) {
     }
 }
 
-/* A client that went away cancels its query. */
+static void cancel_abandoned_locked(struct http_server *server, struct pollfd *fds)
+    REQUIRES(server->mu) {
+    nfds_t count = 0;
+    for (struct request *r = server->suspended; r != NULL && count < WATCH_MAX; r = r->next) {
+        fds[count++] = (struct pollfd){.fd = r->fd, .events = POLLRDHUP};
+    }
+    (void)poll(fds, count, 0);
+    nfds_t i = 0;
+    for (struct request *r = server->suspended; r != NULL && i < count; r = r->next, i++) {
+        if ((fds[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0) {
+            cancel_raise(&r->in.cancel);
+        }
+    }
+}
+
+/* A client that went away cancels its query. Looks ten times a second while there is somebody to look
+ * at, so that short requests wake it no more often than that. */
 static void watch(void *ctx) {
     struct http_server *server = ctx;
     struct pollfd *fds = mem_array(WATCH_MAX, sizeof(*fds));
     mutex_lock(&server->mu);
     while (!server->stopping) {
         if (server->suspended == NULL) {
-            cond_wait(&server->changed, &server->mu);
-            continue;
-        }
-        nfds_t count = 0;
-        for (struct request *r = server->suspended; r != NULL && count < WATCH_MAX; r = r->next) {
-            fds[count++] = (struct pollfd){.fd = r->fd, .events = POLLRDHUP};
-        }
-        (void)poll(fds, count, 0);
-        nfds_t i = 0;
-        for (struct request *r = server->suspended; r != NULL && i < count; r = r->next, i++) {
-            if ((fds[i].revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0) {
-                cancel_raise(&r->in.cancel);
-            }
+            cond_wait(&server->appeared, &server->mu);
         }
         const int64_t until = clock_mono_ns(clock_system()) + WATCH_INTERVAL_MS * NS_PER_MS;
-        (void)cond_wait_until(&server->changed, &server->mu, until);
+        while (!server->stopping && clock_mono_ns(clock_system()) < until) {
+            (void)cond_wait_until(&server->changed, &server->mu, until);
+        }
+        cancel_abandoned_locked(server, fds);
     }
     mutex_unlock(&server->mu);
     mem_free(fds);
@@ -377,14 +402,31 @@ static void read_headers(struct request *r, const char *method) {
     r->parsed_headers = true;
 }
 
+static bool announces_too_much(struct request *r) {
+    const char *text =
+        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
+    uint64_t length = 0;
+    return text != NULL &&
+           (number_parse_u64(str_of(text), &length) != NUMBER_OK || length > r->in.body.max_bytes);
+}
+
+/* What the head alone tells: such a request's body is not read. True when it is answered. */
+static bool refuse_early(struct request *r, enum MHD_Result *out_result) {
+    if (!framing_ok(r->connection)) {
+        http_text(&r->out, 400, "ambiguous request framing\n");
+    } else if (announces_too_much(r) && r->in.body.max_bytes == HTTP_BODY_MAX) {
+        http_text(&r->out, 413, "request body too large\n");
+    } else {
+        return false;
+    }
+    *out_result = answer(r);
+    return true;
+}
+
 static enum MHD_Result dispatch(struct request *r) {
     struct err err;
     if (r->in.body_too_large && r->in.body.max_bytes == HTTP_BODY_MAX) {
         http_text(&r->out, 413, "request body too large\n");
-        return answer(r);
-    }
-    if (!framing_ok(r->connection)) {
-        http_text(&r->out, 400, "ambiguous request framing\n");
         return answer(r);
     }
     if (http_incoming_parse(&r->in, &err) != ERR_OK) {
@@ -400,7 +442,11 @@ static enum MHD_Result dispatch(struct request *r) {
         r->route->handler(r->server->web, &r->in, &r->out);
         return answer(r);
     }
-    suspend_request(r);
+    if (!suspend_request(r)) {
+        http_text(&r->out, 503, "Service Unavailable");
+        r->out.stopping_header = r->out.stopping = true;
+        return answer(r);
+    }
     if (!queue_try_push(r->server->jobs, r)) {
         http_text(&r->out, 503, "too many requests are waiting\n");
         resume_request(r);
@@ -419,12 +465,18 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *connection, c
     if (!r->parsed_headers) {
         r->connection = connection;
         read_headers(r, method);
-        return MHD_YES;
+        enum MHD_Result result = MHD_YES;
+        (void)refuse_early(r, &result);
+        return result;
     }
     if (r->done) {
         return answer(r);
     }
     if (*upload_size > 0) {
+        r->received_bytes += *upload_size;
+        if (r->received_bytes > BODY_CUT_FACTOR * r->in.body.max_bytes) {
+            return MHD_NO; /* closes: who sends that much does not wait for an answer */
+        }
         if (!r->in.body_too_large) {
             buf_append(&r->in.body, upload, *upload_size);
             r->in.body_too_large = !buf_ok(&r->in.body);
@@ -460,7 +512,7 @@ static enum err_code start_listener(struct http_server *server, struct str liste
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK, begin_request, server,
         MHD_OPTION_NOTIFY_COMPLETED, end_request, server, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)o->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)(o->read_timeout_ms / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (unsigned)((o->read_timeout_ms + 999) / 1000), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (l->daemon == NULL) {
         (void)close(fd);
@@ -481,6 +533,7 @@ enum err_code http_server_start(struct web *web, struct http_server **out, struc
     server->web = web;
     server->jobs = queue_new(o->max_connections * o->listen_count);
     mutex_init(&server->mu);
+    cond_init(&server->appeared);
     cond_init(&server->changed);
     server->worker_count = o->worker_count == 0            ? 4
                            : o->worker_count > WORKERS_MAX ? WORKERS_MAX
@@ -511,6 +564,7 @@ void http_server_stop(struct http_server *server) {
     for (struct request *r = server->suspended; r != NULL; r = r->next) {
         cancel_raise(&r->in.cancel);
     }
+    cond_broadcast(&server->appeared);
     cond_broadcast(&server->changed);
     mutex_unlock(&server->mu);
     thread_join(&server->watcher);
@@ -519,17 +573,12 @@ void http_server_stop(struct http_server *server) {
     for (size_t i = 0; i < server->listener_count; i++) {
         fds[i] = MHD_quiesce_daemon(server->listeners[i].daemon);
     }
-    /* the queue may get a last few from connections that were accepted before: workers answer
-     * them, cancelled, until every suspended one is resumed */
-    for (;;) {
-        mutex_lock(&server->mu);
-        const bool idle = server->suspended == NULL;
-        mutex_unlock(&server->mu);
-        if (idle) {
-            break;
-        }
-        (void)usleep(1000);
+    /* nothing is suspended from now on; workers answer, cancelled, what was */
+    mutex_lock(&server->mu);
+    while (server->suspended != NULL || server->resuming_count != 0) {
+        cond_wait(&server->changed, &server->mu);
     }
+    mutex_unlock(&server->mu);
     for (size_t i = 0; i < server->listener_count; i++) {
         MHD_stop_daemon(server->listeners[i].daemon);
         if (fds[i] >= 0) {
@@ -541,6 +590,7 @@ void http_server_stop(struct http_server *server) {
         thread_join(&server->workers[i]);
     }
     queue_free(server->jobs);
+    cond_release(&server->appeared);
     cond_release(&server->changed);
     mutex_release(&server->mu);
     mem_free(server);

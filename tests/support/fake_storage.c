@@ -321,6 +321,68 @@ static enum err_code read_series(struct storage_querier *q, const struct storage
 
 /* ---- object ---- */
 
+/* Adds s to a sorted list of distinct texts. */
+static void add_text(struct str *list, size_t *count, struct str s) {
+    size_t at = 0;
+    while (at < *count && str_cmp(list[at], s) < 0) {
+        at++;
+    }
+    if (at < *count && str_eq(list[at], s)) {
+        return;
+    }
+    memmove(list + at + 1, list + at, (*count - at) * sizeof(*list));
+    list[at] = s;
+    (*count)++;
+}
+
+/* Names, or the values of one label if name is not empty, of the series that match. */
+static enum err_code list_texts(struct storage_querier *q, struct str name,
+                                const struct matcher *matchers, size_t n, size_t limit,
+                                struct str **out, size_t *out_count, struct err *err) {
+    struct fake_storage *fs = q->fs;
+    size_t room = 0;
+    for (size_t i = 0; i < fs->series_count; i++) {
+        room += labels_count(fs->series[i].labels);
+    }
+    struct str *list = arena_alloc(q->arena, (room + 1) * sizeof(*list));
+    size_t count = 0;
+    for (size_t i = 0; i < fs->series_count; i++) {
+        bool matched = false;
+        const enum err_code code = matchers_match(matchers, n, fs->series[i].labels, &matched, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        struct labels_iter it = labels_begin(fs->series[i].labels);
+        struct label l;
+        while (matched && labels_next(&it, &l)) {
+            if (name.len == 0 || str_eq(name, l.name)) {
+                add_text(list, &count, name.len == 0 ? l.name : l.value);
+            }
+        }
+    }
+    *out = list;
+    *out_count = limit != 0 && count > limit ? limit : count;
+    return ERR_OK;
+}
+
+static enum err_code label_names(struct storage_querier *q, const struct matcher *matchers,
+                                 size_t n, size_t limit, struct str **out, size_t *out_count,
+                                 struct err *err) {
+    return list_texts(q, STR(""), matchers, n, limit, out, out_count, err);
+}
+
+static enum err_code label_values(struct storage_querier *q, struct str name,
+                                  const struct matcher *matchers, size_t n, size_t limit,
+                                  struct str **out, size_t *out_count, struct err *err) {
+    return list_texts(q, name, matchers, n, limit, out, out_count, err);
+}
+
+static void stats(struct storage *st, struct storage_stats *out) {
+    const struct fake_storage *fs = (const struct fake_storage *)st;
+    *out = (struct storage_stats){
+        .series_count = fs->series_count, .min_time_ms = INT64_MAX, .max_time_ms = INT64_MIN};
+}
+
 static const struct storage_ops OPS = {
     .appender_begin = appender_begin,
     .append = append,
@@ -331,6 +393,9 @@ static const struct storage_ops OPS = {
     .selection_series = selection_series,
     .set_labels = set_labels,
     .read = read_series,
+    .label_names = label_names,
+    .label_values = label_values,
+    .stats = stats,
 };
 
 struct fake_storage *fake_storage_new(void) {
