@@ -44,6 +44,8 @@ scrape_configs:
   - {{source_labels: [__meta_docker_container_label_team], target_label: team}}
 ''')
     wait_for(lambda: brasa.value('container_answer{container="answer",team="deep",job="docker"}') == 42, 30, 0.1, 'container scraped')
+    out = subprocess.run([need('promtool'), 'query', 'instant', brasa.url, 'container_answer'], capture_output=True, text=True)
+    assert out.returncode == 0 and 'container="answer"' in out.stdout and '=> 42 @[' in out.stdout, out.stdout + out.stderr
     data = brasa.get('/api/v1/targets')['data']
     assert len(data['activeTargets']) == 1
     assert data['droppedTargetCounts'] == {'docker': 1}
