@@ -227,18 +227,10 @@ static void mark(struct group_read *r, size_t row) {
 
 static enum err_code read_sealed(struct group_read *r, const struct part *p, uint32_t slot,
                                  double *values, struct storage_samples *out) {
-    const uint8_t *bytes;
-    size_t n;
-    enum err_code code = segment_run_block(p->run, slot, &bytes, &n, r->err);
+    struct block_column *c = &r->column;
+    const enum err_code code = segment_run_column(p->run, slot, c, r->err);
     if (code != ERR_OK) {
         return code;
-    }
-    struct block_column *c = &r->column;
-    code = block_decode(bytes, n, p->rows, c);
-    if (code != ERR_OK) {
-        return err_set(r->err, code,
-                       "damaged block of slot %u, group %u, in L0 file %u of shard %u", slot,
-                       r->group->id, segment_run_info(p->run)->at.file, r->group->shard->number);
     }
     for (uint32_t i = 0; i < c->count; i++) {
         const uint32_t row = c->dense ? i : c->rows[i];

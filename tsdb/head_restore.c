@@ -9,25 +9,23 @@
 
 enum { RUNS_MAX = 4, ARENA_BYTES = 64 << 20 };
 
-static void restore_slot(struct head_group *g, uint32_t slot, const int64_t *ts, uint32_t rows,
-                         const uint8_t *bytes, size_t n, const struct block_ints *to)
-    REQUIRES(g->mu) {
-    struct block_ints column = *to;
-    if (n == 0 || block_decode_ints(bytes, n, rows, &column) != ERR_OK || column.count == 0) {
+static void restore_slot(struct head_group *g, uint32_t slot, const int64_t *ts,
+                         const struct block_ints *column) REQUIRES(g->mu) {
+    if (column->count == 0) {
         return;
     }
-    const uint32_t last = column.count - 1;
-    const uint32_t row = column.dense ? last : column.rows[last];
+    const uint32_t last = column->count - 1;
+    const uint32_t row = column->dense ? last : column->rows[last];
     g->last_ts_ms[slot] = ts[row];
-    g->m[slot] = column.m[last];
-    g->forms[slot] = column.decimal ? column.scale : FORM_RAW;
+    g->m[slot] = column->m[last];
+    g->forms[slot] = column->decimal ? column->scale : FORM_RAW;
 }
 
 static enum err_code restore_from(struct head_group *g, struct segment_run *run,
                                   struct arena *arena) REQUIRES(g->shard->mu) {
     const struct segment_run_info *info = segment_run_info(run);
     const uint32_t capacity = block_decode_capacity(info->rows);
-    const struct block_ints to = {
+    struct block_ints column = {
         .m = arena_alloc(arena, capacity * sizeof(int64_t)),
         .stale = arena_alloc(arena, capacity),
         .rows = arena_alloc(arena, capacity * sizeof(uint16_t)),
@@ -37,14 +35,12 @@ static enum err_code restore_from(struct head_group *g, struct segment_run *run,
         if (g->last_ts_ms[slot] != INT64_MIN || g->confirmed[slot] != 0) {
             continue;
         }
-        const uint8_t *bytes;
-        size_t n;
-        const enum err_code code = segment_run_block(run, slot, &bytes, &n, NULL);
+        const enum err_code code = segment_run_ints(run, slot, &column, NULL);
         if (code != ERR_OK) {
             return code;
         }
         mutex_lock(&g->mu);
-        restore_slot(g, slot, segment_run_ts(run), info->rows, bytes, n, &to);
+        restore_slot(g, slot, segment_run_ts(run), &column);
         mutex_unlock(&g->mu);
     }
     return ERR_OK;

@@ -199,6 +199,7 @@ void segment_begin(struct segment_store *store, uint32_t group, uint64_t first_r
     run->page_count = 0;
     run->absent = 0;
     run->open = true;
+    block_encoder_begin(store->encoder);
     char *to = buf_reserve(&run->ts, ts_column_bytes_max(rows));
     ASSERT(to != NULL);
     run->ts.len += ts_column_encode(ts_ms, rows, (uint8_t *)to);
@@ -224,39 +225,51 @@ static void finish_page(struct run_builder *run) {
     buf_clear(&run->blocks);
 }
 
-/* Notes the length of the next slot, whose block is in run->blocks already. */
-static void note_slot(struct run_builder *run, size_t length) {
+/* Notes the length of the next slot, whose block is in the run already. No block refers to one of
+ * another page: a slot costs one page, and a damaged page costs no other. */
+static void note_slot(struct segment_store *store, size_t length) {
+    struct run_builder *run = &store->run;
     uint8_t bytes[UVARINT_MAX];
     buf_append(&run->lengths, bytes, (size_t)(put_uvarint(bytes, length) - bytes));
     run->page_slots++;
     if (run->lengths.len + run->blocks.len >= SEGMENT_PAGE_BYTES) {
         finish_page(run);
+        block_encoder_begin(store->encoder);
     }
 }
 
-static void write_absent(struct run_builder *run) {
-    for (; run->absent > 0; run->absent--) {
-        note_slot(run, 0);
+static void write_absent(struct segment_store *store) {
+    for (struct run_builder *run = &store->run; run->absent > 0; run->absent--) {
+        note_slot(store, 0);
     }
 }
 
-void segment_add_block(struct segment_store *store, const uint8_t *bytes, size_t n) {
+static void add_block(struct segment_store *store, const uint8_t *bytes, size_t n) {
     struct run_builder *run = &store->run;
     ASSERT(run->open && n <= block_bytes_max(run->info.rows));
     if (n == 0) {
         run->absent++;
         return;
     }
-    write_absent(run);
+    write_absent(store);
     buf_append(&run->blocks, bytes, n);
-    note_slot(run, n);
+    note_slot(store, n);
+}
+
+void segment_add_block(struct segment_store *store, const uint8_t *bytes, size_t n) {
+    block_encoder_skip(store->encoder);
+    add_block(store, bytes, n);
 }
 
 void segment_add_column(struct segment_store *store, const struct num *values,
                         const uint8_t *states) {
     uint8_t block[BLOCK_BYTES_FIXED_MAX + BLOCK_ROWS_MAX * BLOCK_BYTES_PER_ROW_MAX];
-    const size_t n = block_encode(store->encoder, values, states, store->run.info.rows, block);
-    segment_add_block(store, block, n);
+    const struct run_builder *run = &store->run;
+    if (run->lengths.len + run->absent + run->blocks.len >= SEGMENT_PAGE_BYTES) {
+        block_encoder_begin(store->encoder); /* the absent slots before will end the page */
+    }
+    const size_t n = block_encode(store->encoder, values, states, run->info.rows, block);
+    add_block(store, block, n);
 }
 
 /* ---- committing ---- */

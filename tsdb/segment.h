@@ -96,7 +96,8 @@ void segment_begin(struct segment_store *store, uint32_t group, uint64_t first_r
  * A slot that is absent throughout costs one byte, and nothing at the end of the run. */
 void segment_add_column(struct segment_store *store, const struct num *values,
                         const uint8_t *states);
-/* Adds the next slot as a block that is encoded already; n = 0: absent in all rows. */
+/* Adds the next slot as a block that is encoded already; n = 0: absent in all rows. A block that
+ * refers to another slot needs that one at the same distance. */
 void segment_add_block(struct segment_store *store, const uint8_t *bytes, size_t n);
 /* Writes the run with one write. ERR_LIMIT: larger than SEGMENT_RUN_BYTES_MAX. ERR_NO_SPACE, ERR_IO:
  * nothing is stored, a later commit tries a new file. The built run is kept until the next
@@ -137,6 +138,12 @@ const int64_t *segment_run_ts(const struct segment_run *run);
 MUST_CHECK enum err_code segment_run_block(struct segment_run *run, uint32_t slot,
                                            const uint8_t **out_bytes, size_t *out_n,
                                            struct err *err);
+/* Decodes a slot's block into the caller's arrays, with the slot that it refers to, if any, which
+ * is decoded once for slots in a row. Errors as above, and ERR_CORRUPT for a damaged block. */
+MUST_CHECK enum err_code segment_run_column(struct segment_run *run, uint32_t slot,
+                                            struct block_column *out, struct err *err);
+MUST_CHECK enum err_code segment_run_ints(struct segment_run *run, uint32_t slot,
+                                          struct block_ints *out, struct err *err);
 /* Reads the pages of slots [first, first + count) with one read, so that segment_run_block finds
  * them in memory. Optional. */
 MUST_CHECK enum err_code segment_run_load(struct segment_run *run, uint32_t first, uint32_t count,

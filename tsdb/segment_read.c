@@ -35,7 +35,10 @@ struct segment_run {
     int64_t *ts;
     struct run_page *pages;
     uint32_t page_count;
-    uint32_t last_page; /* where the last look-up ended */
+    uint32_t last_page;          /* where the last look-up ended */
+    struct block_ints reference; /* the slot that others were read against last */
+    uint32_t reference_slot;
+    bool has_reference;
 };
 
 enum err_code segment_front_parse(const uint8_t *payload, uint32_t size,
@@ -330,6 +333,92 @@ enum err_code segment_run_block(struct segment_run *run, uint32_t slot, const ui
     *out_n = page->ends[i] - begin;
     *out_bytes = *out_n > 0 ? page->bytes + page->blocks_at + begin : NULL;
     return ERR_OK;
+}
+
+static enum err_code damaged_block(struct segment_run *run, uint32_t slot, enum err_code code,
+                                   struct err *err) {
+    return err_set(err, code,
+                   "segment %s: damaged block of slot %" PRIu32 ", group %" PRIu32
+                   ", run at offset %" PRIu32,
+                   run->file->path, slot, run->info.group, run->info.at.offset);
+}
+
+static enum err_code allocate_reference(struct segment_run *run, struct err *err) {
+    const uint32_t capacity = block_decode_capacity(run->info.rows);
+    struct block_ints *ints = &run->reference;
+    ints->m = arena_try_alloc(run->arena, capacity, sizeof(*ints->m));
+    ints->stale = arena_try_alloc(run->arena, capacity, sizeof(*ints->stale));
+    ints->rows = arena_try_alloc(run->arena, capacity, sizeof(*ints->rows));
+    return ints->m == NULL || ints->stale == NULL || ints->rows == NULL ? no_memory(err) : ERR_OK;
+}
+
+/* The integers that the block of slot builds on. */
+static enum err_code load_reference(struct segment_run *run, uint32_t slot, unsigned back,
+                                    struct err *err) {
+    if (back > slot) {
+        return damaged_block(run, slot, ERR_CORRUPT, err);
+    }
+    const uint32_t wanted = slot - back;
+    if (run->has_reference && run->reference_slot == wanted) {
+        return ERR_OK;
+    }
+    const uint8_t *bytes = NULL;
+    size_t n = 0;
+    run->has_reference = false;
+    enum err_code code = run->reference.rows == NULL ? allocate_reference(run, err) : ERR_OK;
+    if (code == ERR_OK) {
+        code = segment_run_block(run, wanted, &bytes, &n, err);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = block_decode_ints(bytes, n, run->info.rows, NULL, &run->reference);
+    if (code != ERR_OK) {
+        return damaged_block(run, wanted, code, err);
+    }
+    run->reference_slot = wanted;
+    run->has_reference = true;
+    return ERR_OK;
+}
+
+/* A block, and what it builds on or NULL. */
+static enum err_code find_block(struct segment_run *run, uint32_t slot, const uint8_t **out_bytes,
+                                size_t *out_n, const struct block_ints **out_reference,
+                                struct err *err) {
+    enum err_code code = segment_run_block(run, slot, out_bytes, out_n, err);
+    const unsigned back = code == ERR_OK ? block_reference(*out_bytes, *out_n) : 0;
+    *out_reference = NULL;
+    if (back != 0) {
+        code = load_reference(run, slot, back, err);
+        *out_reference = &run->reference;
+    }
+    return code;
+}
+
+enum err_code segment_run_column(struct segment_run *run, uint32_t slot, struct block_column *out,
+                                 struct err *err) {
+    const uint8_t *bytes;
+    size_t n;
+    const struct block_ints *reference;
+    enum err_code code = find_block(run, slot, &bytes, &n, &reference, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = block_decode(bytes, n, run->info.rows, reference, out);
+    return code != ERR_OK ? damaged_block(run, slot, code, err) : ERR_OK;
+}
+
+enum err_code segment_run_ints(struct segment_run *run, uint32_t slot, struct block_ints *out,
+                               struct err *err) {
+    const uint8_t *bytes;
+    size_t n;
+    const struct block_ints *reference;
+    enum err_code code = find_block(run, slot, &bytes, &n, &reference, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = block_decode_ints(bytes, n, run->info.rows, reference, out);
+    return code != ERR_OK ? damaged_block(run, slot, code, err) : ERR_OK;
 }
 
 enum err_code segment_run_load(struct segment_run *run, uint32_t first, uint32_t count,

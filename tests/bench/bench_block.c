@@ -112,6 +112,8 @@ struct totals {
     uint64_t raw;
     uint64_t bytes_by_kind[8];
     uint64_t raw_bytes;
+    uint64_t referring;
+    uint64_t referring_bytes;
     double encode_ns;
     double decode_ns;
     uint64_t decode_samples_busy;
@@ -125,6 +127,55 @@ static double now_ns(void) {
 
 enum { REPEAT = 20 };
 
+struct decoder {
+    const uint8_t *bytes;
+    const uint32_t *starts; /* of the slots' blocks, and their end */
+    uint32_t rows;
+    uint32_t reference_slot;
+    struct block_ints reference;
+    int64_t m[BLOCK_ROWS_MAX + 8];
+    uint8_t stale[BLOCK_ROWS_MAX + 8];
+    uint16_t at_rows[BLOCK_ROWS_MAX + 8];
+};
+
+/* As a run is read: what other slots refer to is kept. */
+static void decode_slot(struct decoder *d, uint32_t slot, struct block_column *out) {
+    const uint8_t *block = d->bytes + d->starts[slot];
+    const size_t n = d->starts[slot + 1] - d->starts[slot];
+    const unsigned back = block_reference(block, n);
+    if (back != 0 && d->reference_slot != slot - back) {
+        d->reference_slot = slot - back;
+        d->reference = (struct block_ints){.m = d->m, .stale = d->stale, .rows = d->at_rows};
+        const uint32_t *at = d->starts + d->reference_slot;
+        if (block_decode_ints(d->bytes + at[0], at[1] - at[0], d->rows, NULL, &d->reference) !=
+            ERR_OK) {
+            UNREACHABLE("our own reference");
+        }
+    }
+    if (block_decode(block, n, d->rows, back != 0 ? &d->reference : NULL, out) != ERR_OK) {
+        UNREACHABLE("our own block");
+    }
+}
+
+/* A benchmark of wrong answers is worth nothing. */
+static void check_window(struct decoder *d, struct column **columns, uint32_t slots) {
+    double values[BLOCK_ROWS_MAX + 8];
+    uint16_t at_rows[BLOCK_ROWS_MAX + 8];
+    for (uint32_t s = 0; s < slots; s++) {
+        struct block_column c = {.values = values, .rows = at_rows};
+        decode_slot(d, s, &c);
+        uint32_t at = 0;
+        for (uint32_t row = 0; row < d->rows && columns[s] != NULL; row++) {
+            if (columns[s]->states[row] == SLOT_VALUE) {
+                ASSERT(at < c.count && (c.dense ? at : at_rows[at]) == row &&
+                       f64_same_bits(values[at], num_double(columns[s]->values[row])));
+                at++;
+            }
+        }
+        ASSERT(at == c.count);
+    }
+}
+
 static void run_window(const struct bench *b, struct column **columns, const int64_t *ts,
                        uint32_t rows, struct totals *t) {
     struct block_encoder *e = block_encoder_new();
@@ -135,9 +186,12 @@ static void run_window(const struct bench *b, struct column **columns, const int
     for (int repeat = 0; repeat < REPEAT / 4; repeat++) {
         const double begin = now_ns();
         uint32_t at = 0;
+        block_encoder_begin(e);
         for (uint32_t s = 0; s < b->series_count; s++) {
             starts[s] = at;
-            if (columns[s] != NULL) {
+            if (columns[s] == NULL) {
+                block_encoder_skip(e);
+            } else {
                 at += (uint32_t)block_encode(e, columns[s]->values, columns[s]->states, rows,
                                              bytes + at);
             }
@@ -148,23 +202,24 @@ static void run_window(const struct bench *b, struct column **columns, const int
     }
     t->encode_ns += best;
 
+    struct decoder decoder = {.bytes = bytes, .starts = starts, .rows = rows};
     double values[BLOCK_ROWS_MAX + 8];
     uint16_t at_rows[BLOCK_ROWS_MAX + 8];
+    decoder.reference_slot = UINT32_MAX;
+    check_window(&decoder, columns, b->series_count);
     for (int busy = 0; busy < 2; busy++) {
         best = 1e300;
         uint64_t samples = 0;
         for (int repeat = 0; repeat < REPEAT; repeat++) {
             samples = 0;
             const double begin = now_ns();
+            decoder.reference_slot = UINT32_MAX;
             for (uint32_t s = 0; s < b->series_count; s++) {
                 struct block_column c = {.values = values, .rows = at_rows};
                 if (busy == 1 && (bytes[starts[s]] & 7) <= BLOCK_DELTA_CONST) {
                     continue;
                 }
-                if (block_decode(bytes + starts[s], starts[s + 1] - starts[s], rows, &c) !=
-                    ERR_OK) {
-                    UNREACHABLE("our own block");
-                }
+                decode_slot(&decoder, s, &c);
                 samples += c.count;
                 t->checksum += c.count > 0 ? values[c.count - 1] : 0;
             }
@@ -185,6 +240,8 @@ static void run_window(const struct bench *b, struct column **columns, const int
         t->bytes_by_kind[info.kind] += n;
         t->raw += info.raw;
         t->raw_bytes += info.raw ? n : 0;
+        t->referring += info.back != 0;
+        t->referring_bytes += info.back != 0 ? n : 0;
         t->frame_bytes += n < 128 ? 1 : 2;
     }
     t->block_bytes += starts[b->series_count];
@@ -212,7 +269,8 @@ static void print_totals(const char *dir, uint32_t rows, const struct totals *t)
                    100.0 * (double)t->bytes_by_kind[k] / (double)t->block_bytes);
         }
     }
-    printf("  (%g)\n", t->checksum);
+    printf("  referring=%.1f%%/%.1f%%B  (%g)\n", 100.0 * (double)t->referring / (double)t->blocks,
+           100.0 * (double)t->referring_bytes / (double)t->block_bytes, t->checksum);
 }
 
 int main(int argc, char **argv) {

@@ -3,7 +3,8 @@
  *
  * A block holds for each of rows rows: absent, a value, or stale. It does not know its row count
  * nor its timestamps; the run around it does. The form (constant, line, frame of reference,
- * differences, second differences, few changes) is chosen by exact cost. Values come back bit for
+ * differences, second differences, few changes) is chosen by exact cost; so is whether the integers
+ * stand as differences to those of a slot shortly before (buckets of a histogram). Values come back bit for
  * bit: decimals through one division by a power of ten, everything else by its 64 bits.
  * Format: FORMAT.md section 5. Sources: Zukowski et al., "Super-Scalar RAM-CPU Cache Compression"
  * (ICDE 2006) for patched frames of reference; Lemire and Boytsov (2012) for choosing the width.
@@ -25,6 +26,7 @@ enum {
     /* Bound of an encoded block of rows rows: header, presence, values raw. */
     BLOCK_BYTES_FIXED_MAX = 64,
     BLOCK_BYTES_PER_ROW_MAX = 12,
+    BLOCK_BACK_MAX = 8, /* how many slots back a reference may lie */
 };
 
 static inline size_t block_bytes_max(uint32_t rows) {
@@ -43,12 +45,17 @@ enum block_kind {
     BLOCK_EXTENDED = 7,    /* reserved: the kind stands in the next byte */
 };
 
-/* Scratch of about 100 KiB; reuse it. */
+/* Scratch of about 250 KiB, most of it touched by long runs only; reuse it. Remembers the last
+ * BLOCK_BACK_MAX slots of the run, as references. */
 struct block_encoder;
 struct block_encoder *block_encoder_new(void);
 void block_encoder_free(struct block_encoder *e);
+/* The next block is the first of a run. */
+void block_encoder_begin(struct block_encoder *e);
+/* The next slot of the run is not encoded here. */
+void block_encoder_skip(struct block_encoder *e);
 
-/* Encodes rows rows (1 .. BLOCK_ROWS_MAX). states[i] is an enum slot_state; values[i] counts only
+/* Encodes the next slot of a run of rows rows (1 .. BLOCK_ROWS_MAX). states[i] is an enum slot_state; values[i] counts only
  * where it is SLOT_VALUE. Writes at most block_bytes_max(rows) bytes to to and returns how many:
  * 0 when all rows are absent (the block then needs no byte at all). A decimal must obey the rules
  * of base/value.h, else it is a bug of the caller. */
@@ -70,13 +77,6 @@ struct block_column {
     bool has_stale;
 };
 
-/* Decodes a block of a run of rows rows; n = 0 is the block that is absent in all rows. Never
- * reads or writes outside the given memory, whatever the bytes are. ERR_CORRUPT for bytes that no
- * encoder writes, ERR_UNSUPPORTED for reserved forms; *column's arrays are then undefined and the
- * counts unset. No text: the caller knows what and where. */
-MUST_CHECK enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
-                                      struct block_column *column);
-
 /* The same as integers, for exact sums and for re-encoding. decimal: value = m[i] / 10^scale;
  * else m[i] are the bits of doubles. Stale rows stand apart: stale[i] != 0, m[i] is 0. */
 struct block_ints {
@@ -90,7 +90,19 @@ struct block_ints {
     bool has_stale;
 };
 
+/* Slots back to the one whose block a decode of this one needs (1 .. BLOCK_BACK_MAX); 0 = none. */
+unsigned block_reference(const uint8_t *bytes, size_t n);
+
+/* Decodes a block of a run of rows rows; n = 0 is the block that is absent in all rows. reference:
+ * the integers of the slot that block_reference names, else NULL; it needs none itself. Never
+ * reads or writes outside the given memory, whatever the bytes are. ERR_CORRUPT for bytes that no
+ * encoder writes or a reference that does not fit, ERR_UNSUPPORTED for reserved forms; *column's
+ * arrays are then undefined and the counts unset. No text: the caller knows what and where. */
+MUST_CHECK enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
+                                      const struct block_ints *reference,
+                                      struct block_column *column);
 MUST_CHECK enum err_code block_decode_ints(const uint8_t *bytes, size_t n, uint32_t rows,
+                                           const struct block_ints *reference,
                                            struct block_ints *out);
 
 /* For statistics: the form of a block; BLOCK_NONE for n = 0. */
@@ -98,8 +110,9 @@ struct block_info {
     enum block_kind kind;
     bool raw;
     bool has_presence;
-    uint8_t scale;
+    uint8_t scale; /* with a reference: by how much it is finer than that */
     uint8_t shift;
+    uint8_t back; /* slots back to the reference; 0 = none */
 };
 MUST_CHECK enum err_code block_inspect(const uint8_t *bytes, size_t n, uint32_t rows,
                                        struct block_info *out);

@@ -10,7 +10,9 @@
 #include "base/cursor.h"
 #include "tsdb/chunk/bitpack.h"
 #include "tsdb/chunk/block_format.h"
+#include "tsdb/chunk/column_kernels.h"
 #include "tsdb/chunk/pfor.h"
+#include "tsdb/chunk/value_op.h"
 #include "tsdb/storage.h"
 
 /* A block's head, taken apart. */
@@ -21,12 +23,23 @@ struct head {
     bool mode;
     uint8_t scale;
     uint8_t shift;
+    uint8_t back;     /* slots back to the reference, whose scale adds to scale; 0 = none */
     uint32_t values;  /* rows that hold one */
     uint32_t present; /* and those that are stale */
     bool dense;       /* the present rows are 0 .. present - 1 */
-    struct cursor runs;
-    struct cursor body;
+    struct cursor c;  /* behind the head: the body */
+    const uint8_t *runs;
+    int64_t finer; /* factor of the reference's integers */
 };
+
+/* Most are one byte. */
+static inline uint64_t take_uvarint(struct cursor *c) {
+    return LIKELY(c->at < c->end && *c->at < 0x80) ? *c->at++ : cursor_uvarint(c);
+}
+
+static inline uint64_t take_varint(struct cursor *c) {
+    return (uint64_t)zigzag_decode(take_uvarint(c));
+}
 
 struct presence_run {
     uint32_t length;
@@ -34,7 +47,7 @@ struct presence_run {
 };
 
 static bool next_run(struct cursor *c, uint32_t rows_left, struct presence_run *out) {
-    const uint64_t v = cursor_uvarint(c);
+    const uint64_t v = take_uvarint(c);
     const uint64_t length = v >> PRESENCE_STATE_BITS;
     const unsigned state = (unsigned)v & ((1U << PRESENCE_STATE_BITS) - 1);
     if (c->failed || length == 0 || length > rows_left || state > SLOT_STALE) {
@@ -65,55 +78,61 @@ static enum err_code scan_runs(struct cursor *c, uint32_t rows, struct head *h) 
     return h->present > 0 ? ERR_OK : ERR_CORRUPT;
 }
 
-static enum err_code read_head(const uint8_t *bytes, size_t n, uint32_t rows, struct head *h) {
-    struct cursor c = cursor_of(bytes, n);
-    const uint8_t first = cursor_u8(&c);
+/* The byte that says which slot, and how to bring its integers to this block's scale. */
+static enum err_code read_reference(uint8_t first, struct head *h) {
+    const uint8_t byte = cursor_u8(&h->c);
+    h->back = (uint8_t)((byte & BLOCK_BACK_MASK) + 1);
+    h->scale = byte >> BLOCK_FINER_SHIFT;
+    h->shift = (byte & BLOCK_REFERENCE_SHIFTED) != 0 ? cursor_u8(&h->c) : 0;
+    return (first & (BLOCK_SCALED | BLOCK_PRESENCE)) != 0 || h->shift > 63 ||
+                   (h->raw && h->scale > 0)
+               ? ERR_CORRUPT
+               : ERR_OK;
+}
+
+static enum err_code read_scale(struct head *h) {
+    const uint8_t scaled = cursor_u8(&h->c);
+    h->scale = scaled & BLOCK_SCALE_MASK;
+    h->shift = (scaled & BLOCK_SHIFTED) != 0 ? cursor_u8(&h->c) : 0;
+    return (scaled & ~(BLOCK_SCALE_MASK | BLOCK_SHIFTED)) != 0 || h->scale > NUM_SCALE_MAX ||
+                   h->shift > 63 || (h->raw && h->scale > 0)
+               ? ERR_CORRUPT
+               : ERR_OK;
+}
+
+/* n > 0 */
+static inline enum err_code read_head(const uint8_t *bytes, size_t n, uint32_t rows,
+                                      struct head *h) {
+    const uint8_t first = bytes[0];
+    h->c = cursor_of(bytes, n);
+    h->c.at++;
     h->kind = (enum block_kind)(first & BLOCK_KIND_MASK);
     h->raw = (first & BLOCK_RAW) != 0;
     h->presence = (first & BLOCK_PRESENCE) != 0;
     h->mode = (first & BLOCK_MODE) != 0;
     h->scale = 0;
     h->shift = 0;
-    if (h->kind == BLOCK_EXTENDED || (first & BLOCK_REFERENCE) != 0) {
-        return ERR_UNSUPPORTED;
-    }
-    if ((first & BLOCK_SCALED) != 0) {
-        const uint8_t scaled = cursor_u8(&c);
-        h->scale = scaled & BLOCK_SCALE_MASK;
-        h->shift = (scaled & BLOCK_SHIFTED) != 0 ? cursor_u8(&c) : 0;
-        if ((scaled & ~(BLOCK_SCALE_MASK | BLOCK_SHIFTED)) != 0 || h->scale > NUM_SCALE_MAX ||
-            h->shift > 63 || (h->raw && h->scale > 0)) {
-            return ERR_CORRUPT;
-        }
-    }
+    h->back = 0;
     h->values = rows;
     h->present = rows;
     h->dense = true;
-    h->runs = c;
-    if (h->presence && scan_runs(&c, rows, h) != ERR_OK) {
+    if (h->kind == BLOCK_EXTENDED) {
+        return ERR_UNSUPPORTED;
+    }
+    if ((first & BLOCK_REFERENCE) != 0 && read_reference(first, h) != ERR_OK) {
         return ERR_CORRUPT;
     }
-    h->body = c;
-    if (c.failed || (h->kind == BLOCK_NONE) != (h->values == 0)) {
+    if ((first & BLOCK_SCALED) != 0 && read_scale(h) != ERR_OK) {
         return ERR_CORRUPT;
     }
-    return ERR_OK;
+    h->runs = h->c.at;
+    if (h->presence && scan_runs(&h->c, rows, h) != ERR_OK) {
+        return ERR_CORRUPT;
+    }
+    return h->c.failed || (h->kind == BLOCK_NONE) != (h->values == 0) ? ERR_CORRUPT : ERR_OK;
 }
 
 /* ---- integers ---- */
-
-static void undo_zigzag(uint64_t *v, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        v[i] = (uint64_t)zigzag_decode(v[i]);
-    }
-}
-
-static void sum_up(uint64_t *v, size_t n, uint64_t sum) {
-    for (size_t i = 0; i < n; i++) {
-        sum += v[i];
-        v[i] = sum;
-    }
-}
 
 static enum err_code read_pfor(struct cursor *c, size_t n, uint64_t *out) {
     size_t used = 0;
@@ -128,14 +147,10 @@ static enum err_code read_pfor(struct cursor *c, size_t n, uint64_t *out) {
 static enum err_code read_sums(struct cursor *c, bool offsets, uint64_t base, size_t n,
                                uint64_t sum, uint64_t *out) {
     const enum err_code code = read_pfor(c, n, out);
-    if (code != ERR_OK) {
-        return code;
+    if (code == ERR_OK) {
+        column_kernels_best()->sum(out, n, !offsets, base, sum);
     }
-    for (size_t i = 0; i < n; i++) {
-        sum += offsets ? out[i] + base : (uint64_t)zigzag_decode(out[i]);
-        out[i] = sum;
-    }
-    return ERR_OK;
+    return code;
 }
 
 /* Positions of the changes, ascending, in 1 .. n - 1. */
@@ -166,6 +181,7 @@ static enum err_code read_change_rows(struct cursor *c, bool bitmap, uint32_t n,
     return ERR_OK;
 }
 
+/* The changes are put where they happen and summed up over all rows. */
 static NOINLINE enum err_code read_sparse(struct cursor *c, bool bitmap, uint32_t n, uint64_t *d) {
     uint64_t at[BLOCK_ROWS_MAX + 8];
     uint64_t change[BLOCK_ROWS_MAX + 8];
@@ -174,27 +190,17 @@ static NOINLINE enum err_code read_sparse(struct cursor *c, bool bitmap, uint32_
         read_pfor(c, count, change) != ERR_OK) {
         return ERR_CORRUPT;
     }
-    uint64_t value = 0;
-    uint32_t row = 0;
+    uint64_t row = 0;
+    column_kernels_best()->fill(d, n, 0);
     for (uint32_t i = 0; i < count; i++) {
-        if (at[i] >= n || at[i] == 0 || (i > 0 && at[i] <= at[i - 1])) {
+        if (at[i] >= n || at[i] <= row) {
             return ERR_CORRUPT;
         }
-        for (; row < at[i]; row++) {
-            d[row] = value;
-        }
-        value += (uint64_t)zigzag_decode(change[i] + 1);
+        row = at[i];
+        d[row] = (uint64_t)zigzag_decode(change[i] + 1);
     }
-    for (; row < n; row++) {
-        d[row] = value;
-    }
+    column_kernels_best()->sum(d, n, false, 0, 0);
     return ERR_OK;
-}
-
-static void fill(uint64_t *v, size_t n, uint64_t with) {
-    for (size_t i = 0; i < n; i++) {
-        v[i] = with;
-    }
 }
 
 /* The shifted distances from the first value (or from the base of FOR). */
@@ -202,9 +208,9 @@ static enum err_code read_distances(const struct head *h, struct cursor *c, uint
     const uint32_t n = h->values;
     switch (h->kind) {
     case BLOCK_DELTA_CONST:
-        fill(d, n, (uint64_t)cursor_varint(c));
         d[0] = 0;
-        sum_up(d, n, 0);
+        column_kernels_best()->fill(d + 1, n - 1, take_varint(c));
+        column_kernels_best()->sum(d + 1, n - 1, false, 0, 0);
         return ERR_OK;
     case BLOCK_FOR: {
         if (h->mode) {
@@ -213,18 +219,20 @@ static enum err_code read_distances(const struct head *h, struct cursor *c, uint
         d[0] = 0;
         const enum err_code code = read_pfor(c, n - 1, d + 1);
         if (code == ERR_OK) {
-            undo_zigzag(d + 1, n - 1);
+            for (uint32_t i = 1; i < n; i++) {
+                d[i] = (uint64_t)zigzag_decode(d[i]);
+            }
         }
         return code;
     }
     case BLOCK_DELTA: {
-        const uint64_t base = h->mode ? (uint64_t)cursor_varint(c) : 0;
+        const uint64_t base = h->mode ? take_varint(c) : 0;
         d[0] = 0;
         return read_sums(c, h->mode, base, n - 1, 0, d + 1);
     }
     case BLOCK_DELTA2: {
-        const uint64_t delta = (uint64_t)cursor_varint(c);
-        const uint64_t base = h->mode ? (uint64_t)cursor_varint(c) : 0;
+        const uint64_t delta = take_varint(c);
+        const uint64_t base = h->mode ? take_varint(c) : 0;
         if (n < 2) {
             return ERR_CORRUPT;
         }
@@ -232,7 +240,7 @@ static enum err_code read_distances(const struct head *h, struct cursor *c, uint
         d[1] = delta;
         const enum err_code code = read_sums(c, h->mode, base, n - 2, delta, d + 2);
         if (code == ERR_OK) {
-            sum_up(d + 1, n - 1, 0);
+            column_kernels_best()->sum(d + 1, n - 1, false, 0, 0);
         }
         return code;
     }
@@ -246,74 +254,104 @@ static enum err_code read_distances(const struct head *h, struct cursor *c, uint
     return ERR_CORRUPT;
 }
 
-static enum err_code read_constant(const struct head *h, uint64_t *out) {
-    struct cursor c = h->body;
-    *out = h->raw ? cursor_u64(&c) : (uint64_t)cursor_varint(&c);
-    return c.failed || cursor_left(&c) != 0 ? ERR_CORRUPT : ERR_OK;
+/* The value that all others are relative to. */
+static uint64_t read_first(struct head *h) {
+    return h->raw && h->back == 0 ? cursor_u64(&h->c) : take_varint(&h->c);
 }
 
-/* The integers of the value rows, in order. */
-static enum err_code read_integers(const struct head *h, uint64_t *m) {
-    struct cursor c = h->body;
+static enum err_code read_constant(struct head *h, uint64_t *out) {
+    *out = read_first(h);
+    return h->c.failed || cursor_left(&h->c) != 0 ? ERR_CORRUPT : ERR_OK;
+}
+
+/* The integers of the value rows, in order, as distances d and where they lie. */
+static enum err_code read_body(struct head *h, uint64_t *d, struct placement *out) {
+    *out = (struct placement){.shift = h->shift};
     if (h->kind == BLOCK_NONE) {
-        return cursor_left(&c) == 0 ? ERR_OK : ERR_CORRUPT;
+        return cursor_left(&h->c) == 0 ? ERR_OK : ERR_CORRUPT;
     }
     if (h->kind == BLOCK_CONST) {
-        uint64_t constant = 0;
-        const enum err_code code = read_constant(h, &constant);
-        fill(m, h->values, constant);
-        return code;
+        column_kernels_best()->fill(d, h->values, 0);
+        return read_constant(h, &out->first);
     }
-    const uint64_t first = h->raw ? cursor_u64(&c) : (uint64_t)cursor_varint(&c);
-    if (c.failed) {
+    out->first = read_first(h);
+    if (h->c.failed) {
         return ERR_CORRUPT;
     }
-    const enum err_code code = read_distances(h, &c, m);
+    const enum err_code code = read_distances(h, &h->c, d);
     if (code != ERR_OK) {
         return code;
     }
-    if (c.failed || cursor_left(&c) != 0) {
+    return h->c.failed || cursor_left(&h->c) != 0 ? ERR_CORRUPT : ERR_OK;
+}
+
+/* Checks what a block builds on, and takes over its scale. */
+static enum err_code resolve_reference(struct head *h, const struct block_ints *reference) {
+    if (reference == NULL || reference->count != h->values || !reference->dense ||
+        reference->has_stale || reference->decimal == h->raw ||
+        reference->scale + h->scale > NUM_SCALE_MAX) {
         return ERR_CORRUPT;
     }
+    h->finer = value_scale_steps[h->scale];
+    h->scale = (uint8_t)(h->scale + reference->scale);
+    return ERR_OK;
+}
+
+/* To what a block holds when it builds on another: the differences to its integers. */
+static void add_reference(const struct head *h, const struct block_ints *reference,
+                          struct placement *p, uint64_t *d) {
     for (size_t i = 0; i < h->values; i++) {
-        m[i] = first + (m[i] << h->shift);
+        d[i] = p->first + (d[i] << p->shift) + (uint64_t)reference->m[i] * (uint64_t)h->finer;
+    }
+    *p = (struct placement){0};
+}
+
+static enum err_code read_referring(struct head *h, const struct block_ints *reference, uint64_t *d,
+                                    struct placement *p) {
+    enum err_code code = resolve_reference(h, reference);
+    if (code == ERR_OK) {
+        code = read_body(h, d, p);
+    }
+    if (code == ERR_OK) {
+        add_reference(h, reference, p, d);
+    }
+    return code;
+}
+
+static enum err_code read_integers(struct head *h, const struct block_ints *reference,
+                                   uint64_t *m) {
+    struct placement p;
+    const enum err_code code =
+        h->back != 0 ? read_referring(h, reference, m, &p) : read_body(h, m, &p);
+    if (code == ERR_OK) {
+        column_kernels_best()->place(m, h->values, p, m);
+    }
+    return code;
+}
+
+static enum err_code read_doubles(struct head *h, const struct block_ints *reference, double *out) {
+    uint64_t d[BLOCK_ROWS_MAX + 8];
+    struct placement p;
+    const enum err_code code =
+        h->back != 0 ? read_referring(h, reference, d, &p) : read_body(h, d, &p);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (h->raw) {
+        column_kernels_best()->place(d, h->values, p, out);
+    } else {
+        column_kernels_best()->divide(d, h->values, p, num_power_of_ten[h->scale], out);
     }
     return ERR_OK;
 }
 
-/* ---- doubles ---- */
-
-/* (double)m for any int64, in operations that every vector unit has: the halves are put into the
- * mantissas of 2^52 and 3 * 2^83 and subtracted out again. One rounding, as the conversion. */
-static inline double double_of_i64(uint64_t m) {
-    const uint64_t low = (m & 0xffffffffU) | 0x4330000000000000ULL;
-    const uint64_t high = (m >> 32) ^ 0x4530000080000000ULL;
-    return (f64_of_bits(high) - f64_of_bits(0x4530000080100000ULL)) + f64_of_bits(low);
-}
-
-static void to_doubles(const struct head *h, const uint64_t *m, double *out) {
-    const size_t n = h->values;
-    if (h->raw) {
-        memcpy(out, m, n * sizeof(*out));
-        return;
-    }
-    if (h->scale == 0) {
-        for (size_t i = 0; i < n; i++) {
-            out[i] = double_of_i64(m[i]);
-        }
-        return;
-    }
-    const double power = num_power_of_ten[h->scale];
-    for (size_t i = 0; i < n; i++) {
-        out[i] = double_of_i64(m[i]) / power;
-    }
-}
+/* ---- rows ---- */
 
 /* Fills rows unless dense, and spreads n values of size bytes from compact so that stale rows get
  * the filler. The runs were checked by scan_runs. */
 static void spread(const struct head *h, uint32_t rows, const uint64_t *compact, uint64_t filler,
                    uint64_t *values, uint8_t *stale, uint16_t *out_rows) {
-    struct cursor c = h->runs;
+    struct cursor c = cursor_of(h->runs, (size_t)(h->c.end - h->runs));
     uint32_t row = 0;
     uint32_t to = 0;
     uint32_t from = 0;
@@ -337,48 +375,40 @@ static void spread(const struct head *h, uint32_t rows, const uint64_t *compact,
 }
 
 /* The common block: one value for all rows of the run. */
-static enum err_code decode_constant(const struct head *h, double *out) {
+static enum err_code decode_constant(struct head *h, double *out) {
     uint64_t m = 0;
-    double v = 0;
     const enum err_code code = read_constant(h, &m);
-    if (code != ERR_OK) {
-        return code;
+    if (code == ERR_OK) {
+        const double integer = (double)(int64_t)m;
+        const uint64_t bits =
+            h->raw ? m : f64_bits(h->scale == 0 ? integer : integer / num_power_of_ten[h->scale]);
+        column_kernels_best()->fill(out, h->values, bits);
     }
-    v = h->raw ? f64_of_bits(m) : (double)(int64_t)m / num_power_of_ten[h->scale];
-    for (size_t i = 0; i < h->values; i++) {
-        out[i] = v;
-    }
-    return ERR_OK;
+    return code;
 }
 
 /* The rare block: some rows are absent or stale. Apart, to keep its arrays off the usual path. */
-static NOINLINE enum err_code decode_with_gaps(const struct head *h, uint32_t rows,
+static NOINLINE enum err_code decode_with_gaps(struct head *h, uint32_t rows,
                                                struct block_column *column) {
     uint64_t m[BLOCK_ROWS_MAX + 8];
     uint64_t bits[BLOCK_ROWS_MAX + 8];
     double compact[BLOCK_ROWS_MAX + 8];
-    const enum err_code code = read_integers(h, m);
+    const enum err_code code = read_doubles(h, NULL, compact);
     if (code != ERR_OK) {
         return code;
     }
-    to_doubles(h, m, compact);
     memcpy(m, compact, h->values * sizeof(*m));
     spread(h, rows, m, STALE_NAN_BITS, bits, NULL, column->rows);
     memcpy(column->values, bits, h->present * sizeof(*bits));
     return ERR_OK;
 }
 
-static enum err_code decode_dense(const struct head *h, double *out) {
-    uint64_t m[BLOCK_ROWS_MAX + 8];
-    const enum err_code code = read_integers(h, m);
-    if (code == ERR_OK) {
-        to_doubles(h, m, out);
-    }
-    return code;
+unsigned block_reference(const uint8_t *bytes, size_t n) {
+    return n < 2 || (bytes[0] & BLOCK_REFERENCE) == 0 ? 0 : (bytes[1] & BLOCK_BACK_MASK) + 1U;
 }
 
 enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
-                           struct block_column *column) {
+                           const struct block_ints *reference, struct block_column *column) {
     struct head h;
     ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
     if (n == 0) {
@@ -391,12 +421,12 @@ enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
     if (code != ERR_OK) {
         return code;
     }
-    if (h.present != h.values || !h.dense) {
+    if (UNLIKELY(h.presence && (h.present != h.values || !h.dense))) {
         code = decode_with_gaps(&h, rows, column);
-    } else if (h.kind == BLOCK_CONST) {
+    } else if (h.kind == BLOCK_CONST && h.back == 0) {
         code = decode_constant(&h, column->values);
     } else {
-        code = decode_dense(&h, column->values);
+        code = read_doubles(&h, reference, column->values);
     }
     if (code != ERR_OK) {
         return code;
@@ -408,7 +438,7 @@ enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
 }
 
 enum err_code block_decode_ints(const uint8_t *bytes, size_t n, uint32_t rows,
-                                struct block_ints *out) {
+                                const struct block_ints *reference, struct block_ints *out) {
     uint64_t m[BLOCK_ROWS_MAX + 8];
     struct head h;
     ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
@@ -419,7 +449,7 @@ enum err_code block_decode_ints(const uint8_t *bytes, size_t n, uint32_t rows,
     }
     enum err_code code = read_head(bytes, n, rows, &h);
     if (code == ERR_OK) {
-        code = read_integers(&h, m);
+        code = read_integers(&h, reference, m);
     }
     if (code != ERR_OK) {
         return code;
@@ -448,7 +478,7 @@ enum err_code block_inspect(const uint8_t *bytes, size_t n, uint32_t rows, struc
     }
     const enum err_code code = read_head(bytes, n, rows, &h);
     if (code == ERR_OK) {
-        *out = (struct block_info){h.kind, h.raw, h.presence, h.scale, h.shift};
+        *out = (struct block_info){h.kind, h.raw, h.presence, h.scale, h.shift, h.back};
     }
     return code;
 }

@@ -19,6 +19,7 @@
 #include "tsdb/chunk/bitpack.h"
 #include "tsdb/chunk/block_format.h"
 #include "tsdb/chunk/pfor.h"
+#include "tsdb/chunk/value_op.h"
 #include "tsdb/storage.h"
 
 struct candidate {
@@ -30,11 +31,23 @@ struct candidate {
     struct pfor_plan plan;
 };
 
+/* A slot before the one that is encoded. */
+struct earlier_slot {
+    bool usable; /* holds a value in each row, and refers to nothing itself */
+    bool raw;
+    uint8_t scale;
+    int64_t m[BLOCK_ROWS_MAX];
+};
+
 struct block_encoder {
     uint32_t count; /* values */
     bool raw;
     uint8_t scale;
     uint8_t shift;
+    uint8_t back;  /* the reference; 0 = none */
+    uint8_t finer; /* by how much the scale is finer than the reference's */
+    uint32_t slot; /* in the run, modulo 2^32 */
+    struct earlier_slot earlier[BLOCK_BACK_MAX]; /* slot s at s % BLOCK_BACK_MAX */
     uint32_t rows;
     uint32_t presence_bytes;
     int64_t m[BLOCK_ROWS_MAX];           /* the integers */
@@ -45,7 +58,20 @@ struct block_encoder {
 };
 
 struct block_encoder *block_encoder_new(void) {
-    return mem_alloc(sizeof(struct block_encoder));
+    struct block_encoder *e = mem_alloc(sizeof(*e));
+    block_encoder_begin(e);
+    return e;
+}
+
+void block_encoder_begin(struct block_encoder *e) {
+    e->slot = 0;
+    for (uint32_t i = 0; i < BLOCK_BACK_MAX; i++) {
+        e->earlier[i].usable = false;
+    }
+}
+
+void block_encoder_skip(struct block_encoder *e) {
+    e->earlier[e->slot++ % BLOCK_BACK_MAX].usable = false;
 }
 
 void block_encoder_free(struct block_encoder *e) {
@@ -53,25 +79,6 @@ void block_encoder_free(struct block_encoder *e) {
 }
 
 /* ---- values to integers ---- */
-
-static const int64_t powers_of_ten[] = {
-    1,
-    10,
-    100,
-    1000,
-    10000,
-    100000,
-    1000000,
-    10000000,
-    100000000,
-    1000000000,
-    10000000000,
-    100000000000,
-    1000000000000,
-    10000000000000,
-    100000000000000,
-    1000000000000000,
-};
 
 static int64_t magnitude(int64_t m) {
     return m < 0 ? -m : m;
@@ -83,11 +90,11 @@ static bool scale_up(int64_t m, unsigned up, int64_t *out) {
         *out = m;
         return true;
     }
-    if (up >= COUNT_OF(powers_of_ten) ||
-        magnitude(m) > (NUM_MANTISSA_LIMIT - 1) / powers_of_ten[up]) {
+    if (up >= COUNT_OF(value_scale_steps) ||
+        magnitude(m) > (NUM_MANTISSA_LIMIT - 1) / value_scale_steps[up]) {
         return false;
     }
-    *out = m * powers_of_ten[up];
+    *out = m * value_scale_steps[up];
     return true;
 }
 
@@ -365,13 +372,69 @@ static struct candidate choose(struct block_encoder *e) {
     return best;
 }
 
+/* ---- reference ---- */
+
+/* About the bits that the differences of the integers take, when they stand against those of
+ * another slot (times finer), or of nothing. Every SAMPLE-th row has to do. */
+static uint32_t sample_bits(const int64_t *m, const int64_t *other, int64_t finer, uint32_t rows) {
+    enum { SAMPLE = 2 };
+    uint32_t bits = 0;
+    for (uint32_t i = 1; i < rows; i += SAMPLE) {
+        const uint64_t own = (uint64_t)m[i] - (uint64_t)m[i - 1];
+        const uint64_t its =
+            other == NULL ? 0 : ((uint64_t)other[i] - (uint64_t)other[i - 1]) * (uint64_t)finer;
+        bits += bit_length(zigzag_encode((int64_t)(own - its)));
+    }
+    return bits;
+}
+
+static bool fits_as_reference(const struct block_encoder *e, const struct earlier_slot *slot) {
+    return slot->usable && slot->raw == e->raw && slot->scale <= e->scale &&
+           e->scale - slot->scale < (int)COUNT_OF(value_scale_steps);
+}
+
+/* The earlier slot that this one is likely to stand best against; 0: none is worth a try. */
+static unsigned likely_reference(const struct block_encoder *e) {
+    uint32_t least = sample_bits(e->m, NULL, 0, e->count);
+    unsigned best = 0;
+    least -= least / 16;
+    for (unsigned back = 1; back <= BLOCK_BACK_MAX; back++) {
+        const struct earlier_slot *slot = &e->earlier[(e->slot - back) % BLOCK_BACK_MAX];
+        if (fits_as_reference(e, slot)) {
+            const int64_t finer = value_scale_steps[e->scale - slot->scale];
+            const uint32_t bits = sample_bits(e->m, slot->m, finer, e->count);
+            if (bits < least) {
+                least = bits;
+                best = back;
+            }
+        }
+    }
+    return best;
+}
+
+static void subtract_reference(struct block_encoder *e, unsigned back) {
+    const struct earlier_slot *slot = &e->earlier[(e->slot - back) % BLOCK_BACK_MAX];
+    e->back = (uint8_t)back;
+    e->finer = (uint8_t)(e->scale - slot->scale);
+    const int64_t factor = value_scale_steps[e->finer];
+    for (uint32_t i = 0; i < e->count; i++) {
+        e->m[i] = (int64_t)((uint64_t)e->m[i] - (uint64_t)slot->m[i] * (uint64_t)factor);
+    }
+}
+
 /* ---- writing ---- */
 
 static uint8_t *write_head(const struct block_encoder *e, const struct candidate *c, bool presence,
                            uint8_t *to) {
-    const bool scaled = e->scale > 0 || e->shift > 0;
+    const bool refers = e->back != 0;
+    const bool scaled = !refers && (e->scale > 0 || e->shift > 0);
     *to++ = (uint8_t)(c->kind | (e->raw ? BLOCK_RAW : 0) | (presence ? BLOCK_PRESENCE : 0) |
-                      (c->mode ? BLOCK_MODE : 0) | (scaled ? BLOCK_SCALED : 0));
+                      (c->mode ? BLOCK_MODE : 0) | (scaled ? BLOCK_SCALED : 0) |
+                      (refers ? BLOCK_REFERENCE : 0));
+    if (refers) {
+        *to++ = (uint8_t)((e->back - 1) | (e->shift > 0 ? BLOCK_REFERENCE_SHIFTED : 0) |
+                          e->finer << BLOCK_FINER_SHIFT);
+    }
     if (scaled) {
         *to++ = (uint8_t)(e->scale | (e->shift > 0 ? BLOCK_SHIFTED : 0));
     }
@@ -385,11 +448,14 @@ static uint8_t *write_head(const struct block_encoder *e, const struct candidate
     return to;
 }
 
-static uint8_t *write_first(const struct block_encoder *e, const struct candidate *c, uint8_t *to) {
+static uint64_t first_of(const struct block_encoder *e, const struct candidate *c) {
     const bool based = c->kind == BLOCK_FOR && c->mode;
-    const uint64_t first =
-        (uint64_t)e->m[0] + (based ? (uint64_t)c->base << e->shift : UINT64_C(0));
-    return e->raw ? put_u64(to, first) : put_varint(to, (int64_t)first);
+    return (uint64_t)e->m[0] + (based ? (uint64_t)c->base << e->shift : UINT64_C(0));
+}
+
+static uint8_t *write_first(const struct block_encoder *e, const struct candidate *c, uint8_t *to) {
+    const uint64_t first = first_of(e, c);
+    return e->raw && e->back == 0 ? put_u64(to, first) : put_varint(to, (int64_t)first);
 }
 
 static uint8_t *write_sparse(struct block_encoder *e, const struct candidate *c, uint8_t *to) {
@@ -461,31 +527,77 @@ static size_t encode_equal(struct block_encoder *e, struct num value, uint8_t *t
     const struct candidate c = {.kind = BLOCK_CONST};
     e->rows = 1;
     e->count = 1;
+    e->back = 0;
     to_integers(e, &value, &present);
     return (size_t)(write_first(e, &c, write_head(e, &c, false, to)) - to);
+}
+
+static uint8_t *write_block(struct block_encoder *e, const struct candidate *c, uint8_t *to) {
+    return write_body(e, c, write_head(e, c, e->count < e->rows, to));
+}
+
+/* The block against its likely reference, when that is smaller than n bytes; else 0. */
+static size_t encode_referring(struct block_encoder *e, size_t n, uint8_t *to) {
+    const unsigned back = likely_reference(e);
+    if (back == 0) {
+        return 0;
+    }
+    subtract_reference(e, back);
+    make_relative(e);
+    const struct candidate c = choose(e);
+    uint8_t head[BLOCK_BYTES_FIXED_MAX];
+    const size_t head_bytes = (size_t)(write_first(e, &c, write_head(e, &c, false, head)) - head);
+    const size_t body_bytes =
+        c.kind == BLOCK_DELTA_CONST ? varint_bytes(e->by_order[0][1]) : c.bytes;
+    return head_bytes + body_bytes < n ? (size_t)(write_block(e, &c, to) - to) : 0;
+}
+
+/* Blocks of columns that do not change are as small as they can be, and of no use to others. */
+static size_t encode_changing(struct block_encoder *e, uint8_t *to) {
+    make_relative(e);
+    const struct candidate c = choose(e);
+    const size_t n = (size_t)(write_block(e, &c, to) - to);
+    struct earlier_slot *slot = &e->earlier[e->slot % BLOCK_BACK_MAX];
+    if (e->count < e->rows || c.kind <= BLOCK_DELTA_CONST) {
+        return n;
+    }
+    slot->raw = e->raw;
+    slot->scale = e->scale;
+    memcpy(slot->m, e->m, e->count * sizeof(e->m[0]));
+    const size_t referring = encode_referring(e, n, to);
+    slot->usable = referring == 0;
+    return referring != 0 ? referring : n;
+}
+
+static size_t encode_slot(struct block_encoder *e, const struct num *values, const uint8_t *states,
+                          uint8_t *to) {
+    uint32_t stale = 0;
+    e->raw = false;
+    e->scale = 0;
+    e->shift = 0;
+    e->back = 0;
+    e->count = scan_states(e, states, &stale);
+    if (e->count == 0 && stale == 0) {
+        return 0;
+    }
+    if (e->count == e->rows && all_equal(values, e->rows)) {
+        return encode_equal(e, values[0], to);
+    }
+    if (e->count == 0) {
+        const struct candidate c = {.kind = BLOCK_NONE};
+        return (size_t)(write_block(e, &c, to) - to);
+    }
+    to_integers(e, values, states);
+    return encode_changing(e, to);
 }
 
 size_t block_encode(struct block_encoder *e, const struct num *values, const uint8_t *states,
                     uint32_t rows, uint8_t *to) {
     ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
-    uint32_t stale = 0;
     e->rows = rows;
-    e->raw = false;
-    e->scale = 0;
-    e->shift = 0;
-    e->count = scan_states(e, states, &stale);
-    if (e->count == 0 && stale == 0) {
-        return 0;
-    }
-    if (e->count == rows && all_equal(values, rows)) {
-        return encode_equal(e, values[0], to);
-    }
-    if (e->count > 0) {
-        to_integers(e, values, states);
-        make_relative(e);
-    }
-    const struct candidate c = choose(e);
-    uint8_t *const end = write_body(e, &c, write_head(e, &c, e->count < rows, to));
-    ASSERT((size_t)(end - to) <= block_bytes_max(rows));
-    return (size_t)(end - to);
+    e->earlier[e->slot % BLOCK_BACK_MAX].usable = false;
+    const size_t n = encode_slot(e, values, states, to);
+    ASSERT(n <= block_bytes_max(rows));
+    e->slot++;
+    return n;
 }

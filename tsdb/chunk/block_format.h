@@ -11,13 +11,22 @@ enum {
     BLOCK_PRESENCE = 0x10, /* not every row is a value: presence runs follow */
     BLOCK_MODE = 0x20,     /* FOR, DELTA, DELTA2: offsets from a base, not zigzag; SPARSE: bitmap */
     BLOCK_SCALED = 0x40,   /* a byte with scale and shift flag follows */
-    BLOCK_REFERENCE = 0x80, /* reserved: difference to an earlier slot of the run */
+    BLOCK_REFERENCE = 0x80, /* difference to an earlier slot of the run: a byte that says which
+                             * follows; not with SCALED nor PRESENCE */
 };
 
 /* The byte of BLOCK_SCALED: the scale in the low bits. */
 enum {
     BLOCK_SCALE_MASK = 0x1F,
     BLOCK_SHIFTED = 0x20, /* the shift stands in the next byte */
+};
+
+/* The byte of BLOCK_REFERENCE: slots back - 1, and above, by how much the scale is finer than the
+ * reference's. */
+enum {
+    BLOCK_BACK_MASK = 0x07,
+    BLOCK_REFERENCE_SHIFTED = 0x08, /* the shift stands in the next byte */
+    BLOCK_FINER_SHIFT = 4,
 };
 
 /* A presence run is uvarint(length << PRESENCE_STATE_BITS | enum slot_state); 3 is reserved. */

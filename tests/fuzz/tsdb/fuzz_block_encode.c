@@ -33,11 +33,60 @@ static struct num read_value(struct cursor *c, uint8_t control, struct num befor
     }
 }
 
+/* One slot of a run, against the integers that it refers to or NULL. */
+static void check_slot(const uint8_t *bytes, size_t n, const struct block_ints *reference,
+                       const struct num *values, const uint8_t *states, uint32_t rows) {
+    static double decoded[BLOCK_ROWS_MAX + 8];
+    static uint16_t rows_at[BLOCK_ROWS_MAX + 8];
+    uint8_t *exact = mem_alloc(n + 1);
+    memcpy(exact, bytes, n);
+    struct block_column column = {.values = decoded, .rows = rows_at};
+    const enum err_code code = block_decode(exact, n, rows, reference, &column);
+    ASSERT(code == ERR_OK);
+    uint32_t at = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        if (states[row] == SLOT_ABSENT) {
+            continue;
+        }
+        ASSERT(at < column.count && (column.dense ? at : rows_at[at]) == row);
+        ASSERT(f64_bits(decoded[at]) ==
+               (states[row] == SLOT_STALE ? STALE_NAN_BITS : f64_bits(num_double(values[row]))));
+        at++;
+    }
+    ASSERT(at == column.count);
+    mem_free(exact);
+}
+
+/* All of the column, and again as two slots of half its rows, the second of which may refer to the
+ * first. */
+static void check_slots(const struct num *values, const uint8_t *states, uint32_t rows) {
+    static int64_t m[BLOCK_ROWS_MAX + 8];
+    static uint8_t stale[BLOCK_ROWS_MAX + 8];
+    static uint16_t at[BLOCK_ROWS_MAX + 8];
+    struct block_encoder *e = block_encoder_new();
+    uint8_t *first = mem_alloc(block_bytes_max(rows));
+    uint8_t *second = mem_alloc(block_bytes_max(rows));
+    size_t n = block_encode(e, values, states, rows, first);
+    check_slot(first, n, NULL, values, states, rows);
+    const uint32_t half = rows / 2;
+    if (half > 0) {
+        struct block_ints ints = {.m = m, .stale = stale, .rows = at};
+        block_encoder_begin(e);
+        n = block_encode(e, values, states, half, first);
+        const enum err_code code = block_decode_ints(first, n, half, NULL, &ints);
+        ASSERT(code == ERR_OK);
+        n = block_encode(e, values + half, states + half, half, second);
+        check_slot(second, n, block_reference(second, n) != 0 ? &ints : NULL, values + half,
+                   states + half, half);
+    }
+    mem_free(first);
+    mem_free(second);
+    block_encoder_free(e);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct num values[BLOCK_ROWS_MAX];
     static uint8_t states[BLOCK_ROWS_MAX];
-    static double decoded[BLOCK_ROWS_MAX + 8];
-    static uint16_t rows_at[BLOCK_ROWS_MAX + 8];
     struct cursor c = cursor_of(data, size);
     struct num before = num_of_i64(0);
     uint32_t rows = 0;
@@ -52,27 +101,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (rows == 0) {
         return 0;
     }
-    struct block_encoder *e = block_encoder_new();
-    uint8_t *bytes = mem_alloc(block_bytes_max(rows));
-    const size_t n = block_encode(e, values, states, rows, bytes);
-    uint8_t *exact = mem_alloc(n + 1);
-    memcpy(exact, bytes, n);
-    struct block_column column = {.values = decoded, .rows = rows_at};
-    const enum err_code code = block_decode(exact, n, rows, &column);
-    ASSERT(code == ERR_OK);
-    uint32_t at = 0;
-    for (uint32_t row = 0; row < rows; row++) {
-        if (states[row] == SLOT_ABSENT) {
-            continue;
-        }
-        ASSERT(at < column.count && (column.dense ? at : rows_at[at]) == row);
-        ASSERT(f64_bits(decoded[at]) ==
-               (states[row] == SLOT_STALE ? STALE_NAN_BITS : f64_bits(num_double(values[row]))));
-        at++;
-    }
-    ASSERT(at == column.count);
-    mem_free(exact);
-    mem_free(bytes);
-    block_encoder_free(e);
+    check_slots(values, states, rows);
     return 0;
 }

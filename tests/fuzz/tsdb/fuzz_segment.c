@@ -60,12 +60,12 @@ static void write_runs(struct segment_store *store) {
     }
 }
 
-static void check_slot(const struct segment_run_info *info, uint32_t slot, const uint8_t *bytes,
-                       size_t n) {
+static void check_slot(struct segment_run *run, uint32_t slot) {
+    const struct segment_run_info *info = segment_run_info(run);
     double values[BLOCK_ROWS_MAX + 8];
     uint16_t rows[BLOCK_ROWS_MAX + 8];
     struct block_column column = {.values = values, .rows = rows};
-    ASSERT(block_decode(bytes, n, info->rows, &column) == ERR_OK);
+    ASSERT(segment_run_column(run, slot, &column, NULL) == ERR_OK);
     ASSERT(column.count == ROWS && info->rows == ROWS && info->group < RUNS);
     for (uint32_t row = 0; row < ROWS; row++) {
         ASSERT(f64_same_bits(values[row], num_double(value_of(info->group, row, slot))));
@@ -87,7 +87,7 @@ static void read_run(struct segment_store *store, const struct segment_run_info 
         ASSERT(read == ERR_OK || read == ERR_CORRUPT || read == ERR_LIMIT);
         whole = whole && read == ERR_OK;
         if (read == ERR_OK && edited) {
-            check_slot(info, slot, bytes, n);
+            check_slot(run, slot);
         }
     }
     if (edited) {

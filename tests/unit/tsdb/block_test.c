@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "tsdb/chunk/block.h"
+#include "tsdb/chunk/column_kernels.h"
 #include "tsdb/storage.h"
 
 enum { RANDOM_COLUMNS = 4000 };
@@ -53,6 +54,7 @@ static int tear_down(void **state) {
 /* Encodes into an exactly sized heap block. */
 static uint8_t *encode(const struct column *c, size_t *out_n) {
     uint8_t *wide = mem_alloc(block_bytes_max(c->rows));
+    block_encoder_begin(encoder);
     *out_n = block_encode(encoder, c->values, c->states, c->rows, wide);
     uint8_t *exact = malloc(*out_n > 0 ? *out_n : 1);
     assert_non_null(exact);
@@ -88,32 +90,36 @@ static double int_as_double(const struct block_ints *ints, uint32_t i) {
                          : f64_of_bits((uint64_t)ints->m[i]);
 }
 
-static void assert_decodes_to(const struct column *c, const uint8_t *bytes, size_t n) {
-    struct decoded d;
-    decoded_init(&d, c->rows);
-    assert_int_equal(block_decode(bytes, n, c->rows, &d.doubles), ERR_OK);
-    assert_int_equal(block_decode_ints(bytes, n, c->rows, &d.ints), ERR_OK);
-    assert_int_equal(d.doubles.count, d.ints.count);
-    assert_int_equal(d.doubles.dense, d.ints.dense);
-    assert_int_equal(d.doubles.has_stale, d.ints.has_stale);
+static void assert_is_column(const struct column *c, const struct decoded *d) {
+    assert_int_equal(d->doubles.count, d->ints.count);
+    assert_int_equal(d->doubles.dense, d->ints.dense);
+    assert_int_equal(d->doubles.has_stale, d->ints.has_stale);
     uint32_t at = 0;
     for (uint32_t row = 0; row < c->rows; row++) {
         if (c->states[row] == SLOT_ABSENT) {
             continue;
         }
-        assert_true(at < d.doubles.count);
-        assert_int_equal(d.doubles.dense ? at : d.doubles.rows[at], row);
-        assert_int_equal(d.ints.dense ? at : d.ints.rows[at], row);
+        assert_true(at < d->doubles.count);
+        assert_int_equal(d->doubles.dense ? at : d->doubles.rows[at], row);
+        assert_int_equal(d->ints.dense ? at : d->ints.rows[at], row);
         const bool stale = c->states[row] == SLOT_STALE;
         const uint64_t want = stale ? STALE_NAN_BITS : f64_bits(num_double(c->values[row]));
-        assert_int_equal(f64_bits(d.doubles.values[at]), want);
-        if (d.ints.has_stale) {
-            assert_int_equal(d.ints.stale[at], stale);
+        assert_int_equal(f64_bits(d->doubles.values[at]), want);
+        if (d->ints.has_stale) {
+            assert_int_equal(d->ints.stale[at], stale);
         }
-        assert_true(stale || f64_bits(int_as_double(&d.ints, at)) == want);
+        assert_true(stale || f64_bits(int_as_double(&d->ints, at)) == want);
         at++;
     }
-    assert_int_equal(at, d.doubles.count);
+    assert_int_equal(at, d->doubles.count);
+}
+
+static void assert_decodes_to(const struct column *c, const uint8_t *bytes, size_t n) {
+    struct decoded d;
+    decoded_init(&d, c->rows);
+    assert_int_equal(block_decode(bytes, n, c->rows, NULL, &d.doubles), ERR_OK);
+    assert_int_equal(block_decode_ints(bytes, n, c->rows, NULL, &d.ints), ERR_OK);
+    assert_is_column(c, &d);
     decoded_release(&d);
 }
 
@@ -362,8 +368,8 @@ static void a_shortened_block_is_corrupt(void **state) {
             uint8_t *exact = malloc(cut);
             assert_non_null(exact);
             memcpy(exact, bytes, cut);
-            assert_int_equal(block_decode(exact, cut, c->rows, &d.doubles), ERR_CORRUPT);
-            assert_int_equal(block_decode_ints(exact, cut, c->rows, &d.ints), ERR_CORRUPT);
+            assert_int_equal(block_decode(exact, cut, c->rows, NULL, &d.doubles), ERR_CORRUPT);
+            assert_int_equal(block_decode_ints(exact, cut, c->rows, NULL, &d.ints), ERR_CORRUPT);
             free(exact);
         }
         decoded_release(&d);
@@ -384,9 +390,9 @@ static void flipped_bits_never_leave_the_buffers(void **state) {
         decoded_init(&d, c->rows);
         for (size_t bit = 0; bit<n * 8; bit += n> 400 ? 13 : 1) {
             bytes[bit / 8] ^= (uint8_t)(1U << (bit % 8));
-            const enum err_code code = block_decode(bytes, n, c->rows, &d.doubles);
+            const enum err_code code = block_decode(bytes, n, c->rows, NULL, &d.doubles);
             assert_true(code == ERR_OK || code == ERR_CORRUPT || code == ERR_UNSUPPORTED);
-            assert_int_equal(block_decode_ints(bytes, n, c->rows, &d.ints), code);
+            assert_int_equal(block_decode_ints(bytes, n, c->rows, NULL, &d.ints), code);
             assert_true(code != ERR_OK || d.doubles.count <= c->rows);
             bytes[bit / 8] ^= (uint8_t)(1U << (bit % 8));
         }
@@ -404,9 +410,9 @@ static void a_patch_beyond_the_values_is_corrupt(void **state) {
     /* FOR with a base of 0, width 0, one patch of one bit at position 2; at position 3 */
     const uint8_t good[] = {BLOCK_FOR | 0x20, 0, 0x80, 0x04, 0x0c};
     const uint8_t bad[] = {BLOCK_FOR | 0x20, 0, 0x80, 0x04, 0x0e};
-    assert_int_equal(block_decode(good, sizeof(good), 3, &d.doubles), ERR_OK);
+    assert_int_equal(block_decode(good, sizeof(good), 3, NULL, &d.doubles), ERR_OK);
     assert_true(d.doubles.values[0] == 0 && d.doubles.values[1] == 0 && d.doubles.values[2] == 1);
-    assert_int_equal(block_decode(bad, sizeof(bad), 3, &d.doubles), ERR_CORRUPT);
+    assert_int_equal(block_decode(bad, sizeof(bad), 3, NULL, &d.doubles), ERR_CORRUPT);
     decoded_release(&d);
 }
 
@@ -414,11 +420,255 @@ static void reserved_forms_are_not_guessed_at(void **state) {
     (void)state;
     struct decoded d;
     decoded_init(&d, 4);
-    const uint8_t reference[] = {BLOCK_CONST | 0x80, 2};
     const uint8_t extended[] = {BLOCK_EXTENDED, 0, 0};
-    assert_int_equal(block_decode(reference, 2, 4, &d.doubles), ERR_UNSUPPORTED);
-    assert_int_equal(block_decode(extended, 3, 4, &d.doubles), ERR_UNSUPPORTED);
+    assert_int_equal(block_decode(extended, 3, 4, NULL, &d.doubles), ERR_UNSUPPORTED);
     decoded_release(&d);
+}
+
+/* ---- references ---- */
+
+enum { FAMILY = 12 };
+
+/* Slots of a run one behind the other, as a histogram's buckets. */
+struct family {
+    struct column columns[FAMILY];
+    uint8_t bytes[FAMILY][BLOCK_BYTES_FIXED_MAX + BLOCK_ROWS_MAX * BLOCK_BYTES_PER_ROW_MAX];
+    size_t sizes[FAMILY];
+    uint32_t referring;
+};
+
+static void encode_family(struct family *f) {
+    block_encoder_begin(encoder);
+    f->referring = 0;
+    for (uint32_t i = 0; i < FAMILY; i++) {
+        const struct column *c = &f->columns[i];
+        f->sizes[i] = block_encode(encoder, c->values, c->states, c->rows, f->bytes[i]);
+        f->referring += block_reference(f->bytes[i], f->sizes[i]) != 0;
+    }
+}
+
+static enum err_code decode_member(const struct family *f, uint32_t i, struct decoded *d) {
+    const uint32_t rows = f->columns[i].rows;
+    const unsigned back = block_reference(f->bytes[i], f->sizes[i]);
+    struct decoded other;
+    decoded_init(&other, rows);
+    assert_true(back <= i && back <= BLOCK_BACK_MAX);
+    if (back != 0) { /* depth 1 */
+        assert_int_equal(
+            block_decode_ints(f->bytes[i - back], f->sizes[i - back], rows, NULL, &other.ints),
+            ERR_OK);
+    }
+    const struct block_ints *reference = back != 0 ? &other.ints : NULL;
+    const enum err_code code = block_decode(f->bytes[i], f->sizes[i], rows, reference, &d->doubles);
+    assert_int_equal(block_decode_ints(f->bytes[i], f->sizes[i], rows, reference, &d->ints), code);
+    decoded_release(&other);
+    return code;
+}
+
+static void assert_family_comes_back(struct family *f) {
+    encode_family(f);
+    for (uint32_t i = 0; i < FAMILY; i++) {
+        const struct column *c = &f->columns[i];
+        struct decoded d;
+        decoded_init(&d, c->rows);
+        assert_int_equal(decode_member(f, i, &d), ERR_OK);
+        assert_is_column(c, &d);
+        decoded_release(&d);
+    }
+}
+
+/* Every member follows one course with its own offset, scale or noise. */
+static void make_family(struct family *f, uint64_t *seed) {
+    const uint32_t rows = 1 + below(seed, below(seed, 30) == 0 ? 2048 : 130);
+    const unsigned scale = below(seed, 3);
+    const bool raw = below(seed, 5) == 0;
+    for (uint32_t i = 0; i < FAMILY; i++) {
+        all_values(&f->columns[i], rows);
+    }
+    int64_t m = (int64_t)below(seed, 1 << 30);
+    for (uint32_t row = 0; row < rows; row++) {
+        m += (int64_t)below(seed, 100000);
+        for (uint32_t i = 0; i < FAMILY; i++) {
+            const int64_t own = m + (int64_t)i * 1000 + (below(seed, 9) == 0 ? below(seed, 50) : 0);
+            const unsigned finer = i % 4 == 3 ? 2 : 0;
+            const int64_t steps[] = {1, 10, 100};
+            struct num v = decimal(own * steps[finer] + (finer > 0 ? (int64_t)below(seed, 3) : 0),
+                                   scale + finer);
+            v = raw && i % 3 != 0 ? num_raw(num_double(v) / 3.0) : v;
+            f->columns[i].values[row] = v;
+        }
+    }
+    if (below(seed, 3) == 0) { /* gaps in one, which then is no reference */
+        make_states(&f->columns[below(seed, FAMILY)], seed);
+    }
+}
+
+static void slots_that_move_together_refer_to_each_other_and_come_back(void **state) {
+    (void)state;
+    struct family *f = mem_alloc(sizeof(*f));
+    uint32_t referring = 0;
+    for (uint64_t i = 0; i < 300; i++) {
+        uint64_t seed = 9000 + i;
+        make_family(f, &seed);
+        assert_family_comes_back(f);
+        referring += f->referring;
+    }
+    assert_true(referring > 300 * FAMILY / 3);
+    mem_free(f);
+}
+
+static void mantissas_at_their_limits_come_back_from_references(void **state) {
+    (void)state;
+    struct family *f = mem_alloc(sizeof(*f));
+    for (uint32_t i = 0; i < FAMILY; i++) {
+        all_values(&f->columns[i], 64);
+        for (uint32_t row = 0; row < 64; row++) {
+            const int64_t m = NUM_MANTISSA_LIMIT - 1 - (int64_t)(row * row * 977 % 4096);
+            f->columns[i].values[row] = decimal(i % 3 == 1 ? -m : m, i % 5 == 2 ? 15 : i % 2);
+        }
+    }
+    assert_family_comes_back(f);
+    assert_true(f->referring > 0);
+    mem_free(f);
+}
+
+/* Two slots, the second refers to the first. */
+static void make_pair(struct family *f) {
+    uint64_t seed = 3;
+    int64_t m = 0;
+    for (uint32_t i = 0; i < FAMILY; i++) {
+        all_values(&f->columns[i], 64);
+    }
+    for (uint32_t row = 0; row < 64; row++) {
+        m += (int64_t)below(&seed, 1 << 20);
+        for (uint32_t i = 0; i < FAMILY; i++) {
+            f->columns[i].values[row] = decimal(m + i, 0);
+        }
+    }
+    encode_family(f);
+    assert_int_equal(block_reference(f->bytes[1], f->sizes[1]), 1);
+}
+
+static void a_slot_behind_a_skipped_one_or_in_a_new_run_refers_to_nothing(void **state) {
+    (void)state;
+    struct family *f = mem_alloc(sizeof(*f));
+    make_pair(f);
+    const struct column *c = &f->columns[0];
+    block_encoder_begin(encoder);
+    size_t n = block_encode(encoder, c->values, c->states, c->rows, f->bytes[0]);
+    for (uint32_t i = 0; i < BLOCK_BACK_MAX; i++) {
+        block_encoder_skip(encoder);
+    }
+    n = block_encode(encoder, c[1].values, c[1].states, c->rows, f->bytes[1]);
+    assert_int_equal(block_reference(f->bytes[1], n), 0);
+    n = block_encode(encoder, c[2].values, c[2].states, c->rows, f->bytes[2]);
+    assert_int_equal(block_reference(f->bytes[2], n), 1);
+    block_encoder_begin(encoder);
+    n = block_encode(encoder, c[2].values, c[2].states, c->rows, f->bytes[2]);
+    assert_int_equal(block_reference(f->bytes[2], n), 0);
+    mem_free(f);
+}
+
+static void a_reference_that_is_missing_or_does_not_fit_is_corrupt(void **state) {
+    (void)state;
+    struct family *f = mem_alloc(sizeof(*f));
+    make_pair(f);
+    struct decoded d;
+    struct decoded other;
+    decoded_init(&d, 64);
+    decoded_init(&other, 64);
+    const uint8_t *bytes = f->bytes[1];
+    const size_t n = f->sizes[1];
+    assert_int_equal(block_decode(bytes, n, 64, NULL, &d.doubles), ERR_CORRUPT);
+    assert_int_equal(block_decode_ints(bytes, n, 64, NULL, &d.ints), ERR_CORRUPT);
+    assert_int_equal(block_decode_ints(f->bytes[0], f->sizes[0], 64, NULL, &other.ints), ERR_OK);
+    const struct block_ints good = other.ints;
+    struct block_ints bad[4] = {good, good, good, good};
+    bad[0].count = 63;
+    bad[1].dense = false;
+    bad[2].has_stale = true;
+    bad[3].decimal = false;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_int_equal(block_decode(bytes, n, 64, &bad[i], &d.doubles), ERR_CORRUPT);
+    }
+    assert_int_equal(block_decode(bytes, n, 64, &good, &d.doubles), ERR_OK);
+    for (size_t bit = 0; bit < n * 8; bit++) {
+        uint8_t *exact = malloc(n);
+        assert_non_null(exact);
+        memcpy(exact, bytes, n);
+        exact[bit / 8] ^= (uint8_t)(1U << (bit % 8));
+        const enum err_code code = block_decode(exact, n, 64, &good, &d.doubles);
+        assert_true(code == ERR_OK || code == ERR_CORRUPT || code == ERR_UNSUPPORTED);
+        free(exact);
+    }
+    decoded_release(&d);
+    decoded_release(&other);
+    mem_free(f);
+}
+
+/* ---- loops ---- */
+
+static void every_set_of_loops_does_the_same(void **state) {
+    (void)state;
+    uint64_t seed = 77;
+    const struct column_kernels *plain = &column_kernels_portable;
+    for (uint32_t i = 0; i < 3000; i++) {
+        const size_t n = below(&seed, 140);
+        const unsigned width = 1 + below(&seed, KERNEL_WIDTH_MAX);
+        const size_t bit = below(&seed, 30);
+        const size_t size = (bit + n * width + 7) / 8 + below(&seed, 3);
+        uint8_t *packed = malloc(size + 1);
+        uint64_t *a = malloc((n + 1) * sizeof(*a));
+        uint64_t *b = malloc((n + 1) * sizeof(*b));
+        double *x = malloc((n + 1) * sizeof(*x));
+        double *y = malloc((n + 1) * sizeof(*y));
+        assert_true(packed != NULL && a != NULL && b != NULL && x != NULL && y != NULL);
+        for (size_t k = 0; k < size; k++) {
+            packed[k] = (uint8_t)random_u64(&seed);
+        }
+        const struct placement p = {random_u64(&seed), (uint8_t)below(&seed, 64)};
+        const uint64_t base = random_u64(&seed) >> below(&seed, 64);
+        const double power = num_power_of_ten[below(&seed, NUM_SCALE_MAX + 1)];
+        const struct column_kernels *other;
+        for (size_t k = 1; (other = column_kernels_at(k)) != NULL; k++) {
+            plain->unpack(packed, size, bit, width, n, a);
+            other->unpack(packed, size, bit, width, n, b);
+            assert_memory_equal(a, b, n * sizeof(*a));
+            plain->sum(a, n, i % 2 == 0, base, p.first);
+            other->sum(b, n, i % 2 == 0, base, p.first);
+            assert_memory_equal(a, b, n * sizeof(*a));
+            plain->divide(a, n, p, power, x);
+            other->divide(b, n, p, power, y);
+            assert_memory_equal(x, y, n * sizeof(*x));
+            plain->place(a, n, p, a);
+            other->place(b, n, p, b);
+            assert_memory_equal(a, b, n * sizeof(*a));
+            other->fill(b, n, base);
+            for (size_t row = 0; row < n; row++) {
+                assert_true(b[row] == base);
+            }
+        }
+        free(packed);
+        free(a);
+        free(b);
+        free(x);
+        free(y);
+    }
+}
+
+static void the_plain_loops_unpack_sum_and_divide(void **state) {
+    (void)state;
+    const struct column_kernels *plain = column_kernels_at(0);
+    const uint8_t packed[] = {0x0d, 0xf8, 0x03}; /* behind one bit, 5 bits each: 6, 0, 31, 3 */
+    uint64_t v[4];
+    double doubles[4];
+    assert_ptr_equal(plain, &column_kernels_portable);
+    plain->unpack(packed, sizeof(packed), 1, 5, 4, v);
+    assert_true(v[0] == 6 && v[1] == 0 && v[2] == 31 && v[3] == 3);
+    plain->sum(v, 4, true, 0, 100); /* 3, 0, -16, -2 */
+    assert_true(v[0] == 103 && v[1] == 103 && v[2] == 87 && v[3] == 85);
+    plain->divide(v, 4, (struct placement){(uint64_t)-200, 1}, 10, doubles);
+    assert_true(doubles[0] == 0.6 && doubles[2] == -2.6 && doubles[3] == -3.0);
 }
 
 int main(void) {
@@ -434,6 +684,12 @@ int main(void) {
         cmocka_unit_test(flipped_bits_never_leave_the_buffers),
         cmocka_unit_test(a_patch_beyond_the_values_is_corrupt),
         cmocka_unit_test(reserved_forms_are_not_guessed_at),
+        cmocka_unit_test(slots_that_move_together_refer_to_each_other_and_come_back),
+        cmocka_unit_test(mantissas_at_their_limits_come_back_from_references),
+        cmocka_unit_test(a_slot_behind_a_skipped_one_or_in_a_new_run_refers_to_nothing),
+        cmocka_unit_test(a_reference_that_is_missing_or_does_not_fit_is_corrupt),
+        cmocka_unit_test(every_set_of_loops_does_the_same),
+        cmocka_unit_test(the_plain_loops_unpack_sum_and_divide),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

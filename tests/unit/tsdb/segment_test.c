@@ -119,16 +119,13 @@ static void sync_now(struct segment_store *store) {
 /* Checks one slot; ERR_CORRUPT is returned, a wrong value fails the test. */
 static enum err_code check_slot(struct segment_run *run, uint32_t slot, struct err *err) {
     const struct segment_run_info *info = segment_run_info(run);
-    const uint8_t *bytes = NULL;
-    size_t n = 0;
-    const enum err_code code = segment_run_block(run, slot, &bytes, &n, err);
-    if (code != ERR_OK) {
-        return code;
-    }
     double values[BLOCK_ROWS_MAX + 8];
     uint16_t rows[BLOCK_ROWS_MAX + 8];
     struct block_column column = {.values = values, .rows = rows};
-    assert_int_equal(block_decode(bytes, n, info->rows, &column), ERR_OK);
+    const enum err_code code = segment_run_column(run, slot, &column, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     uint32_t at = 0;
     for (uint32_t r = 0; r < info->rows; r++) {
         const uint64_t row = info->first_row + r;
@@ -521,6 +518,108 @@ static void reading_stays_within_the_budget_of_the_query(void **state) {
     mem_free(found);
 }
 
+/* Slot s of a family of counters that rise together. */
+static struct num family_value(uint32_t row, uint32_t slot) {
+    const uint64_t course = (uint64_t)(row + 1) * (row + 7) * 2654435761U % 1000003;
+    return num_of_i64((int64_t)(course * 1000 + (uint64_t)row * slot));
+}
+
+static void add_family(struct segment_store *store, uint32_t slots, struct segment_run_info *out) {
+    struct num values[ROWS];
+    uint8_t states[ROWS];
+    int64_t ts[ROWS];
+    struct err err;
+    for (uint32_t r = 0; r < ROWS; r++) {
+        ts[r] = ts_of(1, r);
+        states[r] = SLOT_VALUE;
+    }
+    segment_begin(store, 1, 0, ts, ROWS);
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        for (uint32_t r = 0; r < ROWS; r++) {
+            values[r] = family_value(r, slot);
+        }
+        segment_add_column(store, values, states);
+    }
+    assert_ok(segment_commit(store, out, &err), &err);
+}
+
+static void slots_that_refer_to_others_read_in_any_order(void **state) {
+    (void)state;
+    enum { SLOTS = 1500 };
+    struct mem_vfs *disk = mem_vfs_new();
+    struct found *found = mem_alloc(sizeof(*found));
+    struct segment_store *store = open_store(mem_vfs_base(disk), found);
+    struct segment_run_info info;
+    add_family(store, SLOTS, &info);
+    for (uint32_t stride = 1; stride < SLOTS; stride += 97) {
+        struct arena arena;
+        struct segment_run *run = NULL;
+        struct err err;
+        uint32_t referring = 0;
+        arena_init(&arena, 0);
+        assert_ok(segment_run_open(store, info.at, &arena, &run, &err), &err);
+        for (uint32_t i = 0, slot = SLOTS - 1; i < SLOTS; i++, slot = (slot + stride) % SLOTS) {
+            double values[BLOCK_ROWS_MAX + 8];
+            uint16_t rows[BLOCK_ROWS_MAX + 8];
+            int64_t m[BLOCK_ROWS_MAX + 8];
+            uint8_t stale[BLOCK_ROWS_MAX + 8];
+            struct block_column column = {.values = values, .rows = rows};
+            struct block_ints ints = {.m = m, .stale = stale, .rows = rows};
+            const uint8_t *bytes;
+            size_t n;
+            assert_ok(segment_run_block(run, slot, &bytes, &n, &err), &err);
+            referring += block_reference(bytes, n) != 0;
+            assert_ok(segment_run_column(run, slot, &column, &err), &err);
+            assert_ok(segment_run_ints(run, slot, &ints, &err), &err);
+            assert_true(column.count == ROWS && ints.count == ROWS);
+            for (uint32_t r = 0; r < ROWS; r++) {
+                const struct num want = family_value(r, slot);
+                assert_true(f64_same_bits(values[r], num_double(want)) && m[r] == want.m);
+            }
+        }
+        assert_true(referring > SLOTS / 2);
+        segment_run_close(run);
+        arena_release(&arena);
+    }
+    segment_store_close(store);
+    mem_free(found);
+    mem_vfs_free(disk);
+}
+
+static void a_block_that_refers_to_what_is_not_there_is_an_error(void **state) {
+    (void)state;
+    struct mem_vfs *disk = mem_vfs_new();
+    struct found *found = mem_alloc(sizeof(*found));
+    struct segment_store *store = open_store(mem_vfs_base(disk), found);
+    static const uint8_t before_first[] = {BLOCK_CONST | 0x80, 0, 2};
+    static const uint8_t chained[] = {BLOCK_CONST | 0x80, 1, 2};
+    const int64_t ts[] = {1, 2, 3};
+    struct segment_run_info info;
+    struct segment_run *run = NULL;
+    struct arena arena;
+    struct err err;
+    double values[8];
+    uint16_t rows[8];
+    struct block_column column = {.values = values, .rows = rows};
+    segment_begin(store, 1, 0, ts, 3);
+    segment_add_block(store, before_first, sizeof(before_first));
+    segment_add_block(store, NULL, 0);
+    segment_add_block(store, chained, sizeof(chained));
+    segment_add_block(store, chained, sizeof(chained)); /* to the absent one */
+    assert_ok(segment_commit(store, &info, &err), &err);
+    arena_init(&arena, 0);
+    assert_ok(segment_run_open(store, info.at, &arena, &run, &err), &err);
+    assert_err(segment_run_column(run, 0, &column, &err), ERR_CORRUPT, "damaged block of slot 0",
+               &err);
+    assert_int_equal(segment_run_column(run, 2, &column, &err), ERR_CORRUPT);
+    assert_int_equal(segment_run_column(run, 3, &column, &err), ERR_CORRUPT);
+    segment_run_close(run);
+    arena_release(&arena);
+    segment_store_close(store);
+    mem_free(found);
+    mem_vfs_free(disk);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_come_back_slot_by_slot_before_and_after_a_restart),
@@ -534,6 +633,8 @@ int main(void) {
         cmocka_unit_test(any_write_or_sync_may_fail_once_and_the_run_can_be_committed_again),
         cmocka_unit_test(an_open_run_outlives_its_file),
         cmocka_unit_test(reading_stays_within_the_budget_of_the_query),
+        cmocka_unit_test(slots_that_refer_to_others_read_in_any_order),
+        cmocka_unit_test(a_block_that_refers_to_what_is_not_there_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
