@@ -1,0 +1,511 @@
+/* The HTTP server on a loopback port, driven by raw sockets: framing, limits, compression, cancelled
+ * queries, many connections, and stopping while requests run. */
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/compress.h"
+#include "tests/support/check_err.h"
+#include "tests/unit/web/web_world.h"
+
+enum { READ_TIMEOUT_MS = 20000 };
+
+static struct web_world world; /* for its storage, engine and stand-ins */
+
+struct server {
+    struct web *web;
+    uint16_t port;
+    struct err err;
+};
+
+/* ---- reads that block until the test says so, or until they are cancelled ---- */
+
+static struct {
+    atomic_int waiting; /* reads that wait now */
+    atomic_int cancelled;
+    atomic_bool block, released;
+    const struct storage_ops *real;
+    struct storage_ops ops;
+} gate;
+
+static enum err_code gated_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
+                                const struct cancel *cancel, struct storage_querier **out,
+                                struct err *err) {
+    if (!atomic_load(&gate.block)) {
+        return gate.real->querier_open(st, mint, maxt, arena, cancel, out, err);
+    }
+    atomic_fetch_add(&gate.waiting, 1);
+    enum err_code code = ERR_OK;
+    while (!atomic_load(&gate.released) && code == ERR_OK) {
+        code = cancel_check(cancel);
+        const struct timespec pause = {.tv_nsec = 1000 * 1000};
+        (void)nanosleep(&pause, NULL);
+    }
+    atomic_fetch_add(&gate.waiting, -1);
+    if (code != ERR_OK) {
+        atomic_fetch_add(&gate.cancelled, 1);
+        return err_set(err, code, "stopped");
+    }
+    return gate.real->querier_open(st, mint, maxt, arena, cancel, out, err);
+}
+
+static void wait_for(atomic_int *counter, int want) {
+    for (int i = 0; i < READ_TIMEOUT_MS && atomic_load(counter) != want; i++) {
+        const struct timespec pause = {.tv_nsec = 1000 * 1000};
+        (void)nanosleep(&pause, NULL);
+    }
+    assert_int_equal(atomic_load(counter), want);
+}
+
+/* ---- a server ---- */
+
+static struct server server;
+
+static enum err_code start(const char *listen, uint16_t *out_port) {
+    static struct str addresses[1];
+    addresses[0] = str_of(listen);
+    struct web_options options = world.web.options;
+    options.listen = addresses;
+    options.listen_count = 1;
+    options.route_prefix = STR("/");
+    options.max_connections = 256;
+    options.read_timeout_ms = 3000;
+    options.worker_count = 4;
+    options.clock = clock_system();
+    const enum err_code code = web_start(&options, &server.web, &server.err);
+    if (code == ERR_OK) {
+        web_set_ready(server.web, true, false);
+        *out_port = web_port(server.web, 0);
+    }
+    return code;
+}
+
+static int setup(void **state) {
+    web_world_init(&world);
+    fake_storage_load(world.fs, 10000, "m", "1 2 3");
+    struct storage *st = fake_storage_as_storage(world.fs);
+    memset(&gate, 0, sizeof(gate));
+    gate.real = st->ops;
+    gate.ops = *st->ops;
+    gate.ops.querier_open = gated_open;
+    st->ops = &gate.ops;
+    assert_ok(start("127.0.0.1:0", &server.port), &server.err);
+    *state = &server;
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    atomic_store(&gate.released, true);
+    web_stop(server.web);
+    server.web = NULL;
+    web_world_release(&world);
+    return 0;
+}
+
+/* ---- a client ---- */
+
+static int dial(void) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons(server.port),
+                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+    return fd;
+}
+
+static void send_text(int fd, const char *text) {
+    size_t at = 0;
+    const size_t n = strlen(text);
+    while (at < n) {
+        const ssize_t sent = send(fd, text + at, n - at, MSG_NOSIGNAL);
+        if (sent <= 0) {
+            return; /* the server hung up early, as it may */
+        }
+        at += (size_t)sent;
+    }
+}
+
+/* Appends what comes until want bytes are there or the server closes; false at the end. */
+static bool receive(int fd, struct buf *to) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    if (poll(&p, 1, READ_TIMEOUT_MS) != 1) {
+        fail_msg("the server does not answer");
+    }
+    char bytes[16 * 1024];
+    const ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+    if (n <= 0) {
+        return false;
+    }
+    buf_append(to, bytes, (size_t)n);
+    return true;
+}
+
+struct answer {
+    int status;
+    struct buf raw;
+    struct str head, body;
+};
+
+static struct str header_of(const struct answer *a, const char *name) {
+    const ptrdiff_t at = str_find(a->head, str_of(name));
+    if (at < 0) {
+        return STR("");
+    }
+    const struct str rest = str_from(a->head, (size_t)at + strlen(name));
+    const ptrdiff_t end = str_find(rest, STR("\r\n"));
+    return str_trim(str_sub(rest, 0, end < 0 ? rest.len : (size_t)end));
+}
+
+/* One answer; what follows it in the stream stays in rest. no_body: it answers a HEAD. */
+static bool read_answer(int fd, struct buf *rest, bool no_body, struct answer *out) {
+    ptrdiff_t end = -1;
+    while ((end = str_find(buf_str(rest), STR("\r\n\r\n"))) < 0) {
+        if (!receive(fd, rest)) {
+            return false;
+        }
+    }
+    struct answer a = {.status = 0};
+    a.head = str_sub(buf_str(rest), 0, (size_t)end + 2);
+    const struct str length = header_of(&a, "Content-Length:");
+    size_t body = 0;
+    for (size_t i = 0; i < length.len && !no_body; i++) {
+        body = body * 10 + (size_t)(length.ptr[i] - '0');
+    }
+    const size_t whole = (size_t)end + 4 + body;
+    while (rest->len < whole && receive(fd, rest)) {
+    }
+    assert_true(rest->len >= whole);
+    buf_init(&out->raw, 64 * 1024 * 1024);
+    buf_append(&out->raw, rest->ptr, whole);
+    out->head = str_sub(buf_str(&out->raw), 0, (size_t)end + 2);
+    out->body = str_from(buf_str(&out->raw), (size_t)end + 4);
+    assert_true(str_starts(out->head, STR("HTTP/1.1 ")));
+    out->status =
+        (out->head.ptr[9] - '0') * 100 + (out->head.ptr[10] - '0') * 10 + (out->head.ptr[11] - '0');
+    struct buf left;
+    buf_init(&left, 64 * 1024 * 1024);
+    buf_append(&left, rest->ptr + whole, rest->len - whole);
+    buf_release(rest);
+    *rest = left;
+    return true;
+}
+
+/* A connection of its own for one request; status 0 when the server closed without an answer. */
+static struct answer ask(const char *request) {
+    const int fd = dial();
+    send_text(fd, request);
+    struct buf rest;
+    buf_init(&rest, 64 * 1024 * 1024);
+    struct answer a = {.status = 0};
+    if (!read_answer(fd, &rest, strncmp(request, "HEAD", 4) == 0, &a)) {
+        buf_init(&a.raw, 1);
+    }
+    buf_release(&rest);
+    (void)close(fd);
+    return a;
+}
+
+static void check_status(const char *request, int status) {
+    struct answer a = ask(request);
+    if (a.status != status) {
+        fail_msg("%.80s: %d, want %d", request, a.status, status);
+    }
+    buf_release(&a.raw);
+}
+
+#define HOST "Host: b\r\n"
+#define QUERY "GET /api/v1/query?query=m&time=10 HTTP/1.1\r\n" HOST
+#define RESULT                                                                                     \
+    "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{"        \
+    "\"__name__\":\"m\"},\"value\":[10,\"2\"]}]}}"
+
+/* ---- tests ---- */
+
+static void requests_of_one_connection_are_answered_in_order(void **state) {
+    (void)state;
+    const int fd = dial();
+    struct buf rest;
+    buf_init(&rest, 1024 * 1024);
+    /* keep-alive, then three at once */
+    send_text(fd, QUERY "\r\n");
+    struct answer a;
+    assert_true(read_answer(fd, &rest, false, &a));
+    assert_str(a.body, RESULT);
+    assert_str(header_of(&a, "Content-Type:"), "application/json");
+    assert_str(header_of(&a, "X-Content-Type-Options:"), "nosniff");
+    buf_release(&a.raw);
+    send_text(fd, QUERY "\r\nGET /-/healthy HTTP/1.1\r\n" HOST "\r\n" QUERY "\r\n");
+    static const char *const want[] = {RESULT, "Prometheus Server is Healthy.\n", RESULT};
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(read_answer(fd, &rest, false, &a));
+        assert_str(a.body, want[i]);
+        buf_release(&a.raw);
+    }
+    buf_release(&rest);
+    (void)close(fd);
+}
+
+static void head_has_the_head_of_get_and_no_body(void **state) {
+    (void)state;
+    struct answer a = ask("HEAD /-/ready HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(a.status, 200);
+    assert_str(header_of(&a, "Content-Length:"), "28");
+    assert_int_equal(a.body.len, 0);
+    buf_release(&a.raw);
+}
+
+static void forms_are_posted(void **state) {
+    (void)state;
+    struct answer a = ask("POST /api/v1/query HTTP/1.1\r\n" HOST
+                          "Content-Type: application/x-www-form-urlencoded\r\n"
+                          "Content-Length: 15\r\n\r\nquery=m&time=10");
+    assert_int_equal(a.status, 200);
+    assert_str(a.body, RESULT);
+    buf_release(&a.raw);
+    a = ask("POST /api/v1/query HTTP/1.1\r\n" HOST
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n8\r\nquery=m&\r\n7\r\ntime=10\r\n0\r\n\r\n");
+    assert_str(a.body, RESULT);
+    buf_release(&a.raw);
+}
+
+static void large_answers_are_compressed_for_who_takes_that(void **state) {
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        char name[40];
+        (void)snprintf(name, sizeof(name), "big{number=\"%d\"}", i);
+        fake_storage_load(world.fs, 1000, name, "1");
+    }
+    struct answer plain = ask("GET /api/v1/query?query=big&time=1 HTTP/1.1\r\n" HOST "\r\n");
+    assert_str(header_of(&plain, "Content-Encoding:"), "");
+    assert_str(header_of(&plain, "Vary:"), "Accept-Encoding");
+    struct answer packed = ask("GET /api/v1/query?query=big&time=1 HTTP/1.1\r\n" HOST
+                               "Accept-Encoding: br, gzip\r\n\r\n");
+    assert_str(header_of(&packed, "Content-Encoding:"), "gzip");
+    assert_true(packed.body.len < plain.body.len / 2);
+    struct inflater *inflater = inflater_new();
+    struct buf out;
+    struct err err;
+    buf_init(&out, 1024 * 1024);
+    assert_ok(inflate_gzip(inflater, packed.body, &out, &err), &err);
+    assert_true(str_eq(buf_str(&out), plain.body));
+    inflater_free(inflater);
+    buf_release(&out);
+    buf_release(&plain.raw);
+    buf_release(&packed.raw);
+}
+
+static void ambiguous_framing_is_refused_and_the_connection_closed(void **state) {
+    (void)state;
+    check_status("POST /api/v1/query HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 3\r\n"
+                 "\r\na=b",
+                 400);
+    check_status("POST /api/v1/query HTTP/1.1\r\n" HOST "Content-Length: 3\r\nTransfer-Encoding: "
+                 "chunked\r\n\r\n0\r\n\r\n",
+                 400);
+    check_status("GET /-/healthy HTTP/1.1\r\n" HOST HOST "\r\n", 400);
+    struct answer a = ask("GET /-/healthy HTTP/1.1\r\n" HOST HOST "\r\n");
+    assert_str(header_of(&a, "Connection:"), "close");
+    buf_release(&a.raw);
+}
+
+static void bad_paths_are_refused(void **state) {
+    (void)state;
+    check_status("GET /%2e%2e/etc HTTP/1.1\r\n" HOST "\r\n", 400);
+    check_status("GET /a%2fb HTTP/1.1\r\n" HOST "\r\n", 400);
+    check_status("GET /nothing HTTP/1.1\r\n" HOST "\r\n", 404);
+}
+
+static void what_is_too_large_is_refused(void **state) {
+    (void)state;
+    check_status("POST /api/v1/query HTTP/1.1\r\n" HOST
+                 "Content-Type: application/x-www-form-urlencoded\r\n"
+                 "Content-Length: 10485761\r\n\r\n",
+                 413);
+    check_status("POST /api/v1/query HTTP/1.1\r\n" HOST
+                 "Content-Length: 99999999999999999999999\r\n\r\n",
+                 413);
+    struct buf request;
+    buf_init(&request, 1024 * 1024);
+    buf_append_cstr(&request, "GET /?");
+    for (int i = 0; i < 200 * 1024; i++) {
+        buf_append_char(&request, 'a');
+    }
+    buf_append_cstr(&request, " HTTP/1.1\r\n" HOST "\r\n");
+    struct answer a = ask(request.ptr);
+    assert_true(a.status == 414 || a.status == 0);
+    buf_release(&a.raw);
+    buf_clear(&request);
+    buf_append_cstr(&request, "GET /-/healthy HTTP/1.1\r\n" HOST);
+    for (int i = 0; i < 4000; i++) {
+        buf_printf(&request, "X-%d: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", i);
+    }
+    buf_append_cstr(&request, "\r\n");
+    a = ask(request.ptr);
+    assert_true(a.status == 431 || a.status == 413 || a.status == 0);
+    buf_release(&a.raw);
+    buf_release(&request);
+    check_status("GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
+}
+
+/* read_timeout is 3 s here */
+static void a_client_that_is_too_slow_is_cut_off(void **state) {
+    (void)state;
+    const int fd = dial();
+    send_text(fd, "GET /-/heal");
+    struct buf rest;
+    buf_init(&rest, 4096);
+    while (receive(fd, &rest)) {
+    }
+    buf_release(&rest);
+    (void)close(fd);
+}
+
+static void a_running_query_does_not_hold_up_others(void **state) {
+    (void)state;
+    atomic_store(&gate.block, true);
+    const int fd = dial();
+    send_text(fd, QUERY "\r\n");
+    wait_for(&gate.waiting, 1);
+    check_status("GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
+    check_status("GET /metrics HTTP/1.1\r\n" HOST "\r\n", 200);
+    atomic_store(&gate.released, true);
+    struct buf rest;
+    buf_init(&rest, 1024 * 1024);
+    struct answer a;
+    assert_true(read_answer(fd, &rest, false, &a));
+    assert_str(a.body, RESULT);
+    buf_release(&a.raw);
+    buf_release(&rest);
+    (void)close(fd);
+}
+
+static void a_client_that_leaves_cancels_its_query(void **state) {
+    (void)state;
+    atomic_store(&gate.block, true);
+    const int fd = dial();
+    send_text(fd, QUERY "\r\n");
+    wait_for(&gate.waiting, 1);
+    (void)close(fd);
+    wait_for(&gate.cancelled, 1);
+    atomic_store(&gate.block, false);
+    check_status(QUERY "\r\n", 200);
+}
+
+static void two_hundred_connections_are_all_answered(void **state) {
+    (void)state;
+    enum { COUNT = 200, ROUNDS = 3 };
+    int fds[COUNT];
+    struct buf rests[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = dial();
+        buf_init(&rests[i], 1024 * 1024);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            send_text(fds[i],
+                      i % 3 == 0 ? "GET /-/healthy HTTP/1.1\r\n" HOST "\r\n" : QUERY "\r\n");
+        }
+        for (int i = 0; i < COUNT; i++) {
+            struct answer a;
+            assert_true(read_answer(fds[i], &rests[i], false, &a));
+            assert_int_equal(a.status, 200);
+            assert_str(a.body, i % 3 == 0 ? "Prometheus Server is Healthy.\n" : RESULT);
+            buf_release(&a.raw);
+        }
+    }
+    for (int i = 0; i < COUNT; i++) {
+        (void)close(fds[i]);
+        buf_release(&rests[i]);
+    }
+}
+
+/* More queries than workers run and wait while the server stops: each is cancelled. */
+static void stopping_cancels_what_runs(void **state) {
+    (void)state;
+    enum { COUNT = 12 };
+    atomic_store(&gate.block, true);
+    int fds[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = dial();
+        send_text(fds[i], QUERY "\r\n");
+    }
+    wait_for(&gate.waiting, 4);
+    web_stop(server.web);
+    server.web = NULL;
+    assert_int_equal(atomic_load(&gate.waiting), 0);
+    for (int i = 0; i < COUNT; i++) {
+        (void)close(fds[i]);
+    }
+}
+
+static void stopping_with_busy_connections_ends(void **state) {
+    (void)state;
+    enum { COUNT = 50 };
+    int fds[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = dial();
+        send_text(fds[i], QUERY "\r\n" QUERY "\r\n" QUERY "\r\n" QUERY "\r\n");
+    }
+    web_stop(server.web);
+    server.web = NULL;
+    for (int i = 0; i < COUNT; i++) {
+        (void)close(fds[i]);
+    }
+}
+
+static void a_taken_port_is_an_error_that_names_it(void **state) {
+    (void)state;
+    char address[40];
+    char want[120];
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%d", server.port);
+    (void)snprintf(want, sizeof(want), "listen tcp %s: bind: ", address);
+    struct web *first = server.web;
+    uint16_t port = 0;
+    assert_err(start(address, &port), ERR_EXISTS, want, &server.err);
+    assert_non_null(strstr(server.err.text, "ddress already in use"));
+    server.web = first;
+    check_status("GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
+}
+
+static void requests_are_counted_by_route_and_code(void **state) {
+    (void)state;
+    check_status(QUERY "\r\n", 200);
+    check_status("GET /nothing HTTP/1.1\r\n" HOST "\r\n", 404);
+    struct answer a = ask("GET /metrics HTTP/1.1\r\n" HOST "\r\n");
+    assert_true(
+        str_find(a.body, STR("prometheus_http_requests_total{handler=\"/api/v1/query\","
+                             "code=\"200\"} 1\n")) >= 0 ||
+        str_find(a.body, STR("prometheus_http_requests_total{code=\"200\",handler=\"/api/v1/"
+                             "query\"} 1\n")) >= 0);
+    assert_true(str_find(a.body, STR("code=\"404\"")) >= 0);
+    buf_release(&a.raw);
+}
+
+int main(void) {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(requests_of_one_connection_are_answered_in_order),
+        T(head_has_the_head_of_get_and_no_body),
+        T(forms_are_posted),
+        T(large_answers_are_compressed_for_who_takes_that),
+        T(ambiguous_framing_is_refused_and_the_connection_closed),
+        T(bad_paths_are_refused),
+        T(what_is_too_large_is_refused),
+        T(a_client_that_is_too_slow_is_cut_off),
+        T(a_running_query_does_not_hold_up_others),
+        T(a_client_that_leaves_cancels_its_query),
+        T(two_hundred_connections_are_all_answered),
+        T(stopping_cancels_what_runs),
+        T(stopping_with_busy_connections_ends),
+        T(a_taken_port_is_an_error_that_names_it),
+        T(requests_are_counted_by_route_and_code),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
