@@ -595,8 +595,8 @@ void scrape_targets(struct scrape_manager *m, struct arena *arena, struct target
 
 /* Comments and labels of the target at *at, which counts through all pools; false at the end. */
 static bool copy_comments(struct scrape_manager *m, size_t *pool_at, size_t *loop_at,
-                          struct buf *comments, enum expo_format *out_format,
-                          struct arena *arena, struct labels *out_target) {
+                          struct buf *comments, enum expo_format *out_format, struct arena *arena,
+                          struct labels *out_target) {
     bool found = false;
     mutex_lock(&m->mu);
     while (!found && *pool_at < m->pool_count) {

@@ -1,6 +1,7 @@
 /* Two pages of one target, split at the first byte 0xFF: the second is read with the template of
- * the first and, by another target, without. Errors, counts and rows must be the same. Rows are
- * left out when a TYPE line occurs: a known text keeps the labels its first type gave it. */
+ * the first and, by another target, without. Errors, counts and rows must be the same, whichever
+ * formats the two are in (to pages in OpenMetrics their end is added). Rows are left out when a
+ * TYPE line occurs: a known text keeps the labels its first type gave it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +33,22 @@ static void reader_release(struct reader *r) {
     row_storage_free(r->rows);
 }
 
-static enum err_code read_page(struct reader *r, const uint8_t *data, size_t size, int64_t ts_ms) {
+static enum err_code read_page(struct reader *r, struct str body, enum expo_format format,
+                               int64_t ts_ms) {
+    static const struct str ends[] = {
+        [EXPO_FORMAT_TEXT] = STR_INIT(""), [EXPO_FORMAT_OPENMETRICS] = STR_INIT("# EOF\n")};
     static const struct scrape_config config = {.honor_timestamps = true};
     const struct ingest_report report = {.up = true};
+    const size_t size = body.len + ends[format].len;
     char *const page = malloc(size + 1); /* of exact size but for one */
-    memcpy(page, data, size);
+    memcpy(page, body.ptr, body.len);
+    memcpy(page + body.len, ends[format].ptr, ends[format].len);
     r->err.text[0] = '\0';
-    r->scrape = (struct ingest_scrape){
-        .config = &config, .clock = clock_system(), .ts_ms = ts_ms, .now_ms = ts_ms};
+    r->scrape = (struct ingest_scrape){.config = &config,
+                                       .clock = clock_system(),
+                                       .format = format,
+                                       .ts_ms = ts_ms,
+                                       .now_ms = ts_ms};
     ingest_begin(r->ingest, r->scratch);
     const enum err_code code =
         ingest_page(r->ingest, r->scratch, &r->scrape, (struct str){page, size}, 1, &r->err);
@@ -68,26 +77,20 @@ static uint64_t digest(const char *log) {
     return sum;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    const uint8_t *const cut = size > 0 ? memchr(data, 0xFF, size) : NULL;
-    if (cut == NULL) {
-        return 0;
-    }
-    const size_t first = (size_t)(cut - data);
-    const uint8_t *const page = cut + 1;
-    const size_t n = size - first - 1;
+static void compare(struct str first, enum expo_format first_format, struct str page,
+                    enum expo_format format, bool has_type) {
     struct reader known;
     struct reader fresh;
     reader_init(&known);
     reader_init(&fresh);
-    (void)read_page(&known, data, first, 1000);
+    (void)read_page(&known, first, first_format, 1000);
     (void)row_storage_take(known.rows, false);
-    const enum err_code code = read_page(&known, page, n, 2000);
-    const enum err_code want = read_page(&fresh, page, n, 2000);
+    const enum err_code code = read_page(&known, page, format, 2000);
+    const enum err_code want = read_page(&fresh, page, format, 2000);
     ASSERT(code == want);
     ASSERT(strcmp(known.err.text, fresh.err.text) == 0);
     ASSERT(known.scrape.scraped == fresh.scrape.scraped);
-    if (memmem(data, size, "TYPE", 4) == NULL) {
+    if (!has_type) {
         ASSERT(known.scrape.added == fresh.scrape.added);
         ASSERT(known.scrape.duplicates == fresh.scrape.duplicates);
         ASSERT(digest(row_storage_take(known.rows, false)) ==
@@ -95,5 +98,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     reader_release(&fresh);
     reader_release(&known);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    const uint8_t *const cut = size > 0 ? memchr(data, 0xFF, size) : NULL;
+    if (cut == NULL) {
+        return 0;
+    }
+    const struct str first = {(const char *)data, (size_t)(cut - data)};
+    const struct str page = {(const char *)cut + 1, size - first.len - 1};
+    const bool has_type = memmem(data, size, "TYPE", 4) != NULL;
+    compare(first, EXPO_FORMAT_TEXT, page, EXPO_FORMAT_TEXT, has_type);
+    compare(first, EXPO_FORMAT_OPENMETRICS, page, EXPO_FORMAT_OPENMETRICS, has_type);
+    compare(first, EXPO_FORMAT_TEXT, page, EXPO_FORMAT_OPENMETRICS, has_type);
+    compare(first, EXPO_FORMAT_OPENMETRICS, page, EXPO_FORMAT_TEXT, has_type);
     return 0;
 }
