@@ -65,6 +65,9 @@ static bool add_value(struct tool_call *call, size_t index, const char *value) {
     if (!is_choice(flag->choices, value)) {
         return complain(call, "enum value must be one of %s, got '%s'", flag->choices, value);
     }
+    if (flag->pair && strchr(value, '=') == NULL) {
+        return complain(call, "expected KEY=VALUE got '%s'", value);
+    }
     values->items[values->count++] = value;
     return true;
 }

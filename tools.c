@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cmd_check_server.h"
 #include "cmd_promql.h"
+#include "cmd_query.h"
 #include "cmd_test.h"
 
 /* ---- the table ---- */
@@ -11,6 +13,25 @@
 #define FLAGS(list) .flags = (list), .flag_count = COUNT_OF(list)
 #define ARGS(list) .args = (list), .arg_count = COUNT_OF(list)
 
+#define FORMAT_FLAG                                                                                \
+    {                                                                                              \
+        .name = "format", .letter = 'o', .type = TOOL_TEXT, .choices = "promql,json",              \
+        .preset = "promql", .help = "Output format: promql or json."                               \
+    }
+#define HTTP_FILE_FLAG                                                                             \
+    { .name = "http.config.file", .type = TOOL_TEXT, .help = "File with HTTP client options." }
+#define HEADER_FLAG                                                                                \
+    {                                                                                              \
+        .name = "header", .type = TOOL_LIST, .pair = true,                                         \
+        .help = "Further request header, NAME=VALUE."                                              \
+    }
+#define TIME_FLAG(name_, help_)                                                                    \
+    { .name = (name_), .type = TOOL_TEXT, .help = (help_) }
+#define MATCH_FLAG(required_)                                                                      \
+    {                                                                                              \
+        .name = "match", .type = TOOL_LIST, .required = (required_),                               \
+        .help = "Series selector, as up or {job=\"a\"}."                                           \
+    }
 #define ARG(name_, help_)                                                                          \
     { .name = (name_), .required = true, .help = (help_) }
 #define FILE_ARGS(name_, help_)                                                                    \
@@ -19,6 +40,31 @@
 static const struct tool_flag CHECK_CONFIG_FLAGS[] = {
     {.name = "syntax-only", .type = TOOL_SWITCH, .help = "Do not look at files it names."},
 };
+static const struct tool_flag SERVER_FLAGS[] = {
+    {.name = "url",
+     .type = TOOL_TEXT,
+     .preset = "http://localhost:9090",
+     .help = "The server to ask."},
+    HTTP_FILE_FLAG,
+};
+static const struct tool_flag INSTANT_FLAGS[] = {
+    FORMAT_FLAG, HTTP_FILE_FLAG, HEADER_FLAG,
+    TIME_FLAG("time", "Time of the query, RFC 3339 or Unix seconds. Now if left out.")};
+static const struct tool_flag RANGE_FLAGS[] = {
+    FORMAT_FLAG,
+    HTTP_FILE_FLAG,
+    HEADER_FLAG,
+    TIME_FLAG("start", "Begin of the range, RFC 3339 or Unix seconds. End - 5m if left out."),
+    TIME_FLAG("end", "End of the range. Now if left out."),
+    TIME_FLAG("step", "Step as a Go duration. A 250th of the range if left out.")};
+static const struct tool_flag SERIES_FLAGS[] = {
+    FORMAT_FLAG, HTTP_FILE_FLAG, MATCH_FLAG(true),
+    TIME_FLAG("start", "Begin of the time range, RFC 3339 or Unix seconds."),
+    TIME_FLAG("end", "End of the time range.")};
+static const struct tool_flag LABELS_FLAGS[] = {
+    FORMAT_FLAG, HTTP_FILE_FLAG, MATCH_FLAG(false),
+    TIME_FLAG("start", "Begin of the time range, RFC 3339 or Unix seconds."),
+    TIME_FLAG("end", "End of the time range.")};
 static const struct tool_flag MATCHER_SET_FLAGS[] = {
     {.name = "type",
      .letter = 't',
@@ -30,6 +76,11 @@ static const struct tool_flag MATCHER_SET_FLAGS[] = {
 
 static const struct tool_arg CONFIG_FILES[] = {FILE_ARGS("config-files", "Configuration files.")};
 static const struct tool_arg RULE_FILES[] = {FILE_ARGS("rule-files", "Rule files.")};
+static const struct tool_arg SERVER_EXPR[] = {ARG("server", "URL of the server."),
+                                              ARG("expr", "PromQL expression.")};
+static const struct tool_arg SERVER[] = {ARG("server", "URL of the server.")};
+static const struct tool_arg SERVER_NAME[] = {ARG("server", "URL of the server."),
+                                              ARG("name", "Name of the label.")};
 static const struct tool_arg QUERY[] = {ARG("query", "PromQL expression.")};
 static const struct tool_arg QUERY_NAME[] = {ARG("query", "PromQL expression."),
                                              ARG("name", "Name of the label.")};
@@ -44,6 +95,34 @@ static const struct tool_command COMMANDS[] = {
      FLAGS(CHECK_CONFIG_FLAGS),
      ARGS(CONFIG_FILES)},
     {.words = "check rules", .help = "Check rule files.", ARGS(RULE_FILES)},
+    {.words = "check healthy",
+     .help = "Ask a server whether it is healthy.",
+     FLAGS(SERVER_FLAGS),
+     .run = cmd_check_healthy},
+    {.words = "check ready",
+     .help = "Ask a server whether it is ready.",
+     FLAGS(SERVER_FLAGS),
+     .run = cmd_check_ready},
+    {.words = "query instant",
+     .help = "Run an instant query.",
+     FLAGS(INSTANT_FLAGS),
+     ARGS(SERVER_EXPR),
+     .run = cmd_query_instant},
+    {.words = "query range",
+     .help = "Run a range query.",
+     FLAGS(RANGE_FLAGS),
+     ARGS(SERVER_EXPR),
+     .run = cmd_query_range},
+    {.words = "query series",
+     .help = "List series.",
+     FLAGS(SERIES_FLAGS),
+     ARGS(SERVER),
+     .run = cmd_query_series},
+    {.words = "query labels",
+     .help = "List values of a label.",
+     FLAGS(LABELS_FLAGS),
+     ARGS(SERVER_NAME),
+     .run = cmd_query_labels},
     {.words = "test promql",
      .help = "Run scripts of PromQL tests.",
      ARGS(SCRIPTS),

@@ -39,6 +39,7 @@ struct tool_flag {
     char letter; /* 0: none */
     enum tool_flag_type type;
     bool required;
+    bool pair;           /* values must be NAME=VALUE */
     const char *choices; /* comma-separated values that may be given; NULL: any */
     const char *preset;  /* value when it is not given; NULL: none */
     const char *help;

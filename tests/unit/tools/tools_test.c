@@ -24,6 +24,8 @@ static void a_mistake_in_the_arguments_is_named(void **state) {
          "enum value must be one of =,!=,=~,!~, got '=='"},
         {{"promql", "label-matchers", "set", "-t=", "--type=!="}, "flag 'type' cannot be repeated"},
         {{"test", "promql", "/nonexistent"}, "path '/nonexistent' does not exist"},
+        {{"query", "instant", "--header=a", "x", "up"}, "expected KEY=VALUE got 'a'"},
+        {{"query", "series", "x"}, "required flag --match not provided"},
         {{"test", "promql", "/"}, "'/' is a directory"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
