@@ -46,8 +46,10 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/http_auth.h"
+#include "base/http_plain.h"
 #include "base/http_reply.h"
 #include "base/mem.h"
+#include "base/timer_heap.h"
 #include "base/transport.h"
 #include "base/url.h"
 #include "base/vfs.h"
@@ -66,7 +68,9 @@ enum {
     SHARD_COUNT_MAX = 64,
     SHARD_GROWTH = 4,
     SHARD_CONNECTIONS = 128,
-    ADDRESS_TEXT_MAX = 128
+    ADDRESS_TEXT_MAX = 128,
+    OPENED_MAX = 4,
+    REQUEST_TEXT_MAX = 256 * 1024
 };
 
 struct curl_transport {
@@ -77,6 +81,11 @@ struct curl_transport {
     struct shard **shards; /* by id; NULL = free */
     size_t shard_count;
     size_t client_count;
+    struct plain_table plain;
+    struct timer_heap deadlines; /* of requests on plain connections */
+    int *parted;                 /* sockets that libcurl is done with, to be kept or closed */
+    size_t parted_count;
+    struct buf request_text;
     struct shard *armed;                   /* those whose timer runs */
     struct transport_request *ready_first; /* finished, callback not run yet */
     struct transport_request *ready_last;
@@ -107,6 +116,7 @@ struct transport_client {
     struct arena arena;
     struct http_lines fixed_lines; /* when no secret file is involved */
     bool reads_files;
+    struct plain_pool *plain; /* NULL: this client's requests are not for it */
     struct curl_slist *proxy_headers;
     char *no_proxy;
     int ca_fd, cert_fd, key_fd; /* inline PEM as an anonymous file; -1 = none */
@@ -116,10 +126,16 @@ struct transport_client {
 };
 
 struct transport_request {
+    struct timer deadline; /* first: the heap hands it back; on a plain connection only */
     struct transport_client *client;
     struct shard *shard;            /* of the current hop */
     struct transport_request *next; /* in the idle or ready list */
-    CURL *easy;
+    CURL *easy;                     /* NULL until one is needed */
+    struct plain_conn *plain;       /* the connection that it runs on, else libcurl has it */
+    struct str authority;           /* of the URL; "" = nothing for a plain connection */
+    struct str target;
+    int opened[OPENED_MAX]; /* sockets that libcurl opened for it: the last few */
+    unsigned opened_count;
     http_done_fn *done; /* NULL: cancelled while on the ready list */
     void *ctx;
     struct arena arena; /* of everything below that is text */
@@ -250,6 +266,7 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
         return CURL_SOCKET_BAD;
     }
     r->client->connection_count++;
+    r->opened[r->opened_count++ % OPENED_MAX] = fd;
     return fd;
 }
 
@@ -257,6 +274,16 @@ static int on_close_socket(void *ctx, curl_socket_t fd) {
     struct transport_client *client = ctx;
     client->connection_count--;
     return close(fd);
+}
+
+/* As above, but the connection may go on without libcurl: see keep_connection. */
+static int on_part_socket(void *ctx, curl_socket_t fd) {
+    struct transport_client *client = ctx;
+    struct curl_transport *t = client->t;
+    client->connection_count--;
+    t->parted = mem_resize(t->parted, t->parted_count + 1, sizeof(int));
+    t->parted[t->parted_count++] = fd;
+    return 0;
 }
 
 /* One epoll registration a socket; the tag finds the shard again, or finds it gone. */
@@ -507,7 +534,8 @@ static void close_fd(int fd) {
 }
 
 static void request_free(struct transport_request *r) {
-    curl_easy_cleanup(r->easy);
+    ASSERT(r->plain == NULL);
+    curl_easy_cleanup(r->easy); /* NULL is fine */
     curl_slist_free_all(r->header_list);
     curl_slist_free_all(r->connect_to);
     http_reply_release(&r->reply);
@@ -526,6 +554,7 @@ static void client_unref(struct transport_client *client) {
         request_free(r);
     }
     free_retired(client);
+    plain_pool_free(client->plain);
     for (size_t i = 0; i < client->shard_count; i++) {
         shard_free(client->shards[i]);
     }
@@ -558,6 +587,9 @@ static enum err_code curl_client_new(struct transport *base, const struct http_c
     if (code != ERR_OK) {
         client_unref(client);
         return code;
+    }
+    if (config == NULL || (config->proxy_url.len == 0 && !config->proxy_from_environment)) {
+        client->plain = plain_pool_new(&t->plain);
     }
     *out = client;
     return ERR_OK;
@@ -652,7 +684,6 @@ static void set_client_options(struct transport_request *r) {
     must(curl_easy_setopt(easy, CURLOPT_WRITEDATA, r));
     must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket));
     must(curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, r));
-    must(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket));
     must(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client));
     set_proxy(easy, client);
     if (client->config != NULL && client->config->has_tls) {
@@ -749,6 +780,139 @@ static enum err_code set_server_name(struct transport_request *r, const struct u
     return ERR_OK;
 }
 
+static void clear_answer(struct transport_request *r) {
+    http_reply_clear(&r->reply);
+    buf_clear(&r->body);
+    r->body_started = false;
+    r->head_done = false;
+    r->body_too_large = false;
+    r->head_too_large = false;
+    r->detail[0] = '\0';
+    r->peer[0] = '\0';
+    r->opened_count = 0;
+}
+
+/* ---- on plain connections ---- */
+
+/* Header lines that libcurl would not send as they are, or would leave something out for. */
+static bool line_is_special(struct str line) {
+    static const struct str names[] = {STR_INIT("Host"),       STR_INIT("User-Agent"),
+                                       STR_INIT("Connection"), STR_INIT("Content-Length"),
+                                       STR_INIT("TE"),         STR_INIT("Transfer-Encoding"),
+                                       STR_INIT("Upgrade"),    STR_INIT("Expect")};
+    bool special = str_find_char(line, ':') <= 0;
+    for (size_t i = 0; i < COUNT_OF(names) && !special; i++) {
+        special = line_has_name(line, names[i]);
+    }
+    return special;
+}
+
+/* A GET of a simple URL, the first of its chain, whose headers say nothing about connections. */
+static bool is_plain(const struct transport_request *r) {
+    if (r->client->plain == NULL || r->unix_socket.len > 0 || r->body_out.len > 0 ||
+        strcmp(r->method, "GET") != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < r->header_count; i++) {
+        if (line_is_special(r->headers[i])) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < r->config_lines.count; i++) {
+        if (line_is_special(r->config_lines.lines[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Decides once a request whether plain connections are for it. */
+static void choose_plain(struct transport_request *r) {
+    struct str authority;
+    struct str target;
+    r->authority = STR("");
+    if (is_plain(r) && plain_url_split(r->url, &authority, &target) &&
+        plain_pool_wants(r->client->plain, authority, now_ns())) {
+        r->authority = authority;
+        r->target = target;
+    }
+}
+
+static void append_request_line(struct buf *to, struct str line, bool *accept) {
+    *accept = *accept || line_has_name(line, STR("Accept"));
+    buf_append_str(to, line);
+    buf_append_cstr(to, "\r\n");
+}
+
+static void write_request(const struct transport_request *r, struct buf *to) {
+    bool own_authorization = false;
+    bool accept = false;
+    buf_clear(to);
+    buf_append_cstr(to, "GET ");
+    buf_append_str(to, r->target);
+    buf_append_cstr(to, " HTTP/1.1\r\nHost: ");
+    buf_append_str(to, r->authority);
+    buf_append_cstr(to, "\r\nUser-Agent: ");
+    buf_append_str(to, r->client->t->user_agent);
+    buf_append_cstr(to, "\r\n");
+    for (size_t i = 0; i < r->header_count; i++) {
+        own_authorization = own_authorization || line_has_name(r->headers[i], STR("Authorization"));
+        append_request_line(to, r->headers[i], &accept);
+    }
+    const size_t skip = r->config_lines.has_authorization && own_authorization ? 1 : 0;
+    for (size_t i = skip; i < r->config_lines.count; i++) {
+        append_request_line(to, r->config_lines.lines[i], &accept);
+    }
+    buf_append_cstr(to, accept ? "\r\n" : "Accept: */*\r\n\r\n");
+}
+
+/* False when there is no connection, or none that works: then it is for libcurl. */
+static bool start_plain(struct transport_request *r) {
+    struct curl_transport *t = r->client->t;
+    if (r->authority.len == 0) {
+        return false;
+    }
+    write_request(r, &t->request_text);
+    if (!buf_ok(&t->request_text)) {
+        return false;
+    }
+    clear_answer(r);
+    r->plain = plain_start(r->client->plain, r->authority, buf_str(&t->request_text), &r->reply,
+                           &r->body, r->max_body_bytes, r->client->expected_body_bytes, r);
+    if (r->plain != NULL && r->deadline_mono_ns != INT64_MAX) {
+        timer_heap_set(&t->deadlines, &r->deadline, r->deadline_mono_ns);
+    }
+    r->request_count = r->plain != NULL;
+    return r->plain != NULL;
+}
+
+static void leave_plain(struct transport_request *r) {
+    timer_heap_remove(&r->client->t->deadlines, &r->deadline);
+    r->plain = NULL;
+}
+
+/* The socket that libcurl used for a request that went well serves the next ones. */
+static void keep_connection(struct transport_request *r) {
+    struct curl_transport *t = r->client->t;
+    for (size_t i = t->parted_count; i-- > 0;) {
+        for (unsigned k = 0; k < r->opened_count && k < OPENED_MAX; k++) {
+            if (t->parted[i] == r->opened[k]) {
+                plain_pool_adopt(r->client->plain, r->authority, t->parted[i], now_ns());
+                t->parted[i] = t->parted[--t->parted_count];
+                return;
+            }
+        }
+    }
+}
+
+static void close_parted(struct curl_transport *t) {
+    while (t->parted_count > 0) {
+        (void)close(t->parted[--t->parted_count]);
+    }
+}
+
+/* ---- hops ---- */
+
 /* Sets up the easy handle for r->url and hands it to the multi. */
 static enum err_code start_hop(struct transport_request *r, struct err *err) {
     struct url url;
@@ -761,14 +925,7 @@ static enum err_code start_hop(struct transport_request *r, struct err *err) {
         return err_set(err, ERR_INVALID, "unsupported protocol scheme \"%.*s\"",
                        STR_ARG(url.scheme));
     }
-    http_reply_clear(&r->reply);
-    buf_clear(&r->body);
-    r->body_started = false;
-    r->head_done = false;
-    r->body_too_large = false;
-    r->head_too_large = false;
-    r->detail[0] = '\0';
-    r->peer[0] = '\0';
+    clear_answer(r);
     r->request_count++;
     curl_slist_free_all(r->connect_to);
     r->connect_to = NULL;
@@ -787,7 +944,16 @@ static enum err_code start_hop(struct transport_request *r, struct err *err) {
         const int64_t left_ms = (r->deadline_mono_ns - now_ns()) / NS_PER_MS;
         timeout_ms = left_ms > 0 ? (long)left_ms : 1;
     }
+    if (r->easy == NULL) {
+        r->easy = curl_easy_init();
+        ASSERT(r->easy != NULL);
+        set_client_options(r);
+    }
     CURL *easy = r->easy;
+    const bool parts = r->authority.len > 0;
+    must(curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, parts ? 1L : 0L));
+    must(curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION,
+                          parts ? on_part_socket : on_close_socket));
     must(curl_easy_setopt(easy, CURLOPT_URL, target.ptr));
     must(curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH,
                           r->unix_socket.len > 0 ? r->unix_socket.ptr : NULL));
@@ -817,9 +983,6 @@ static struct transport_request *request_take(struct transport_client *client) {
         arena_init(&r->arena, 0);
         http_reply_init(&r->reply);
         buf_init(&r->body, 0);
-        r->easy = curl_easy_init();
-        ASSERT(r->easy != NULL);
-        set_client_options(r);
     }
     r->next = NULL;
     client->ref_count++;
@@ -845,6 +1008,10 @@ static void request_release(struct transport_request *r) {
 }
 
 static void stop_hop(struct transport_request *r) {
+    if (r->plain != NULL) {
+        plain_stop(r->plain);
+        leave_plain(r);
+    }
     if (r->running) {
         must_multi(curl_multi_remove_handle(r->shard->multi, r->easy));
         r->shard->running_count--;
@@ -934,7 +1101,8 @@ static enum err_code curl_start(struct transport *base, struct transport_client 
         r->config_lines = client->fixed_lines;
     }
     if (code == ERR_OK) {
-        code = start_hop(r, err);
+        choose_plain(r);
+        code = start_plain(r) ? ERR_OK : start_hop(r, err);
     }
     if (code != ERR_OK) {
         (void)wrap_op(r, err);
@@ -951,7 +1119,7 @@ static void curl_cancel(struct transport *base, struct transport_request *r) {
     ASSERT(r->done != NULL);
     r->client->running_count--;
     r->done = NULL;
-    if (r->running) {
+    if (r->running || r->plain != NULL) {
         stop_hop(r);
         request_release(r);
     } /* else it is on the ready list, and released when its turn comes */
@@ -1006,6 +1174,7 @@ static enum err_code follow(struct transport_request *r, struct err *err) {
         r->body_out = STR("");
     }
     r->url = next;
+    r->authority = STR("");
     code = start_hop(r, err);
     return code == ERR_OK ? code : recode(err, ERR_NETWORK);
 }
@@ -1130,6 +1299,9 @@ static enum err_code body_error(struct err *err) {
 static void finish_hop(struct transport_request *r, CURLcode result) {
     r->result = result;
     stop_hop(r);
+    if (result == CURLE_OK && r->authority.len > 0 && !r->reply.closes) {
+        keep_connection(r);
+    }
     if (wants_redirect(r)) {
         r->code = follow(r, &r->err);
         if (r->code == ERR_OK) {
@@ -1204,7 +1376,15 @@ static int64_t wait_ns(const struct curl_transport *t, int64_t timeout_ns) {
     if (t->ready_first != NULL) {
         return 0;
     }
+    const struct timer *late = timer_heap_first(&t->deadlines);
+    if (late == NULL && t->armed == NULL) {
+        return timeout_ns;
+    }
     const int64_t now = now_ns();
+    if (late != NULL) {
+        const int64_t left = late->due_mono_ns > now ? late->due_mono_ns - now : 0;
+        timeout_ns = timeout_ns < 0 || left < timeout_ns ? left : timeout_ns;
+    }
     for (const struct shard *shard = t->armed; shard != NULL; shard = shard->armed_next) {
         const int64_t left = shard->timer_mono_ns > now ? shard->timer_mono_ns - now : 0;
         timeout_ns = timeout_ns < 0 || left < timeout_ns ? left : timeout_ns;
@@ -1237,6 +1417,60 @@ static void act(struct shard *shard, curl_socket_t fd, int what) {
     collect(shard);
 }
 
+/* The exchange ended without an answer that can be used: libcurl makes the request again. */
+static void start_again(struct transport_request *r) {
+    r->request_count = 0;
+    r->code = start_hop(r, &r->err);
+    if (r->code != ERR_OK) {
+        (void)wrap_op(r, &r->err);
+        make_ready(r);
+    }
+}
+
+static void handle_plain_event(struct curl_transport *t, uint32_t fd) {
+    struct plain_conn *conn = plain_table_find(&t->plain, fd);
+    if (conn == NULL) {
+        return;
+    }
+    struct transport_request *r = plain_owner(conn);
+    const int64_t now = now_ns();
+    if (r != NULL) {
+        r->head_done = plain_has_head(conn);
+    }
+    const enum plain_result result = plain_on_event(conn, now);
+    if (result == PLAIN_WAIT) {
+        return;
+    }
+    leave_plain(r);
+    r->head_done = true;
+    switch (result) {
+    case PLAIN_WAIT:
+        return;
+    case PLAIN_DONE:
+        finish_hop(r, CURLE_OK);
+        return;
+    case PLAIN_TOO_LARGE:
+        r->body_too_large = true;
+        finish_hop(r, CURLE_WRITE_ERROR);
+        return;
+    case PLAIN_CUT:
+        finish_hop(r, CURLE_PARTIAL_FILE);
+        return;
+    case PLAIN_AGAIN:
+        start_again(r);
+        return;
+    }
+}
+
+static void end_late(struct curl_transport *t, int64_t now_mono_ns) {
+    for (struct timer *due = timer_heap_first(&t->deadlines);
+         due != NULL && due->due_mono_ns <= now_mono_ns; due = timer_heap_first(&t->deadlines)) {
+        struct transport_request *r = (struct transport_request *)(void *)due;
+        r->head_done = plain_has_head(r->plain);
+        finish_hop(r, CURLE_OPERATION_TIMEDOUT);
+    }
+}
+
 /* The tag of an event may be of a socket or shard that ended earlier in the same batch. A shard
  * that is gone is NULL; a socket that a multi does not know is ignored by it, and one that was
  * opened since under the same number sees an event too many, which is harmless. */
@@ -1244,6 +1478,10 @@ static void handle_event(struct curl_transport *t, const struct epoll_event *eve
     const uint32_t id = (uint32_t)(event->data.u64 >> 32);
     if (id == UINT32_MAX) {
         drain_wake(t);
+        return;
+    }
+    if (id == PLAIN_TAG) {
+        handle_plain_event(t, (uint32_t)(event->data.u64 & UINT32_MAX));
         return;
     }
     if (id >= t->shard_count || t->shards[id] == NULL) {
@@ -1259,6 +1497,7 @@ static void handle_event(struct curl_transport *t, const struct epoll_event *eve
 static void curl_poll(struct transport *base, int64_t timeout_ns) {
     struct curl_transport *t = transport_of(base);
     struct epoll_event events[EPOLL_BATCH];
+    close_parted(t); /* of requests that were cancelled since */
     const int n = wait_events(t, wait_ns(t, timeout_ns), events);
     for (int i = 0; i < n; i++) {
         handle_event(t, &events[i]);
@@ -1275,7 +1514,9 @@ static void curl_poll(struct transport *base, int64_t timeout_ns) {
         }
         shard = next;
     }
+    end_late(t, now);
     run_ready(t);
+    close_parted(t);
 }
 
 static void curl_wake(struct transport *base) {
@@ -1293,6 +1534,11 @@ static void curl_free_transport(struct transport *base) {
         request_release(r);
     }
     ASSERT(t->client_count == 0);
+    close_parted(t);
+    mem_free(t->parted);
+    plain_table_release(&t->plain);
+    timer_heap_release(&t->deadlines);
+    buf_release(&t->request_text);
     mem_free(t->shards);
     close_fd(t->epoll_fd);
     close_fd(t->wake_fd);
@@ -1317,6 +1563,8 @@ struct transport *transport_curl_new(struct str user_agent) {
     t->user_agent = (struct str){mem_strndup(user_agent.ptr, user_agent.len), user_agent.len};
     t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     ASSERT(t->epoll_fd >= 0);
+    t->plain.epoll_fd = t->epoll_fd;
+    buf_init(&t->request_text, REQUEST_TEXT_MAX);
     t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     ASSERT(t->wake_fd >= 0);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)UINT32_MAX << 32};

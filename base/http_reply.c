@@ -37,6 +37,7 @@ static void status_line(struct http_reply *reply, struct str line) {
     const size_t head_bytes = reply->head_bytes;
     http_reply_clear(reply);
     reply->head_bytes = head_bytes;
+    reply->closes = str_starts(line, STR("HTTP/1.0"));
 
     const ptrdiff_t space = str_find_char(line, ' ');
     if (space < 0) {
@@ -75,6 +76,10 @@ bool http_reply_line(struct http_reply *reply, struct str line) {
         return true;
     }
     const struct str name = str_sub(line, 0, (size_t)colon);
+    if (str_eq_nocase(name, STR("Connection"))) {
+        const struct str value = str_trim(str_from(line, (size_t)colon + 1));
+        reply->closes |= !str_eq_nocase(value, STR("keep-alive"));
+    }
     for (size_t i = 0; i < COUNT_OF(kept); i++) {
         if (str_eq_nocase(name, kept[i].name)) {
             keep(reply, kept[i].field, str_trim(str_from(line, (size_t)colon + 1)));

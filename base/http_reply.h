@@ -24,7 +24,8 @@ enum http_reply_field {
 };
 
 struct http_reply {
-    int status; /* 0 until a status line was seen */
+    int status;  /* 0 until a status line was seen */
+    bool closes; /* the peer will close the connection */
     size_t head_bytes;
     struct buf text; /* the kept values, one after the other */
     struct {

@@ -14,11 +14,11 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/mutex.h"
+#include "base/timer_heap.h"
 #include "base/transport.h"
 #include "scrape/scrape.h"
 #include "scrape/scrape_job.h"
 #include "scrape/target.h"
-#include "scrape/timer_heap.h"
 
 struct pool;
 

@@ -21,7 +21,7 @@
 #include "base/transport.h"
 #include "tests/support/check_err.h"
 
-enum { CONNECTIONS_MAX = 160 };
+enum { CONNECTIONS_MAX = 400 };
 
 struct server {
     int listen_fd;
@@ -104,6 +104,21 @@ static bool answer(const struct connection *c, struct str path, struct str head)
     } else if (str_eq(path, STR("/garbage"))) {
         send_text(fd, "this is not HTTP\n");
         return false;
+    } else if (str_eq(path, STR("/continue"))) {
+        send_text(fd, "HTTP/1.1 100 Continue\r\n\r\n");
+        send_page(fd, "200 OK", "", STR("at last"));
+    } else if (str_eq(path, STR("/old"))) {
+        send_text(fd, "HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold");
+        return false;
+    } else if (str_eq(path, STR("/until-close"))) {
+        send_text(fd, "HTTP/1.1 200 OK\r\n\r\nthat is all");
+        return false;
+    } else if (str_eq(path, STR("/last"))) {
+        send_page(fd, "200 OK", "Connection: close\r\n", STR("bye"));
+        return false;
+    } else if (str_eq(path, STR("/excess"))) {
+        send_text(fd, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
+                      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfalse");
     } else if (str_eq(path, STR("/silent"))) {
         return false;
     } else if (str_eq(path, STR("/hang"))) {
@@ -392,6 +407,72 @@ static void clients_do_not_share_connections(void **state) {
     mem_free(seen.body);
     transport_client_free(f->t, first);
     assert_int_equal(atomic_load(&f->server.connection_count), 2);
+}
+
+/* The first request of a client goes through libcurl, later ones on the connection that it left:
+ * nobody can tell. */
+static void a_kept_connection_gives_the_same_answers(void **state) {
+    struct fixture *f = *state;
+    static const struct {
+        const char *path;
+        int64_t timeout_ms;
+        size_t max_body_bytes;
+    } cases[] = {
+        {"/ok", 0, 0},       {"/ok", 0, 5},       {"/ok", 0, 4},           {"/busy", 0, 0},
+        {"/none", 0, 0},     {"/chunked", 0, 0},  {"/chunked", 0, 7},      {"/chunked", 0, 6},
+        {"/gzip", 0, 0},     {"/to//ok", 0, 0},   {"/to//to//echo", 0, 0}, {"/loop", 0, 0},
+        {"/echo", 0, 0},     {"/garbage", 0, 0},  {"/silent", 0, 0},       {"/cut", 0, 0},
+        {"/half", 150, 0},   {"/hang", 150, 0},   {"/huge", 0, 2},         {"/head-flood", 0, 0},
+        {"/flood", 0, 1000}, {"/continue", 0, 0}, {"/old", 0, 0},          {"/until-close", 0, 0},
+        {"/last", 0, 0},     {"/excess", 0, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char url[256];
+        copy_text(url, sizeof(url), url_of(f, cases[i].path));
+        const struct http_request request = {.url = str_of(url),
+                                             .timeout_ms = cases[i].timeout_ms,
+                                             .max_body_bytes = cases[i].max_body_bytes};
+        struct seen first;
+        struct seen seen;
+        open_client(f, &plain);
+        run(f, request, &first);
+        for (int k = 0; k < 3; k++) { /* a surprise leaves no connection, its memory a mark */
+            get(f, "/ok", &seen);
+            assert_string_equal(seen.body, "up 1\n");
+            mem_free(seen.body);
+            run(f, request, &seen);
+            assert_int_equal(seen.code, first.code);
+            assert_int_equal(seen.status, first.status);
+            assert_int_equal(seen.too_large, first.too_large);
+            assert_string_equal(seen.reason, first.reason);
+            assert_string_equal(seen.type, first.type);
+            assert_string_equal(seen.encoding, first.encoding);
+            assert_string_equal(seen.retry_after, first.retry_after);
+            if (first.code != ERR_OK) {
+                assert_string_equal(seen.err.text, first.err.text);
+            } else {
+                assert_true(str_eq((struct str){seen.body, seen.body_len},
+                                   (struct str){first.body, first.body_len}));
+            }
+            mem_free(seen.body);
+        }
+        mem_free(first.body);
+        transport_client_free(f->t, f->client);
+        f->client = NULL;
+    }
+}
+
+static void a_connection_that_the_server_closed_is_made_anew(void **state) {
+    struct fixture *f = *state;
+    open_client(f, &plain);
+    for (int i = 0; i < 6; i++) {
+        struct seen seen;
+        get(f, i % 2 == 0 ? "/last" : "/ok", &seen);
+        assert_int_equal(seen.code, ERR_OK);
+        mem_free(seen.body);
+        transport_poll(f->t, i < 3 ? 20 * NS_PER_MS : 0); /* seen while idle, or only when used */
+    }
+    assert_int_equal(atomic_load(&f->server.connection_count), 4);
 }
 
 static void concurrent_requests_each_get_their_answer(void **state) {
@@ -929,6 +1010,8 @@ int main(void) {
         CASE(bodies_are_not_decoded),
         CASE(chunks_are_joined_and_trailers_ignored),
         CASE(connections_are_kept_and_used_again),
+        CASE(a_kept_connection_gives_the_same_answers),
+        CASE(a_connection_that_the_server_closed_is_made_anew),
         CASE(clients_do_not_share_connections),
         CASE(concurrent_requests_each_get_their_answer),
         CASE(headers_and_user_agent_are_sent),

@@ -1,4 +1,4 @@
-#include "scrape/timer_heap.h"
+#include "base/timer_heap.h"
 
 #include "base/check.h"
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 /* Binary heap of timers, earliest first. A timer is embedded in what it wakes and sits in at most
  * one heap. One thread. */
-#ifndef SCRAPE_TIMER_HEAP_H
-#define SCRAPE_TIMER_HEAP_H
+#ifndef BASE_TIMER_HEAP_H
+#define BASE_TIMER_HEAP_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,80 @@
+/* Kept connections to plain HTTP/1.1 peers, and one exchange on each at a time.
+ *
+ * WHY beside libcurl: a scrape every few milliseconds is the hottest path of the server, and
+ * libcurl spends 150 us and more on a request (options, a URL parser, header lists, timers,
+ * several polls), ten times what reading the page costs. Here a request is one send, and mostly
+ * one wait and one recv. The price is this file and http_reader.c, kept small by what they leave
+ * to libcurl: names, connecting, TLS, proxies, and every answer that is not quite as expected.
+ * A connection begins as one of libcurl's and is handed over after its first exchange
+ * (http_client.c); whatever surprises here closes it, and the request is made again there.
+ *
+ * A pool belongs to one client, so that connections are never shared between sets of credentials.
+ * One thread. Connections are watched by the owner's epoll instance all the time, tagged
+ * PLAIN_TAG << 32 | fd. */
+#ifndef BASE_HTTP_PLAIN_H
+#define BASE_HTTP_PLAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/http_reader.h"
+#include "base/str.h"
+
+#define PLAIN_TAG (UINT32_MAX - 1)
+
+struct plain_pool;
+struct plain_conn;
+
+/* Connections by descriptor, of all pools that share an epoll instance. */
+struct plain_table {
+    int epoll_fd;
+    struct plain_conn **by_fd;
+    size_t capacity;
+};
+
+enum plain_result {
+    PLAIN_WAIT,      /* for more bytes */
+    PLAIN_DONE,      /* the body is whole */
+    PLAIN_TOO_LARGE, /* the body is larger than allowed */
+    PLAIN_CUT,       /* the peer closed in the middle of the body */
+    PLAIN_AGAIN,     /* nothing to be told: the request must be made by other means */
+};
+
+void plain_table_release(struct plain_table *table);
+/* The connection; NULL if there is none (any more). */
+struct plain_conn *plain_table_find(const struct plain_table *table, uint32_t fd);
+
+/* Parts of "http://authority/path?query" when nothing in it needs care: no user, no fragment, no
+ * dot segments, no bytes to escape. False for all other URLs. */
+bool plain_url_split(struct str url, struct str *out_authority, struct str *out_target);
+
+struct plain_pool *plain_pool_new(struct plain_table *table);
+/* Closes all; no exchange may run. */
+void plain_pool_free(struct plain_pool *pool); /* NULL is fine */
+
+/* Whether answers of the peer have not surprised of late. */
+bool plain_pool_wants(struct plain_pool *pool, struct str authority, int64_t now_mono_ns);
+/* Takes over the descriptor of an idle connection; closes it if it is not in order. */
+void plain_pool_adopt(struct plain_pool *pool, struct str authority, int fd, int64_t now_mono_ns);
+
+/* Sends a request on an idle connection for owner. NULL if there is none that takes it. reply and
+ * body are borrowed until the exchange ends, body is emptied and may grow beyond max_body_bytes by
+ * the size of a head. room is how much to expect. */
+MUST_CHECK struct plain_conn *plain_start(struct plain_pool *pool, struct str authority,
+                                          struct str request, struct http_reply *reply,
+                                          struct buf *body, size_t max_body_bytes, size_t room,
+                                          void *owner);
+/* Whose exchange it is; NULL = idle. */
+void *plain_owner(const struct plain_conn *conn);
+/* Whether the peer's head has come. */
+bool plain_has_head(const struct plain_conn *conn);
+/* Something happened on the socket. Any result but PLAIN_WAIT ends the exchange; the connection is
+ * then idle or gone. Of an idle connection the result is always PLAIN_WAIT, and it is gone. */
+MUST_CHECK enum plain_result plain_on_event(struct plain_conn *conn, int64_t now_mono_ns);
+/* Gives an exchange up and closes. */
+void plain_stop(struct plain_conn *conn);
+
+#endif
