@@ -116,6 +116,37 @@ int64_t rule_manager_step(struct rule_manager *m); /* no_threads; returns the ne
 bool rule_files_check(struct vfs *vfs, const char *path,
                       void (*on_error)(void *ctx, struct str text), void *ctx, size_t *out_rules);
 
+/* ---- rules under test (alert/rule_unit.c): evaluated when the caller says so ---- */
+
+struct rule_session;
+
+struct rule_session_options { /* all borrowed while the session lives */
+    struct storage *storage;
+    struct query_engine *engine;
+    struct vfs *vfs;
+    struct clock *clock;
+    struct labels external_labels;
+    struct str external_url;
+    int64_t interval_ms; /* of groups that name none */
+};
+
+typedef void rule_session_error_fn(void *ctx, struct str rule, struct str text);
+struct alert_info;
+
+struct rule_session *rule_session_new(const struct rule_session_options *options);
+void rule_session_free(struct rule_session *s);
+/* Adds the groups of a file; errors as rule_files_check. */
+bool rule_session_load(struct rule_session *s, const char *path,
+                       void (*on_error)(void *ctx, struct str text), void *ctx);
+/* Evaluation order: by place in names, groups that are not there as the first; else as loaded. */
+void rule_session_order(struct rule_session *s, const struct str *names, size_t count);
+/* Evaluates every group once; calls on_error for each rule that failed. */
+void rule_session_evaluate(struct rule_session *s, int64_t ts_ms, rule_session_error_fn *on_error,
+                           void *ctx);
+/* The firing alerts of this name, as of the last evaluation. */
+void rule_session_firing(const struct rule_session *s, struct str alertname, struct arena *arena,
+                         struct alert_info **out, size_t *out_count);
+
 /* ---- what the API shows ---- */
 
 enum alert_state { ALERT_UNKNOWN, ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };

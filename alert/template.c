@@ -551,6 +551,7 @@ static enum err_code parse_pipeline(struct parser *p, const char *context,
     pipe->pos = p->token.pos;
     enum err_code code = skip_space(p);
     const size_t start = p->token.pos;
+    size_t capacity = 0;
     if (code == ERR_OK) {
         code = parse_declaration(p, context, pipe);
     }
@@ -559,12 +560,14 @@ static enum err_code parse_pipeline(struct parser *p, const char *context,
             code = unexpected(p, context);
             break;
         }
-        struct template_command *grown =
-            arena_alloc(p->arena, (pipe->command_count + 1) * sizeof(*grown));
-        if (pipe->command_count > 0) {
-            memcpy(grown, pipe->commands, pipe->command_count * sizeof(*grown));
+        if (pipe->command_count == capacity) {
+            capacity = capacity == 0 ? 2 : 2 * capacity;
+            struct template_command *grown = arena_alloc(p->arena, capacity * sizeof(*grown));
+            if (pipe->command_count > 0) {
+                memcpy(grown, pipe->commands, pipe->command_count * sizeof(*grown));
+            }
+            pipe->commands = grown;
         }
-        pipe->commands = grown;
         code = parse_command(p, &pipe->commands[pipe->command_count]);
         if (code == ERR_OK) {
             pipe->command_count++;

@@ -2,7 +2,8 @@
  * the language, Prometheus' functions and the four predefined variables.
  *
  * A parsed template is immutable and may be expanded from several threads. Expansion is bounded:
- * output TEMPLATE_OUTPUT_MAX, steps TEMPLATE_STEPS_MAX, depth TEMPLATE_DEPTH_MAX. */
+ * output TEMPLATE_OUTPUT_MAX, steps TEMPLATE_STEPS_MAX, depth TEMPLATE_DEPTH_MAX, what the steps leave
+ * in the arena TEMPLATE_MEMORY_MAX. */
 #ifndef ALERT_TEMPLATE_H
 #define ALERT_TEMPLATE_H
 
@@ -17,6 +18,7 @@
 enum {
     TEMPLATE_OUTPUT_MAX = 1024 * 1024,
     TEMPLATE_STEPS_MAX = 1000 * 1000,
+    TEMPLATE_MEMORY_MAX = 64 * 1024 * 1024,
     TEMPLATE_DEPTH_MAX = 64,
 };
 

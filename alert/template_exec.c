@@ -23,6 +23,7 @@ struct executor {
     struct variable variables[SCOPE_MAX];
     size_t variable_count;
     size_t steps;
+    size_t start_bytes; /* of the arena */
     unsigned depth;
     /* what is looked at, for error texts: as Go, the last node that was entered */
     size_t at_pos;
@@ -57,6 +58,9 @@ static void look_at(struct executor *x, size_t pos, struct str source) {
 static enum err_code step(struct executor *x) {
     if (++x->steps > TEMPLATE_STEPS_MAX) {
         return fail(x, "template takes more than %d steps", TEMPLATE_STEPS_MAX);
+    }
+    if (x->arena->used_bytes - x->start_bytes > TEMPLATE_MEMORY_MAX) {
+        return fail(x, "template takes more than %d bytes", TEMPLATE_MEMORY_MAX);
     }
     return ERR_OK;
 }
@@ -590,8 +594,13 @@ enum err_code template_expand(const struct template *t, const struct template_da
     struct buf text;
     buf_init(&text, TEMPLATE_OUTPUT_MAX);
     struct executor *x = arena_zalloc(arena, sizeof(*x));
-    *x = (struct executor){
-        .template = t, .data = data, .arena = arena, .to = &text, .running = t->name, .err = err};
+    *x = (struct executor){.template = t,
+                           .data = data,
+                           .arena = arena,
+                           .to = &text,
+                           .running = t->name,
+                           .start_bytes = arena->used_bytes,
+                           .err = err};
     const struct template_value root = {.type = TEMPLATE_ROOT, .root = data};
     x->variables[x->variable_count++] = (struct variable){STR("$"), root};
     enum flow flow = FLOW_ON;

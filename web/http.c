@@ -49,7 +49,7 @@ static enum err_code decode_path(struct http_incoming *in, struct str raw, struc
     }
     enum err_code code = decode(&in->arena, buf_str(&safe), &in->path, err);
     buf_release(&safe);
-    if (code == ERR_OK && leaves_folder(in->path)) {
+    if (code == ERR_OK && (leaves_folder(in->path) || str_find_char(in->path, '\0') >= 0)) {
         code = err_set(err, ERR_INVALID, "bad path");
     }
     return code;

@@ -234,6 +234,12 @@ static void endless_templates_are_stopped(void **state) {
                       "\"%1000d\" . }}{{ end }}",
                       &got, &err),
                ERR_INVALID, "output is larger", &err);
+    assert_err(
+        expand(w,
+               "{{ $x := \"0123456789\" }}{{ range 900000 }}{{ if lt (len $x) 500000 }}{{ $x = "
+               "print $x $x }}{{ else }}{{ $y := print $x \"y\" }}{{ end }}{{ end }}",
+               &got, &err),
+        ERR_INVALID, "bytes", &err);
 }
 
 int main(void) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/compress.h"
+#include "base/mutex.h"
 #include "tests/support/check_err.h"
 #include "tests/unit/web/web_world.h"
 
@@ -28,15 +29,26 @@ static struct {
     atomic_int waiting; /* reads that wait now */
     atomic_int cancelled;
     atomic_bool block, released;
+    struct mutex mu;
     const struct storage_ops *real;
     struct storage_ops ops;
 } gate;
+
+/* The storage of tests is for one thread: it notes each querier's range. */
+static enum err_code real_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
+                               const struct cancel *cancel, struct storage_querier **out,
+                               struct err *err) {
+    mutex_lock(&gate.mu);
+    const enum err_code code = gate.real->querier_open(st, mint, maxt, arena, cancel, out, err);
+    mutex_unlock(&gate.mu);
+    return code;
+}
 
 static enum err_code gated_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
                                 const struct cancel *cancel, struct storage_querier **out,
                                 struct err *err) {
     if (!atomic_load(&gate.block)) {
-        return gate.real->querier_open(st, mint, maxt, arena, cancel, out, err);
+        return real_open(st, mint, maxt, arena, cancel, out, err);
     }
     atomic_fetch_add(&gate.waiting, 1);
     enum err_code code = ERR_OK;
@@ -50,7 +62,7 @@ static enum err_code gated_open(struct storage *st, int64_t mint, int64_t maxt, 
         atomic_fetch_add(&gate.cancelled, 1);
         return err_set(err, code, "stopped");
     }
-    return gate.real->querier_open(st, mint, maxt, arena, cancel, out, err);
+    return real_open(st, mint, maxt, arena, cancel, out, err);
 }
 
 static void wait_for(atomic_int *counter, int want) {
@@ -89,6 +101,7 @@ static int setup(void **state) {
     fake_storage_load(world.fs, 10000, "m", "1 2 3");
     struct storage *st = fake_storage_as_storage(world.fs);
     memset(&gate, 0, sizeof(gate));
+    mutex_init(&gate.mu);
     gate.real = st->ops;
     gate.ops = *st->ops;
     gate.ops.querier_open = gated_open;
@@ -104,6 +117,7 @@ static int teardown(void **state) {
     web_stop(server.web);
     server.web = NULL;
     web_world_release(&world);
+    mutex_release(&gate.mu);
     return 0;
 }
 
