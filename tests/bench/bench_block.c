@@ -216,7 +216,8 @@ static void run_window(const struct bench *b, struct column **columns, const int
             decoder.reference_slot = UINT32_MAX;
             for (uint32_t s = 0; s < b->series_count; s++) {
                 struct block_column c = {.values = values, .rows = at_rows};
-                if (busy == 1 && (bytes[starts[s]] & 7) <= BLOCK_DELTA_CONST) {
+                if (busy == 1 && (bytes[starts[s]] & 7) <= BLOCK_DELTA_CONST &&
+                    block_reference(bytes + starts[s], starts[s + 1] - starts[s]) == 0) {
                     continue;
                 }
                 decode_slot(&decoder, s, &c);

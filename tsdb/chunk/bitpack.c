@@ -32,31 +32,36 @@ uint8_t *bit_writer_finish(struct bit_writer *w) {
     return w->to;
 }
 
-/* As the kernels, for 58 to 64 bits: a value may lie in 9 bytes. */
-static void read_wide(const uint8_t *from, size_t size, size_t bit, unsigned width, size_t n,
-                      uint64_t *out) {
-    const uint64_t mask = bit_mask(width);
-    for (size_t i = 0; i < n; i++, bit += width) {
-        uint8_t bytes[16] = {0};
-        const size_t left = size - (bit >> 3);
-        memcpy(bytes, from + (bit >> 3), left < 9 ? left : 9);
-        const unsigned skip = (unsigned)(bit & 7);
-        uint64_t v = load_u64(bytes) >> skip;
-        if (skip > 0) {
-            v |= (uint64_t)bytes[8] << (64 - skip);
-        }
-        out[i] = v & mask;
+uint64_t bit_read(const uint8_t *from, size_t size, size_t bit, unsigned width) {
+    if (width == 0) {
+        return 0;
     }
+    const size_t at = bit >> 3;
+    const unsigned skip = (unsigned)(bit & 7);
+    if (size - at >= 9) {
+        const uint64_t v = load_u64(from + at) >> skip;
+        return (skip + width <= 64 ? v : v | (uint64_t)from[at + 8] << (64 - skip)) &
+               bit_mask(width);
+    }
+    if (size >= 8) { /* lies in the last 8 bytes */
+        return load_u64(from + size - 8) >> (bit - (size - 8) * 8) & bit_mask(width);
+    }
+    uint8_t padded[8] = {0};
+    memcpy(padded, from, size);
+    return load_u64(padded) >> bit & bit_mask(width);
 }
 
 void bitpack_read(const uint8_t *from, size_t size, size_t first_bit, unsigned width, size_t n,
                   uint64_t *out) {
     DCHECK(width <= 64 && first_bit + n * width <= size * 8);
+    enum { FEW = 4 }; /* not worth the patterns of the loops */
     if (width == 0) {
         memset(out, 0, n * sizeof(*out));
-    } else if (width <= KERNEL_WIDTH_MAX) {
+    } else if (width <= KERNEL_WIDTH_MAX && n > FEW) {
         column_kernels_best()->unpack(from, size, first_bit, width, n, out);
     } else {
-        read_wide(from, size, first_bit, width, n, out);
+        for (size_t i = 0; i < n; i++) {
+            out[i] = bit_read(from, size, first_bit + i * width, width);
+        }
     }
 }

@@ -30,6 +30,9 @@ static inline uint64_t bit_mask(unsigned width) {
     return width >= 64 ? UINT64_MAX : (UINT64_C(1) << width) - 1;
 }
 
+/* One value of width bits (0 .. 64) from bit on, which ends within size bytes. */
+uint64_t bit_read(const uint8_t *from, size_t size, size_t bit, unsigned width);
+
 /* Unpacks n values of width bits (0 .. 64) that start at bit first_bit. The caller has checked that
  * they end within size bytes; not a byte beyond is read. */
 void bitpack_read(const uint8_t *from, size_t size, size_t first_bit, unsigned width, size_t n,

@@ -15,12 +15,17 @@
 #include "tsdb/chunk/value_op.h"
 #include "tsdb/storage.h"
 
+/* Usual runs are short; they do without the arrays of long ones, which take pages of stack. */
+enum { SHORT_ROWS = 128 };
+
 /* A block's head, taken apart. */
 struct head {
     enum block_kind kind;
     bool raw;
     bool presence;
     bool mode;
+    bool tiny; /* the value stands in the first byte */
+    uint8_t tiny_value;
     uint8_t scale;
     uint8_t shift;
     uint8_t back;     /* slots back to the reference, whose scale adds to scale; 0 = none */
@@ -92,10 +97,11 @@ static enum err_code read_reference(uint8_t first, struct head *h) {
 
 static enum err_code read_scale(struct head *h) {
     const uint8_t scaled = cursor_u8(&h->c);
+    const bool shifted = (scaled & BLOCK_SHIFTED) != 0;
     h->scale = scaled & BLOCK_SCALE_MASK;
-    h->shift = (scaled & BLOCK_SHIFTED) != 0 ? cursor_u8(&h->c) : 0;
+    h->shift = shifted ? cursor_u8(&h->c) : 0;
     return (scaled & ~(BLOCK_SCALE_MASK | BLOCK_SHIFTED)) != 0 || h->scale > NUM_SCALE_MAX ||
-                   h->shift > 63 || (h->raw && h->scale > 0)
+                   shifted != (h->shift > 0) || h->shift > 63 || (h->raw && h->scale > 0)
                ? ERR_CORRUPT
                : ERR_OK;
 }
@@ -116,6 +122,14 @@ static inline enum err_code read_head(const uint8_t *bytes, size_t n, uint32_t r
     h->values = rows;
     h->present = rows;
     h->dense = true;
+    h->tiny = block_is_tiny(first);
+    if (h->tiny) {
+        h->kind = BLOCK_CONST;
+        h->raw = false;
+        h->mode = false;
+        h->tiny_value = block_tiny_value(first);
+        return n == 1 ? ERR_OK : ERR_CORRUPT;
+    }
     if (h->kind == BLOCK_EXTENDED) {
         return ERR_UNSUPPORTED;
     }
@@ -153,44 +167,44 @@ static enum err_code read_sums(struct cursor *c, bool offsets, uint64_t base, si
     return code;
 }
 
-/* Positions of the changes, ascending, in 1 .. n - 1. */
-static enum err_code read_change_rows(struct cursor *c, bool bitmap, uint32_t n, uint64_t *at,
+/* Rows of the changes; bitmap: a bit for each row from row 1 on, else a list. */
+static enum err_code read_change_rows(struct cursor *c, bool bitmap, uint32_t n, uint16_t *at,
                                       uint32_t *out_count) {
-    const unsigned position_bits = bitmap ? 1 : bit_length(n - 1);
-    const uint64_t stored = bitmap ? n - 1 : cursor_uvarint(c);
+    enum { AT_ONCE = 32 };
+    const unsigned width = bitmap ? 1 : bit_length(n - 1);
+    const uint64_t stored = bitmap ? n - 1 : take_uvarint(c);
     if (stored >= n) {
         return ERR_CORRUPT;
     }
-    const uint8_t *packed = cursor_bytes(c, ((size_t)stored * position_bits + 7) / 8);
+    const size_t size = ((size_t)stored * width + 7) / 8;
+    const uint8_t *packed = cursor_bytes(c, size);
     if (c->failed) {
         return ERR_CORRUPT;
     }
-    const size_t packed_bytes = (size_t)(c->at - packed);
-    bitpack_read(packed, packed_bytes, 0, position_bits, stored, at);
-    if (!bitmap) {
-        *out_count = (uint32_t)stored;
-        return ERR_OK;
-    }
     uint32_t count = 0;
-    for (uint32_t i = 1; i < n; i++) {
-        const uint64_t changed = at[i - 1];
-        at[count] = i; /* count < i: what is overwritten has been read */
-        count += (uint32_t)changed;
+    for (uint32_t done = 0; done < stored; done += AT_ONCE) {
+        uint64_t some[AT_ONCE];
+        const uint32_t left = (uint32_t)stored - done;
+        const uint32_t batch = left < AT_ONCE ? left : AT_ONCE;
+        bitpack_read(packed, size, (size_t)done * width, width, batch, some);
+        for (uint32_t i = 0; i < batch; i++) {
+            at[count] = (uint16_t)(bitmap ? done + i + 1 : some[i]);
+            count += bitmap ? (uint32_t)some[i] : 1;
+        }
     }
     *out_count = count;
     return ERR_OK;
 }
 
 /* The changes are put where they happen and summed up over all rows. */
-static NOINLINE enum err_code read_sparse(struct cursor *c, bool bitmap, uint32_t n, uint64_t *d) {
-    uint64_t at[BLOCK_ROWS_MAX + 8];
-    uint64_t change[BLOCK_ROWS_MAX + 8];
+static ALWAYS_INLINE enum err_code scatter_changes(struct cursor *c, bool bitmap, uint32_t n,
+                                                   uint16_t *at, uint64_t *change, uint64_t *d) {
     uint32_t count = 0;
     if (read_change_rows(c, bitmap, n, at, &count) != ERR_OK ||
         read_pfor(c, count, change) != ERR_OK) {
         return ERR_CORRUPT;
     }
-    uint64_t row = 0;
+    uint32_t row = 0;
     column_kernels_best()->fill(d, n, 0);
     for (uint32_t i = 0; i < count; i++) {
         if (at[i] >= n || at[i] <= row) {
@@ -201,6 +215,20 @@ static NOINLINE enum err_code read_sparse(struct cursor *c, bool bitmap, uint32_
     }
     column_kernels_best()->sum(d, n, false, 0, 0);
     return ERR_OK;
+}
+
+static NOINLINE enum err_code read_sparse_short(struct cursor *c, bool bitmap, uint32_t n,
+                                                uint64_t *d) {
+    uint16_t at[SHORT_ROWS];
+    uint64_t change[SHORT_ROWS];
+    return scatter_changes(c, bitmap, n, at, change, d);
+}
+
+static NOINLINE enum err_code read_sparse_long(struct cursor *c, bool bitmap, uint32_t n,
+                                               uint64_t *d) {
+    uint16_t at[BLOCK_ROWS_MAX];
+    uint64_t change[BLOCK_ROWS_MAX];
+    return scatter_changes(c, bitmap, n, at, change, d);
 }
 
 /* The shifted distances from the first value (or from the base of FOR). */
@@ -240,12 +268,13 @@ static enum err_code read_distances(const struct head *h, struct cursor *c, uint
         d[1] = delta;
         const enum err_code code = read_sums(c, h->mode, base, n - 2, delta, d + 2);
         if (code == ERR_OK) {
-            column_kernels_best()->sum(d + 1, n - 1, false, 0, 0);
+            column_kernels_best()->sum(d + 2, n - 2, false, 0, delta);
         }
         return code;
     }
     case BLOCK_SPARSE:
-        return read_sparse(c, h->mode, n, d);
+        return n <= SHORT_ROWS ? read_sparse_short(c, h->mode, n, d)
+                               : read_sparse_long(c, h->mode, n, d);
     case BLOCK_NONE:
     case BLOCK_CONST:
     case BLOCK_EXTENDED:
@@ -256,12 +285,14 @@ static enum err_code read_distances(const struct head *h, struct cursor *c, uint
 
 /* The value that all others are relative to. */
 static uint64_t read_first(struct head *h) {
-    return h->raw && h->back == 0 ? cursor_u64(&h->c) : take_varint(&h->c);
+    return h->tiny                  ? h->tiny_value
+           : h->raw && h->back == 0 ? cursor_u64(&h->c)
+                                    : take_varint(&h->c);
 }
 
 static enum err_code read_constant(struct head *h, uint64_t *out) {
     *out = read_first(h);
-    return h->c.failed || cursor_left(&h->c) != 0 ? ERR_CORRUPT : ERR_OK;
+    return h->c.failed || cursor_left(&h->c) != 0 || h->shift != 0 ? ERR_CORRUPT : ERR_OK;
 }
 
 /* The integers of the value rows, in order, as distances d and where they lie. */
@@ -300,8 +331,15 @@ static enum err_code resolve_reference(struct head *h, const struct block_ints *
 /* To what a block holds when it builds on another: the differences to its integers. */
 static void add_reference(const struct head *h, const struct block_ints *reference,
                           struct placement *p, uint64_t *d) {
-    for (size_t i = 0; i < h->values; i++) {
-        d[i] = p->first + (d[i] << p->shift) + (uint64_t)reference->m[i] * (uint64_t)h->finer;
+    const uint64_t finer = (uint64_t)h->finer;
+    if (finer == 1) {
+        for (size_t i = 0; i < h->values; i++) {
+            d[i] = p->first + (d[i] << p->shift) + (uint64_t)reference->m[i];
+        }
+    } else {
+        for (size_t i = 0; i < h->values; i++) {
+            d[i] = p->first + (d[i] << p->shift) + (uint64_t)reference->m[i] * finer;
+        }
     }
     *p = (struct placement){0};
 }
@@ -329,20 +367,62 @@ static enum err_code read_integers(struct head *h, const struct block_ints *refe
     return code;
 }
 
-static enum err_code read_doubles(struct head *h, const struct block_ints *reference, double *out) {
-    uint64_t d[BLOCK_ROWS_MAX + 8];
+/* How many distances stand before those that one loop has written: what was written in vectors is
+ * fast to read only as the same vectors. */
+static uint32_t rows_ahead(const struct head *h) {
+    switch (h->kind) {
+    case BLOCK_DELTA_CONST:
+    case BLOCK_DELTA:
+        return 1;
+    case BLOCK_DELTA2:
+        return 2;
+    case BLOCK_FOR:
+        return h->mode ? 0 : 1;
+    case BLOCK_NONE:
+    case BLOCK_CONST:
+    case BLOCK_SPARSE:
+    case BLOCK_EXTENDED:
+        break;
+    }
+    return 0;
+}
+
+static ALWAYS_INLINE enum err_code
+doubles_through(struct head *h, const struct block_ints *reference, uint64_t *d, double *out) {
     struct placement p;
     const enum err_code code =
         h->back != 0 ? read_referring(h, reference, d, &p) : read_body(h, d, &p);
     if (code != ERR_OK) {
         return code;
     }
+    const struct column_kernels *kernels = column_kernels_best();
+    const uint32_t ahead = h->back != 0 ? 0 : rows_ahead(h);
     if (h->raw) {
-        column_kernels_best()->place(d, h->values, p, out);
-    } else {
-        column_kernels_best()->divide(d, h->values, p, num_power_of_ten[h->scale], out);
+        kernels->place(d, h->values, p, out);
+        return ERR_OK;
     }
+    const double power = num_power_of_ten[h->scale];
+    for (uint32_t i = 0; i < ahead; i++) {
+        out[i] = (double)(int64_t)(p.first + (d[i] << p.shift)) / power;
+    }
+    kernels->divide(d + ahead, h->values - ahead, p, power, out + ahead);
     return ERR_OK;
+}
+
+static NOINLINE enum err_code read_short(struct head *h, const struct block_ints *reference,
+                                         double *out) {
+    uint64_t d[SHORT_ROWS];
+    return doubles_through(h, reference, d, out);
+}
+
+static NOINLINE enum err_code read_long(struct head *h, const struct block_ints *reference,
+                                        double *out) {
+    uint64_t d[BLOCK_ROWS_MAX];
+    return doubles_through(h, reference, d, out);
+}
+
+static enum err_code read_doubles(struct head *h, const struct block_ints *reference, double *out) {
+    return h->values <= SHORT_ROWS ? read_short(h, reference, out) : read_long(h, reference, out);
 }
 
 /* ---- rows ---- */
@@ -374,17 +454,34 @@ static void spread(const struct head *h, uint32_t rows, const uint64_t *compact,
     }
 }
 
-/* The common block: one value for all rows of the run. */
-static enum err_code decode_constant(struct head *h, double *out) {
-    uint64_t m = 0;
-    const enum err_code code = read_constant(h, &m);
-    if (code == ERR_OK) {
-        const double integer = (double)(int64_t)m;
-        const uint64_t bits =
-            h->raw ? m : f64_bits(h->scale == 0 ? integer : integer / num_power_of_ten[h->scale]);
-        column_kernels_best()->fill(out, h->values, bits);
+/* The common block: one decimal for all rows of the run. */
+static bool is_constant(uint8_t first) {
+    return block_is_tiny(first) || (first & ~BLOCK_SCALED) == BLOCK_CONST;
+}
+
+static enum err_code decode_constant(const uint8_t *bytes, size_t n, uint32_t rows,
+                                     struct block_column *column) {
+    struct cursor c = cursor_of(bytes, n);
+    const uint8_t first = cursor_u8(&c);
+    double value = 0;
+    if (block_is_tiny(first)) {
+        value = block_tiny_value(first);
+    } else {
+        const uint8_t scale = (first & BLOCK_SCALED) != 0 ? cursor_u8(&c) : 0;
+        value = (double)(int64_t)take_varint(&c);
+        if (scale > NUM_SCALE_MAX) {
+            return ERR_CORRUPT; /* nor is there anything to shift */
+        }
+        value = scale == 0 ? value : value / num_power_of_ten[scale];
     }
-    return code;
+    if (c.failed || cursor_left(&c) != 0) {
+        return ERR_CORRUPT;
+    }
+    column_kernels_best()->fill(column->values, rows, f64_bits(value));
+    column->count = rows;
+    column->dense = true;
+    column->has_stale = false;
+    return ERR_OK;
 }
 
 /* The rare block: some rows are absent or stale. Apart, to keep its arrays off the usual path. */
@@ -404,7 +501,9 @@ static NOINLINE enum err_code decode_with_gaps(struct head *h, uint32_t rows,
 }
 
 unsigned block_reference(const uint8_t *bytes, size_t n) {
-    return n < 2 || (bytes[0] & BLOCK_REFERENCE) == 0 ? 0 : (bytes[1] & BLOCK_BACK_MASK) + 1U;
+    return n < 2 || block_is_tiny(bytes[0]) || (bytes[0] & BLOCK_REFERENCE) == 0
+               ? 0
+               : (bytes[1] & BLOCK_BACK_MASK) + 1U;
 }
 
 enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
@@ -417,14 +516,15 @@ enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
         column->has_stale = false;
         return ERR_OK;
     }
+    if (is_constant(bytes[0])) {
+        return decode_constant(bytes, n, rows, column);
+    }
     enum err_code code = read_head(bytes, n, rows, &h);
     if (code != ERR_OK) {
         return code;
     }
     if (UNLIKELY(h.presence && (h.present != h.values || !h.dense))) {
         code = decode_with_gaps(&h, rows, column);
-    } else if (h.kind == BLOCK_CONST && h.back == 0) {
-        code = decode_constant(&h, column->values);
     } else {
         code = read_doubles(&h, reference, column->values);
     }

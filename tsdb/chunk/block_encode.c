@@ -377,7 +377,7 @@ static struct candidate choose(struct block_encoder *e) {
 /* About the bits that the differences of the integers take, when they stand against those of
  * another slot (times finer), or of nothing. Every SAMPLE-th row has to do. */
 static uint32_t sample_bits(const int64_t *m, const int64_t *other, int64_t finer, uint32_t rows) {
-    enum { SAMPLE = 2 };
+    enum { SAMPLE = 4 };
     uint32_t bits = 0;
     for (uint32_t i = 1; i < rows; i += SAMPLE) {
         const uint64_t own = (uint64_t)m[i] - (uint64_t)m[i - 1];
@@ -529,6 +529,10 @@ static size_t encode_equal(struct block_encoder *e, struct num value, uint8_t *t
     e->count = 1;
     e->back = 0;
     to_integers(e, &value, &present);
+    if (!e->raw && e->scale == 0 && e->m[0] >= 0 && e->m[0] <= BLOCK_TINY_MAX) {
+        *to = block_tiny((uint8_t)e->m[0]);
+        return 1;
+    }
     return (size_t)(write_first(e, &c, write_head(e, &c, false, to)) - to);
 }
 

@@ -15,6 +15,22 @@ enum {
                              * follows; not with SCALED nor PRESENCE */
 };
 
+/* A first byte with kind NONE and without PRESENCE is the whole block: all rows hold the integer in
+ * the other bits. */
+enum { BLOCK_TINY_MAX = 15 };
+
+static inline bool block_is_tiny(uint8_t first) {
+    return (first & (BLOCK_KIND_MASK | BLOCK_PRESENCE)) == 0;
+}
+
+static inline uint8_t block_tiny_value(uint8_t first) {
+    return (uint8_t)((first >> 3 & 1) | (first >> 4 & 0x0E));
+}
+
+static inline uint8_t block_tiny(uint8_t value) {
+    return (uint8_t)((value & 1) << 3 | (value & 0x0E) << 4);
+}
+
 /* The byte of BLOCK_SCALED: the scale in the low bits. */
 enum {
     BLOCK_SCALE_MASK = 0x1F,

@@ -219,86 +219,112 @@ AVX512 static void unpack_avx512(const uint8_t *from, size_t size, size_t bit, u
         _mm512_add_epi64(_mm512_mul_epu32(lane, _mm512_set1_epi64((long long)width)),
                          _mm512_set1_epi64((long long)(bit & 7)));
     const __m512i shifts = _mm512_and_si512(starts, _mm512_set1_epi64(7));
-    const __m512i first_bytes =
-        _mm512_shuffle_epi8(_mm512_srli_epi64(starts, 3),
-                            _mm512_set4_epi32(0x08080808, 0x08080808, 0x00000000, 0x00000000));
+    const __m512i first_bytes = _mm512_shuffle_epi8(
+        _mm512_srli_epi64(starts, 3), _mm512_set4_epi32(0x08080808, 0x08080808, 0, 0));
     const __m512i bytes = _mm512_add_epi8(first_bytes, _mm512_set1_epi64(0x0706050403020100));
     const __m512i mask = _mm512_set1_epi64((long long)bit_mask(width));
     const uint8_t *p = from + (bit >> 3);
-    const uint8_t *const end = from + size;
-    for (size_t i = 0; i < n; i += 8, p += width) {
-        const size_t left = (size_t)(end - p);
+    size_t left = size - (bit >> 3);
+    size_t i = 0;
+    for (; i + 8 <= n && left >= 64; i += 8, p += width, left -= width) {
+        const __m512i x = _mm512_permutexvar_epi8(bytes, _mm512_loadu_si512(p));
+        _mm512_storeu_si512(out + i, _mm512_and_si512(_mm512_srlv_epi64(x, shifts), mask));
+    }
+    for (; i < n; i += 8, p += width, left -= width) {
         const __mmask64 readable = left >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << left) - 1;
         const __m512i x = _mm512_permutexvar_epi8(bytes, _mm512_maskz_loadu_epi8(readable, p));
-        _mm512_mask_storeu_epi64(out + i, lanes_of(n - i),
-                                 _mm512_and_si512(_mm512_srlv_epi64(x, shifts), mask));
+        const __m512i y = _mm512_and_si512(_mm512_srlv_epi64(x, shifts), mask);
+        if (i + 8 <= n) {
+            _mm512_storeu_si512(out + i, y);
+        } else {
+            _mm512_mask_storeu_epi64(out + i, lanes_of(n - i), y);
+        }
     }
 }
 
-AVX512 static void sum_avx512(uint64_t *v, size_t n, bool zigzag, uint64_t base, uint64_t from) {
-    const __m512i zero = _mm512_setzero_si512();
-    const __m512i one = _mm512_set1_epi64(1);
-    const __m512i last = _mm512_set1_epi64(7);
+AVX512 static inline __m512i term_avx512(__m512i x, bool zigzag, __m512i base) {
+    if (!zigzag) {
+        return _mm512_add_epi64(x, base);
+    }
+    const __m512i sign = _mm512_and_si512(x, _mm512_set1_epi64(1));
+    return _mm512_xor_si512(_mm512_srli_epi64(x, 1),
+                            _mm512_sub_epi64(_mm512_setzero_si512(), sign));
+}
+
+/* Each lane with all before it. */
+AVX512 static inline __m512i sums_avx512(__m512i x) {
     const __m512i by_one = _mm512_set_epi64(6, 5, 4, 3, 2, 1, 0, 0);
     const __m512i by_two = _mm512_set_epi64(5, 4, 3, 2, 1, 0, 0, 0);
     const __m512i by_four = _mm512_set_epi64(3, 2, 1, 0, 0, 0, 0, 0);
+    x = _mm512_add_epi64(x, _mm512_maskz_permutexvar_epi64(0xFE, by_one, x));
+    x = _mm512_add_epi64(x, _mm512_maskz_permutexvar_epi64(0xFC, by_two, x));
+    return _mm512_add_epi64(x, _mm512_maskz_permutexvar_epi64(0xF0, by_four, x));
+}
+
+AVX512 static void sum_avx512(uint64_t *v, size_t n, bool zigzag, uint64_t base, uint64_t from) {
+    const __m512i last = _mm512_set1_epi64(7);
     const __m512i bases = _mm512_set1_epi64((long long)base);
     __m512i before = _mm512_set1_epi64((long long)from);
-    for (size_t i = 0; i < n; i += 8) {
-        const __mmask8 lanes = lanes_of(n - i);
-        __m512i x = _mm512_maskz_loadu_epi64(lanes, v + i);
-        if (zigzag) {
-            x = _mm512_xor_si512(_mm512_srli_epi64(x, 1),
-                                 _mm512_sub_epi64(zero, _mm512_and_si512(x, one)));
-        } else {
-            x = _mm512_add_epi64(x, bases);
-        }
-        x = _mm512_add_epi64(x, _mm512_maskz_permutexvar_epi64(0xFE, by_one, x));
-        x = _mm512_add_epi64(x, _mm512_maskz_permutexvar_epi64(0xFC, by_two, x));
-        x = _mm512_add_epi64(x, _mm512_maskz_permutexvar_epi64(0xF0, by_four, x));
-        _mm512_mask_storeu_epi64(v + i, lanes, _mm512_add_epi64(x, before));
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m512i x = sums_avx512(term_avx512(_mm512_loadu_si512(v + i), zigzag, bases));
+        _mm512_storeu_si512(v + i, _mm512_add_epi64(x, before));
         before = _mm512_add_epi64(before, _mm512_permutexvar_epi64(last, x));
+    }
+    if (i < n) {
+        const __mmask8 lanes = lanes_of(n - i);
+        const __m512i x =
+            sums_avx512(term_avx512(_mm512_maskz_loadu_epi64(lanes, v + i), zigzag, bases));
+        _mm512_mask_storeu_epi64(v + i, lanes, _mm512_add_epi64(x, before));
     }
 }
 
-AVX512 static inline __m512i placed_avx512(const uint64_t *d, __mmask8 lanes, struct placement p) {
-    return _mm512_add_epi64(
-        _mm512_set1_epi64((long long)p.first),
-        _mm512_sll_epi64(_mm512_maskz_loadu_epi64(lanes, d), _mm_cvtsi32_si128(p.shift)));
+AVX512 static inline __m512i placed_avx512(__m512i d, struct placement p) {
+    return _mm512_add_epi64(_mm512_set1_epi64((long long)p.first),
+                            _mm512_sll_epi64(d, _mm_cvtsi32_si128(p.shift)));
 }
 
 AVX512 static void place_avx512(const uint64_t *d, size_t n, struct placement p, void *out) {
-    for (size_t i = 0; i < n; i += 8) {
-        const __mmask8 lanes = lanes_of(n - i);
-        _mm512_mask_storeu_epi64((uint64_t *)out + i, lanes, placed_avx512(d + i, lanes, p));
+    uint64_t *to = out;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        _mm512_storeu_si512(to + i, placed_avx512(_mm512_loadu_si512(d + i), p));
     }
+    if (i < n) {
+        const __mmask8 lanes = lanes_of(n - i);
+        _mm512_mask_storeu_epi64(to + i, lanes,
+                                 placed_avx512(_mm512_maskz_loadu_epi64(lanes, d + i), p));
+    }
+}
+
+AVX512 static inline __m512d quotient_avx512(__m512i d, struct placement p, double power) {
+    const __m512d x = _mm512_cvtepi64_pd(placed_avx512(d, p));
+    return power == 1 ? x : _mm512_div_pd(x, _mm512_set1_pd(power));
 }
 
 AVX512 static void divide_avx512(const uint64_t *d, size_t n, struct placement p, double power,
                                  double *out) {
-    const __m512d by = _mm512_set1_pd(power);
-    if (power == 1) {
-        for (size_t i = 0; i < n; i += 8) {
-            const __mmask8 lanes = lanes_of(n - i);
-            _mm512_mask_storeu_pd(out + i, lanes,
-                                  _mm512_cvtepi64_pd(placed_avx512(d + i, lanes, p)));
-        }
-        return;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        _mm512_storeu_pd(out + i, quotient_avx512(_mm512_loadu_si512(d + i), p, power));
     }
-    for (size_t i = 0; i < n; i += 8) {
+    if (i < n) {
         const __mmask8 lanes = lanes_of(n - i);
-        const __m512d v = _mm512_cvtepi64_pd(placed_avx512(d + i, lanes, p));
-        _mm512_mask_storeu_pd(out + i, lanes, _mm512_div_pd(v, by));
+        _mm512_mask_storeu_pd(out + i, lanes,
+                              quotient_avx512(_mm512_maskz_loadu_epi64(lanes, d + i), p, power));
     }
 }
 
 AVX512 static void fill_avx512(void *out, size_t n, uint64_t with) {
     const __m512i x = _mm512_set1_epi64((long long)with);
+    uint64_t *to = out;
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        _mm512_storeu_si512((uint64_t *)out + i, x);
+        _mm512_storeu_si512(to + i, x);
     }
-    _mm512_mask_storeu_epi64((uint64_t *)out + i, lanes_of(n - i), x);
+    if (i < n) {
+        _mm512_mask_storeu_epi64(to + i, lanes_of(n - i), x);
+    }
 }
 
 static const struct column_kernels kernels_avx512 = {

@@ -83,19 +83,26 @@ uint8_t *pfor_write(uint8_t *to, const uint64_t *v, size_t n, struct pfor_plan p
     return to;
 }
 
-static NOINLINE enum err_code read_patches(const uint8_t *bytes, size_t size, size_t bit, size_t n,
-                                           const struct pfor_plan *plan, uint64_t *out) {
+static enum err_code read_patches(const uint8_t *bytes, size_t size, size_t bit, size_t n,
+                                  const struct pfor_plan *plan, uint64_t *out) {
+    enum { AT_ONCE = 32 };
     const unsigned position = position_bits(n);
-    uint64_t at[PFOR_COUNT_MAX];
-    uint64_t high[PFOR_COUNT_MAX];
-    bitpack_read(bytes, size, bit, position, plan->patch_count, at);
-    bit += (size_t)plan->patch_count * position;
-    bitpack_read(bytes, size, bit, plan->patch_width, plan->patch_count, high);
-    for (size_t i = 0; i < plan->patch_count; i++) {
-        if (at[i] >= n) {
-            return ERR_CORRUPT;
+    size_t high_bit = bit + (size_t)plan->patch_count * position;
+    for (size_t done = 0; done < plan->patch_count; done += AT_ONCE) {
+        uint64_t at[AT_ONCE];
+        uint64_t high[AT_ONCE];
+        const size_t left = plan->patch_count - done;
+        const size_t count = left < AT_ONCE ? left : AT_ONCE;
+        bitpack_read(bytes, size, bit, position, count, at);
+        bitpack_read(bytes, size, high_bit, plan->patch_width, count, high);
+        for (size_t i = 0; i < count; i++) {
+            if (at[i] >= n) {
+                return ERR_CORRUPT;
+            }
+            out[at[i]] |= high[i] << plan->width;
         }
-        out[at[i]] |= high[i] << plan->width;
+        bit += count * position;
+        high_bit += count * plan->patch_width;
     }
     return ERR_OK;
 }
@@ -116,11 +123,10 @@ enum err_code pfor_read(const uint8_t *bytes, size_t size, size_t n, uint64_t *o
         return ERR_CORRUPT;
     }
     if ((bytes[0] & 0x80) != 0) {
-        uint64_t head = 0;
         if (bit + position + PATCH_WIDTH_BITS > size * 8) {
             return ERR_CORRUPT;
         }
-        bitpack_read(bytes, size, bit, position + PATCH_WIDTH_BITS, 1, &head);
+        const uint64_t head = bit_read(bytes, size, bit, position + PATCH_WIDTH_BITS);
         bit += position + PATCH_WIDTH_BITS;
         plan.patch_count = (uint16_t)((head & bit_mask(position)) + 1);
         plan.patch_width = (uint8_t)(head >> position);

@@ -280,6 +280,29 @@ static void a_common_power_of_two_and_common_decimal_zeros_cost_nothing(void **s
     mem_free(c);
 }
 
+static void a_small_constant_takes_one_byte(void **state) {
+    (void)state;
+    struct column *c = mem_alloc(sizeof(*c));
+    struct decoded d;
+    all_values(c, 64);
+    decoded_init(&d, 64);
+    for (int64_t m = -2; m < 20; m++) {
+        size_t n = 0;
+        for (uint32_t i = 0; i < 64; i++) {
+            c->values[i] = decimal(m * 10, 1);
+        }
+        uint8_t *bytes = encode(c, &n);
+        assert_int_equal(n == 1, m >= 0 && m < 16);
+        assert_decodes_to(c, bytes, n);
+        free(bytes);
+    }
+    const uint8_t longer[] = {0, 0};
+    assert_int_equal(block_decode(longer, 2, 64, NULL, &d.doubles), ERR_CORRUPT);
+    assert_int_equal(block_decode_ints(longer, 2, 64, NULL, &d.ints), ERR_CORRUPT);
+    decoded_release(&d);
+    mem_free(c);
+}
+
 static void special_doubles_keep_their_bits(void **state) {
     (void)state;
     static const uint64_t bits[] = {
@@ -676,6 +699,7 @@ int main(void) {
         cmocka_unit_test(columns_of_every_recipe_come_back_bit_for_bit),
         cmocka_unit_test(each_form_is_chosen_where_it_is_the_smallest),
         cmocka_unit_test(a_common_power_of_two_and_common_decimal_zeros_cost_nothing),
+        cmocka_unit_test(a_small_constant_takes_one_byte),
         cmocka_unit_test(special_doubles_keep_their_bits),
         cmocka_unit_test(scales_that_do_not_meet_in_53_bits_become_raw),
         cmocka_unit_test(every_pattern_of_absent_and_stale_rows_comes_back),
