@@ -3,8 +3,8 @@
  *
  *   bench_page FILE...            pages of one target, in order; all but the first are measured
  *
- * Prints ns/sample, MB/s and the memory of the target per line. Pages are read before; the best
- * of several rounds counts. */
+ * A page that ends in "# EOF" is read as OpenMetrics. Prints ns/sample, MB/s and the memory of the
+ * target per line. Pages are read before; the best of several rounds counts. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +35,12 @@ struct bench {
 
 static void feed(struct bench *b, const struct page *page) {
     const struct ingest_report report = {.up = true};
+    const bool openmetrics = str_ends((struct str){page->text, page->size}, STR("# EOF\n"));
     struct ingest_scrape scrape = {.config = &b->config,
                                    .target = b->target,
                                    .clock = b->clock,
+                                   .format =
+                                       openmetrics ? EXPO_FORMAT_OPENMETRICS : EXPO_FORMAT_TEXT,
                                    .ts_ms = b->ts_ms,
                                    .now_ms = b->ts_ms};
     struct err err;
