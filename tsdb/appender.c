@@ -4,6 +4,11 @@
  * own samples, and stored at commit with one WAL record per group and row. New series exist from
  * append on, also after a rollback, as in Prometheus. How series get their groups: head_push.c.
  *
+ * Senders keep the order of series, and a group has its series in the order in which they first
+ * came. So the series behind the newest one is tried first: its labels are compared where they are,
+ * without taking them apart or hashing them. And as long as places only ascend, no series can come
+ * twice, so the table of the transaction's newest samples is made when one first goes back.
+ *
  * A commit is atomic per group and row; a reader may see one shard's part before another's. */
 #include <stdlib.h>
 #include <string.h>
@@ -34,13 +39,15 @@ struct storage_appender {
     struct push_sample *samples;
     size_t count;
     size_t capacity;
-    struct last_sample *table;
+    struct last_sample *table; /* NULL while the samples' places ascend */
     size_t table_mask;
     size_t table_count;
     struct cohort *cohorts;
     size_t cohort_count;
     size_t cohort_capacity;
-    struct buf target; /* scratch */
+    struct head_group *guess_group; /* where the newest sample went; NULL = nowhere yet */
+    uint32_t guess_slot;            /* behind it */
+    struct buf target;              /* scratch */
     struct buf metric;
 };
 
@@ -51,8 +58,6 @@ enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **
     struct storage_appender *a = mem_zalloc(sizeof(*a));
     a->db = db;
     a->bounds = head_bounds(db);
-    a->table_mask = 63;
-    a->table = mem_zalloc((a->table_mask + 1) * sizeof(*a->table));
     buf_init(&a->target, LABELS_MAX);
     buf_init(&a->metric, LABELS_MAX);
     metric_inc(db->metrics.appenders_created);
@@ -86,23 +91,52 @@ static struct last_sample *table_at(struct last_sample *table, size_t mask, uint
     return &table[at];
 }
 
-static void remember(struct storage_appender *a, const struct push_sample *s) {
-    if (a->table_count > a->table_mask / 2) {
-        const size_t mask = a->table_mask * 2 + 1;
-        struct last_sample *table = mem_zalloc((mask + 1) * sizeof(*table));
-        for (size_t i = 0; i <= a->table_mask; i++) {
-            const struct last_sample *old = &a->table[i];
-            if (old->group != 0) {
-                *table_at(table, mask, old->group, old->slot) = *old;
-            }
-        }
-        mem_free(a->table);
-        a->table = table;
-        a->table_mask = mask;
-    }
+static void table_put(struct storage_appender *a, const struct push_sample *s) {
     struct last_sample *at = table_at(a->table, a->table_mask, s->group, s->slot);
     a->table_count += at->group == 0 ? 1 : 0;
     *at = (struct last_sample){s->group, s->slot, s->ts_ms, s->value, s->state};
+}
+
+/* A table twice as large as needed, of all samples so far. */
+static void make_table(struct storage_appender *a) {
+    size_t mask = 63;
+    while (mask / 4 < a->count) {
+        mask = mask * 2 + 1;
+    }
+    mem_free(a->table);
+    a->table = mem_zalloc((mask + 1) * sizeof(*a->table));
+    a->table_mask = mask;
+    a->table_count = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        table_put(a, &a->samples[i]);
+    }
+}
+
+/* The transaction's newest sample at a place, or NULL. */
+static const struct last_sample *find_last(struct storage_appender *a, uint32_t group,
+                                           uint32_t slot) {
+    if (a->table == NULL) {
+        const struct push_sample *last = a->count != 0 ? &a->samples[a->count - 1] : NULL;
+        if (last == NULL || last->group < group || (last->group == group && last->slot < slot)) {
+            return NULL;
+        }
+        make_table(a);
+    }
+    const struct last_sample *at = table_at(a->table, a->table_mask, group, slot);
+    return at->group != 0 ? at : NULL;
+}
+
+static void add_sample(struct storage_appender *a, const struct push_sample *s) {
+    if (a->count == a->capacity) {
+        a->capacity = mem_grow(a->capacity, a->count + 1);
+        a->samples = mem_resize(a->samples, a->capacity, sizeof(*a->samples));
+    }
+    a->samples[a->count++] = *s;
+    if (a->table != NULL && a->table_count > a->table_mask / 2) {
+        make_table(a);
+    } else if (a->table != NULL) {
+        table_put(a, s);
+    }
 }
 
 static enum err_code check_against(const struct last_sample *last, const struct push_sample *s) {
@@ -122,7 +156,9 @@ static enum err_code check_against(const struct last_sample *last, const struct 
 
 /* The target set of a pushed series is its job and instance. */
 static bool is_target_label(struct str name) {
-    return str_eq(name, STR("instance")) || str_eq(name, STR("job"));
+    return name.len == 8   ? memcmp(name.ptr, "instance", 8) == 0
+           : name.len == 3 ? memcmp(name.ptr, "job", 3) == 0
+                           : false;
 }
 
 static void split(struct storage_appender *a, struct labels labels) {
@@ -212,6 +248,16 @@ static struct head_shard *shard_of(struct tsdb *db, uint32_t target_set, struct 
     return shard != NULL ? shard : tsdb_shard_for(db, target);
 }
 
+/* ERR_OK: newer than all of its series, stored or in this transaction. */
+static enum err_code check_place(struct storage_appender *a, const struct head_group *g,
+                                 struct push_sample *s, uint32_t slot) {
+    s->group = g->id;
+    s->slot = slot;
+    const struct last_sample *last = find_last(a, g->id, slot);
+    return last != NULL ? check_against(last, s)
+                        : head_push_check(g, slot, s->ts_ms, s->value, s->state);
+}
+
 /* Finds the series and compares the sample with the newest one. */
 static enum err_code place_and_check(struct storage_appender *a, struct push_sample *s) {
     struct tsdb *db = a->db;
@@ -227,15 +273,84 @@ static enum err_code place_and_check(struct storage_appender *a, struct push_sam
     mutex_lock(&shard->mu);
     code = place_of(a, shard, target_set, metric_set, &place);
     if (code == ERR_OK) {
-        s->group = place.group;
-        s->slot = place.slot;
-        const struct last_sample *last = table_at(a->table, a->table_mask, place.group, place.slot);
-        code = last->group != 0 ? check_against(last, s)
-                                : head_push_check(head_group_get(db, place.group), place.slot,
-                                                  s->ts_ms, s->value, s->state);
+        struct head_group *g = head_group_get(db, place.group);
+        a->guess_group = g;
+        a->guess_slot = place.slot + 1;
+        code = check_place(a, g, s, place.slot);
     }
     mutex_unlock(&shard->mu);
     return code;
+}
+
+/* ---- the guess ---- */
+
+/* Takes the bytes from .. to from the front of set; false when it does not begin with them. */
+static bool take_front(struct labels *set, const uint8_t *from, const uint8_t *to) {
+    const size_t n = (size_t)(to - from);
+    if (n == 0) {
+        return true;
+    }
+    if (n > set->size || memcmp(set->data, from, n) != 0) {
+        return false;
+    }
+    *set = (struct labels){set->data + n, set->size - n};
+    return true;
+}
+
+/* Are labels those of target and metric together, as split would part them? */
+static bool is_split(struct labels labels, struct labels target, struct labels metric) {
+    if (labels.size != target.size + metric.size) {
+        return false;
+    }
+    struct labels_iter it = labels_begin(labels);
+    struct label pair;
+    const uint8_t *metric_from = it.at;
+    const uint8_t *start = it.at;
+    while (labels_next(&it, &pair)) {
+        if (is_target_label(pair.name)) {
+            if (!take_front(&metric, metric_from, start) || !take_front(&target, start, it.at)) {
+                return false;
+            }
+            metric_from = it.at;
+        }
+        start = it.at;
+    }
+    return take_front(&metric, metric_from, start) && metric.size == 0 && target.size == 0;
+}
+
+/* Is this series the one behind the newest? In the newest group of its target set: a series that
+ * moved has a place in a later group, which is the one that counts. */
+static bool guess_place(const struct storage_appender *a, struct labels labels) {
+    struct head_group *g = a->guess_group;
+    if (g == NULL || g->kind != GROUP_PUSHED) {
+        return false;
+    }
+    struct index *index = &a->db->index;
+    struct labels metric = {0};
+    mutex_lock(&index->mu);
+    const struct index_group *slots = &index->groups[g->id];
+    const bool known = a->guess_slot < slots->slot_count &&
+                       slots->slots[a->guess_slot] < INDEX_SLOT_WHOLE &&
+                       index->target_groups[g->target_set] == g->id;
+    if (known) {
+        metric = label_sets_get(&index->metrics.sets, slots->slots[a->guess_slot]);
+    }
+    mutex_unlock(&index->mu);
+    return known && is_split(labels, g->target, metric);
+}
+
+static enum err_code find_and_check(struct storage_appender *a, struct labels labels,
+                                    struct push_sample *s) {
+    if (guess_place(a, labels)) {
+        struct head_group *g = a->guess_group;
+        mutex_lock(&g->shard->mu);
+        const enum err_code code = check_place(a, g, s, a->guess_slot);
+        mutex_unlock(&g->shard->mu);
+        a->guess_slot++;
+        return code;
+    }
+    split(a, labels);
+    return buf_ok(&a->target) && buf_ok(&a->metric) ? place_and_check(a, s) : ERR_LIMIT;
 }
 
 static void count_refusal(struct tsdb *db, enum err_code code) {
@@ -259,8 +374,7 @@ enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int6
         .value = f64_is_stale(value) ? (struct num){0} : num_of_double(value),
     };
     if (code == ERR_OK) {
-        split(a, labels);
-        code = buf_ok(&a->target) && buf_ok(&a->metric) ? place_and_check(a, &s) : ERR_LIMIT;
+        code = find_and_check(a, labels, &s);
     }
     if (code == ERR_EXISTS) {
         return ERR_OK;
@@ -269,23 +383,24 @@ enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int6
         count_refusal(a->db, code);
         return code;
     }
-    remember(a, &s);
-    if (a->count == a->capacity) {
-        a->capacity = mem_grow(a->capacity, a->count + 1);
-        a->samples = mem_resize(a->samples, a->capacity, sizeof(*a->samples));
-    }
-    a->samples[a->count++] = s;
+    add_sample(a, &s);
     return ERR_OK;
 }
 
 /* ---- commit ---- */
 
+/* The group of a sample; neighbours mostly share theirs. */
+static struct head_group *group_of(struct tsdb *db, struct head_group *last, uint32_t id) {
+    return last != NULL && last->id == id ? last : head_group_get(db, id);
+}
+
 /* Another transaction may have been faster; what is not newer any more is left out. */
 static size_t drop_late(struct head_shard *shard, struct push_sample *samples, size_t n)
     REQUIRES(shard->mu) {
     size_t kept = 0;
+    struct head_group *g = NULL;
     for (size_t i = 0; i < n; i++) {
-        const struct head_group *g = head_group_get(shard->db, samples[i].group);
+        g = group_of(shard->db, g, samples[i].group);
         if (samples[i].ts_ms > g->last_ts_ms[samples[i].slot]) {
             samples[kept++] = samples[i];
         } else {
@@ -299,11 +414,16 @@ static size_t drop_late(struct head_shard *shard, struct push_sample *samples, s
 static size_t take_shard(struct tsdb *db, const struct head_shard *shard,
                          struct push_sample *samples, size_t n) {
     size_t taken = 0;
+    struct head_group *g = NULL;
     for (size_t i = 0; i < n; i++) {
-        if (head_group_get(db, samples[i].group)->shard == shard) {
-            const struct push_sample s = samples[i];
-            samples[i] = samples[taken];
-            samples[taken++] = s;
+        g = group_of(db, g, samples[i].group);
+        if (g->shard == shard) {
+            if (i != taken) {
+                const struct push_sample s = samples[i];
+                samples[i] = samples[taken];
+                samples[taken] = s;
+            }
+            taken++;
         }
     }
     return taken;

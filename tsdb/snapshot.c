@@ -228,9 +228,10 @@ static void remove_all(struct snapshot *s) {
 
 enum err_code tsdb_snapshot(struct tsdb *db, bool skip_head, char name[TSDB_SNAPSHOT_NAME_MAX],
                             struct err *err) {
-    struct rng rng = db->options.rng;
-    snapshot_name(clock_unix_ms(db->options.clock) / 1000, rng_u64(&rng), name,
-                  TSDB_SNAPSHOT_NAME_MAX);
+    mutex_lock(&db->open_mu);
+    const uint64_t random = rng_u64(&db->options.rng);
+    mutex_unlock(&db->open_mu);
+    snapshot_name(clock_unix_ms(db->options.clock) / 1000, random, name, TSDB_SNAPSHOT_NAME_MAX);
     struct snapshot s = {.db = db, .vfs = db->options.vfs};
     arena_init(&s.arena, PATHS_BYTES_MAX);
     const char *parent = join(&s, db->options.path, "snapshots");

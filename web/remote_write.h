@@ -12,6 +12,7 @@
  *   remote_write.c         HTTP: checks, answers, scratch memory
  *   remote_write_series.c  one series: labels, samples, what is refused
  *   remote_write_v1.c      prometheus.WriteRequest
+ *   remote_write_usual.c   its series as nearly all are
  *   remote_write_v2.c      io.prometheus.write.v2.Request */
 #ifndef WEB_REMOTE_WRITE_H
 #define WEB_REMOTE_WRITE_H
@@ -106,6 +107,13 @@ bool write_errors_full(const struct write_batch *b);
 /* Sample{1 double value, 2 int64 timestamp}, as in both versions. False: outer->error is set. */
 MUST_CHECK bool write_read_sample(struct proto *outer, struct str bytes, double *out_value,
                                   int64_t *out_ts_ms);
+
+/* ---- remote_write_usual.c ---- */
+
+/* Reads a series of v1 (bytes of the scratch's plain body) if it looks as most do: a second and
+ * faster decoder. False: it does not, nothing is known of it. *out_labels as above. */
+MUST_CHECK bool write_read_usual(struct write_scratch *scratch, struct str series,
+                                 struct labels *out_labels, double *out_value, int64_t *out_ts_ms);
 
 /* ---- remote_write_v1.c, remote_write_v2.c ---- */
 

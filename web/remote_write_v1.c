@@ -53,17 +53,21 @@ static bool read_labels(struct write_batch *b, struct proto *outer, struct str b
 
 static bool read_series(struct write_batch *b, struct proto *outer, struct str bytes) {
     struct proto p;
+    struct labels labels;
+    double value;
+    int64_t ts_ms;
+    if (LIKELY(write_read_usual(b->scratch, bytes, &labels, &value, &ts_ms))) {
+        (void)write_sample(b, labels, ts_ms, value);
+        return true;
+    }
     if (!read_labels(b, outer, bytes, &p)) {
         return false;
     }
-    struct labels labels;
     struct str duplicate;
     const bool valid = write_labels_pack(b->scratch, &labels, &duplicate) == WRITE_LABELS_OK;
     b->invalid += valid ? 0 : 1;
     struct proto_field f;
     while (proto_next(&p, &f)) {
-        double value;
-        int64_t ts_ms;
         if (f.number == SERIES_SAMPLES && proto_want(&p, &f, PROTO_BYTES) &&
             write_read_sample(&p, f.bytes, &value, &ts_ms) && valid) {
             (void)write_sample(b, labels, ts_ms, value);

@@ -500,6 +500,67 @@ static void long_labels_are_stored_up_to_the_limit(void **state) {
     assert_true(invalid_count(f) == 1);
 }
 
+/* Most series are read by a second decoder, which needs a few bytes behind them. */
+static void v1_reads_a_series_alike_wherever_it_stands(void **state) {
+    static const char *const texts[] = {
+        "__name__=m",
+        "A=1 __name__=m",
+        "__name__=m a=1 aa=2 ab=3 b=4",
+        "__name__=m b=1 a=2",
+        "__name__=m a=1 a=2",
+        "a=1",
+        "__name__=m a=",
+        "__name__= a=1",
+        "__name__=m =1",
+        "__name__=m a=\xc3\xa4",
+        "__name__=m a=\xff",
+        "__name__=m \xff=a",
+        "__name_=m",
+        "__name___=m",
+        "__name__=m abcdefgh=1 abcdefgi=2",
+        "__name__=m abcdefghi=1 abcdefgh=2",
+        "__name__=m abcdefgh1=1 abcdefgh1=2",
+    };
+    static const int64_t times[] = {0, 127, 128, NOW_MS, NOW_MS + 600001, -1, INT64_MIN};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < COUNT_OF(texts) * COUNT_OF(times); i++) {
+        const char *text = texts[i / COUNT_OF(times)];
+        const int64_t ts_ms = times[i % COUNT_OF(times)];
+        char want[512];
+        v1(f, text, ts_ms, (double)i);
+        send_v1(f);
+        const int status = f->out.status;
+        (void)snprintf(want, sizeof(want), "%s", push_storage_take(f->storage));
+        push_storage_free(f->storage); /* forget the sample */
+        f->storage = push_storage_new();
+        f->web.options.storage = push_storage_as_storage(f->storage);
+        v1(f, text, ts_ms, (double)i);
+        pb_bytes(&f->message, 99, STR("more than sixteen bytes"));
+        send_v1(f);
+        assert_int_equal(f->out.status, status);
+        expect_stored(f, want);
+        push_storage_free(f->storage);
+        f->storage = push_storage_new();
+        f->web.options.storage = push_storage_as_storage(f->storage);
+    }
+}
+
+static void v1_strings_around_the_short_form_are_stored(void **state) {
+    struct fixture *f = *state;
+    char text[300];
+    memset(text, 'v', sizeof(text));
+    for (size_t n = 100; n <= 300; n++) {
+        labels(f, "__name__=m");
+        label(f, STR("long"), (struct str){text, n});
+        sample(f, NOW_MS, 1);
+        end_series(f);
+        pb_bytes(&f->message, 99, STR("more than sixteen bytes"));
+        send_v1(f);
+        expect(f, 204, "");
+        assert_int_equal(strlen(push_storage_take(f->storage)), n + 55);
+    }
+}
+
 /* ---- v2 ---- */
 
 static void v2_sample(struct fixture *f, int64_t ts_ms, double value) {
@@ -718,6 +779,8 @@ int main(void) {
         TEST(wrong_wire_types_are_400),
         TEST(a_series_with_too_many_labels_is_invalid),
         TEST(long_labels_are_stored_up_to_the_limit),
+        TEST(v1_reads_a_series_alike_wherever_it_stands),
+        TEST(v1_strings_around_the_short_form_are_stored),
         TEST(v2_stores_samples_and_counts_them),
         TEST(v2_takes_symbols_behind_series_and_references_that_are_not_packed),
         TEST(v2_stores_the_good_and_names_the_bad),

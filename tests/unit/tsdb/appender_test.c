@@ -1,0 +1,211 @@
+/* Transactions over series in the order in which senders send them, and in any other: every way
+ * to a series' place must be the same place. */
+#include "base/rng.h"
+#include "tests/support/check_err.h"
+#include "tests/unit/tsdb/storage_world.h"
+
+enum { SERIES = 12 };
+
+static const char *const names[SERIES] = {
+    "a instance=i job=j",
+    "b instance=i job=j le=1",
+    "b instance=i job=j le=2",
+    "b code=200 instance=i job=j",
+    "c instance=i job=j zone=z",
+    "d abc=1 instance=i job=j x=2",
+    "a instance=i2 job=j",
+    "b instance=i2 job=j le=1",
+    "e job=j",
+    "e instance=i",
+    "e",
+    "f iobs=1 jobs=2",
+};
+
+static struct storage_appender *begin(struct world *w) {
+    struct storage_appender *a = NULL;
+    struct err err;
+    assert_ok(storage_appender_begin(w->st, &a, &err), &err);
+    return a;
+}
+
+static void commit(struct world *w, struct storage_appender *a) {
+    struct err err;
+    assert_ok(storage_appender_commit(w->st, a, &err), &err);
+}
+
+static void append_ok(struct world *w, struct storage_appender *a, const char *labels,
+                      int64_t ts_ms, double value) {
+    assert_int_equal(world_append(w, a, labels, ts_ms, value), ERR_OK);
+}
+
+/* All series at a time, in the order of a permutation. */
+static void push_all(struct world *w, const size_t *order, int64_t ts_ms) {
+    struct storage_appender *a = begin(w);
+    for (size_t i = 0; i < SERIES; i++) {
+        append_ok(w, a, names[order[i]], ts_ms, (double)order[i] + (double)ts_ms / 1e6);
+    }
+    commit(w, a);
+}
+
+static void shuffle(struct rng *rng, size_t *order) {
+    for (size_t i = SERIES; i > 1; i--) {
+        const size_t k = rng_below(rng, i);
+        const size_t kept = order[i - 1];
+        order[i - 1] = order[k];
+        order[k] = kept;
+    }
+}
+
+static void any_order_of_series_gives_the_same_data(void **state) {
+    (void)state;
+    struct world same;
+    struct world mixed;
+    world_init(&same);
+    world_init(&mixed);
+    world_open(&same);
+    world_open(&mixed);
+    size_t order[SERIES];
+    size_t random[SERIES];
+    struct rng rng = rng_seeded(11);
+    for (size_t i = 0; i < SERIES; i++) {
+        order[i] = random[i] = i;
+    }
+    for (int64_t ts = 1000; ts <= 200 * 1000; ts += 1000) {
+        push_all(&same, order, ts);
+        shuffle(&rng, random);
+        push_all(&mixed, random, ts);
+    }
+    const char *want = world_dump(&same, "__name__=~.+", 0, INT64_MAX);
+    assert_true(strlen(want) > SERIES * 200 * 8);
+    assert_string_equal(world_dump(&mixed, "__name__=~.+", 0, INT64_MAX), want);
+    world_close(&same);
+    world_close(&mixed);
+    world_release(&same);
+    world_release(&mixed);
+}
+
+static void a_series_that_comes_twice_is_held_to_its_order(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_open(&w);
+    for (int64_t ts = 1000; ts <= 3000; ts += 1000) { /* the second time on known ground */
+        struct storage_appender *a = begin(&w);
+        append_ok(&w, a, "a job=j", ts, 1);
+        append_ok(&w, a, "b job=j", ts, 2);
+        append_ok(&w, a, "c job=j", ts, 3);
+        append_ok(&w, a, "b job=j", ts, 2); /* the same again */
+        assert_int_equal(world_append(&w, a, "b job=j", ts, 7), ERR_DUPLICATE);
+        assert_int_equal(world_append(&w, a, "c job=j", ts, 7), ERR_DUPLICATE);
+        assert_int_equal(world_append(&w, a, "a job=j", ts - 1, 1), ERR_OUT_OF_ORDER);
+        append_ok(&w, a, "a job=j", ts + 1, 4);
+        append_ok(&w, a, "b job=j", ts + 1, 5);
+        assert_int_equal(world_append(&w, a, "a job=j", ts, 1), ERR_OUT_OF_ORDER);
+        commit(&w, a);
+    }
+    assert_string_equal(world_dump(&w, "job=j", 0, INT64_MAX),
+                        "a{job=\"j\"} 1000:1 1001:4 2000:1 2001:4 3000:1 3001:4\n"
+                        "b{job=\"j\"} 1000:2 1001:5 2000:2 2001:5 3000:2 3001:5\n"
+                        "c{job=\"j\"} 1000:3 2000:3 3000:3\n");
+    world_close(&w);
+    world_release(&w);
+}
+
+static void the_same_series_many_times_in_one_transaction(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_open(&w);
+    struct storage_appender *a = begin(&w);
+    for (int64_t ts = 1; ts <= 500; ts++) {
+        append_ok(&w, a, "a job=j", ts, (double)ts);
+        append_ok(&w, a, "b job=j", ts, (double)-ts);
+        assert_int_equal(world_append(&w, a, "a job=j", ts - 1, 0), ERR_OUT_OF_ORDER);
+        assert_int_equal(world_append(&w, a, "b job=j", ts, 0), ERR_DUPLICATE);
+    }
+    commit(&w, a);
+    assert_non_null(strstr(world_dump(&w, "__name__=a", 499, INT64_MAX), "499:499 500:500"));
+    assert_non_null(strstr(world_dump(&w, "__name__=b", 499, INT64_MAX), "499:-499 500:-500"));
+    world_close(&w);
+    world_release(&w);
+}
+
+/* A series whose time lies between rows of its group gets a place in another one, and that place
+ * counts from then on, also when it is the next one in the old group. */
+static void a_series_that_moved_is_not_looked_for_where_it_was(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_open(&w);
+    struct storage_appender *a = begin(&w);
+    append_ok(&w, a, "a job=j", 1000, 1);
+    append_ok(&w, a, "b job=j", 1000, 1);
+    append_ok(&w, a, "c job=j", 1000, 1);
+    commit(&w, a);
+    a = begin(&w);
+    append_ok(&w, a, "a job=j", 5000, 2);
+    append_ok(&w, a, "c job=j", 5000, 2);
+    commit(&w, a);
+    a = begin(&w);
+    append_ok(&w, a, "b job=j", 3000, 2); /* between 1000 and 5000: moves */
+    commit(&w, a);
+    for (int64_t ts = 6000; ts <= 8000; ts += 1000) {
+        a = begin(&w);
+        append_ok(&w, a, "a job=j", ts, 3);
+        assert_int_equal(world_append(&w, a, "b job=j", 2000, 9), ERR_OUT_OF_ORDER);
+        append_ok(&w, a, "b job=j", ts, 3);
+        append_ok(&w, a, "c job=j", ts, 3);
+        commit(&w, a);
+    }
+    const char *want = "a{job=\"j\"} 1000:1 5000:2 6000:3 7000:3 8000:3\n"
+                       "b{job=\"j\"} 1000:1 3000:2 6000:3 7000:3 8000:3\n"
+                       "c{job=\"j\"} 1000:1 5000:2 6000:3 7000:3 8000:3\n";
+    assert_string_equal(world_dump(&w, "job=j", 0, INT64_MAX), want);
+    world_close(&w);
+    world_open(&w);
+    a = begin(&w);
+    append_ok(&w, a, "a job=j", 9000, 4);
+    assert_int_equal(world_append(&w, a, "b job=j", 8000, 9), ERR_DUPLICATE);
+    assert_int_equal(world_append(&w, a, "c job=j", 7000, 9), ERR_OUT_OF_ORDER);
+    commit(&w, a);
+    world_close(&w);
+    world_release(&w);
+}
+
+/* Labels that share bytes with the expected ones, and names that look like instance and job. */
+static void a_near_miss_of_the_next_series_is_another_series(void **state) {
+    (void)state;
+    static const char *const first[] = {"m a=1 instance=i job=j", "n a=1 instance=i job=j z=9"};
+    static const char *const others[] = {
+        "n a=1 instance=i job=j z=8", "n a=1 instance=i job=k z=9", "n a=1 instance=k job=j z=9",
+        "n a=2 instance=i job=j z=9", "n a=1 instancf=i job=j z=9", "n a=1 instance=i jol=j z=9",
+        "o a=1 instance=i job=j z=9", "n a=1 instance=i job=j",     "n a=1 instance=i job=j y=99",
+        "n instance=i job=j",         "n a=1 instance=ij z=9",
+    };
+    struct world w;
+    world_init(&w);
+    world_open(&w);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct storage_appender *a = begin(&w);
+        append_ok(&w, a, first[0], 1000 + (int64_t)i, 1);
+        append_ok(&w, a, first[1], 1000 + (int64_t)i, 2);
+        commit(&w, a);
+        a = begin(&w);
+        append_ok(&w, a, first[0], 1500 + (int64_t)i, 1);
+        append_ok(&w, a, others[i], 5 + (int64_t)i, 3); /* as if it were the second: too old */
+        storage_appender_rollback(w.st, a);
+    }
+    world_close(&w);
+    world_release(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_order_of_series_gives_the_same_data),
+        cmocka_unit_test(a_series_that_comes_twice_is_held_to_its_order),
+        cmocka_unit_test(the_same_series_many_times_in_one_transaction),
+        cmocka_unit_test(a_series_that_moved_is_not_looked_for_where_it_was),
+        cmocka_unit_test(a_near_miss_of_the_next_series_is_another_series),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
