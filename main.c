@@ -8,6 +8,7 @@
 
 #include "app.h"
 #include "cmd_check.h"
+#include "cmd_tsdb.h"
 #include "flags.h"
 #include "tools.h"
 
@@ -117,6 +118,9 @@ int main(int argc, char **argv) {
     }
     if (argc > 1 && strcmp(argv[1], "check") == 0) {
         return cmd_check(argc - 2, argv + 2);
+    }
+    if (argc > 1 && strcmp(argv[1], "tsdb") == 0) {
+        return cmd_tsdb(argc - 2, argv + 2);
     }
     if (argc > 1 && argv[1][0] != '-' && argv[1][0] != '@') {
         (void)fprintf(stderr, "brasa: unknown command \"%s\"; commands:\n", argv[1]);

@@ -1,0 +1,279 @@
+/* import: blocks that overlap, deletions, the log and what it drops end up in the storage as one history;
+ * running it again changes nothing; a storage that has newer data refuses. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/support/check_err.h"
+#include "tests/support/mem_vfs.h"
+#include "tests/support/prom_files.h"
+#include "tests/unit/tsdb/storage_world.h"
+#include "tsdb/import.h"
+#include "tsdb/prom_db.h"
+
+static const char *const first_ulid = "01M81SMZS3NYHPT3380FEDZKNZ";
+static const char *const second_ulid = "01M81SMZTBJT0DH1YXQ2C55HTT";
+
+static void put(struct vfs *vfs, const char *path, struct str bytes) {
+    struct vfs_file *f = NULL;
+    struct err err;
+    assert_ok(vfs_open(vfs, path, VFS_WRITE | VFS_CREATE | VFS_TRUNCATE, &f, &err), &err);
+    assert_ok(vfs_file_pwrite(f, bytes.ptr, bytes.len, 0, &err), &err);
+    vfs_file_close(f);
+}
+
+static void put_in(struct vfs *vfs, const char *ulid, const char *name, struct str bytes) {
+    char path[128];
+    (void)snprintf(path, sizeof(path), "/p/%s/%s", ulid, name);
+    put(vfs, path, bytes);
+}
+
+struct block_series {
+    const char *labels[9];
+    struct prom_sample samples[4];
+    size_t count;
+};
+
+/* A block of series with one chunk each, those called hist as histograms. */
+static void put_block(struct vfs *vfs, const char *ulid, const struct block_series *in, size_t n,
+                      bool late, const char *parents) {
+    struct prom_chunk_meta metas[8];
+    struct prom_write_series out[8];
+    struct buf chunks;
+    struct buf file;
+    struct err err;
+    char path[128];
+    buf_init(&chunks, 1 << 20);
+    buf_init(&file, 1 << 20);
+    (void)snprintf(path, sizeof(path), "/p/%s", ulid);
+    assert_ok(vfs_mkdir(vfs, path, &err), &err);
+    (void)snprintf(path, sizeof(path), "/p/%s/chunks", ulid);
+    assert_ok(vfs_mkdir(vfs, path, &err), &err);
+    int64_t mint = INT64_MAX;
+    int64_t maxt = INT64_MIN;
+    for (size_t i = 0; i < n; i++) {
+        const struct prom_sample *s = in[i].samples;
+        buf_clear(&file);
+        prom_write_xor(&file, s, in[i].count);
+        const bool histogram = strcmp(in[i].labels[1], "hist") == 0;
+        metas[i] = (struct prom_chunk_meta){
+            s[0].ts_ms, s[in[i].count - 1].ts_ms,
+            prom_write_chunk(&chunks, histogram ? PROM_CHUNK_HISTOGRAM : PROM_CHUNK_XOR,
+                             buf_str(&file))};
+        mint = metas[i].mint < mint ? metas[i].mint : mint;
+        maxt = metas[i].maxt > maxt ? metas[i].maxt : maxt;
+        memcpy(out[i].labels, in[i].labels, sizeof(out[i].labels));
+        out[i].chunks = &metas[i];
+        out[i].chunk_count = 1;
+    }
+    put_in(vfs, ulid, "chunks/000001", buf_str(&chunks));
+    buf_clear(&file);
+    prom_write_index(&file, 2, out, n, NULL);
+    put_in(vfs, ulid, "index", buf_str(&file));
+    buf_clear(&file);
+    buf_printf(&file,
+               "{\"ulid\":\"%s\",\"minTime\":%lld,\"maxTime\":%lld,\"stats\":{\"numSamples\":4},"
+               "\"compaction\":{\"level\":1,\"hints\":[%s],\"parents\":[%s]},\"version\":1}",
+               ulid, (long long)mint, (long long)maxt + 1, late ? "\"from-out-of-order\"" : "",
+               parents);
+    put_in(vfs, ulid, "meta.json", buf_str(&file));
+    buf_release(&chunks);
+    buf_release(&file);
+}
+
+static void put_log(struct vfs *vfs, const char *path) {
+    static const char *const a[] = {"__name__", "a", "job", "x", NULL};
+    static const char *const gone[] = {"__name__", "gone", NULL};
+    static const struct prom_write_sample samples[] = {
+        {1, {3000, 30}}, {1, {9000000, 40}}, {2, {9000000, 1}}, {9, {9000000, 5}}};
+    static const struct prom_write_sample more[] = {{1, {9000500, 41}}, {2, {9000500, 2}}};
+    struct buf record;
+    struct buf segment;
+    buf_init(&record, 4096);
+    buf_init(&segment, 1 << 20);
+    prom_write_series_record(&record, 1, a);
+    prom_write_record(&segment, buf_str(&record), PROM_SNAPPY);
+    buf_clear(&record);
+    prom_write_series_record(&record, 2, gone);
+    prom_write_record(&segment, buf_str(&record), PROM_PLAIN);
+    buf_clear(&record);
+    prom_write_samples_record(&record, samples, 4);
+    prom_write_record(&segment, buf_str(&record), PROM_SNAPPY);
+    buf_clear(&record);
+    prom_write_deletion_record(&record, 2, INT64_MIN, INT64_MAX); /* what came before */
+    prom_write_record(&segment, buf_str(&record), PROM_PLAIN);
+    buf_clear(&record);
+    prom_write_samples_record(&record, more, 2);
+    prom_write_record(&segment, buf_str(&record), PROM_PLAIN);
+    put(vfs, path, buf_str(&segment));
+    buf_release(&record);
+    buf_release(&segment);
+}
+
+static struct mem_vfs *prometheus(void) {
+    static const struct block_series first[] = {
+        {{"__name__", "a", "job", "x", NULL}, {{1000, 1}, {2000, 2}, {5000, 5}}, 3},
+        {{"__name__", "b", NULL}, {{1500, -0.0}, {4000000, 8}, {8000000, 9}}, 3},
+        {{"__name__", "hist", NULL}, {{1500, 1}, {1600, 2}}, 2},
+    };
+    static const struct block_series late[] = {
+        {{"__name__", "a", "job", "x", NULL}, {{1500, 1.5}, {2000, 99}, {6000, 6}}, 3},
+    };
+    struct mem_vfs *disk = mem_vfs_new();
+    struct vfs *vfs = mem_vfs_base(disk);
+    struct err err;
+    assert_ok(vfs_mkdir(vfs, "/p", &err), &err);
+    assert_ok(vfs_mkdir(vfs, "/p/wal", &err), &err);
+    put_block(vfs, first_ulid, first, 3, false, "");
+    put_block(vfs, second_ulid, late, 1, true, "");
+    put_log(vfs, "/p/wal/00000000");
+    return disk;
+}
+
+static const char *const history =
+    "a{job=\"x\"} 1000:1 1500:1.5 2000:2 5000:5 6000:6 9000000:40 9000500:41\n"
+    "b 1500:-0 4000000:8 8000000:9\n"
+    "gone 9000500:2\n";
+
+static enum err_code import_into(struct world *w, struct mem_vfs *disk, struct import_result *out,
+                                 struct err *err) {
+    const struct import_options options = {.vfs = mem_vfs_base(disk), .path = "/p"};
+    return import_prometheus(w->st, &options, out, err);
+}
+
+static void blocks_and_log_become_one_history(void **state) {
+    (void)state;
+    struct mem_vfs *disk = prometheus();
+    struct world w;
+    struct import_result r;
+    struct err err;
+    world_init(&w);
+    world_open(&w);
+    assert_ok(import_into(&w, disk, &r, &err), &err);
+    assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
+    assert_int_equal(r.samples, 11);
+    assert_int_equal(r.histogram_samples, 2);
+    assert_int_equal(r.unknown_series, 1);
+    assert_int_equal(r.blocks, 2);
+    assert_ok(import_into(&w, disk, &r, &err), &err);
+    assert_int_equal(r.samples, 0);
+    assert_int_equal(r.present, 11);
+    world_close(&w);
+    world_open(&w);
+    assert_ok(import_into(&w, disk, &r, &err), &err);
+    assert_int_equal(r.present, 11);
+    assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
+    world_close(&w);
+    world_release(&w);
+    mem_vfs_free(disk);
+}
+
+static void append_one(struct world *w, const char *labels, int64_t ts_ms, double value) {
+    struct storage_appender *a = NULL;
+    struct err err;
+    assert_ok(storage_appender_begin(w->st, &a, &err), &err);
+    assert_int_equal(world_append(w, a, labels, ts_ms, value), ERR_OK);
+    assert_ok(storage_appender_commit(w->st, a, &err), &err);
+}
+
+static void a_storage_with_newer_data_refuses(void **state) {
+    (void)state;
+    struct mem_vfs *disk = prometheus();
+    struct world w;
+    struct import_result r;
+    struct err err;
+    world_init(&w);
+    world_open(&w);
+    append_one(&w, "new", 9000501, 1);
+    assert_err(import_into(&w, disk, &r, &err), ERR_EXISTS,
+               "the database has newer samples, up to 9000501, than /p, up to 9000500", &err);
+    assert_int_equal(r.samples, 0);
+    world_close(&w);
+    world_release(&w);
+    mem_vfs_free(disk);
+}
+
+static void a_storage_that_lacks_older_samples_refuses_them(void **state) {
+    (void)state;
+    struct mem_vfs *disk = prometheus();
+    struct world w;
+    struct import_result r;
+    struct err err;
+    world_init(&w);
+    world_open(&w);
+    append_one(&w, "new", 9000000, 1);
+    assert_err(import_into(&w, disk, &r, &err), ERR_EXISTS,
+               "the database has samples up to 9000000 and takes none from 1", &err);
+    world_close(&w);
+    world_release(&w);
+    mem_vfs_free(disk);
+}
+
+static void another_stored_value_stays_and_is_counted(void **state) {
+    (void)state;
+    struct mem_vfs *disk = prometheus();
+    struct world w;
+    struct import_result r;
+    struct err err;
+    world_init(&w);
+    world_open(&w);
+    append_one(&w, "a job=x", 1000, 77);
+    assert_ok(import_into(&w, disk, &r, &err), &err);
+    assert_int_equal(r.conflicts, 1);
+    assert_int_equal(r.samples, 10);
+    assert_string_equal(world_dump(&w, "__name__=a", 0, 1500), "a{job=\"x\"} 1000:77 1500:1.5\n");
+    world_close(&w);
+    world_release(&w);
+    mem_vfs_free(disk);
+}
+
+static void a_damaged_block_stops_the_import_and_is_named(void **state) {
+    (void)state;
+    struct mem_vfs *disk = prometheus();
+    struct world w;
+    struct import_result r;
+    struct err err;
+    world_init(&w);
+    world_open(&w);
+    put_in(mem_vfs_base(disk), second_ulid, "tombstones", STR("\x01\x30\xBA\x30\x01garbage"));
+    assert_err(import_into(&w, disk, &r, &err), ERR_CORRUPT,
+               "/p/01M81SMZTBJT0DH1YXQ2C55HTT/tombstones: checksum does not match", &err);
+    put_in(mem_vfs_base(disk), second_ulid, "meta.json", STR("{\"version\":2}"));
+    assert_err(import_into(&w, disk, &r, &err), ERR_CORRUPT, "unexpected meta file version 2",
+               &err);
+    world_close(&w);
+    world_release(&w);
+    mem_vfs_free(disk);
+}
+
+static void a_block_that_was_merged_into_another_is_left_out(void **state) {
+    (void)state;
+    static const struct block_series merged[] = {
+        {{"__name__", "m", NULL}, {{1000, 1}, {9000000, 2}}, 2},
+    };
+    struct mem_vfs *disk = prometheus();
+    struct prom_db db;
+    struct err err;
+    struct buf parents;
+    buf_init(&parents, 4096);
+    buf_printf(&parents, "{\"ulid\":\"%s\"},{\"ulid\":\"%s\"}", first_ulid, second_ulid);
+    put_block(mem_vfs_base(disk), "01M81SN034E1C7D0AGT788RTC4", merged, 1, false,
+              buf_str(&parents).ptr);
+    assert_ok(prom_db_init(&db, mem_vfs_base(disk), "/p", false, NULL, &err), &err);
+    assert_int_equal(db.block_count, 1);
+    assert_string_equal(db.blocks[0].meta.ulid, "01M81SN034E1C7D0AGT788RTC4");
+    prom_db_release(&db);
+    buf_release(&parents);
+    mem_vfs_free(disk);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_and_log_become_one_history),
+        cmocka_unit_test(a_storage_with_newer_data_refuses),
+        cmocka_unit_test(a_storage_that_lacks_older_samples_refuses_them),
+        cmocka_unit_test(another_stored_value_stays_and_is_counted),
+        cmocka_unit_test(a_damaged_block_stops_the_import_and_is_named),
+        cmocka_unit_test(a_block_that_was_merged_into_another_is_left_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

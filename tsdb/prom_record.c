@@ -1,0 +1,241 @@
+/* Records of Prometheus' write-ahead log: a type byte, then entries to the end. Fixed integers are
+ * big endian, floats their bits.
+ *
+ *     1  series     {u64 ref, uvarint n, n x (string name, string value)}
+ *     2  samples    u64 base ref, i64 base time, {varint ref - base, varint time - base, f64}
+ *     3  deletions  {u64 ref, varint mint, varint maxt}
+ *     7-10          native histograms, base as in 2; 12, 13 as in 11
+ *     11 samples    {varint ref, varint time, varint start time, f64}, then {varint ref - ref
+ *                   before, varint time - first time, start marker, f64}
+ *
+ * Other types carry no samples and are passed over. */
+#include "base/bytes.h"
+#include "base/cursor.h"
+#include "base/value.h"
+#include "tsdb/prom_labels.h"
+#include "tsdb/prom_wal.h"
+
+enum record_type {
+    RECORD_SERIES = 1,
+    RECORD_SAMPLES = 2,
+    RECORD_TOMBSTONES = 3,
+    RECORD_HISTOGRAMS = 7,
+    RECORD_FLOAT_HISTOGRAMS = 8,
+    RECORD_CUSTOM_HISTOGRAMS = 9,
+    RECORD_CUSTOM_FLOAT_HISTOGRAMS = 10,
+    RECORD_SAMPLES_V2 = 11,
+    RECORD_HISTOGRAMS_V2 = 12,
+    RECORD_FLOAT_HISTOGRAMS_V2 = 13,
+};
+
+enum { CUSTOM_BUCKETS_SCHEMA = -53, START_MARKER_VALUE = 2 };
+
+static enum err_code cut_off(const struct cursor *c, struct err *err) {
+    return err_set(err, ERR_CORRUPT, "record cut off behind byte %zu", cursor_offset(c));
+}
+
+static double take_f64(struct cursor *c) {
+    return f64_of_bits(cursor_u64be(c));
+}
+
+static enum err_code take_labels(struct cursor *c, struct buf *blob, struct err *err) {
+    const uint64_t count = cursor_uvarint(c);
+    struct str before = {0};
+    buf_clear(blob);
+    for (uint64_t i = 0; i < count && !c->failed; i++) {
+        const struct str name = cursor_str(c);
+        const struct str value = cursor_str(c);
+        if (!c->failed && prom_labels_add(blob, &before, name, value, err) != ERR_OK) {
+            return ERR_CORRUPT;
+        }
+    }
+    return c->failed ? cut_off(c, err) : ERR_OK;
+}
+
+static enum err_code decode_series(struct cursor *c, struct buf *blob,
+                                   const struct prom_wal_handler *handler, void *ctx,
+                                   struct err *err) {
+    while (cursor_left(c) != 0) {
+        const uint64_t ref = cursor_u64be(c);
+        enum err_code code = take_labels(c, blob, err);
+        if (code == ERR_OK && blob->len != 0 && handler->series != NULL) {
+            const struct labels labels = {(const uint8_t *)buf_str(blob).ptr, blob->len};
+            code = handler->series(ctx, ref, labels, err);
+        }
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err_code decode_samples(struct cursor *c, const struct prom_wal_handler *handler,
+                                    void *ctx, struct err *err) {
+    if (handler->sample == NULL || cursor_left(c) == 0) {
+        return ERR_OK;
+    }
+    const uint64_t base_ref = cursor_u64be(c);
+    const uint64_t base_time = cursor_u64be(c);
+    while (cursor_left(c) != 0 && !c->failed) {
+        const uint64_t ref = base_ref + (uint64_t)cursor_varint(c);
+        const uint64_t time = base_time + (uint64_t)cursor_varint(c);
+        const double value = take_f64(c);
+        if (c->failed) {
+            break;
+        }
+        const enum err_code code = handler->sample(ctx, ref, (int64_t)time, value, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return c->failed ? cut_off(c, err) : ERR_OK;
+}
+
+/* Ref and time of an entry with a start time; the state lives over one record. */
+struct entry {
+    bool first;
+    uint64_t ref;
+    uint64_t first_time;
+    uint64_t time;
+};
+
+static void next_entry(struct cursor *c, struct entry *e) {
+    if (e->first) {
+        e->ref = (uint64_t)cursor_varint(c);
+        e->time = e->first_time = (uint64_t)cursor_varint(c);
+        (void)cursor_varint(c);
+        e->first = false;
+        return;
+    }
+    e->ref += (uint64_t)cursor_varint(c);
+    e->time = e->first_time + (uint64_t)cursor_varint(c);
+    if (cursor_u8(c) == START_MARKER_VALUE) {
+        (void)cursor_varint(c);
+    }
+}
+
+static enum err_code decode_samples_v2(struct cursor *c, const struct prom_wal_handler *handler,
+                                       void *ctx, struct err *err) {
+    struct entry e = {.first = true};
+    while (handler->sample != NULL && cursor_left(c) != 0) {
+        next_entry(c, &e);
+        const double value = take_f64(c);
+        if (c->failed) {
+            return cut_off(c, err);
+        }
+        const enum err_code code = handler->sample(ctx, e.ref, (int64_t)e.time, value, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err_code decode_tombstones(struct cursor *c, const struct prom_wal_handler *handler,
+                                       void *ctx, struct err *err) {
+    while (handler->deleted != NULL && cursor_left(c) != 0) {
+        const uint64_t ref = cursor_u64be(c);
+        const int64_t mint = cursor_varint(c);
+        const int64_t maxt = cursor_varint(c);
+        if (c->failed) {
+            return cut_off(c, err);
+        }
+        const enum err_code code = handler->deleted(ctx, ref, mint, maxt, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- native histograms: passed over and counted ---- */
+
+static void skip_spans(struct cursor *c) {
+    for (uint64_t n = cursor_uvarint(c); n != 0 && !c->failed; n--) {
+        (void)cursor_varint(c);
+        (void)cursor_uvarint(c);
+    }
+}
+
+static void skip_buckets(struct cursor *c, bool floats) {
+    for (uint64_t n = cursor_uvarint(c); n != 0 && !c->failed; n--) {
+        if (floats) {
+            (void)cursor_u64be(c);
+        } else {
+            (void)cursor_varint(c);
+        }
+    }
+}
+
+static void skip_histogram(struct cursor *c, bool floats) {
+    (void)cursor_u8(c); /* hint */
+    const int64_t schema = cursor_varint(c);
+    (void)cursor_u64be(c);        /* zero threshold */
+    for (int i = 0; i < 2; i++) { /* zero count, count */
+        if (floats) {
+            (void)cursor_u64be(c);
+        } else {
+            (void)cursor_uvarint(c);
+        }
+    }
+    (void)cursor_u64be(c); /* sum */
+    skip_spans(c);
+    skip_spans(c);
+    skip_buckets(c, floats);
+    skip_buckets(c, floats);
+    if (schema == CUSTOM_BUCKETS_SCHEMA) {
+        skip_buckets(c, true);
+    }
+}
+
+static uint64_t count_histograms(struct cursor *c, bool floats, bool with_start) {
+    struct entry e = {.first = true};
+    uint64_t count = 0;
+    if (!with_start && cursor_left(c) != 0) {
+        (void)cursor_u64be(c);
+        (void)cursor_u64be(c);
+    }
+    while (cursor_left(c) != 0 && !c->failed) {
+        if (with_start) {
+            next_entry(c, &e);
+        } else {
+            (void)cursor_varint(c);
+            (void)cursor_varint(c);
+        }
+        skip_histogram(c, floats);
+        count += c->failed ? 0 : 1;
+    }
+    return count;
+}
+
+enum err_code prom_wal_decode(struct str record, struct buf *labels,
+                              const struct prom_wal_handler *handler, void *ctx, struct err *err) {
+    struct cursor c = cursor_of(record.ptr, record.len);
+    const uint8_t type = cursor_u8(&c);
+    switch (type) {
+    case RECORD_SERIES:
+        return decode_series(&c, labels, handler, ctx, err);
+    case RECORD_SAMPLES:
+        return decode_samples(&c, handler, ctx, err);
+    case RECORD_SAMPLES_V2:
+        return decode_samples_v2(&c, handler, ctx, err);
+    case RECORD_TOMBSTONES:
+        return decode_tombstones(&c, handler, ctx, err);
+    case RECORD_HISTOGRAMS:
+    case RECORD_FLOAT_HISTOGRAMS:
+    case RECORD_CUSTOM_HISTOGRAMS:
+    case RECORD_CUSTOM_FLOAT_HISTOGRAMS:
+    case RECORD_HISTOGRAMS_V2:
+    case RECORD_FLOAT_HISTOGRAMS_V2: {
+        const bool floats = type == RECORD_FLOAT_HISTOGRAMS ||
+                            type == RECORD_CUSTOM_FLOAT_HISTOGRAMS ||
+                            type == RECORD_FLOAT_HISTOGRAMS_V2;
+        const uint64_t n = handler->histograms != NULL
+                               ? count_histograms(&c, floats, type >= RECORD_HISTOGRAMS_V2)
+                               : 0;
+        return n != 0 ? handler->histograms(ctx, n, err) : ERR_OK;
+    }
+    default:
+        return ERR_OK;
+    }
+}
