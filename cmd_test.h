@@ -7,5 +7,7 @@
 
 /* Failures go to stderr, each with file:line and reason; the last line of stdout counts. */
 tool_run_fn cmd_test_promql;
+/* Per file SUCCESS, or FAILED and what differs; output is promtool's. */
+tool_run_fn cmd_test_rules;
 
 #endif

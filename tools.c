@@ -65,6 +65,11 @@ static const struct tool_flag LABELS_FLAGS[] = {
     FORMAT_FLAG, HTTP_FILE_FLAG, MATCH_FLAG(false),
     TIME_FLAG("start", "Begin of the time range, RFC 3339 or Unix seconds."),
     TIME_FLAG("end", "End of the time range.")};
+static const struct tool_flag TEST_RULES_FLAGS[] = {
+    {.name = "run",
+     .type = TOOL_LIST,
+     .help = "Only test groups whose name matches this regular expression."},
+};
 static const struct tool_flag MATCHER_SET_FLAGS[] = {
     {.name = "type",
      .letter = 't',
@@ -88,6 +93,8 @@ static const struct tool_arg QUERY_NAME_VALUE[] = {ARG("query", "PromQL expressi
                                                    ARG("name", "Name of the label."),
                                                    ARG("value", "Value of the matcher.")};
 static const struct tool_arg SCRIPTS[] = {FILE_ARGS("script", "Scripts of PromQL tests.")};
+static const struct tool_arg RULE_TESTS[] = {
+    FILE_ARGS("test-rule-file", "Files of unit tests of rules.")};
 
 static const struct tool_command COMMANDS[] = {
     {.words = "check config",
@@ -127,6 +134,11 @@ static const struct tool_command COMMANDS[] = {
      .help = "Run scripts of PromQL tests.",
      ARGS(SCRIPTS),
      .run = cmd_test_promql},
+    {.words = "test rules",
+     .help = "Run unit tests of rules.",
+     FLAGS(TEST_RULES_FLAGS),
+     ARGS(RULE_TESTS),
+     .run = cmd_test_rules},
     {.words = "promql format",
      .help = "Print an expression prettily.",
      ARGS(QUERY),

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import ASAN, RELEASE, need, wait_for
+from conftest import ASAN, RELEASE, ROOT, need, wait_for
 from exporter import Exporter
 
 PAGE = b'''# TYPE requests_total counter
@@ -93,3 +93,11 @@ def test_options_of_the_http_client_reach_the_server(start, tmp_path):
         (tmp_path / 'http.yml').write_text('basic_auth: {user: a}\n')
         out, err, code = tool(BINARY, 'query', 'instant', flag, brasa.url, '1')
         assert code == 1 and err.startswith('Failed to load HTTP config file: ') and 'field user not found' in err
+
+
+@pytest.mark.parametrize('name', ['ok', 'bad', 'noname', 'fields', 'order', 'evaluation'])
+def test_rule_tests_print_what_promtool_prints(name, monkeypatch):
+    promtool = need('promtool')
+    monkeypatch.chdir(ROOT / 'tests/golden/rule_tests')
+    out, err, code = tool(promtool, 'test', 'rules', f'{name}.yml')
+    assert tool(BINARY, 'test', 'rules', f'{name}.yml') == (re.sub('Unit Testing: .*\n', '', out), err, code)
