@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/histogram_text.h"
 #include "base/number.h"
 #include "base/utf8.h"
 #include "base/value.h"
 #include "query/bits.h"
+#include "query/histogram_note.h"
 #include "query/quantile.h"
 
 /* The input, its groups, and the parameter. */
@@ -100,6 +102,7 @@ static enum err_code list_members(struct pick *p, struct members *out, struct er
 struct heap_item {
     double value;
     uint32_t row;
+    const struct histogram *histogram; /* limitk: or NULL */
 };
 
 struct heap {
@@ -230,7 +233,9 @@ static void choose(const struct pick *p, const uint32_t *rows, size_t n, size_t 
         if (!bits_get(row->present, step)) {
             continue;
         }
-        const struct heap_item item = {row->values[step], rows[i]};
+        const struct histogram *histogram = row_histogram(row, step);
+        const struct heap_item item = {histogram != NULL ? 0 : row->values[step], rows[i],
+                                       histogram};
         if (p->op != AGG_LIMITK) {
             heap_offer(h, k, item);
         } else if (h->count < k) {
@@ -251,6 +256,12 @@ static enum err_code emit_items(const struct pick *p, const struct heap *h, stru
         row->labels = p->rows.rows[h->items[i].row].labels;
         row->drop_name = p->rows.rows[h->items[i].row].drop_name;
         row->values[0] = h->items[i].value;
+        if (h->items[i].histogram != NULL) {
+            if (row_add_histograms(row, p->tmp, 1, err) != ERR_OK) {
+                return ERR_LIMIT;
+            }
+            row->histograms[0] = h->items[i].histogram;
+        }
         bits_set(row->present, 0);
         code = sink->end(sink, row, err);
     }
@@ -405,21 +416,35 @@ struct counting {
     struct matrix out;
     struct label_index index; /* of out's rows */
     struct str label;
+    struct buf text;
     bool label_dropped; /* without (label) removes it again */
 };
 
-static enum err_code row_of_value(struct counting *c, uint32_t group, double value, uint32_t *out,
+/* The text of a value, in c->text. */
+static enum err_code spell_value(struct counting *c, const struct row *row, size_t step,
+                                 struct err *err) {
+    const struct histogram *h = row_histogram(row, step);
+    buf_clear(&c->text);
+    if (h != NULL) {
+        histogram_format(&c->text, h);
+    } else {
+        buf_append_number_f(&c->text, row->values[step]);
+    }
+    return buf_ok(&c->text)
+               ? ERR_OK
+               : err_set(err, ERR_LIMIT, "label value is longer than %d bytes", LABEL_STRING_MAX);
+}
+
+static enum err_code row_of_value(struct counting *c, uint32_t group, uint32_t *out,
                                   struct err *err) {
     struct pick *p = c->p;
-    char text[NUMBER_TEXT_MAX];
-    const size_t n = number_format_f(value, text);
     struct arena *arena = work_lasting(p->tmp);
     struct labels labels = p->groups.keys.sets[group];
     if (!c->label_dropped) {
         struct labels_builder b;
         labels_builder_init(&b, arena);
         labels_builder_reset(&b, labels);
-        labels_builder_set(&b, c->label, (struct str){text, n});
+        labels_builder_set(&b, c->label, buf_str(&c->text));
         const enum err_code code = labels_builder_finish(&b, &labels, err);
         if (code != ERR_OK) {
             return code;
@@ -446,14 +471,17 @@ static enum err_code count_row(struct counting *c, size_t index, struct err *err
     enum err_code code = ERR_OK;
     for (size_t step = bits_next(row->present, p->grid->count, 0); step < p->grid->count;
          step = bits_next(row->present, p->grid->count, step + 1)) {
-        const double v = row->values[step];
-        if (!any || f64_bits(v) != last_bits) {
-            code = row_of_value(c, p->group_of[index], v, &at, err);
+        const bool native = row_histogram(row, step) != NULL;
+        if (native || !any || f64_bits(row->values[step]) != last_bits) {
+            code = spell_value(c, row, step, err);
+            if (code == ERR_OK) {
+                code = row_of_value(c, p->group_of[index], &at, err);
+            }
             if (code != ERR_OK) {
                 return code;
             }
-            any = true;
-            last_bits = f64_bits(v);
+            any = !native;
+            last_bits = native ? 0 : f64_bits(row->values[step]);
         }
         struct row *to = &c->out.rows[at];
         to->drop_name = to->drop_name || row->drop_name;
@@ -471,10 +499,12 @@ static enum err_code pick_count_values(struct pick *p, struct row_sink *sink, st
     }
     c.label_dropped = c.label_dropped || (ast->without && str_eq(c.label, LABEL_NAME));
     matrix_init(&c.out, p->tmp, p->grid->count);
+    buf_init(&c.text, LABEL_STRING_MAX);
     enum err_code code = label_index_init(&c.index, p->tmp, 16, err);
     for (size_t i = 0; i < p->rows.count && code == ERR_OK; i++) {
         code = count_row(&c, i, err);
     }
+    buf_release(&c.text);
     return code == ERR_OK ? matrix_replay(&c.out, sink, err) : code;
 }
 
@@ -497,6 +527,30 @@ static enum err_code check_label(const struct plan_node *param, struct err *err)
     return code;
 }
 
+/* topk, bottomk and quantile see the floats alone. */
+static void ignore_histograms(struct pick *p) {
+    const bool quantile = p->op == AGG_QUANTILE;
+    const char *name = quantile ? "quantile" : (p->op == AGG_TOPK ? "topk" : "bottomk");
+    bool any = false;
+    size_t kept = 0;
+    for (size_t i = 0; i < p->rows.count; i++) {
+        struct row *row = &p->rows.rows[i];
+        if (row->histograms != NULL) {
+            const size_t before = bits_count(row->present, p->grid->count);
+            row_drop_histograms(row, p->grid->count);
+            any = any || bits_count(row->present, p->grid->count) < before;
+        }
+        if (bits_any(row->present, p->grid->count)) {
+            p->rows.rows[kept++] = *row;
+        }
+    }
+    p->rows.count = kept;
+    if (any) {
+        note_ignored_in_aggregation(p->ev, quantile ? p->node->aggregate.expr->pos : p->node->pos,
+                                    name);
+    }
+}
+
 static enum err_code run(struct pick *p, struct row_sink *sink, struct err *err) {
     const struct plan_aggregate *agg = &p->node->aggregate;
     enum err_code code = p->op == AGG_COUNT_VALUES
@@ -504,6 +558,9 @@ static enum err_code run(struct pick *p, struct row_sink *sink, struct err *err)
                              : eval_scalar(p->ev, agg->param, p->grid, p->tmp, &p->param, err);
     if (code == ERR_OK) {
         code = eval_matrix(p->ev, agg->expr, p->grid, p->tmp, &p->rows, err);
+    }
+    if (code == ERR_OK && (p->op == AGG_TOPK || p->op == AGG_BOTTOMK || p->op == AGG_QUANTILE)) {
+        ignore_histograms(p);
     }
     if (code == ERR_OK) {
         code = group_rows(p, err);

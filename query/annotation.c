@@ -109,6 +109,21 @@ void annotations_add_forced(struct annotations *a, struct pos_range pos, struct 
     to->last_ms = forced->last_ms > to->last_ms ? forced->last_ms : to->last_ms;
 }
 
+void annotations_add_overlap(struct annotations *a, struct pos_range pos, struct str name) {
+    struct buf text;
+    buf_init(&text, TEXT_MAX);
+    buf_append_cstr(
+        &text, "sample has start time that overlaps with previous sample timestamp for metric ");
+    utf8_quote(&text, name);
+    bool is_new = false;
+    struct annotation *item = find_or_append(a, ANNOTATION_WARNING, buf_str(&text), &is_new);
+    if (item != NULL) {
+        item->pos = is_new ? pos : item->pos;
+        item->occurrences++;
+    }
+    buf_release(&text);
+}
+
 struct str annotation_for_name(struct annotations *a, struct str name) {
     if (name.len == 0) {
         return STR("");
@@ -160,6 +175,11 @@ static void render_one(struct buf *to, const struct annotation *item, struct str
     buf_append_str(to, item->text);
     if (item->is_forced) {
         append_forced(to, &item->forced);
+    }
+    if (item->occurrences > 1) {
+        buf_append_cstr(to, " (");
+        buf_append_u64(to, item->occurrences);
+        buf_append_cstr(to, " occurrences)");
     }
     buf_append_cstr(to, " (");
     print_position(to, query, item->pos.start);

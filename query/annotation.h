@@ -31,6 +31,7 @@ struct annotation {
     struct pos_range pos;
     bool is_forced;
     struct forced_monotonic forced;
+    uint64_t occurrences; /* shown when it is more than one */
 };
 
 struct annotations {
@@ -51,6 +52,8 @@ void annotations_add(struct annotations *a, enum annotation_level level, struct 
 /* name may be empty. */
 void annotations_add_forced(struct annotations *a, struct pos_range pos, struct str name,
                             const struct forced_monotonic *forced);
+/* A start time before the sample that came before; occurrences are counted. */
+void annotations_add_overlap(struct annotations *a, struct pos_range pos, struct str name);
 /* " for metric name "x"" or "", Go-quoted, in the annotations' memory. */
 struct str annotation_for_name(struct annotations *a, struct str name);
 /* "PromQL warning: text (line:col)" of every one of the level, in order of addition. */

@@ -266,6 +266,7 @@ enum err_code query_run(struct query_engine *engine, struct storage *storage,
                           .results_before_bytes = arena->used_bytes,
                           .max_bytes = engine->options.max_memory_bytes},
                .delayed_names = engine->options.delayed_name_removal,
+               .use_start_timestamps = engine->options.use_start_timestamps,
                .samples_max = engine->options.max_samples},
     };
     metric_add(engine->running, 1);

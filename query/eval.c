@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/histogram.h"
 #include "base/number.h"
 #include "query/bits.h"
 #include "query/eval_call.h"
@@ -76,6 +77,9 @@ static struct row *map_begin(struct row_sink *sink, struct err *err) {
 static enum err_code map_end(struct row_sink *sink, struct row *row, struct err *err) {
     struct map_sink *m = (struct map_sink *)sink;
     m->samples_in += bits_count(row->present, m->grid->count);
+    if (!m->map->histograms) {
+        row_drop_histograms(row, m->grid->count);
+    }
     enum err_code code = m->map->apply(m->map, m->ev, m->grid, row, err);
     if (code != ERR_OK) {
         return code;
@@ -84,7 +88,7 @@ static enum err_code map_end(struct row_sink *sink, struct row *row, struct err 
         row_drop_name(row, m->ev->delayed_names, &m->ev->base.arena);
         code = work_check(&m->ev->base, err);
     }
-    const size_t n = bits_count(row->present, m->grid->count);
+    const uint64_t n = row_weight(row, m->grid->count);
     if (code == ERR_OK) {
         code = eval_hold(m->ev, n, err);
     }
@@ -104,8 +108,9 @@ static enum err_code map_into(struct eval *ev, const struct plan_node *child,
                          .grid = grid,
                          .map = map};
     const uint64_t before = ev->samples_now;
-    enum err_code code = map->timestamps ? eval_selector(ev, child, grid, true, &m.sink, err)
-                                         : eval_rows(ev, child, grid, &m.sink, err);
+    enum err_code code = map->part != SAMPLE_VALUE
+                             ? eval_selector(ev, child, grid, map->part, &m.sink, err)
+                             : eval_rows(ev, child, grid, &m.sink, err);
     if (code == ERR_OK && grid->count > 0) {
         /* the reference copies the inputs of one step at a time */
         code = eval_hold_briefly(ev, m.samples_in / grid->count, err);
@@ -160,7 +165,9 @@ enum err_code eval_rows_unique(struct eval *ev, const struct plan_node *node, bo
         if (left && b->rhs->value_type == VALUE_VECTOR) {
             return ERR_OK;
         }
-        if (b->ast->op < OP_EQL || b->ast->op > OP_LTE || b->ast->return_bool) {
+        const bool trims = b->ast->op == OP_TRIM_UPPER || b->ast->op == OP_TRIM_LOWER;
+        const bool compares = b->ast->op >= OP_EQL && b->ast->op <= OP_LTE;
+        if (!trims && (!compares || b->ast->return_bool)) {
             *out = !ev->delayed_names;
             return ERR_OK;
         }
@@ -176,15 +183,42 @@ enum err_code eval_rows_unique(struct eval *ev, const struct plan_node *node, bo
     UNREACHABLE("kind of node");
 }
 
+struct negate_map {
+    struct row_map map;
+    struct work histograms; /* of the row at hand */
+};
+
 static enum err_code negate(struct row_map *map, struct eval *ev, const struct grid *grid,
                             struct row *row, struct err *err) {
-    (void)map;
     (void)ev;
-    (void)err;
     for (size_t i = 0; i < grid->count; i++) {
         row->values[i] = -row->values[i];
     }
+    if (row->histograms == NULL) {
+        return ERR_OK;
+    }
+    struct work *work = &((struct negate_map *)map)->histograms;
+    work_reset(work);
+    for (size_t i = bits_next(row->present, grid->count, 0); i < grid->count;
+         i = bits_next(row->present, grid->count, i + 1)) {
+        if (row->histograms[i] != NULL) {
+            work_grant(work);
+            row->histograms[i] = histogram_multiply(&work->arena, row->histograms[i], -1);
+            if (row->histograms[i] == NULL) {
+                return work_over(work, err);
+            }
+        }
+    }
     return ERR_OK;
+}
+
+static enum err_code eval_negated(struct eval *ev, const struct plan_node *child,
+                                  const struct grid *grid, struct row_sink *sink, struct err *err) {
+    struct negate_map m = {.map = {.apply = negate, .drops_name = true, .histograms = true}};
+    work_begin(&m.histograms, &ev->budget);
+    const enum err_code code = eval_map_rows(ev, child, grid, &m.map, sink, err);
+    work_end(&m.histograms);
+    return code;
 }
 
 /* ---- vectors ---- */
@@ -193,17 +227,15 @@ static enum err_code rows_of_kind(struct eval *ev, const struct plan_node *node,
                                   const struct grid *grid, struct row_sink *sink, struct err *err) {
     switch (node->type) {
     case PLAN_SELECTOR:
-        return eval_selector(ev, node, grid, false, sink, err);
+        return eval_selector(ev, node, grid, SAMPLE_VALUE, sink, err);
     case PLAN_CALL:
         return eval_call(ev, node, grid, sink, err);
     case PLAN_AGGREGATE:
         return eval_aggregate(ev, node, grid, sink, err);
     case PLAN_BINARY:
         return eval_binary(ev, node, grid, sink, err);
-    case PLAN_UNARY: {
-        struct row_map map = {.apply = negate, .drops_name = true};
-        return eval_map_rows(ev, node->negated, grid, &map, sink, err);
-    }
+    case PLAN_UNARY:
+        return eval_negated(ev, node->negated, grid, sink, err);
     case PLAN_NUMBER:
     case PLAN_STRING:
     case PLAN_RANGE:
@@ -217,6 +249,7 @@ static enum err_code rows_of_kind(struct eval *ev, const struct plan_node *node,
 static enum err_code repeat_first(struct eval *ev, const struct matrix *first,
                                   const struct grid *grid, struct row_sink *sink, struct err *err) {
     enum err_code code = ERR_OK;
+    const struct histogram **column = NULL; /* of all rows, one after the other */
     for (size_t r = 0; r < first->count && code == ERR_OK; r++) {
         struct row *row = sink->begin(sink, err);
         if (row == NULL) {
@@ -228,7 +261,18 @@ static enum err_code repeat_first(struct eval *ev, const struct matrix *first,
             row->values[i] = first->rows[r].values[0];
         }
         bits_fill(row->present, grid->count);
-        code = eval_hold(ev, grid->count, err);
+        const struct histogram *h = row_histogram(&first->rows[r], 0);
+        if (h != NULL) {
+            row->histograms = column;
+            if (row_add_histograms(row, first->work, grid->count, err) != ERR_OK) {
+                return ERR_LIMIT;
+            }
+            column = row->histograms;
+            for (size_t i = 0; i < grid->count; i++) {
+                column[i] = h;
+            }
+        }
+        code = eval_hold(ev, row_weight(row, grid->count), err);
         if (code == ERR_OK) {
             code = eval_worked(ev, grid->count, err);
         }

@@ -36,6 +36,7 @@ struct eval {
     struct label_space sets;
     struct selector_state *selectors; /* by plan_selector.number */
     bool delayed_names;
+    bool use_start_timestamps;
     bool sorted_select;   /* instant queries show the order of labels */
     uint64_t samples_now; /* held at once, as Prometheus counts it */
     uint64_t samples_peak;
@@ -73,6 +74,13 @@ MUST_CHECK enum err_code eval_check_cancel(const struct cancel *cancel, const ch
 /* "quantile value should be between 0 and 1, got X" */
 void eval_note_quantile(struct eval *ev, struct pos_range pos, double phi);
 
+/* What of its samples an instant selector gives as the value; histograms come along. */
+enum sample_part {
+    SAMPLE_VALUE = 0,
+    SAMPLE_TIME,       /* in seconds */
+    SAMPLE_START_TIME, /* in seconds, 0 when not known */
+};
+
 /* ---- rows through a function of one row ---- */
 
 /* Changes row in place: values, presence, labels. */
@@ -80,8 +88,9 @@ struct row_map {
     enum err_code (*apply)(struct row_map *map, struct eval *ev, const struct grid *grid,
                            struct row *row, struct err *err);
     bool drops_name;
-    bool relabels;   /* apply may make labels equal by other means */
-    bool timestamps; /* the child is a selector: map its samples' times, not values */
+    bool relabels;         /* apply may make labels equal by other means */
+    bool histograms;       /* apply takes them; else they are absent for it */
+    enum sample_part part; /* the child is a selector: map this of its samples */
 };
 /* Sends the rows of child through map to sink; equal labels are merged or refused by the rules of
  * spec section 4. */
@@ -96,6 +105,9 @@ struct range_series {
     struct row labels; /* only its labels */
     const struct window_bounds *bounds;
     const double *values;
+    const struct histogram *const *histograms; /* NULL: floats only; else [i] NULL: a float */
+    const int64_t *start_ts;                   /* NULL: not known */
+    struct window_cache *cache;                /* for other bounds of the same source */
 };
 struct range_visitor {
     struct window_spec spec; /* of the source */
@@ -116,9 +128,8 @@ MUST_CHECK enum err_code eval_visit_samples(struct eval *ev, struct window_cache
 
 /* ---- node kinds ---- */
 
-/* timestamps: the value is the sample's own time in seconds. */
 MUST_CHECK enum err_code eval_selector(struct eval *ev, const struct plan_node *node,
-                                       const struct grid *grid, bool timestamps,
+                                       const struct grid *grid, enum sample_part part,
                                        struct row_sink *sink, struct err *err);
 MUST_CHECK enum err_code eval_selector_unique(struct eval *ev, const struct plan_selector *selector,
                                               bool *out, struct err *err);

@@ -8,14 +8,17 @@
 #include "query/aggregate_pick.h"
 #include "query/bits.h"
 #include "query/eval.h"
+#include "query/eval_aggregate_native.h"
+#include "query/histogram_note.h"
 #include "query/kahan.h"
 
 struct accumulator {
     uint64_t *present;
-    double *a;          /* sum, mean, extreme or count */
-    double *b;          /* compensation, or squared distances */
-    double *n;          /* values so far: avg, stddev, stdvar */
-    uint64_t *switched; /* avg: incremental from here on */
+    double *a;                    /* sum, mean, extreme or count */
+    double *b;                    /* compensation, or squared distances */
+    double *n;                    /* values so far: avg, stddev, stdvar */
+    uint64_t *switched;           /* avg: incremental from here on */
+    struct native_column *native; /* sum, avg: NULL until the first histogram */
     bool drop_name;
 };
 
@@ -23,6 +26,7 @@ struct aggregate_sink {
     struct row_sink sink;
     struct eval *ev;
     enum aggregate_op op;
+    struct pos_range pos; /* of the aggregated expression */
     size_t steps;
     struct work tmp;
     struct row row; /* the one that is filled */
@@ -225,14 +229,79 @@ static enum err_code accumulator_of(struct aggregate_sink *s, const struct row *
     return code;
 }
 
+static const char *ignoring_op_name(enum aggregate_op op) {
+    switch (op) {
+    case AGG_MIN:
+        return "min";
+    case AGG_MAX:
+        return "max";
+    case AGG_STDDEV:
+        return "stddev";
+    case AGG_STDVAR:
+        return "stdvar";
+    case AGG_SUM:
+    case AGG_AVG:
+    case AGG_COUNT:
+    case AGG_GROUP:
+    case AGG_TOPK:
+    case AGG_BOTTOMK:
+    case AGG_COUNT_VALUES:
+    case AGG_QUANTILE:
+    case AGG_LIMITK:
+    case AGG_LIMIT_RATIO:
+        break;
+    }
+    UNREACHABLE("takes histograms");
+}
+
+static bool takes_histograms(enum aggregate_op op) {
+    return op == AGG_SUM || op == AGG_AVG || op == AGG_COUNT || op == AGG_GROUP;
+}
+
+static struct native_context native_context_of(struct aggregate_sink *s) {
+    return (struct native_context){
+        .ev = s->ev, .work = &s->tmp, .steps = s->steps, .pos = s->pos, .mean = s->op == AGG_AVG};
+}
+
+/* The histograms of the row, and its floats where the group has histograms. */
+static enum err_code add_natives(struct aggregate_sink *s, struct accumulator *acc, struct row *row,
+                                 struct err *err) {
+    const struct native_context c = native_context_of(s);
+    if (acc->native == NULL) {
+        acc->native = work_alloc(&s->tmp, 1, sizeof(*acc->native), err);
+        if (acc->native == NULL || native_column_init(&c, acc->native, err) != ERR_OK) {
+            return ERR_LIMIT;
+        }
+    }
+    return native_column_add(&c, acc->native, acc->present, row, err);
+}
+
 static enum err_code aggregate_end(struct row_sink *sink, struct row *row, struct err *err) {
     struct aggregate_sink *s = (struct aggregate_sink *)sink;
     struct accumulator *acc = NULL;
-    const enum err_code code = accumulator_of(s, row, &acc, err);
+    if (row->histograms != NULL && !takes_histograms(s->op)) {
+        const size_t before = bits_count(row->present, s->steps);
+        row_drop_histograms(row, s->steps);
+        const size_t left = bits_count(row->present, s->steps);
+        if (left < before) {
+            note_ignored_in_aggregation(s->ev, s->pos, ignoring_op_name(s->op));
+        }
+        if (left == 0) {
+            return ERR_OK;
+        }
+    }
+    enum err_code code = accumulator_of(s, row, &acc, err);
     if (code != ERR_OK) {
         return code;
     }
     acc->drop_name = acc->drop_name || row->drop_name;
+    if ((row->histograms != NULL || acc->native != NULL) &&
+        (s->op == AGG_SUM || s->op == AGG_AVG)) {
+        code = add_natives(s, acc, row, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
     add_row(s->op, acc, row, s->steps);
     return eval_worked(s->ev, s->steps, err);
 }
@@ -252,7 +321,14 @@ static enum err_code emit_groups(struct aggregate_sink *s, struct row_sink *to, 
              i = bits_next(acc->present, s->steps, i + 1)) {
             row->values[i] = result_of(s->op, acc, i);
         }
-        code = eval_hold(s->ev, bits_count(row->present, s->steps), err);
+        if (acc->native != NULL) {
+            const struct native_context c = native_context_of(s);
+            code = native_column_emit(&c, acc->native, row, err);
+            if (code != ERR_OK || !bits_any(row->present, s->steps)) {
+                continue;
+            }
+        }
+        code = eval_hold(s->ev, row_weight(row, s->steps), err);
         if (code == ERR_OK) {
             code = to->end(to, row, err);
         }
@@ -289,6 +365,7 @@ enum err_code eval_aggregate(struct eval *ev, const struct plan_node *node, cons
     struct aggregate_sink s = {.sink = {.begin = aggregate_begin, .end = aggregate_end},
                                .ev = ev,
                                .op = op,
+                               .pos = node->aggregate.expr->pos,
                                .steps = grid->count};
     work_begin(&s.tmp, &ev->budget);
     const enum err_code code = run(&s, &node->aggregate, grid, sink, err);

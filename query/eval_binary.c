@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "query/bits.h"
 #include "query/eval.h"
+#include "query/eval_binary_native.h"
 #include "query/eval_match.h"
 #include "query/parse.h"
 
@@ -58,14 +59,6 @@ static bool is_trim(enum binary_op op) {
     return op == OP_TRIM_UPPER || op == OP_TRIM_LOWER;
 }
 
-static void note_incompatible(struct eval *ev, const struct plan_node *node) {
-    const char *op = binary_op_text(node->binary.ast->op);
-    annotations_add(&ev->notes, ANNOTATION_INFO, node->pos,
-                    "incompatible sample types encountered for binary operator \"%s\": float %s "
-                    "float",
-                    op, op);
-}
-
 /* ---- vector and scalar ---- */
 
 struct scalar_map {
@@ -75,7 +68,52 @@ struct scalar_map {
     bool vector_left;
     bool filter; /* comparison without bool */
     struct scalar_column scalar;
+    struct work histograms; /* of the row at hand */
 };
+
+static struct element element_of(const struct row *row, size_t i) {
+    return (struct element){row_histogram(row, i), row->values[i]};
+}
+
+/* Puts what native_binary gave. */
+static void put_element(struct row *row, size_t i, enum element_result kind, struct element e) {
+    if (kind == ELEMENT_NONE) {
+        bits_clear(row->present, i);
+        return;
+    }
+    row->histograms[i] = e.h;
+    if (kind == ELEMENT_FLOAT) {
+        row->values[i] = e.v;
+    }
+}
+
+/* One step after the other: for trims, and rows with histograms. */
+static enum err_code apply_elements(struct scalar_map *m, struct eval *ev, const struct grid *grid,
+                                    struct row *row, struct err *err) {
+    work_reset(&m->histograms);
+    enum err_code code = row_add_histograms(row, &m->histograms, grid->count, err);
+    for (size_t i = bits_next(row->present, grid->count, 0); i < grid->count && code == ERR_OK;
+         i = bits_next(row->present, grid->count, i + 1)) {
+        const struct element vector = element_of(row, i);
+        const struct element scalar = {NULL, scalar_at(&m->scalar, i)};
+        const struct element left = m->vector_left ? vector : scalar;
+        const struct element right = m->vector_left ? scalar : vector;
+        if (vector.h == NULL && !is_trim(m->op)) {
+            const double v = eval_arithmetic(m->op, left.v, right.v);
+            if (!m->filter) {
+                row->values[i] = v;
+            } else if (v == 0) {
+                bits_clear(row->present, i);
+            }
+            continue;
+        }
+        enum element_result kind = ELEMENT_NONE;
+        struct element result;
+        code = native_binary(ev, m->node, &m->histograms, left, right, &kind, &result, err);
+        put_element(row, i, kind, result);
+    }
+    return code;
+}
 
 static ALWAYS_INLINE void combine_all(enum binary_op op, const struct scalar_map *m, size_t steps,
                                       double *values) {
@@ -88,12 +126,9 @@ static ALWAYS_INLINE void combine_all(enum binary_op op, const struct scalar_map
 
 static enum err_code apply_scalar(struct row_map *map, struct eval *ev, const struct grid *grid,
                                   struct row *row, struct err *err) {
-    (void)err;
     const struct scalar_map *m = (const struct scalar_map *)map;
-    if (is_trim(m->op)) {
-        note_incompatible(ev, m->node);
-        bits_zero(row->present, grid->count);
-        return ERR_OK;
+    if (is_trim(m->op) || row->histograms != NULL) {
+        return apply_elements((struct scalar_map *)map, ev, grid, row, err);
     }
     if (m->filter) {
         for (size_t i = bits_next(row->present, grid->count, 0); i < grid->count;
@@ -132,7 +167,9 @@ static enum err_code vector_scalar(struct eval *ev, const struct plan_node *node
     const struct plan_node *scalar = vector_left ? b->rhs : b->lhs;
     const bool filter = is_comparison(b->ast->op) && !b->ast->return_bool;
     struct scalar_map m = {
-        .map = {.apply = apply_scalar, .drops_name = !filter && !is_trim(b->ast->op)},
+        .map = {.apply = apply_scalar,
+                .drops_name = !filter && !is_trim(b->ast->op),
+                .histograms = true},
         .node = node,
         .op = b->ast->op,
         .vector_left = vector_left,
@@ -141,9 +178,11 @@ static enum err_code vector_scalar(struct eval *ev, const struct plan_node *node
     struct work tmp;
     work_begin(&tmp, &ev->budget);
     enum err_code code = eval_scalar(ev, scalar, grid, &tmp, &m.scalar, err);
+    work_begin(&m.histograms, &ev->budget);
     if (code == ERR_OK) {
         code = eval_map_rows(ev, vector, grid, &m.map, sink, err);
     }
+    work_end(&m.histograms);
     work_end(&tmp);
     return code;
 }
@@ -247,7 +286,8 @@ static enum err_code result_labels(struct join *j, const struct row *many, const
     const enum binary_op op = j->node->binary.ast->op;
     struct arena *arena = work_lasting(j->tmp);
     struct labels labels = many->labels;
-    if (!is_comparison(op) || (j->node->binary.ast->return_bool && !j->ev->delayed_names)) {
+    if ((!is_comparison(op) && !is_trim(op)) ||
+        (j->node->binary.ast->return_bool && !j->ev->delayed_names)) {
         labels = labels_plain(arena, labels);
     }
     if (matching->card == CARD_ONE_TO_ONE && matching->label_count + matching->on > 0) {
@@ -268,6 +308,30 @@ static enum err_code result_labels(struct join *j, const struct row *many, const
     }
     *out = labels;
     return work_check(j->tmp, err);
+}
+
+/* The same where one of the two may be a histogram. */
+static enum err_code compute_elements(const struct join *j, const struct row *many,
+                                      const struct row *one, struct row *out, struct err *err) {
+    const struct binary *ast = j->node->binary.ast;
+    const bool filter = is_comparison(ast->op) && !ast->return_bool;
+    enum err_code code = row_add_histograms(out, j->tmp, j->grid->count, err);
+    for (size_t i = bits_next(out->present, j->grid->count, 0);
+         i < j->grid->count && code == ERR_OK; i = bits_next(out->present, j->grid->count, i + 1)) {
+        const struct element left = element_of(j->swapped ? one : many, i);
+        const struct element right = element_of(j->swapped ? many : one, i);
+        enum element_result kind = ELEMENT_FLOAT;
+        struct element result = {NULL, left.v};
+        if (left.h != NULL || right.h != NULL || is_trim(ast->op)) {
+            code = native_binary(j->ev, j->node, j->tmp, left, right, &kind, &result, err);
+        } else {
+            const double v = eval_arithmetic(ast->op, left.v, right.v);
+            result.v = filter ? left.v : v;
+            kind = filter && v == 0 ? ELEMENT_NONE : ELEMENT_FLOAT;
+        }
+        put_element(out, i, kind, result);
+    }
+    return code;
 }
 
 /* Values of one pair where both are there; comparisons drop what is false. */
@@ -362,7 +426,14 @@ static enum err_code join_pair(struct join *j, const struct row *many, const str
     }
     out->labels = labels;
     out->drop_name = j->ev->delayed_names && j->node->binary.ast->return_bool;
-    compute_pair(j, many, one, out);
+    if (many->histograms != NULL || one->histograms != NULL || is_trim(j->node->binary.ast->op)) {
+        code = compute_elements(j, many, one, out, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    } else {
+        compute_pair(j, many, one, out);
+    }
     if (bits_any(out->present, j->grid->count)) {
         j->out.count++;
     }
@@ -502,12 +573,6 @@ static enum err_code join_vectors(struct join *j, struct err *err) {
     }
     if (code == ERR_OK) {
         code = find_duplicates(j, err);
-    }
-    if (code == ERR_OK && is_trim(b->ast->op)) {
-        if (bits_any(j->active, j->grid->count)) {
-            note_incompatible(j->ev, j->node);
-        }
-        return ERR_OK;
     }
     if (code == ERR_OK) {
         matrix_init(&j->out, j->tmp, j->grid->count);

@@ -22,6 +22,9 @@ struct call_entry {
     enum call_kind kind;
     bool keeps_name; /* CALL_RANGE */
     bool wants_shape;
+    range_kernel *mixed; /* CALL_RANGE with histograms; NULL: it sees the floats alone */
+    bool any_sample;     /* CALL_RANGE: range looks at no value */
+    bool start_times;    /* CALL_RANGE: mixed also takes start timestamps */
     union {
         range_kernel *range;
         math_kernel *math;
@@ -30,34 +33,59 @@ struct call_entry {
     };
 };
 
-static call_kernel call_vector, call_timestamp, call_native_only;
+static call_kernel call_vector, call_timestamp, call_start_timestamp;
 
 static const struct call_entry ENTRIES[FN_COUNT] = {
-    [FN_RATE] = {.kind = CALL_RANGE, .wants_shape = true, .range = range_rate},
-    [FN_INCREASE] = {.kind = CALL_RANGE, .wants_shape = true, .range = range_increase},
-    [FN_DELTA] = {.kind = CALL_RANGE, .wants_shape = true, .range = range_delta},
-    [FN_IRATE] = {.kind = CALL_RANGE, .range = range_irate},
-    [FN_IDELTA] = {.kind = CALL_RANGE, .range = range_idelta},
+    [FN_RATE] = {.kind = CALL_RANGE,
+                 .wants_shape = true,
+                 .range = range_rate,
+                 .mixed = mixed_rate,
+                 .start_times = true},
+    [FN_INCREASE] = {.kind = CALL_RANGE,
+                     .wants_shape = true,
+                     .range = range_increase,
+                     .mixed = mixed_increase,
+                     .start_times = true},
+    [FN_DELTA] = {.kind = CALL_RANGE,
+                  .wants_shape = true,
+                  .range = range_delta,
+                  .mixed = mixed_delta},
+    [FN_IRATE] = {.kind = CALL_RANGE,
+                  .range = range_irate,
+                  .mixed = mixed_irate,
+                  .start_times = true},
+    [FN_IDELTA] = {.kind = CALL_RANGE, .range = range_idelta, .mixed = mixed_idelta},
     [FN_DERIV] = {.kind = CALL_RANGE, .range = range_deriv},
     [FN_PREDICT_LINEAR] = {.kind = CALL_RANGE, .range = range_predict_linear},
-    [FN_CHANGES] = {.kind = CALL_RANGE, .range = range_changes},
-    [FN_RESETS] = {.kind = CALL_RANGE, .range = range_resets},
+    [FN_CHANGES] = {.kind = CALL_RANGE, .range = range_changes, .mixed = mixed_changes},
+    [FN_RESETS] = {.kind = CALL_RANGE,
+                   .range = range_resets,
+                   .mixed = mixed_resets,
+                   .start_times = true},
     [FN_DOUBLE_EXPONENTIAL_SMOOTHING] = {.kind = CALL_RANGE,
                                          .range = range_double_exponential_smoothing},
-    [FN_AVG_OVER_TIME] = {.kind = CALL_RANGE, .range = range_avg},
-    [FN_SUM_OVER_TIME] = {.kind = CALL_RANGE, .range = range_sum},
+    [FN_AVG_OVER_TIME] = {.kind = CALL_RANGE, .range = range_avg, .mixed = mixed_avg},
+    [FN_SUM_OVER_TIME] = {.kind = CALL_RANGE, .range = range_sum, .mixed = mixed_sum},
     [FN_MIN_OVER_TIME] = {.kind = CALL_RANGE, .range = range_min},
     [FN_MAX_OVER_TIME] = {.kind = CALL_RANGE, .range = range_max},
-    [FN_COUNT_OVER_TIME] = {.kind = CALL_RANGE, .range = range_count},
-    [FN_LAST_OVER_TIME] = {.kind = CALL_RANGE, .keeps_name = true, .range = range_last},
-    [FN_FIRST_OVER_TIME] = {.kind = CALL_RANGE, .keeps_name = true, .range = range_first},
-    [FN_PRESENT_OVER_TIME] = {.kind = CALL_RANGE, .range = range_present},
+    [FN_COUNT_OVER_TIME] = {.kind = CALL_RANGE, .range = range_count, .any_sample = true},
+    [FN_LAST_OVER_TIME] = {.kind = CALL_RANGE,
+                           .keeps_name = true,
+                           .range = range_last,
+                           .mixed = mixed_last},
+    [FN_FIRST_OVER_TIME] = {.kind = CALL_RANGE,
+                            .keeps_name = true,
+                            .range = range_first,
+                            .mixed = mixed_first},
+    [FN_PRESENT_OVER_TIME] = {.kind = CALL_RANGE, .range = range_present, .any_sample = true},
     [FN_STDDEV_OVER_TIME] = {.kind = CALL_RANGE, .range = range_stddev},
     [FN_STDVAR_OVER_TIME] = {.kind = CALL_RANGE, .range = range_stdvar},
     [FN_QUANTILE_OVER_TIME] = {.kind = CALL_RANGE, .range = range_quantile},
     [FN_MAD_OVER_TIME] = {.kind = CALL_RANGE, .range = range_mad},
-    [FN_TS_OF_FIRST_OVER_TIME] = {.kind = CALL_RANGE, .range = range_ts_of_first},
-    [FN_TS_OF_LAST_OVER_TIME] = {.kind = CALL_RANGE, .range = range_ts_of_last},
+    [FN_TS_OF_FIRST_OVER_TIME] = {.kind = CALL_RANGE,
+                                  .range = range_ts_of_first,
+                                  .any_sample = true},
+    [FN_TS_OF_LAST_OVER_TIME] = {.kind = CALL_RANGE, .range = range_ts_of_last, .any_sample = true},
     [FN_TS_OF_MIN_OVER_TIME] = {.kind = CALL_RANGE, .range = range_ts_of_min},
     [FN_TS_OF_MAX_OVER_TIME] = {.kind = CALL_RANGE, .range = range_ts_of_max},
 
@@ -111,6 +139,7 @@ static const struct call_entry ENTRIES[FN_COUNT] = {
     [FN_STEP] = {.kind = CALL_FOLDED},
 
     [FN_VECTOR] = {.kind = CALL_OTHER, .other = call_vector},
+    [FN_START_TIMESTAMP] = {.kind = CALL_OTHER, .other = call_start_timestamp},
     [FN_TIMESTAMP] = {.kind = CALL_OTHER, .other = call_timestamp},
     [FN_ABSENT] = {.kind = CALL_OTHER, .other = call_absent},
     [FN_ABSENT_OVER_TIME] = {.kind = CALL_OTHER, .other = call_absent_over_time},
@@ -124,12 +153,11 @@ static const struct call_entry ENTRIES[FN_COUNT] = {
     [FN_HISTOGRAM_QUANTILE] = {.kind = CALL_OTHER, .other = call_histogram_quantile},
     [FN_HISTOGRAM_QUANTILES] = {.kind = CALL_OTHER, .other = call_histogram_quantiles},
     [FN_HISTOGRAM_FRACTION] = {.kind = CALL_OTHER, .other = call_histogram_fraction},
-    /* of native histograms, which are not stored yet; floats have no result */
-    [FN_HISTOGRAM_AVG] = {.kind = CALL_OTHER, .other = call_native_only},
-    [FN_HISTOGRAM_COUNT] = {.kind = CALL_OTHER, .other = call_native_only},
-    [FN_HISTOGRAM_STDDEV] = {.kind = CALL_OTHER, .other = call_native_only},
-    [FN_HISTOGRAM_STDVAR] = {.kind = CALL_OTHER, .other = call_native_only},
-    [FN_HISTOGRAM_SUM] = {.kind = CALL_OTHER, .other = call_native_only},
+    [FN_HISTOGRAM_AVG] = {.kind = CALL_OTHER, .other = call_histogram_avg},
+    [FN_HISTOGRAM_COUNT] = {.kind = CALL_OTHER, .other = call_histogram_count},
+    [FN_HISTOGRAM_STDDEV] = {.kind = CALL_OTHER, .other = call_histogram_stddev},
+    [FN_HISTOGRAM_STDVAR] = {.kind = CALL_OTHER, .other = call_histogram_stdvar},
+    [FN_HISTOGRAM_SUM] = {.kind = CALL_OTHER, .other = call_histogram_sum},
 };
 
 bool eval_call_supported(int function_id) {
@@ -163,7 +191,7 @@ struct range_eval {
     const struct call_entry *entry;
     range_kernel *kernel;
     struct row_sink *sink;
-    struct pos_range range_pos;
+    bool extended;
     bool name_must_end; /* rate, increase */
     bool checked_name;
     struct str last_name;
@@ -188,11 +216,52 @@ static void note_no_counter(struct range_eval *r, struct str name) {
     struct buf quoted;
     buf_init(&quoted, 1024);
     utf8_quote(&quoted, name);
-    annotations_add(&r->call.ev->notes, ANNOTATION_INFO, r->range_pos,
+    annotations_add(&r->call.ev->notes, ANNOTATION_INFO, r->call.pos,
                     "metric might not be a counter, name does not end in "
                     "_total/_sum/_count/_bucket: %.*s",
                     STR_ARG(buf_str(&quoted)));
     buf_release(&quoted);
+}
+
+enum err_code range_put(const struct range_call *call, struct row *out, size_t step,
+                        const struct histogram *h, struct err *err) {
+    if (h == NULL) {
+        return work_over(call->results, err);
+    }
+    const enum err_code code = row_add_histograms(out, call->results, call->grid->count, err);
+    if (code == ERR_OK) {
+        out->histograms[step] = h;
+        bits_set(out->present, step);
+    }
+    return code;
+}
+
+static enum err_code run_kernel(const struct range_eval *r, const struct range_series *series,
+                                struct row *row, struct err *err) {
+    const struct call_entry *entry = r->entry;
+    const bool native = series->histograms != NULL;
+    if (!native && (series->start_ts == NULL || !entry->start_times || r->extended)) {
+        return r->kernel(&r->call, series, row, err);
+    }
+    work_reset(r->call.results);
+    if (r->extended) {
+        return mixed_extended(&r->call, series, row, err);
+    }
+    if (entry->mixed != NULL) {
+        return entry->mixed(&r->call, series, row, err);
+    }
+    return entry->any_sample ? r->kernel(&r->call, series, row, err)
+                             : range_floats_only(&r->call, series, r->kernel, row, err);
+}
+
+static bool any_float(const struct row *row, size_t steps) {
+    for (size_t i = bits_next(row->present, steps, 0); i < steps;
+         i = bits_next(row->present, steps, i + 1)) {
+        if (row_histogram(row, i) == NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum err_code range_visit(struct range_visitor *v, const struct range_series *series,
@@ -207,15 +276,12 @@ static enum err_code range_visit(struct range_visitor *v, const struct range_ser
     row->target = series->labels.target;
     row->metric = series->labels.metric;
     row->drop_name = series->labels.drop_name;
-    enum err_code code = r->kernel(&r->call, series, row, err);
-    if (code != ERR_OK) {
+    enum err_code code = run_kernel(r, series, row, err);
+    if (code != ERR_OK || !bits_any(row->present, r->call.grid->count)) {
         return code;
     }
-    const size_t n = bits_count(row->present, r->call.grid->count);
-    if (n == 0) {
-        return ERR_OK;
-    }
-    if (r->name_must_end) {
+    const uint64_t n = row_weight(row, r->call.grid->count);
+    if (r->name_must_end && any_float(row, r->call.grid->count)) {
         note_no_counter(r, row_name(row));
     }
     if (!r->entry->keeps_name) {
@@ -243,14 +309,24 @@ static enum err_code range_into(struct eval *ev, const struct plan_node *node,
     const struct plan_node *range = range_arg(&node->call);
     const bool extended = range->type == PLAN_RANGE && range->selector.border != BORDER_PLAIN;
     struct work tmp;
+    struct work results;
+    struct work scratch;
     work_begin(&tmp, &ev->budget);
+    work_begin(&results, &ev->budget);
+    work_begin(&scratch, &ev->budget);
     struct range_eval r = {
         .visitor = {.visit = range_visit, .wants_shape = ENTRIES[id].wants_shape && !extended},
-        .call = {.ev = ev, .node = node, .grid = grid, .params = params},
+        .call = {.ev = ev,
+                 .node = node,
+                 .grid = grid,
+                 .params = params,
+                 .pos = range->pos,
+                 .results = &results,
+                 .scratch = &scratch},
         .entry = &ENTRIES[id],
         .kernel = extended ? range_extended : ENTRIES[id].range,
         .sink = sink,
-        .range_pos = range->pos,
+        .extended = extended,
         .name_must_end = id == FN_RATE || id == FN_INCREASE,
     };
     r.call.spec = &r.visitor.spec;
@@ -260,6 +336,8 @@ static enum err_code range_into(struct eval *ev, const struct plan_node *node,
         code = eval_range_series(ev, range, grid, &r.visitor, err);
     }
     ev->samples_now = before + r.samples_out;
+    work_end(&scratch);
+    work_end(&results);
     work_end(&tmp);
     return code;
 }
@@ -419,13 +497,13 @@ static enum err_code eval_date_call(struct eval *ev, const struct plan_node *nod
 
 /* ---- timestamp ---- */
 
-static enum err_code keep_row(struct row_map *map, struct eval *ev, const struct grid *grid,
-                              struct row *row, struct err *err) {
+static enum err_code keep_times(struct row_map *map, struct eval *ev, const struct grid *grid,
+                                struct row *row, struct err *err) {
     (void)map;
     (void)ev;
     (void)grid;
-    (void)row;
     (void)err;
+    row->histograms = NULL; /* their times are floats */
     return ERR_OK;
 }
 
@@ -437,6 +515,7 @@ static enum err_code step_times(struct row_map *map, struct eval *ev, const stru
     for (size_t i = 0; i < grid->count; i++) {
         row->values[i] = (double)grid_time(grid, i) / 1000;
     }
+    row->histograms = NULL;
     return ERR_OK;
 }
 
@@ -446,25 +525,25 @@ static enum err_code call_timestamp(struct eval *ev, const struct plan_node *nod
                                     struct err *err) {
     const struct plan_node *arg = node->call.args[0];
     if (arg->type != PLAN_SELECTOR) {
-        struct row_map map = {.apply = step_times, .drops_name = true};
+        struct row_map map = {.apply = step_times, .drops_name = true, .histograms = true};
         return eval_map_rows(ev, arg, grid, &map, sink, err);
     }
-    struct row_map map = {.apply = keep_row, .drops_name = true, .timestamps = true};
+    struct row_map map = {
+        .apply = keep_times, .drops_name = true, .histograms = true, .part = SAMPLE_TIME};
     return eval_map_rows(ev, arg, grid, &map, sink, err);
 }
 
-static enum err_code call_native_only(struct eval *ev, const struct plan_node *node,
-                                      const struct grid *grid, struct row_sink *sink,
-                                      struct err *err) {
-    (void)sink;
-    struct work tmp;
-    work_begin(&tmp, &ev->budget);
-    const uint64_t before = ev->samples_now;
-    struct matrix ignored;
-    const enum err_code code = eval_matrix(ev, node->call.args[0], grid, &tmp, &ignored, err);
-    ev->samples_now = before;
-    work_end(&tmp);
-    return code;
+/* Of a selector the samples' start timestamps; nothing else has any. */
+static enum err_code call_start_timestamp(struct eval *ev, const struct plan_node *node,
+                                          const struct grid *grid, struct row_sink *sink,
+                                          struct err *err) {
+    const struct plan_node *arg = node->call.args[0];
+    if (arg->type != PLAN_SELECTOR || !ev->use_start_timestamps) {
+        return ERR_OK;
+    }
+    struct row_map map = {
+        .apply = keep_times, .drops_name = true, .histograms = true, .part = SAMPLE_START_TIME};
+    return eval_map_rows(ev, arg, grid, &map, sink, err);
 }
 
 /* ---- dispatch ---- */
@@ -522,7 +601,7 @@ static enum err_code only_element(struct eval *ev, const struct plan_node *arg,
     for (size_t i = 0; i < grid->count && code == ERR_OK; i++) {
         size_t n = 0;
         for (size_t r = 0; r < rows.count && n < 2; r++) {
-            if (bits_get(rows.rows[r].present, i)) {
+            if (bits_get(rows.rows[r].present, i) && row_histogram(&rows.rows[r], i) == NULL) {
                 steps[i] = rows.rows[r].values[i];
                 n++;
             }

@@ -4,9 +4,12 @@
  * column. */
 #include <string.h>
 
+#include "base/histogram.h"
 #include "base/value.h"
 #include "query/bits.h"
 #include "query/eval.h"
+#include "query/histogram_note.h"
+#include "query/histogram_stats.h"
 #include "query/interpolate.h"
 #include "query/selector_state.h"
 
@@ -101,6 +104,7 @@ enum err_code eval_selector_unique(struct eval *ev, const struct plan_selector *
 struct scan {
     struct eval *ev;
     const struct plan_selector *selector;
+    struct pos_range pos;
     struct window_spec spec;
     struct work scratch;
     struct window_cache cache;
@@ -125,9 +129,13 @@ static enum err_code scan_one(struct scan *scan, const struct storage_series *se
     if (samples->count == 0) {
         return ERR_OK;
     }
-    if (samples->histograms != NULL) {
-        return err_set(err, ERR_UNSUPPORTED,
-                       "a native histogram sample is not supported by this version of Brasa");
+    struct storage_samples statistics;
+    if (samples->histograms != NULL && scan->selector->statistics_only) {
+        if (histogram_statistics(&scan->scratch, samples, &scan->spec, &statistics, err) !=
+            ERR_OK) {
+            return ERR_LIMIT;
+        }
+        samples = &statistics;
     }
     struct label_space *sets = &scan->ev->sets;
     struct row row = {.target = label_space_get(sets, series->target_set, err)};
@@ -143,7 +151,9 @@ static enum err_code scan_batch(struct scan *scan, const struct selector_state *
                                 size_t n, struct err *err) {
     struct storage_samples samples[BATCH_MAX];
     const struct window_spec *spec = &scan->spec;
-    const int64_t mint = time_add(time_sub(window_end(spec, 0), spec->range_ms), 1);
+    /* hints of statistics look at the sample on the excluded edge as well (spec section 22) */
+    const int64_t mint = time_add(time_sub(window_end(spec, 0), spec->range_ms),
+                                  scan->selector->statistics_only ? 0 : 1);
     const int64_t maxt = window_end(spec, spec->grid->count - 1);
     struct eval *ev = scan->ev;
     work_grant(&scan->scratch);
@@ -199,12 +209,13 @@ static enum err_code scan_run(struct scan *scan, struct err *err) {
 
 struct instant {
     struct row_sink *sink;
-    bool timestamps;
+    enum sample_part part;
 };
 
 /* The newest sample of each window, unless that is a stale marker. */
-static void fill_newest(const struct window_bounds *b, const struct storage_samples *samples,
-                        size_t steps, bool timestamps, struct row *row) {
+static ALWAYS_INLINE void fill_newest(const struct window_bounds *b,
+                                      const struct storage_samples *samples, size_t steps,
+                                      enum sample_part part, struct row *row) {
     for (size_t i = 0; i < steps; i++) {
         if (b->high[i] == b->low[i]) {
             continue;
@@ -214,7 +225,16 @@ static void fill_newest(const struct window_bounds *b, const struct storage_samp
         if (samples->has_stale && f64_is_stale(v)) {
             continue;
         }
-        row->values[i] = timestamps ? (double)samples->ts[at] / 1000 : v;
+        if (row->histograms != NULL) {
+            row->histograms[i] = samples->histograms[at];
+        }
+        if (part == SAMPLE_VALUE) {
+            row->values[i] = v;
+        } else if (part == SAMPLE_TIME) {
+            row->values[i] = (double)samples->ts[at] / 1000;
+        } else {
+            row->values[i] = samples->start_ts != NULL ? (double)samples->start_ts[at] / 1000 : 0;
+        }
         bits_set(row->present, i);
     }
 }
@@ -241,6 +261,90 @@ static void fill_smoothed(const struct window_bounds *b, const double *values,
     }
 }
 
+/* Histograms between their neighbours, as counters unless both are gauges; mixed windows give
+ * nothing (spec section 15). */
+static enum err_code smooth_histograms(struct scan *scan, const struct window_bounds *b,
+                                       const struct storage_samples *samples, struct row *row,
+                                       struct err *err) {
+    const struct window_spec *spec = &scan->spec;
+    struct eval *ev = scan->ev;
+    if (row_add_histograms(row, &scan->scratch, spec->grid->count, err) != ERR_OK) {
+        return ERR_LIMIT;
+    }
+    fill_smoothed(b, samples->values, spec, scan->selector->after_ms, row);
+    for (size_t i = 0; i < spec->grid->count; i++) {
+        const struct histogram *const *h = samples->histograms + b->low[i];
+        const size_t n = b->high[i] - b->low[i];
+        size_t native = 0;
+        for (size_t k = 0; k < n; k++) {
+            native += h[k] != NULL;
+        }
+        if (native == 0) {
+            continue;
+        }
+        if (native < n) {
+            note_mixed_samples(ev, scan->pos, row_name(row));
+            bits_clear(row->present, i);
+            continue;
+        }
+        const int64_t *ts = b->ts + b->low[i];
+        const int64_t at_ms = time_sub(window_end(spec, i), scan->selector->after_ms);
+        size_t next = 0;
+        while (next < n && ts[next] < at_ms) {
+            next++;
+        }
+        struct histogram *made = NULL;
+        if (next < n && ts[next] == at_ms) {
+            row->histograms[i] = h[next];
+        } else if (next == n) {
+            work_grant(&scan->scratch);
+            made = histogram_copy(&scan->scratch.arena, h[n - 1]);
+            if (made == NULL) {
+                return work_over(&scan->scratch, err);
+            }
+            made->hint = HINT_UNKNOWN;
+            row->histograms[i] = made;
+        } else if (next > 0) {
+            if (!histogram_same_kind(h[next - 1], h[next])) {
+                note_mixed_buckets(ev, scan->pos, row_name(row));
+                bits_clear(row->present, i);
+                continue;
+            }
+            const bool gauge = h[next - 1]->hint == HINT_GAUGE && h[next]->hint == HINT_GAUGE;
+            const struct interpolation between = {
+                .ts = ts + next - 1, .h = h + next - 1, .at_ms = at_ms, .counter = !gauge};
+            const enum err_code code = interpolate_histograms(ev, scan->pos, &scan->scratch,
+                                                              &between, &row->histograms[i], err);
+            if (code != ERR_OK) {
+                return code;
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+static void copy_without_stale(const struct storage_samples *from, int64_t *ts, double *values,
+                               const struct histogram **histograms, int64_t *start_ts,
+                               struct storage_samples *out) {
+    size_t n = 0;
+    for (size_t i = 0; i < from->count; i++) {
+        if (f64_is_stale(from->values[i])) {
+            continue;
+        }
+        ts[n] = from->ts[i];
+        values[n] = from->values[i];
+        if (histograms != NULL) {
+            histograms[n] = from->histograms[i];
+        }
+        if (start_ts != NULL) {
+            start_ts[n] = from->start_ts[i];
+        }
+        n++;
+    }
+    *out = (struct storage_samples){
+        .ts = ts, .values = values, .count = n, .histograms = histograms, .start_ts = start_ts};
+}
+
 /* The column without its stale markers: then it is the series' own. */
 static enum err_code without_stale(struct work *scratch, const struct storage_samples *samples,
                                    struct storage_samples *out, struct err *err) {
@@ -248,21 +352,46 @@ static enum err_code without_stale(struct work *scratch, const struct storage_sa
     if (!samples->has_stale) {
         return ERR_OK;
     }
-    int64_t *ts = work_alloc(scratch, samples->count, sizeof(*ts) + sizeof(double), err);
-    if (ts == NULL) {
+    const size_t count = samples->count;
+    int64_t *ts = work_alloc(scratch, count, sizeof(*ts), err);
+    double *values = work_alloc(scratch, count, sizeof(*values), err);
+    const struct histogram **histograms = NULL;
+    int64_t *start_ts = NULL;
+    if (samples->histograms != NULL) {
+        histograms = work_alloc(scratch, count, sizeof(struct histogram *), err);
+    }
+    if (samples->start_ts != NULL) {
+        start_ts = work_alloc(scratch, count, sizeof(*start_ts), err);
+    }
+    if (ts == NULL || values == NULL || (samples->histograms != NULL && histograms == NULL) ||
+        (samples->start_ts != NULL && start_ts == NULL)) {
         return ERR_LIMIT;
     }
-    double *values = (double *)(void *)(ts + samples->count);
-    size_t n = 0;
-    for (size_t i = 0; i < samples->count; i++) {
-        if (!f64_is_stale(samples->values[i])) {
-            ts[n] = samples->ts[i];
-            values[n++] = samples->values[i];
+    copy_without_stale(samples, ts, values, histograms, start_ts, out);
+    return ERR_OK;
+}
+
+static enum err_code fill_row(struct scan *scan, const struct window_bounds *b,
+                              const struct storage_samples *samples, struct row *row,
+                              struct err *err) {
+    const struct instant *in = scan->ctx;
+    const size_t steps = scan->spec.grid->count;
+    const bool native = samples->histograms != NULL;
+    if (scan->selector->border == BORDER_SMOOTHED && in->part == SAMPLE_VALUE) {
+        if (native) {
+            return smooth_histograms(scan, b, samples, row, err);
         }
+        fill_smoothed(b, samples->values, &scan->spec, scan->selector->after_ms, row);
+        return ERR_OK;
     }
-    out->ts = ts;
-    out->values = values;
-    out->count = n;
+    if (native && row_add_histograms(row, &scan->scratch, steps, err) != ERR_OK) {
+        return ERR_LIMIT;
+    }
+    if (in->part == SAMPLE_VALUE && !native) { /* constants for the compiler */
+        fill_newest(b, samples, steps, SAMPLE_VALUE, row);
+    } else {
+        fill_newest(b, samples, steps, in->part, row);
+    }
     return ERR_OK;
 }
 
@@ -271,7 +400,7 @@ static enum err_code instant_series(struct scan *scan, const struct storage_samp
     struct instant *in = scan->ctx;
     struct eval *ev = scan->ev;
     const size_t steps = scan->spec.grid->count;
-    const bool smoothed = scan->selector->border == BORDER_SMOOTHED && !in->timestamps;
+    const bool smoothed = scan->selector->border == BORDER_SMOOTHED && in->part == SAMPLE_VALUE;
     struct storage_samples clean = *samples;
     if (smoothed && without_stale(&scan->scratch, samples, &clean, err) != ERR_OK) {
         return ERR_LIMIT;
@@ -283,29 +412,26 @@ static enum err_code instant_series(struct scan *scan, const struct storage_samp
     }
     row->target = labels->target;
     row->metric = labels->metric;
-    if (smoothed) {
-        fill_smoothed(b, clean.values, &scan->spec, scan->selector->after_ms, row);
-    } else {
-        fill_newest(b, samples, steps, in->timestamps, row);
+    enum err_code code = fill_row(scan, b, &clean, row, err);
+    if (code != ERR_OK || !bits_any(row->present, steps)) {
+        return code;
     }
-    const size_t n = bits_count(row->present, steps);
-    if (n == 0) {
-        return ERR_OK;
-    }
+    const uint64_t n = row_weight(row, steps);
     ev->samples_read += n;
-    const enum err_code code = eval_hold(ev, n, err);
+    code = eval_hold(ev, n, err);
     return code == ERR_OK ? in->sink->end(in->sink, row, err) : code;
 }
 
 enum err_code eval_selector(struct eval *ev, const struct plan_node *node, const struct grid *grid,
-                            bool timestamps, struct row_sink *sink, struct err *err) {
-    struct instant in = {.sink = sink, .timestamps = timestamps};
+                            enum sample_part part, struct row_sink *sink, struct err *err) {
+    struct instant in = {.sink = sink, .part = part};
     struct scan scan = {.ev = ev,
                         .selector = &node->selector,
+                        .pos = node->pos,
                         .spec = spec_of(&node->selector, grid),
                         .series = instant_series,
                         .ctx = &in};
-    if (timestamps) {
+    if (part != SAMPLE_VALUE) {
         /* smoothed has no meaning for the time of a sample */
         scan.spec.range_ms = node->selector.inner_range_ms;
         scan.spec.offset_ms = time_add(scan.spec.offset_ms, node->selector.after_ms);
@@ -315,6 +441,21 @@ enum err_code eval_selector(struct eval *ev, const struct plan_node *node, const
 }
 
 /* ---- range selectors ---- */
+
+/* The largest of a window's samples, as the limit counts them. */
+static uint64_t widest_weight(const struct window_bounds *b,
+                              const struct storage_samples *samples) {
+    if (samples->histograms == NULL) {
+        return b->widest;
+    }
+    size_t largest = 8;
+    for (size_t i = 0; i < samples->count; i++) {
+        const struct histogram *h = samples->histograms[i];
+        const size_t bytes = h != NULL ? histogram_size_bytes(h) : 0;
+        largest = bytes > largest ? bytes : largest;
+    }
+    return (uint64_t)b->widest * ((largest + 8) / 16);
+}
 
 enum err_code eval_visit_samples(struct eval *ev, struct window_cache *cache,
                                  const struct storage_samples *samples, const struct row *labels,
@@ -329,11 +470,17 @@ enum err_code eval_visit_samples(struct eval *ev, struct window_cache *cache,
     enum err_code code = visitor->wants_shape ? window_shape_of(cache, b, err) : ERR_OK;
     if (code == ERR_OK) {
         ev->samples_read += b->total;
-        code = eval_hold_briefly(ev, b->widest, err);
+        code = eval_hold_briefly(ev, widest_weight(b, samples), err);
     }
     if (code == ERR_OK) {
         const struct range_series series = {
-            .labels = *labels, .bounds = b, .values = samples->values};
+            .labels = *labels,
+            .bounds = b,
+            .values = samples->values,
+            .histograms = samples->histograms,
+            .start_ts = ev->use_start_timestamps ? samples->start_ts : NULL,
+            .cache = cache,
+        };
         code = visitor->visit(visitor, &series, err);
     }
     return code;

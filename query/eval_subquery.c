@@ -2,6 +2,7 @@
  * a series of samples like a stored one. */
 #include <string.h>
 
+#include "base/histogram.h"
 #include "query/bits.h"
 #include "query/eval.h"
 
@@ -23,7 +24,8 @@ static enum err_code row_samples(const struct row *row, const int64_t *times, si
                                  struct work *scratch, struct storage_samples *out,
                                  struct err *err) {
     const size_t n = bits_count(row->present, steps);
-    *out = (struct storage_samples){.ts = times, .values = row->values, .count = n};
+    *out = (struct storage_samples){
+        .ts = times, .values = row->values, .count = n, .histograms = row->histograms};
     if (n == steps) {
         return ERR_OK;
     }
@@ -32,14 +34,48 @@ static enum err_code row_samples(const struct row *row, const int64_t *times, si
         return ERR_LIMIT;
     }
     double *values = (double *)(void *)(ts + n);
+    const struct histogram **histograms = NULL;
+    if (row->histograms != NULL) {
+        histograms = work_alloc(scratch, n, sizeof(struct histogram *), err);
+        if (histograms == NULL) {
+            return ERR_LIMIT;
+        }
+    }
     size_t to = 0;
     for (size_t i = bits_next(row->present, steps, 0); i < steps;
          i = bits_next(row->present, steps, i + 1)) {
+        if (histograms != NULL) {
+            histograms[to] = row->histograms[i];
+        }
         ts[to] = times[i];
         values[to++] = row->values[i];
     }
     out->ts = ts;
     out->values = values;
+    out->histograms = histograms;
+    return ERR_OK;
+}
+
+/* What a hint says about the sample before is not true of the one a step before. */
+static enum err_code forget_resets(struct matrix *rows, struct err *err) {
+    for (size_t r = 0; r < rows->count; r++) {
+        struct row *row = &rows->rows[r];
+        for (size_t i = bits_next(row->present, rows->steps, 0);
+             i < rows->steps && row->histograms != NULL;
+             i = bits_next(row->present, rows->steps, i + 1)) {
+            const struct histogram *h = row->histograms[i];
+            if (h == NULL || (h->hint != HINT_RESET && h->hint != HINT_NOT_RESET)) {
+                continue;
+            }
+            struct histogram *changed = work_alloc(rows->work, 1, sizeof(*changed), err);
+            if (changed == NULL) {
+                return ERR_LIMIT;
+            }
+            *changed = *h;
+            changed->hint = HINT_UNKNOWN;
+            row->histograms[i] = changed;
+        }
+    }
     return ERR_OK;
 }
 
@@ -59,7 +95,7 @@ static enum err_code visit_rows(struct eval *ev, const struct matrix *rows, cons
         if (code == ERR_OK) {
             code = eval_visit_samples(ev, &cache, &samples, &rows->rows[i], visitor, err);
         }
-        if (samples.ts != times) {
+        if (samples.ts != times || samples.histograms != NULL) {
             work_reset(&scratch);
             window_cache_clear(&cache);
         }
@@ -87,6 +123,9 @@ enum err_code eval_subquery_ranges(struct eval *ev, const struct plan_subquery *
     struct matrix rows;
     int64_t *times = NULL;
     enum err_code code = eval_matrix(ev, sub->expr, &inner, &tmp, &rows, err);
+    if (code == ERR_OK) {
+        code = forget_resets(&rows, err);
+    }
     if (code == ERR_OK && rows.count > 0) {
         code = grid_times(&inner, &tmp, &times, err);
     }

@@ -114,12 +114,19 @@ static bool value_of(const struct range_call *call, const struct range_series *s
     return true;
 }
 
+void extended_value(const struct range_call *call, const struct range_series *series, size_t step,
+                    struct row *out) {
+    if (value_of(call, series, step, &out->values[step])) {
+        bits_set(out->present, step);
+    }
+}
+
 enum err_code range_extended(const struct range_call *call, const struct range_series *series,
                              struct row *out, struct err *err) {
     const struct window_bounds *b = series->bounds;
     for (size_t i = 0; i < call->grid->count; i++) {
-        if (b->high[i] > b->low[i] && value_of(call, series, i, &out->values[i])) {
-            bits_set(out->present, i);
+        if (b->high[i] > b->low[i]) {
+            extended_value(call, series, i, out);
         }
     }
     return eval_worked(call->ev, b->total, err);

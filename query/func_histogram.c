@@ -1,5 +1,6 @@
-/* Quantiles and fractions of classic histograms: series with a label le (spec/promql.md sections 7
- * and 17). Series are grouped and sorted by le once, then each step takes the buckets present. */
+/* Quantiles and fractions of histograms (spec/promql.md sections 7 and 17): of classic ones, series
+ * with a label le that are grouped and sorted by it once, then each step takes the buckets present;
+ * and of native ones, row by row, which come first. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "base/utf8.h"
 #include "query/bits.h"
 #include "query/eval_call.h"
+#include "query/histogram_rank.h"
 
 static const double SMALL_DELTA = 1e-12;
 
@@ -185,6 +187,9 @@ struct histograms {
     struct label_groups groups; /* without le, with names */
     struct bucket_row *buckets; /* by group, bound, input order */
     size_t bucket_count;
+    uint32_t *natives; /* rows with histograms, by group, input order */
+    uint32_t *native_groups;
+    size_t native_count;
     struct bucket *scratch;
 };
 
@@ -215,8 +220,34 @@ static void note_bad_bound(struct histograms *h, const struct row *row, struct s
     buf_release(&quoted);
 }
 
+/* A native histogram's group has all its labels; le of a classic bucket is no label of its group. */
+static enum err_code add_native(struct histograms *h, uint32_t index, struct err *err) {
+    const struct row all = {.labels = h->rows.rows[index].labels};
+    uint32_t group = 0;
+    const enum err_code code = label_index_find_or_add(&h->groups.keys, all.labels, &group, err);
+    h->natives[h->native_count] = index;
+    h->native_groups[h->native_count++] = group;
+    return code;
+}
+
+static bool has_float(const struct histograms *h, const struct row *row) {
+    for (size_t i = bits_next(row->present, h->grid->count, 0); i < h->grid->count;
+         i = bits_next(row->present, h->grid->count, i + 1)) {
+        if (row_histogram(row, i) == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum err_code add_bucket(struct histograms *h, uint32_t index, struct err *err) {
     const struct row *row = &h->rows.rows[index];
+    if (row->histograms != NULL) {
+        const enum err_code code = add_native(h, index, err);
+        if (code != ERR_OK || !has_float(h, row)) {
+            return code;
+        }
+    }
     const struct str le = labels_get(row->labels, STR("le"));
     struct bucket_row *bucket = &h->buckets[h->bucket_count];
     if (number_parse_double(le, &bucket->upper) != NUMBER_OK) {
@@ -241,9 +272,13 @@ static enum err_code gather(struct histograms *h, const struct plan_node *vector
     h->buckets = work_alloc(tmp, h->rows.count + 1, sizeof(*h->buckets), err);
     h->scratch =
         h->buckets != NULL ? work_alloc(tmp, h->rows.count + 1, sizeof(*h->scratch), err) : NULL;
-    if (h->scratch == NULL) {
+    h->natives = h->scratch != NULL
+                     ? work_alloc(tmp, h->rows.count + 1, 2 * sizeof(*h->natives), err)
+                     : NULL;
+    if (h->natives == NULL) {
         return ERR_LIMIT;
     }
+    h->native_groups = h->natives + h->rows.count + 1;
     for (size_t i = 0; i < h->rows.count && code == ERR_OK; i++) {
         code = add_bucket(h, (uint32_t)i, err);
     }
@@ -256,7 +291,7 @@ static size_t buckets_at(const struct histograms *h, size_t first, size_t end, s
     size_t n = 0;
     for (size_t i = first; i < end; i++) {
         const struct row *row = &h->rows.rows[h->buckets[i].index];
-        if (bits_get(row->present, step)) {
+        if (bits_get(row->present, step) && row_histogram(row, step) == NULL) {
             h->scratch[n++] = (struct bucket){h->buckets[i].upper, row->values[step]};
         }
     }
@@ -285,6 +320,112 @@ static double answer(struct histograms *h, const struct question *q, struct str 
     return v;
 }
 
+static void note_nans(struct histograms *h, enum nan_effect effect, struct str name) {
+    const struct str suffix = annotation_for_name(&h->ev->notes, name);
+    switch (effect) {
+    case NAN_NONE:
+        break;
+    case NAN_RESULT_IS_NAN:
+        annotations_add(&h->ev->notes, ANNOTATION_INFO, h->vector_pos,
+                        "input to histogram_quantile has NaN observations, result is NaN%.*s",
+                        STR_ARG(suffix));
+        break;
+    case NAN_SKEWS_HIGHER:
+        annotations_add(&h->ev->notes, ANNOTATION_INFO, h->vector_pos,
+                        "input to histogram_quantile has NaN observations, result is skewed "
+                        "higher%.*s",
+                        STR_ARG(suffix));
+        break;
+    case NAN_EXCLUDED:
+        annotations_add(&h->ev->notes, ANNOTATION_INFO, h->vector_pos,
+                        "input to histogram_fraction has NaN observations, which are excluded "
+                        "from all fractions%.*s",
+                        STR_ARG(suffix));
+        break;
+    }
+}
+
+static double answer_native(struct histograms *h, const struct question *q, struct str name,
+                            const struct histogram *native, size_t step) {
+    enum nan_effect effect = NAN_NONE;
+    const double a = scalar_at(&q->a, step);
+    const double v = q->fraction ? histogram_fraction_of(a, scalar_at(&q->b, step), native, &effect)
+                                 : histogram_quantile_of(a, native, &effect);
+    note_nans(h, effect, name);
+    return v;
+}
+
+/* The classic buckets of the same labels at a step: then neither counts. */
+static bool has_classic(const struct histograms *h, uint32_t group, size_t step) {
+    for (size_t i = 0; i < h->bucket_count; i++) {
+        const struct row *row = &h->rows.rows[h->buckets[i].index];
+        if (h->buckets[i].group == group && bits_get(row->present, step) &&
+            row_histogram(row, step) == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_native(const struct histograms *h, uint32_t group, size_t step) {
+    for (size_t i = 0; i < h->native_count; i++) {
+        const struct row *row = &h->rows.rows[h->natives[i]];
+        if (h->native_groups[i] == group && bits_get(row->present, step) &&
+            row_histogram(row, step) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_both(struct histograms *h, struct str name) {
+    const struct str suffix = annotation_for_name(&h->ev->notes, name);
+    annotations_add(&h->ev->notes, ANNOTATION_WARNING, h->vector_pos,
+                    "vector contains a mix of classic and native histograms%.*s", STR_ARG(suffix));
+}
+
+static void finish_row(struct histograms *h, struct row *row, struct str label,
+                       struct str label_value) {
+    struct arena *arena = &h->ev->base.arena;
+    row_drop_name(row, h->ev->delayed_names, arena);
+    if (label.len > 0) {
+        const struct label pair = {label, label_value};
+        row->labels = labels_merge(arena, row->labels, labels_of(arena, &pair, 1));
+    }
+}
+
+static enum err_code answer_natives(struct histograms *h, const struct question *q,
+                                    struct str label, struct str label_value, struct matrix *out,
+                                    struct err *err) {
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < h->native_count && code == ERR_OK; i++) {
+        const struct row *from = &h->rows.rows[h->natives[i]];
+        struct row *row = matrix_reserve(out, err);
+        if (row == NULL) {
+            return ERR_LIMIT;
+        }
+        row->labels = from->labels;
+        row->drop_name = from->drop_name;
+        const struct str name = labels_get(row->labels, LABEL_NAME);
+        for (size_t step = bits_next(from->present, h->grid->count, 0); step < h->grid->count;
+             step = bits_next(from->present, h->grid->count, step + 1)) {
+            if (from->histograms[step] == NULL) {
+                continue;
+            }
+            if (has_classic(h, h->native_groups[i], step)) {
+                note_both(h, name);
+                continue;
+            }
+            row->values[step] = answer_native(h, q, name, from->histograms[step], step);
+            bits_set(row->present, step);
+        }
+        finish_row(h, row, label, label_value);
+        out->count += bits_any(row->present, h->grid->count);
+        code = eval_worked(h->ev, h->grid->count, err);
+    }
+    return code;
+}
+
 static enum err_code answer_group(struct histograms *h, const struct question *q, size_t first,
                                   size_t end, struct str label, struct str label_value,
                                   struct matrix *out, struct err *err) {
@@ -300,24 +441,19 @@ static enum err_code answer_group(struct histograms *h, const struct question *q
     const struct str name = labels_get(row->labels, LABEL_NAME);
     for (size_t step = 0; step < h->grid->count; step++) {
         const size_t n = buckets_at(h, first, end, step);
-        if (n > 0) {
+        if (n > 0 && !has_native(h, group, step)) {
             row->values[step] = answer(h, q, name, n, step);
             bits_set(row->present, step);
         }
     }
-    struct arena *arena = &h->ev->base.arena;
-    row_drop_name(row, h->ev->delayed_names, arena);
-    if (label.len > 0) {
-        const struct label pair = {label, label_value};
-        row->labels = labels_merge(arena, row->labels, labels_of(arena, &pair, 1));
-    }
-    out->count++;
+    finish_row(h, row, label, label_value);
+    out->count += bits_any(row->present, h->grid->count);
     return eval_worked(h->ev, (end - first) * h->grid->count, err);
 }
 
 static enum err_code answer_all(struct histograms *h, const struct question *q, struct str label,
                                 struct str label_value, struct matrix *out, struct err *err) {
-    enum err_code code = ERR_OK;
+    enum err_code code = answer_natives(h, q, label, label_value, out, err);
     for (size_t first = 0; first < h->bucket_count && code == ERR_OK;) {
         size_t end = first + 1;
         while (end < h->bucket_count && h->buckets[end].group == h->buckets[first].group) {

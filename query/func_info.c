@@ -84,11 +84,25 @@ static enum err_code duplicate(const struct joining *j, uint32_t old, uint32_t n
     return code;
 }
 
+static enum err_code not_info(const struct row *row, struct err *err) {
+    struct buf text;
+    buf_init(&text, ERR_TEXT_MAX);
+    labels_format(&text, row->labels);
+    const enum err_code code =
+        err_set(err, ERR_EXECUTION, "this should be an info metric, with float samples: %.*s",
+                STR_ARG(buf_str(&text)));
+    buf_release(&text);
+    return code;
+}
+
 static enum err_code offer(struct joining *j, uint32_t key, uint32_t row, struct err *err) {
     const struct row *times = &j->times.rows[row];
     uint32_t *winner = j->winner[key];
     for (size_t step = bits_next(times->present, j->grid->count, 0); step < j->grid->count;
          step = bits_next(times->present, j->grid->count, step + 1)) {
+        if (row_histogram(times, step) != NULL) {
+            return not_info(times, err);
+        }
         if (winner[step] != NOBODY) {
             const double old = j->times.rows[winner[step]].values[step];
             if (old == times->values[step]) {
@@ -259,6 +273,12 @@ static enum err_code put(struct joining *j, uint32_t at, const struct row *base,
     }
     row->drop_name = row->drop_name || base->drop_name;
     row->values[step] = base->values[step];
+    if (base->histograms != NULL) {
+        if (row_add_histograms(row, j->tmp, j->grid->count, err) != ERR_OK) {
+            return ERR_LIMIT;
+        }
+        row->histograms[step] = base->histograms[step];
+    }
     bits_set(row->present, step);
     return ERR_OK;
 }
@@ -337,7 +357,7 @@ static enum err_code join(struct joining *j, const struct plan_node *node, struc
         code = set_apart(j, err);
     }
     if (code == ERR_OK) {
-        code = eval_selector(j->ev, j->info->series, j->grid, true, &collect.sink, err);
+        code = eval_selector(j->ev, j->info->series, j->grid, SAMPLE_TIME, &collect.sink, err);
     }
     if (code == ERR_OK) {
         code = find_winners(j, err);

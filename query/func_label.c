@@ -101,7 +101,7 @@ static enum err_code bad_label(struct err *err, const char *what, const char *fu
 enum err_code call_label_replace(struct eval *ev, const struct plan_node *node,
                                  const struct grid *grid, struct row_sink *sink, struct err *err) {
     struct plan_node *const *args = node->call.args;
-    struct relabel r = {.map = {.apply = apply_replace, .relabels = true},
+    struct relabel r = {.map = {.apply = apply_replace, .relabels = true, .histograms = true},
                         .dst = args[1]->string,
                         .replacement = args[2]->string,
                         .src = args[3]->string};
@@ -127,7 +127,7 @@ enum err_code call_label_join(struct eval *ev, const struct plan_node *node,
             return bad_label(err, "source label name", "label_join", call->args[i]->string);
         }
     }
-    struct relabel r = {.map = {.apply = apply_join, .relabels = true},
+    struct relabel r = {.map = {.apply = apply_join, .relabels = true, .histograms = true},
                         .dst = call->args[1]->string,
                         .separator = call->args[2]->string,
                         .call = call};
@@ -253,14 +253,20 @@ static enum err_code emit_sorted(struct eval *ev, const struct plan_node *node,
     if (sorted == NULL) {
         return ERR_LIMIT;
     }
+    const bool floats_only = order == ascending || order == descending;
+    size_t n = 0;
     for (size_t i = 0; i < rows.count; i++) {
-        items[i] = (struct sort_item){.row = &rows.rows[i], .index = i, .call = &node->call};
+        if (floats_only && row_histogram(&rows.rows[i], 0) != NULL) {
+            continue; /* has no place among numbers */
+        }
+        items[n++] = (struct sort_item){.row = &rows.rows[i], .index = i, .call = &node->call};
     }
-    qsort(items, rows.count, sizeof(*items), order);
-    for (size_t i = 0; i < rows.count; i++) {
+    qsort(items, n, sizeof(*items), order);
+    for (size_t i = 0; i < n; i++) {
         sorted[i] = *items[i].row;
     }
     rows.rows = sorted;
+    rows.count = n;
     return matrix_replay(&rows, sink, err);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/histogram.h"
 #include "query/bits.h"
 #include "query/label_ops.h"
 
@@ -45,12 +46,70 @@ struct row *matrix_reserve(struct matrix *m, struct err *err) {
     return row;
 }
 
-size_t matrix_samples(const struct matrix *m) {
-    size_t n = 0;
-    for (size_t i = 0; i < m->count; i++) {
-        n += bits_count(m->rows[i].present, m->steps);
+/* ---- histograms ---- */
+
+enum err_code row_add_histograms(struct row *row, struct work *work, size_t steps,
+                                 struct err *err) {
+    if (row->histograms == NULL) {
+        row->histograms = work_zalloc(work, steps, sizeof(struct histogram *), err);
+    }
+    return row->histograms != NULL ? ERR_OK : ERR_LIMIT;
+}
+
+void row_drop_histograms(struct row *row, size_t steps) {
+    if (row->histograms == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < steps; i++) {
+        if (row->histograms[i] != NULL) {
+            bits_clear(row->present, i);
+        }
+    }
+    row->histograms = NULL;
+}
+
+uint64_t row_weight(const struct row *row, size_t steps) {
+    uint64_t n = bits_count(row->present, steps);
+    for (size_t i = 0; i < steps && row->histograms != NULL; i++) {
+        if (row->histograms[i] != NULL && bits_get(row->present, i)) {
+            n += histogram_size_bytes(row->histograms[i]) / 16;
+        }
     }
     return n;
+}
+
+uint64_t matrix_samples(const struct matrix *m) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        n += row_weight(&m->rows[i], m->steps);
+    }
+    return n;
+}
+
+/* Copies the row's histograms to the matrix's memory. */
+static enum err_code own_histograms(struct matrix *m, struct row *row, struct err *err) {
+    const struct histogram **from = row->histograms;
+    row->histograms = NULL;
+    if (row_add_histograms(row, m->work, m->steps, err) != ERR_OK) {
+        return ERR_LIMIT;
+    }
+    for (size_t i = bits_next(row->present, m->steps, 0); i < m->steps;
+         i = bits_next(row->present, m->steps, i + 1)) {
+        if (from[i] == NULL) {
+            continue;
+        }
+        /* neighbours of a step-invariant value are the same one */
+        if (i > 0 && from[i] == from[i - 1] && row->histograms[i - 1] != NULL) {
+            row->histograms[i] = row->histograms[i - 1];
+            continue;
+        }
+        work_grant(m->work);
+        row->histograms[i] = histogram_copy(&m->work->arena, from[i]);
+        if (row->histograms[i] == NULL) {
+            return work_over(m->work, err);
+        }
+    }
+    return ERR_OK;
 }
 
 static int by_labels(const void *left, const void *right) {
@@ -68,20 +127,31 @@ void matrix_sort(struct matrix *m) {
     }
 }
 
-/* Moves b's samples to a; false when both have one at the same step. */
-static bool absorb(struct row *a, const struct row *b, size_t steps) {
+static bool share_a_step(const struct row *a, const struct row *b, size_t steps) {
     for (size_t w = 0; w < bits_words(steps); w++) {
         if ((a->present[w] & b->present[w]) != 0) {
-            return false;
+            return true;
         }
+    }
+    return false;
+}
+
+/* Moves b's samples to a; both are rows of m. */
+static enum err_code absorb(struct matrix *m, struct row *a, const struct row *b, struct err *err) {
+    const size_t steps = m->steps;
+    if (b->histograms != NULL && row_add_histograms(a, m->work, steps, err) != ERR_OK) {
+        return ERR_LIMIT;
     }
     for (size_t i = bits_next(b->present, steps, 0); i < steps;
          i = bits_next(b->present, steps, i + 1)) {
         a->values[i] = b->values[i];
+        if (a->histograms != NULL) {
+            a->histograms[i] = row_histogram(b, i);
+        }
         bits_set(a->present, i);
     }
     a->drop_name = a->drop_name || b->drop_name;
-    return true;
+    return ERR_OK;
 }
 
 enum err_code matrix_merge(struct matrix *m, enum merge_rule rule, struct err *err) {
@@ -100,9 +170,11 @@ enum err_code matrix_merge(struct matrix *m, enum merge_rule rule, struct err *e
             break;
         }
         if (at < kept) {
-            if (rule == MERGE_NEVER || !absorb(&m->rows[at], &m->rows[i], m->steps)) {
+            if (rule == MERGE_NEVER || share_a_step(&m->rows[at], &m->rows[i], m->steps)) {
                 code = err_set(err, ERR_EXECUTION,
                                "vector cannot contain metrics with the same labelset");
+            } else {
+                code = absorb(m, &m->rows[at], &m->rows[i], err);
             }
             continue;
         }
@@ -129,6 +201,9 @@ static struct row *collect_begin(struct row_sink *sink, struct err *err) {
 static enum err_code collect_end(struct row_sink *sink, struct row *row, struct err *err) {
     struct matrix_collect *c = (struct matrix_collect *)sink;
     row_spell(row, work_lasting(c->out->work));
+    if (row->histograms != NULL && own_histograms(c->out, row, err) != ERR_OK) {
+        return ERR_LIMIT;
+    }
     c->out->count++;
     return work_check(c->out->work, err);
 }
@@ -148,6 +223,7 @@ enum err_code matrix_replay(const struct matrix *m, struct row_sink *to, struct 
         }
         row->labels = from->labels;
         row->drop_name = from->drop_name;
+        row->histograms = from->histograms;
         memcpy(row->values, from->values, m->steps * sizeof(*row->values));
         memcpy(row->present, from->present, bits_words(m->steps) * sizeof(*row->present));
         if (bits_any(row->present, m->steps)) {

@@ -1,5 +1,5 @@
 /* Values of an expression over all steps: rows (one series each) of a column of doubles and a
- * presence bitmap. Rows flow from a source to a sink one at a time (row_sink), so that what
+ * presence bitmap, and a column of histograms in the rows that have any. Rows flow from a source to a sink one at a time (row_sink), so that what
  * aggregates them never holds more than one; matrix_collect is the sink that keeps them.
  *
  * Owner: the evaluator; memory comes from a struct work. One thread at a time. */
@@ -16,6 +16,7 @@
 #include "query/grid.h"
 #include "query/work.h"
 
+struct histogram;
 struct label_set; /* query/label_ops.h */
 
 struct row {
@@ -25,9 +26,15 @@ struct row {
     const struct label_set *metric;
     bool plain;     /* of the interned sets: without __name__, __type__ and __unit__ */
     bool drop_name; /* delayed removal: these three go at the end of the query */
-    double *values; /* undefined where absent */
+    double *values; /* undefined where absent or a histogram */
     uint64_t *present;
+    /* NULL: floats only; else NULL where there is a float, undefined where absent */
+    const struct histogram **histograms;
 };
+
+static inline const struct histogram *row_histogram(const struct row *row, size_t i) {
+    return row->histograms != NULL ? row->histograms[i] : NULL;
+}
 
 /* begin gives a row with empty presence to fill; end hands it on if anything is present. A row
  * that was not ended is given again by the next begin. begin returns NULL with *err set. */
@@ -47,8 +54,15 @@ struct matrix {
 void matrix_init(struct matrix *m, struct work *work, size_t steps);
 /* A row with empty presence behind the last, not counted yet; NULL with *err set. */
 MUST_CHECK struct row *matrix_reserve(struct matrix *m, struct err *err);
-/* Number of samples. */
-size_t matrix_samples(const struct matrix *m);
+/* A column of histograms for a row without one, all NULL; memory is work's. */
+MUST_CHECK enum err_code row_add_histograms(struct row *row, struct work *work, size_t steps,
+                                            struct err *err);
+/* Makes histograms absent; the column goes. */
+void row_drop_histograms(struct row *row, size_t steps);
+/* Samples as the limit counts them: a histogram is several. */
+uint64_t row_weight(const struct row *row, size_t steps);
+/* Number of samples, as the limit counts them. */
+uint64_t matrix_samples(const struct matrix *m);
 /* By labels, all rows spelled out. */
 void matrix_sort(struct matrix *m);
 

@@ -8,11 +8,16 @@
 #include "query/function.h"
 #include "query/parse.h"
 
+/* How much of histograms is used (spec section 22). Where a part needs all of them, everything in
+ * it does. */
+enum need { NEED_UNDECIDED, NEED_STATISTICS, NEED_ALL };
+
 struct planner {
     struct arena *arena;
     const struct plan_options *options;
     struct err *err;
     uint32_t selector_count;
+    enum need need; /* of the selectors at hand, by what is around */
     /* Inside the parameter of an aggregation: the reference does not preprocess it, so that
      * @ start() and @ end() are ignored and @ T moves along with the step (spec section 3). */
     bool raw_times;
@@ -181,6 +186,7 @@ static enum err_code build_selector(struct planner *p, const struct vector_selec
     out->selector = (struct plan_selector){.matchers = ast->matchers,
                                            .matcher_count = ast->matcher_count,
                                            .range_ms = range_ms,
+                                           .statistics_only = p->need == NEED_STATISTICS,
                                            .number = p->selector_count++};
     const enum err_code code = resolve_time(p, &ast->time, &out->selector.time);
     widen_window(p, ast, range, &out->selector);
@@ -209,7 +215,10 @@ static enum err_code build_subquery(struct planner *p, const struct subquery *as
         code = resolve_time(p, &ast->time, &sub->time);
     }
     if (code == ERR_OK) {
+        const enum need outer = p->need;
+        p->need = NEED_ALL;
         code = build(p, ast->expr, &sub->expr);
+        p->need = outer;
     }
     if (code != ERR_OK) {
         return code;
@@ -378,6 +387,21 @@ static enum err_code build_info(struct planner *p, struct plan_node *out) {
     return code;
 }
 
+static enum need need_of(int function_id, enum need outer) {
+    switch (function_id) {
+    case FN_HISTOGRAM_COUNT:
+    case FN_HISTOGRAM_SUM:
+    case FN_HISTOGRAM_AVG:
+        return outer == NEED_ALL ? NEED_ALL : NEED_STATISTICS;
+    case FN_HISTOGRAM_QUANTILE:
+    case FN_HISTOGRAM_QUANTILES:
+    case FN_HISTOGRAM_FRACTION:
+        return NEED_ALL;
+    default:
+        return outer;
+    }
+}
+
 static enum err_code build_call(struct planner *p, const struct call *ast, struct plan_node *out) {
     if (fold_call(p, ast->function->id, out)) {
         return ERR_OK;
@@ -392,6 +416,8 @@ static enum err_code build_call(struct planner *p, const struct call *ast, struc
     call->arg_count = ast->arg_count;
     call->args = arena_zalloc(p->arena, (ast->arg_count + 1) * sizeof(struct plan_node *));
     bool invariant = true;
+    const enum need outer = p->need;
+    p->need = need_of(ast->function->id, outer);
     for (size_t i = 0; i < ast->arg_count; i++) {
         const enum err_code code = build(p, ast->args[i], &call->args[i]);
         if (code != ERR_OK) {
@@ -399,6 +425,7 @@ static enum err_code build_call(struct planner *p, const struct call *ast, struc
         }
         invariant = invariant && call->args[i]->invariant;
     }
+    p->need = outer;
     const enum err_code code = check_border(p, call);
     if (code != ERR_OK) {
         return code;
@@ -427,10 +454,13 @@ static enum err_code build_aggregate(struct planner *p, const struct aggregate *
 static enum err_code build_binary(struct planner *p, const struct binary *ast,
                                   struct plan_node *out) {
     out->binary.ast = ast;
+    const enum need outer = p->need;
+    p->need = ast->op == OP_TRIM_UPPER || ast->op == OP_TRIM_LOWER ? NEED_ALL : outer;
     enum err_code code = build(p, ast->lhs, &out->binary.lhs);
     if (code == ERR_OK) {
         code = build(p, ast->rhs, &out->binary.rhs);
     }
+    p->need = outer;
     if (code == ERR_OK) {
         out->invariant = out->binary.lhs->invariant && out->binary.rhs->invariant;
     }
@@ -537,7 +567,8 @@ static void widen(struct plan *plan, const struct plan_selector *s, const struct
     }
     const int64_t first = s->time.has_at ? s->time.at_ms : grid->start_ms;
     const int64_t last = s->time.has_at ? s->time.at_ms : grid_last(grid);
-    const int64_t mint = time_add(time_sub(time_sub(first, s->time.offset_ms), s->range_ms), 1);
+    const int64_t mint = time_add(time_sub(time_sub(first, s->time.offset_ms), s->range_ms),
+                                  s->statistics_only ? 0 : 1);
     const int64_t maxt = time_sub(last, s->time.offset_ms);
     plan->mint = mint < plan->mint ? mint : plan->mint;
     plan->maxt = maxt > plan->maxt ? maxt : plan->maxt;

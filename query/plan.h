@@ -51,6 +51,7 @@ struct plan_selector {
     enum plan_border border;
     int64_t inner_range_ms; /* and this the range as written, */
     int64_t after_ms;       /* which ends so long before the window */
+    bool statistics_only;   /* of histograms nothing but hint, schema, count and sum is used */
     uint32_t number;        /* dense: the evaluator keeps its state by it */
 };
 

@@ -40,6 +40,7 @@ struct query_options {
     bool extended_range_selectors;
     bool binop_fill_modifiers;
     bool delayed_name_removal;
+    bool use_start_timestamps; /* of samples: resets that show in no value */
 };
 
 void query_options_default(struct query_options *options);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/histogram.h"
 #include "query/bits.h"
 #include "query/eval_call.h"
 
@@ -40,6 +41,27 @@ static int64_t *step_times(struct arena *arena, const struct grid *grid) {
     return times;
 }
 
+/* The histograms of the row's samples, copied; false: no room. */
+static bool copy_histograms(struct arena *arena, const struct row *row, size_t steps, size_t n,
+                            struct result_series *out) {
+    const struct histogram **column = arena_try_alloc(arena, n, sizeof(struct histogram *));
+    if (column == NULL) {
+        return false;
+    }
+    size_t to = 0;
+    for (size_t i = bits_next(row->present, steps, 0); i < steps;
+         i = bits_next(row->present, steps, i + 1)) {
+        const struct histogram *h = row->histograms[i];
+        column[to] = h != NULL ? histogram_copy(arena, h) : NULL;
+        if (h != NULL && column[to] == NULL) {
+            return false;
+        }
+        to++;
+    }
+    out->histograms = column;
+    return true;
+}
+
 static bool copy_row(struct arena *arena, const struct row *row, const int64_t *times, size_t steps,
                      struct result_series *out) {
     const size_t n = bits_count(row->present, steps);
@@ -63,6 +85,9 @@ static bool copy_row(struct arena *arena, const struct row *row, const int64_t *
             values[to++] = row->values[i];
         }
         out->ts = ts;
+    }
+    if (row->histograms != NULL && !copy_histograms(arena, row, steps, n, out)) {
+        return false;
     }
     uint8_t *labels = arena_try_alloc(arena, row->labels.size + 1, 1);
     if (labels == NULL) {
@@ -172,6 +197,28 @@ static bool grow_series(struct raw_visitor *v) {
     return true;
 }
 
+static bool copy_window(struct arena *arena, const struct histogram *const *from, size_t n,
+                        const struct histogram *const **out) {
+    const struct histogram **column = arena_try_alloc(arena, n + 1, sizeof(struct histogram *));
+    for (size_t i = 0; column != NULL && i < n; i++) {
+        column[i] = from[i] != NULL ? histogram_copy(arena, from[i]) : NULL;
+        if (from[i] != NULL && column[i] == NULL) {
+            return false;
+        }
+    }
+    *out = column;
+    return column != NULL;
+}
+
+static bool any_histogram(const struct histogram *const *h, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (h[i] != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum err_code raw_visit(struct range_visitor *visitor, const struct range_series *series,
                                struct err *err) {
     struct raw_visitor *v = (struct raw_visitor *)visitor;
@@ -184,11 +231,20 @@ static enum err_code raw_visit(struct range_visitor *visitor, const struct range
     if (ts == NULL || values == NULL || !grow_series(v)) {
         return no_room(err);
     }
+    const bool native = series->histograms != NULL && any_histogram(series->histograms + low, n);
+    const struct histogram *const *histograms = NULL;
     if (root->type == PLAN_RANGE && root->selector.border != BORDER_PLAIN) {
+        if (native) {
+            return err_set(err, ERR_EXECUTION, "%s modifier is not supported with histograms",
+                           root->selector.border == BORDER_ANCHORED ? "anchored" : "smoothed");
+        }
         n = extended_points(&root->selector, &visitor->spec, series, ts, values);
     } else {
         memcpy(ts, series->bounds->ts + low, n * sizeof(*ts));
         memcpy(values, series->values + low, n * sizeof(*values));
+        if (native && !copy_window(m->arena, series->histograms + low, n, &histograms)) {
+            return no_room(err);
+        }
     }
     if (n == 0) {
         return ERR_OK;
@@ -200,8 +256,17 @@ static enum err_code raw_visit(struct range_visitor *visitor, const struct range
         row.labels = labels_plain(lasting, row.labels);
     }
     v->series[v->count++] = (struct result_series){
-        .labels = labels_copy(m->arena, row.labels), .ts = ts, .values = values, .count = n};
-    const enum err_code code = eval_hold(m->ev, n, err);
+        .labels = labels_copy(m->arena, row.labels),
+        .ts = ts,
+        .values = values,
+        .count = n,
+        .histograms = histograms,
+    };
+    uint64_t weight = n;
+    for (size_t i = 0; i < n && histograms != NULL; i++) {
+        weight += histograms[i] != NULL ? histogram_size_bytes(histograms[i]) / 16 : 0;
+    }
+    const enum err_code code = eval_hold(m->ev, weight, err);
     return code == ERR_OK ? work_check(&m->ev->base, err) : code;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/histogram.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/value.h"
@@ -14,8 +15,10 @@ struct fake_series {
     uint32_t target_set, metric_set;
     int64_t *ts;
     double *values;
+    const struct histogram **histograms; /* NULL where there is a float */
+    int64_t *start_ts;
     size_t count, capacity;
-    bool histograms;
+    bool has_histograms, has_start_ts;
 };
 
 struct fake_storage {
@@ -81,31 +84,56 @@ static struct fake_series *series_of(struct fake_storage *fs, struct labels labe
     return s;
 }
 
-void fake_storage_put(struct fake_storage *fs, struct labels labels, int64_t ts_ms, double value) {
-    struct fake_series *s = series_of(fs, labels);
+/* Room for a sample at ts_ms; returns its index. */
+static size_t make_room(struct fake_series *s, int64_t ts_ms) {
     size_t at = s->count;
     while (at > 0 && s->ts[at - 1] >= ts_ms) {
         at--;
     }
     if (at < s->count && s->ts[at] == ts_ms) {
-        s->values[at] = value;
-        return;
+        return at;
     }
     if (s->count == s->capacity) {
         s->capacity = mem_grow(s->capacity, s->count + 1);
         s->ts = mem_resize(s->ts, s->capacity, sizeof(*s->ts));
         s->values = mem_resize(s->values, s->capacity, sizeof(*s->values));
+        s->histograms = mem_resize(s->histograms, s->capacity, sizeof(struct histogram *));
+        s->start_ts = mem_resize(s->start_ts, s->capacity, sizeof(*s->start_ts));
     }
-    memmove(s->ts + at + 1, s->ts + at, (s->count - at) * sizeof(*s->ts));
-    memmove(s->values + at + 1, s->values + at, (s->count - at) * sizeof(*s->values));
+    const size_t behind = s->count - at;
+    memmove(s->ts + at + 1, s->ts + at, behind * sizeof(*s->ts));
+    memmove(s->values + at + 1, s->values + at, behind * sizeof(*s->values));
+    memmove(s->histograms + at + 1, s->histograms + at, behind * sizeof(struct histogram *));
+    memmove(s->start_ts + at + 1, s->start_ts + at, behind * sizeof(*s->start_ts));
     s->ts[at] = ts_ms;
-    s->values[at] = value;
     s->count++;
+    return at;
 }
 
-void fake_storage_put_histogram(struct fake_storage *fs, struct labels labels, int64_t ts_ms) {
-    fake_storage_put(fs, labels, ts_ms, 0);
-    series_of(fs, labels)->histograms = true;
+void fake_storage_put_started(struct fake_storage *fs, struct labels labels, int64_t ts_ms,
+                              double value, int64_t start_ms) {
+    struct fake_series *s = series_of(fs, labels);
+    const size_t at = make_room(s, ts_ms);
+    s->values[at] = value;
+    s->histograms[at] = NULL;
+    s->start_ts[at] = start_ms;
+    s->has_start_ts = s->has_start_ts || start_ms != 0;
+}
+
+void fake_storage_put(struct fake_storage *fs, struct labels labels, int64_t ts_ms, double value) {
+    fake_storage_put_started(fs, labels, ts_ms, value, 0);
+}
+
+void fake_storage_put_histogram(struct fake_storage *fs, struct labels labels, int64_t ts_ms,
+                                const struct histogram *h, int64_t start_ms) {
+    fake_storage_put_started(fs, labels, ts_ms, 0, start_ms);
+    struct fake_series *s = series_of(fs, labels);
+    const size_t at = make_room(s, ts_ms);
+    struct histogram *copy = histogram_copy(&fs->labels, h);
+    ASSERT(copy != NULL);
+    copy->hint = histogram_stored_hint(h, at > 0 ? s->histograms[at - 1] : NULL);
+    s->histograms[at] = copy;
+    s->has_histograms = true;
 }
 
 /* The piece up to the next of stop, which is skipped. */
@@ -151,6 +179,8 @@ void fake_storage_clear(struct fake_storage *fs) {
     for (size_t i = 0; i < fs->series_count; i++) {
         mem_free(fs->series[i].ts);
         mem_free(fs->series[i].values);
+        mem_free(fs->series[i].histograms);
+        mem_free(fs->series[i].start_ts);
     }
     fs->series_count = 0;
     fs->set_count = 1;
@@ -281,9 +311,11 @@ static enum err_code read_one(const struct fake_series *s, int64_t mint, int64_t
         return err_set(err, ERR_LIMIT, "scratch of the query is full");
     }
     *out = (struct storage_samples){.ts = ts, .values = values, .count = n};
-    if (s->histograms) {
-        /* nobody may look into them: there are none behind it */
-        out->histograms = arena_zalloc(scratch, n * sizeof(*out->histograms) + 1);
+    if (s->has_histograms) {
+        out->histograms = s->histograms + low;
+    }
+    if (s->has_start_ts) {
+        out->start_ts = s->start_ts + low;
     }
     for (size_t i = 0; i < n; i++) {
         ts[i] = s->ts[low + i];

@@ -21,8 +21,12 @@ void fake_storage_put(struct fake_storage *fs, struct labels labels, int64_t ts_
 /* "name{a=\"b\",c=\"d\"}", no escapes; values every step from 0 on: "1 2 _ stale NaN Inf -Inf". */
 void fake_storage_load(struct fake_storage *fs, int64_t step_ms, const char *metric,
                        const char *values);
-/* A sample that is no float: reading the series over that time reports histograms. */
-void fake_storage_put_histogram(struct fake_storage *fs, struct labels labels, int64_t ts_ms);
+/* start_ms: the sample's start timestamp, 0 when not known. */
+void fake_storage_put_started(struct fake_storage *fs, struct labels labels, int64_t ts_ms,
+                              double value, int64_t start_ms);
+/* h is copied, its hint as a store keeps it. */
+void fake_storage_put_histogram(struct fake_storage *fs, struct labels labels, int64_t ts_ms,
+                                const struct histogram *h, int64_t start_ms);
 void fake_storage_clear(struct fake_storage *fs);
 size_t fake_storage_series_count(const struct fake_storage *fs);
 

@@ -8,155 +8,15 @@
 #include <strings.h>
 
 #include "base/duration.h"
+#include "base/histogram_text.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/regex.h"
 #include "base/value.h"
 #include "query/query.h"
 #include "tests/support/fake_storage.h"
-
-enum { VALUES_MAX = 200000 };
-
-/* ---- value sequences ---- */
-
-enum point_kind { POINT_NONE, POINT_FLOAT, POINT_HISTOGRAM };
-
-struct point {
-    enum point_kind kind;
-    double value;
-};
-
-struct sequence {
-    struct point *points;
-    size_t count, capacity;
-};
-
-static void sequence_add(struct sequence *s, enum point_kind kind, double value) {
-    if (s->count == s->capacity) {
-        s->capacity = mem_grow(s->capacity, s->count + 1);
-        s->points = mem_resize(s->points, s->capacity, sizeof(*s->points));
-    }
-    s->points[s->count++] = (struct point){kind, value};
-}
-
-static bool take_char(struct str *s, char c) {
-    if (s->len == 0 || s->ptr[0] != c) {
-        return false;
-    }
-    *s = str_from(*s, 1);
-    return true;
-}
-
-static bool take_word(struct str *s, const char *word) {
-    const struct str w = str_of(word);
-    if (s->len < w.len || strncasecmp(s->ptr, w.ptr, w.len) != 0) {
-        return false;
-    }
-    *s = str_from(*s, w.len);
-    return true;
-}
-
-static bool take_number(struct str *s, double *out) {
-    struct str rest = *s;
-    double sign = 1;
-    if (take_char(&rest, '-')) {
-        sign = -1;
-    } else {
-        (void)take_char(&rest, '+');
-    }
-    if (take_word(&rest, "inf")) {
-        *out = sign * INFINITY;
-    } else if (take_word(&rest, "nan")) {
-        *out = f64_of_bits(NORMAL_NAN_BITS);
-    } else {
-        size_t n = 0;
-        while (n < rest.len && (strchr("0123456789.", rest.ptr[n]) != NULL ||
-                                ((rest.ptr[n] == 'e' || rest.ptr[n] == 'E') && n > 0) ||
-                                (n > 0 && (rest.ptr[n] == '-' || rest.ptr[n] == '+') &&
-                                 (rest.ptr[n - 1] == 'e' || rest.ptr[n - 1] == 'E')))) {
-            n++;
-        }
-        if (number_parse_double(str_sub(rest, 0, n), out) != NUMBER_OK) {
-            return false;
-        }
-        *out *= sign;
-        rest = str_from(rest, n);
-    }
-    *s = rest;
-    return true;
-}
-
-/* "x5", else 0. */
-static size_t take_times(struct str *s) {
-    size_t n = 0;
-    if (!take_char(s, 'x')) {
-        return 0;
-    }
-    while (s->len > 0 && s->ptr[0] >= '0' && s->ptr[0] <= '9' && n < VALUES_MAX) {
-        n = n * 10 + (size_t)(s->ptr[0] - '0');
-        *s = str_from(*s, 1);
-    }
-    return n;
-}
-
-static bool take_histogram(struct str *s) {
-    if (!str_starts(*s, STR("{{"))) {
-        return false;
-    }
-    const ptrdiff_t end = str_find(*s, STR("}}"));
-    if (end < 0) {
-        return false;
-    }
-    *s = str_from(*s, (size_t)end + 2);
-    return true;
-}
-
-static bool take_item(struct str *s, struct sequence *out) {
-    if (take_char(s, '_')) {
-        const size_t n = s->len > 0 && s->ptr[0] == 'x' ? take_times(s) : 1;
-        for (size_t i = 0; i < n; i++) {
-            sequence_add(out, POINT_NONE, 0);
-        }
-        return true;
-    }
-    if (take_word(s, "stale")) {
-        sequence_add(out, POINT_FLOAT, f64_stale());
-        return true;
-    }
-    const bool histogram = take_histogram(s);
-    double value = 0;
-    double step = 0;
-    if (!histogram && !take_number(s, &value)) {
-        return false;
-    }
-    if (histogram && s->len > 0 && (s->ptr[0] == '+' || s->ptr[0] == '-')) {
-        *s = str_from(*s, 1);
-        if (!take_histogram(s)) {
-            return false;
-        }
-    } else if (s->len > 0 && (s->ptr[0] == '+' || s->ptr[0] == '-') && !take_number(s, &step)) {
-        return false;
-    }
-    const size_t more = take_times(s);
-    for (size_t i = 0; i <= more; i++) {
-        sequence_add(out, histogram ? POINT_HISTOGRAM : POINT_FLOAT, value);
-        value += step;
-    }
-    return true;
-}
-
-static bool parse_sequence(struct str text, struct sequence *out) {
-    out->count = 0;
-    for (text = str_trim(text); text.len > 0; text = str_trim(text)) {
-        if (!take_item(&text, out) || out->count > VALUES_MAX) {
-            return false;
-        }
-        if (text.len > 0 && text.ptr[0] != ' ' && text.ptr[0] != '\t') {
-            return false;
-        }
-    }
-    return true;
-}
+#include "tests/support/promqltest_nhcb.h"
+#include "tests/support/promqltest_sequence.h"
 
 /* Splits "metric{...} values" behind the metric. */
 static struct str take_metric(struct str *line) {
@@ -226,6 +86,7 @@ struct runner {
     struct fake_storage *fs;
     struct arena arena; /* of the command at hand */
     struct sequence values;
+    struct sequence starts; /* of the series line that follows */
     struct promqltest_report *report;
 };
 
@@ -286,64 +147,61 @@ static bool take_duration(struct str *line, int64_t *out_ms) {
 
 /* ---- load ---- */
 
-/* What load_with_nhcb derives: a native series under the base name. */
-static void put_derived(struct runner *r, struct labels labels, int64_t ts_ms) {
-    struct str name = labels_get(labels, LABEL_NAME);
-    static const char *const SUFFIXES[] = {"_bucket", "_sum", "_count"};
-    for (size_t i = 0; i < 3; i++) {
-        const struct str suffix = str_of(SUFFIXES[i]);
-        if (str_ends(name, suffix)) {
-            struct labels_builder b;
-            struct labels base;
-            labels_builder_init(&b, &r->arena);
-            labels_builder_reset(&b, labels);
-            labels_builder_del(&b, STR("le"));
-            labels_builder_set(&b, LABEL_NAME, str_sub(name, 0, name.len - suffix.len));
-            if (labels_builder_finish(&b, &base, NULL) == ERR_OK) {
-                fake_storage_put_histogram(r->fs, base, ts_ms);
-            }
-            return;
+static void put_points(struct runner *r, struct labels labels, int64_t step_ms) {
+    for (size_t i = 0; i < r->values.count; i++) {
+        const struct point p = r->values.points[i];
+        if (p.kind == POINT_NONE) {
+            continue;
+        }
+        const int64_t ts_ms = (int64_t)i * step_ms;
+        const bool started = i < r->starts.count && r->starts.points[i].kind != POINT_NONE;
+        const int64_t start_ms = started ? ts_ms + (int64_t)r->starts.points[i].value : 0;
+        if (p.kind == POINT_HISTOGRAM) {
+            fake_storage_put_histogram(r->fs, labels, ts_ms, p.histogram, start_ms);
+        } else {
+            fake_storage_put_started(r->fs, labels, ts_ms, p.value, start_ms);
         }
     }
+}
+
+static bool load_line(struct runner *r, struct nhcb *nhcb, int64_t step_ms, struct str line) {
+    struct err err;
+    struct labels labels;
+    struct str metric = take_metric(&line);
+    if (str_ends(metric, STR("@st"))) {
+        return sequence_parse_starts(line, &r->starts);
+    }
+    if (query_parse_metric(&r->arena, metric, &labels, &err) != ERR_OK ||
+        !sequence_parse(&r->arena, line, &r->values) ||
+        (r->starts.count != 0 && r->starts.count != r->values.count)) {
+        complain(r, NULL, "bad series line: %.*s", STR_ARG(metric));
+        return false;
+    }
+    put_points(r, labels, step_ms);
+    r->starts.count = 0;
+    return nhcb == NULL || nhcb_add(nhcb, labels, &r->values);
 }
 
 static void run_load(struct runner *r, struct str line) {
     const struct str command = next_word(&line);
     const bool derive = str_eq(command, STR("load_with_nhcb"));
     int64_t step_ms = 0;
-    bool start_times = false;
     if (!take_duration(&line, &step_ms)) {
         complain(r, NULL, "bad load");
         r->report->failed++;
         return;
     }
+    struct nhcb *nhcb = derive ? nhcb_new(&r->arena) : NULL;
+    r->starts.count = 0;
     while (next_block_line(r, &line)) {
-        struct err err;
-        struct labels labels;
-        struct str metric = take_metric(&line);
-        if (str_ends(metric, STR("@st"))) {
-            start_times = true;
-            continue;
-        }
-        if (query_parse_metric(&r->arena, metric, &labels, &err) != ERR_OK ||
-            !parse_sequence(line, &r->values)) {
-            complain(r, NULL, "bad series line: %.*s", STR_ARG(metric));
+        if (!load_line(r, nhcb, step_ms, line)) {
+            complain(r, NULL, "bad line in load: %.*s", STR_ARG(line));
             r->report->failed++;
-            continue;
         }
-        for (size_t i = 0; i < r->values.count; i++) {
-            const struct point p = r->values.points[i];
-            const int64_t ts_ms = (int64_t)i * step_ms;
-            if (p.kind == POINT_HISTOGRAM || (p.kind == POINT_FLOAT && start_times)) {
-                fake_storage_put_histogram(r->fs, labels, ts_ms);
-            } else if (p.kind == POINT_FLOAT) {
-                fake_storage_put(r->fs, labels, ts_ms, p.value);
-                if (derive) {
-                    put_derived(r, labels, ts_ms);
-                }
-            }
-        }
-        start_times = false;
+    }
+    if (derive && !nhcb_put(nhcb, r->fs, step_ms)) {
+        complain(r, NULL, "classic histograms that do not fit together");
+        r->report->failed++;
     }
 }
 
@@ -401,7 +259,7 @@ static bool read_series(struct runner *r, struct eval_command *e, struct str lin
     struct expectation x = {0};
     const struct str metric = take_metric(&line);
     if (query_parse_metric(&r->arena, metric, &x.labels, &err) != ERR_OK ||
-        !parse_sequence(line, &r->values)) {
+        !sequence_parse(&r->arena, line, &r->values)) {
         return false;
     }
     x.count = r->values.count;
@@ -422,7 +280,7 @@ static bool read_eval_lines(struct runner *r, struct eval_command *e) {
     while (next_block_line(r, &line)) {
         struct str rest = line;
         double scalar = 0;
-        if (take_number(&rest, &scalar) && rest.len == 0) {
+        if (sequence_take_number(&rest, &scalar) && rest.len == 0) {
             e->has_scalar = true;
             e->scalar = scalar;
             return true;
@@ -481,6 +339,72 @@ static bool almost_equal(double a, double b) {
         return difference < epsilon * DBL_MIN;
     }
     return difference / fmin(sum, DBL_MAX) < epsilon;
+}
+
+static bool side_matches(const struct histogram_side *a, const struct histogram_side *b) {
+    if (a->count != b->count) {
+        return false;
+    }
+    struct histogram_cursor at_a = histogram_cursor_of(a);
+    struct histogram_cursor at_b = histogram_cursor_of(b);
+    int32_t index_a = 0;
+    int32_t index_b = 0;
+    double count_a = 0;
+    double count_b = 0;
+    while (histogram_cursor_next(&at_a, &index_a, &count_a) &&
+           histogram_cursor_next(&at_b, &index_b, &count_b)) {
+        if (index_a != index_b || !almost_equal(count_a, count_b)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool histogram_matches(struct arena *arena, const struct point *want,
+                              const struct histogram *got) {
+    const struct histogram *a = histogram_compact(arena, want->histogram);
+    const struct histogram *b = histogram_compact(arena, got);
+    return a != NULL && b != NULL && a->schema == b->schema && almost_equal(a->count, b->count) &&
+           almost_equal(a->sum, b->sum) && a->zero_threshold == b->zero_threshold &&
+           almost_equal(a->zero_count, b->zero_count) && histogram_same_bounds(a, b) &&
+           (!want->hint_given || a->hint == b->hint) && side_matches(&a->positive, &b->positive) &&
+           side_matches(&a->negative, &b->negative);
+}
+
+static bool point_matches(struct runner *r, const struct point *want,
+                          const struct result_series *got, size_t k) {
+    const struct histogram *h = got->histograms != NULL ? got->histograms[k] : NULL;
+    if (want->kind == POINT_HISTOGRAM) {
+        return h != NULL && histogram_matches(&r->arena, want, h);
+    }
+    return h == NULL && almost_equal(got->values[k], want->value);
+}
+
+/* What was wanted and what came, as text. */
+static void complain_point(struct runner *r, const struct eval_command *e, const char *where,
+                           int64_t ts_ms, const struct point *want, const struct result_series *got,
+                           size_t k) {
+    struct buf texts[2];
+    buf_init(&texts[0], 65536);
+    buf_init(&texts[1], 65536);
+    if (want->kind == POINT_HISTOGRAM) {
+        histogram_format_expression(&texts[0], want->histogram);
+    } else {
+        buf_append_number_g(&texts[0], want->value);
+    }
+    if (got == NULL || k >= got->count) {
+        buf_append_cstr(&texts[1], "nothing");
+    } else if (got->histograms != NULL && got->histograms[k] != NULL) {
+        histogram_format_expression(&texts[1], got->histograms[k]);
+    } else {
+        buf_append_number_g(&texts[1], got->values[k]);
+    }
+    complain(r, e, "%sat %lld: got %.*s (at %lld), want %.*s", where, (long long)ts_ms,
+             STR_ARG(buf_str(&texts[1])),
+             got != NULL && k < got->count ? (long long)got->ts[k] : -1LL,
+             STR_ARG(buf_str(&texts[0])));
+    buf_release(&texts[0]);
+    buf_release(&texts[1]);
 }
 
 static bool text_matches(const struct expect_text *x, struct str text) {
@@ -554,11 +478,8 @@ static bool points_match(struct runner *r, const struct eval_command *e,
             continue;
         }
         const int64_t ts_ms = start_ms + (int64_t)i * step_ms;
-        if (k >= got->count || got->ts[k] != ts_ms || x->points[i].kind != POINT_FLOAT ||
-            !almost_equal(got->values[k], x->points[i].value)) {
-            complain(r, e, "at %lld: got %.17g at %lld, want %.17g", (long long)ts_ms,
-                     k < got->count ? got->values[k] : NAN,
-                     k < got->count ? (long long)got->ts[k] : -1LL, x->points[i].value);
+        if (k >= got->count || got->ts[k] != ts_ms || !point_matches(r, &x->points[i], got, k)) {
+            complain_point(r, e, "", ts_ms, &x->points[i], got, k);
             return false;
         }
         k++;
@@ -696,10 +617,9 @@ static enum outcome run_as_range(struct runner *r, const struct eval_command *e)
         while (got != NULL && k < got->count && got->ts[k] != e->start_ms) {
             k++;
         }
-        if (got == NULL || k == got->count ||
-            !almost_equal(got->values[k], e->series[i].points[0].value)) {
-            complain(r, e, "as a range query the middle differs: %.17g",
-                     got != NULL && k < got->count ? got->values[k] : NAN);
+        if (got == NULL || k == got->count || !point_matches(r, &e->series[i].points[0], got, k)) {
+            complain_point(r, e, "as a range query, ", e->start_ms, &e->series[i].points[0], got,
+                           k);
             return OUTCOME_FAIL;
         }
     }
@@ -735,6 +655,7 @@ void promqltest_run(const char *name, struct str script, bool verbose,
     options.extended_range_selectors = true;
     options.binop_fill_modifiers = true;
     options.delayed_name_removal = true;
+    options.use_start_timestamps = true;
     *out = (struct promqltest_report){0};
     struct runner r = {.name = name,
                        .verbose = verbose,
@@ -758,6 +679,7 @@ void promqltest_run(const char *name, struct str script, bool verbose,
         arena_reset(&r.arena);
     }
     mem_free(r.values.points);
+    mem_free(r.starts.points);
     arena_release(&r.arena);
     fake_storage_free(r.fs);
     query_engine_free(r.engine);

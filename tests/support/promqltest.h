@@ -1,6 +1,5 @@
 /* Runner of the PromQL test language (spec/promql.md section 12): load and eval commands against
- * an engine of its own on a fake storage. Histograms and start timestamps are loaded as samples
- * that the engine must refuse, so an eval that needs them counts as not supported, never as right.
+ * an engine of its own on a fake storage.
  * Each instant eval that passes is run as a range query around its time as well. */
 #ifndef TESTS_SUPPORT_PROMQLTEST_H
 #define TESTS_SUPPORT_PROMQLTEST_H
