@@ -173,3 +173,8 @@ enum err_code http_auth_lines(const struct http_config *config, struct vfs *vfs,
     }
     return code;
 }
+
+bool http_line_has_name(struct str line, struct str name) {
+    return line.len > name.len && line.ptr[name.len] == ':' &&
+           str_eq_nocase(str_sub(line, 0, name.len), name);
+}

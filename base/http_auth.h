@@ -1,6 +1,6 @@
 /* The header lines that a client's configuration adds to its requests: authorization and
  * http_headers (spec/config.md section 5). Secret files are read at each call, so that a rotated
- * secret works at the next request. Used by http_client.c only. */
+ * secret works at the next request. Used by the HTTP client's files only. */
 #ifndef BASE_HTTP_AUTH_H
 #define BASE_HTTP_AUTH_H
 
@@ -33,5 +33,7 @@ MUST_CHECK enum err_code http_auth_lines(const struct http_config *config, struc
 
 /* A header line from elsewhere: true when nothing in it can end the line. */
 bool http_line_safe(struct str line);
+/* Whether it is "name: ...", in whatever case. */
+bool http_line_has_name(struct str line, struct str name);
 
 #endif

@@ -6,7 +6,7 @@
  * one wait and one recv. The price is this file and http_reader.c, kept small by what they leave
  * to libcurl: names, connecting, TLS, proxies, and every answer that is not quite as expected.
  * A connection begins as one of libcurl's and is handed over after its first exchange
- * (http_client.c); whatever surprises here closes it, and the request is made again there.
+ * (http_kept.c); whatever surprises here closes it, and the request is made again by libcurl.
  *
  * A pool belongs to one client, so that connections are never shared between sets of credentials.
  * One thread. Connections are watched by the owner's epoll instance all the time, tagged

@@ -1,0 +1,126 @@
+/* The texts of failed requests: Go's words where it has some, else libcurl's. */
+#include "base/http_curl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* "Get" of "GET", as Go begins its error texts. */
+enum err_code http_failure_wrap(const struct transport_request *r, struct err *err) {
+    char op[16];
+    size_t n = 0;
+    for (; r->method[n] != '\0' && n + 1 < sizeof(op); n++) {
+        const char c = r->method[n];
+        op[n] = n > 0 && c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    }
+    op[n] = '\0';
+    struct buf url;
+    buf_init(&url, 2 * r->url.len + 16);
+    url_redact(&url, str_sub(r->url, 0, ERR_TEXT_MAX / 2));
+    const enum err_code code = err_wrap(err, "%s \"%.*s\"", op, STR_ARG(buf_str(&url)));
+    buf_release(&url);
+    return code;
+}
+
+/* "connection refused": strerror's text with Go's small letter. */
+static const char *errno_text(int sys_errno, char *to, size_t size) {
+    char reason[128];
+    (void)snprintf(to, size, "%s", strerror_r(sys_errno, reason, sizeof(reason)));
+    if (to[0] >= 'A' && to[0] <= 'Z' && to[1] >= 'a' && to[1] <= 'z') {
+        to[0] = (char)(to[0] + ('a' - 'A'));
+    }
+    return to;
+}
+
+static enum err_code connect_error(const struct transport_request *r, struct err *err) {
+    long sys_errno = 0;
+    must(curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &sys_errno));
+    char reason[128];
+    if (sys_errno == 0 || r->peer[0] == '\0') {
+        return err_set(err, ERR_NETWORK, "dial %s: %s", r->peer[0] != '\0' ? r->peer : "tcp",
+                       r->detail);
+    }
+    return err_set(err, ERR_NETWORK, "dial %s: connect: %s", r->peer,
+                   errno_text((int)sys_errno, reason, sizeof(reason)));
+}
+
+static enum err_code stream_error(const struct transport_request *r, const char *op,
+                                  struct err *err) {
+    const char *local_ip = NULL;
+    const char *peer_ip = NULL;
+    long local_port = 0;
+    long peer_port = 0;
+    long sys_errno = 0;
+    must(curl_easy_getinfo(r->easy, CURLINFO_LOCAL_IP, &local_ip));
+    must(curl_easy_getinfo(r->easy, CURLINFO_LOCAL_PORT, &local_port));
+    must(curl_easy_getinfo(r->easy, CURLINFO_PRIMARY_IP, &peer_ip));
+    must(curl_easy_getinfo(r->easy, CURLINFO_PRIMARY_PORT, &peer_port));
+    must(curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &sys_errno));
+    if (sys_errno == 0) {
+        return err_set(err, ERR_NETWORK, "%s", r->detail[0] != '\0' ? r->detail : "EOF");
+    }
+    char reason[128];
+    return err_set(err, ERR_NETWORK, "%s tcp %s:%ld->%s:%ld: %s: %s", op,
+                   local_ip != NULL ? local_ip : "", local_port, peer_ip != NULL ? peer_ip : "",
+                   peer_port, op, errno_text((int)sys_errno, reason, sizeof(reason)));
+}
+
+static enum err_code lookup_error(const struct transport_request *r, struct err *err) {
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    struct url url;
+    if (url_parse(&scratch, r->url, &url, NULL) != ERR_OK) {
+        url.host = STR("");
+    }
+    const enum err_code code =
+        err_set(err, ERR_NETWORK, "dial tcp: lookup %.*s: no such host", STR_ARG(url.host));
+    arena_release(&scratch);
+    return code;
+}
+
+/* The text without the operation and URL: Go's words where it has some, else libcurl's. */
+static enum err_code result_error(const struct transport_request *r, struct err *err) {
+    static const struct {
+        CURLcode result;
+        const char *text;
+    } fixed[] = {
+        {CURLE_GOT_NOTHING, "EOF"},
+        {CURLE_PARTIAL_FILE, "unexpected EOF"},
+        {CURLE_WEIRD_SERVER_REPLY,
+         "net/http: HTTP/1.x transport connection broken: malformed HTTP response"},
+        {CURLE_UNSUPPORTED_PROTOCOL, /* HTTP/0.9, that is: no status line */
+         "net/http: HTTP/1.x transport connection broken: malformed HTTP response"},
+    };
+    if (r->head_too_large) {
+        return err_set(err, ERR_LIMIT, "response headers are larger than %d bytes",
+                       HTTP_HEAD_BYTES_MAX);
+    }
+    if (r->result == CURLE_OPERATION_TIMEDOUT) {
+        return err_set(err, ERR_TIMEOUT, "context deadline exceeded");
+    }
+    if (r->result == CURLE_COULDNT_CONNECT) {
+        return connect_error(r, err);
+    }
+    if (r->result == CURLE_COULDNT_RESOLVE_HOST) {
+        return lookup_error(r, err);
+    }
+    if (r->result == CURLE_RECV_ERROR || r->result == CURLE_SEND_ERROR) {
+        return stream_error(r, r->result == CURLE_RECV_ERROR ? "read" : "write", err);
+    }
+    for (size_t i = 0; i < COUNT_OF(fixed); i++) {
+        if (fixed[i].result == r->result) {
+            return err_set(err, ERR_NETWORK, "%s", fixed[i].text);
+        }
+    }
+    const bool verify = r->result == CURLE_PEER_FAILED_VERIFICATION;
+    return err_set(err, ERR_NETWORK, "%s%s", verify ? "tls: failed to verify certificate: " : "",
+                   r->detail[0] != '\0' ? r->detail : curl_easy_strerror(r->result));
+}
+
+/* Once the head is there, Go's client has answered and an error of the body stands alone. */
+enum err_code http_failure_of(const struct transport_request *r, struct err *err) {
+    const enum err_code code = result_error(r, err);
+    if (!r->head_done) {
+        (void)http_failure_wrap(r, err);
+    }
+    return code;
+}

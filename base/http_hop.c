@@ -1,0 +1,117 @@
+/* HOPS: a request and the redirects it leads to.
+ *
+ * REDIRECTS are followed here and not by libcurl: it would send configured headers to every host.
+ * Credentials and configured headers go to the first host and its subdomains, never from https to
+ * http, and once they were left out they stay out for the rest of the chain. As in Go's client
+ * the eleventh request is refused. */
+#include "base/http_curl.h"
+
+#include <string.h>
+
+enum { REQUEST_COUNT_MAX = 10 /* of one chain */ };
+
+void http_hop_clear(struct transport_request *r) {
+    http_reply_clear(&r->reply);
+    buf_clear(&r->body);
+    r->body_started = false;
+    r->head_done = false;
+    r->body_too_large = false;
+    r->head_too_large = false;
+    r->detail[0] = '\0';
+    r->peer[0] = '\0';
+    r->opened_count = 0;
+}
+
+enum err_code http_hop_start(struct transport_request *r, struct err *err) {
+    struct url url;
+    enum err_code code = url_parse(&r->arena, r->url, &url, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    const bool https = str_eq(url.scheme, STR("https"));
+    if (!https && !str_eq(url.scheme, STR("http"))) {
+        return err_set(err, ERR_INVALID, "unsupported protocol scheme \"%.*s\"",
+                       STR_ARG(url.scheme));
+    }
+    http_hop_clear(r);
+    r->request_count++;
+    code = http_easy_set_up(r, &url, https, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    r->shard = http_shard_of(r->client, &url);
+    must_multi(curl_multi_add_handle(r->shard->multi, r->easy));
+    r->shard->running_count++;
+    r->running = true;
+    return ERR_OK;
+}
+
+void http_hop_stop(struct transport_request *r) {
+    if (r->plain != NULL) {
+        plain_stop(r->plain);
+        http_kept_leave(r);
+    }
+    if (r->running) {
+        must_multi(curl_multi_remove_handle(r->shard->multi, r->easy));
+        r->shard->running_count--;
+        r->running = false;
+    }
+}
+
+static bool is_redirect(int status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/* Whether credentials for the first URL may go to the next one. */
+static bool may_keep_credentials(const struct url *first, const struct url *next) {
+    if (str_eq(first->scheme, STR("https")) && !str_eq(next->scheme, STR("https"))) {
+        return false;
+    }
+    if (str_eq_nocase(first->host, next->host)) {
+        return true;
+    }
+    const bool is_address = str_find_char(next->host, ':') >= 0;
+    return !is_address && next->host.len > first->host.len &&
+           next->host.ptr[next->host.len - first->host.len - 1] == '.' &&
+           str_eq_nocase(str_from(next->host, next->host.len - first->host.len), first->host);
+}
+
+/* Starts the next hop. Any error is the end of the request. */
+enum err_code http_hop_follow(struct transport_request *r, struct err *err) {
+    if (r->request_count >= REQUEST_COUNT_MAX) {
+        return err_set(err, ERR_NETWORK, "stopped after 10 redirects");
+    }
+    const int status = r->reply.status;
+    struct str next = STR("");
+    struct url first_url;
+    struct url next_url;
+    enum err_code code =
+        url_resolve(&r->arena, r->url, http_reply_get(&r->reply, REPLY_LOCATION), &next, err);
+    if (code == ERR_OK) {
+        code = url_parse(&r->arena, r->first_url, &first_url, err);
+    }
+    if (code == ERR_OK) {
+        code = url_parse(&r->arena, next, &next_url, err);
+    }
+    if (code != ERR_OK) {
+        (void)err_wrap(err, "failed to parse Location header");
+        return http_recode(err, ERR_NETWORK);
+    }
+    if (!may_keep_credentials(&first_url, &next_url)) {
+        r->credentials_dropped = true;
+    }
+    if (status <= 303 && strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0) {
+        r->method = "GET";
+        r->body_out = STR("");
+    }
+    r->url = next;
+    r->authority = STR("");
+    code = http_hop_start(r, err);
+    return code == ERR_OK ? code : http_recode(err, ERR_NETWORK);
+}
+
+bool http_hop_is_redirect(const struct transport_request *r) {
+    const bool follows = r->client->config == NULL || r->client->config->follow_redirects;
+    return r->result == CURLE_OK && follows && is_redirect(r->reply.status) &&
+           http_reply_get(&r->reply, REPLY_LOCATION).len > 0;
+}
