@@ -6,7 +6,8 @@
  *     front  pages_bytes u32, uvarint group, first_row, rows, slot_count, page_count,
  *            varint min_ts, uvarint max_ts - min_ts, uvarint ts_size, ts column [ts_size],
  *            per page: uvarint slots, uvarint bytes, crc32c u32
- *     page   per slot: uvarint length of its block; then the blocks, in the same order
+ *     page   per slot an entry: uvarint 0 absent, 1 .. 16 that constant - 1, else 16 + the length of
+ *            its block; then the blocks, in the same order
  *
  * Slots behind the last one that has any sample are not stored. The front is checked by its record,
  * the pages by the checksums in it.
@@ -225,12 +226,12 @@ static void finish_page(struct run_builder *run) {
     buf_clear(&run->blocks);
 }
 
-/* Notes the length of the next slot, whose block is in the run already. No block refers to one of
- * another page: a slot costs one page, and a damaged page costs no other. */
-static void note_slot(struct segment_store *store, size_t length) {
+/* Notes the next slot, whose block is in the run already unless the entry says all. No block refers
+ * to one of another page: a slot costs one page, and a damaged page costs no other. */
+static void note_slot(struct segment_store *store, size_t entry) {
     struct run_builder *run = &store->run;
     uint8_t bytes[UVARINT_MAX];
-    buf_append(&run->lengths, bytes, (size_t)(put_uvarint(bytes, length) - bytes));
+    buf_append(&run->lengths, bytes, (size_t)(put_uvarint(bytes, entry) - bytes));
     run->page_slots++;
     if (run->lengths.len + run->blocks.len >= SEGMENT_PAGE_BYTES) {
         finish_page(run);
@@ -240,7 +241,7 @@ static void note_slot(struct segment_store *store, size_t length) {
 
 static void write_absent(struct segment_store *store) {
     for (struct run_builder *run = &store->run; run->absent > 0; run->absent--) {
-        note_slot(store, 0);
+        note_slot(store, SEGMENT_ENTRY_ABSENT);
     }
 }
 
@@ -252,8 +253,12 @@ static void add_block(struct segment_store *store, const uint8_t *bytes, size_t 
         return;
     }
     write_absent(store);
+    if (block_is_one_byte(bytes, n)) {
+        note_slot(store, SEGMENT_ENTRY_CONSTANTS + block_one_byte_value(bytes));
+        return;
+    }
     buf_append(&run->blocks, bytes, n);
-    note_slot(store, n);
+    note_slot(store, SEGMENT_ENTRY_BLOCKS + n);
 }
 
 void segment_add_block(struct segment_store *store, const uint8_t *bytes, size_t n) {

@@ -10,6 +10,13 @@
 
 enum { SEGMENT_RECORD_RUN = 1, SEGMENT_PAGES_FIELD_BYTES = 4 };
 
+/* What a page says about a slot. */
+enum {
+    SEGMENT_ENTRY_ABSENT = 0,
+    SEGMENT_ENTRY_CONSTANTS = 1, /* + value: the block of one byte that holds it */
+    SEGMENT_ENTRY_BLOCKS = SEGMENT_ENTRY_CONSTANTS + BLOCK_ONE_BYTE_VALUES - 1, /* + length */
+};
+
 /* One file. Freed when it is off the list and no run of it is open. */
 struct segment_file {
     uint32_t number;

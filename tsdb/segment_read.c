@@ -22,9 +22,10 @@ struct run_page {
     uint32_t offset; /* in the run */
     uint32_t size;
     uint32_t crc;
-    const uint8_t *bytes; /* NULL until read */
-    const uint32_t *ends; /* NULL until checked: [i] is the end of block i within bytes */
-    uint32_t blocks_at;   /* start of the first block */
+    const uint8_t *bytes;     /* NULL until read */
+    const uint32_t *ends;     /* NULL until checked: [i] is the end of block i behind blocks_at */
+    const uint8_t *constants; /* [i] is SEGMENT_ENTRY_CONSTANTS + value, or 0: see ends */
+    uint32_t blocks_at;       /* start of the first block */
 };
 
 struct segment_run {
@@ -291,24 +292,28 @@ static enum err_code check_page(struct segment_run *run, struct run_page *page, 
         return corrupt(run, page->offset, "page with a wrong checksum", err);
     }
     uint32_t *ends = arena_try_alloc(run->arena, page->slots, sizeof(*ends));
-    if (ends == NULL) {
+    uint8_t *constants = arena_try_alloc(run->arena, page->slots, sizeof(*constants));
+    if (ends == NULL || constants == NULL) {
         return no_memory(err);
     }
     struct cursor c = cursor_of(page->bytes, page->size);
     uint64_t end = 0;
     for (uint32_t i = 0; i < page->slots; i++) {
-        const uint64_t length = cursor_uvarint(&c);
-        end += length;
-        if (c.failed || length > page->size || end > page->size) {
+        const uint64_t entry = cursor_uvarint(&c);
+        const bool stored = entry > SEGMENT_ENTRY_BLOCKS;
+        end += stored ? entry - SEGMENT_ENTRY_BLOCKS : 0;
+        if (c.failed || entry > (uint64_t)page->size + SEGMENT_ENTRY_BLOCKS || end > page->size) {
             return corrupt(run, page->offset, "bad page directory", err);
         }
         ends[i] = (uint32_t)end;
+        constants[i] = stored ? 0 : (uint8_t)entry;
     }
     if (cursor_left(&c) != end) {
         return corrupt(run, page->offset, "bad page directory", err);
     }
     page->blocks_at = (uint32_t)cursor_offset(&c);
     page->ends = ends;
+    page->constants = constants;
     return ERR_OK;
 }
 
@@ -329,6 +334,11 @@ enum err_code segment_run_block(struct segment_run *run, uint32_t slot, const ui
         return code;
     }
     const uint32_t i = slot - page->first_slot;
+    if (page->constants[i] != 0) {
+        *out_bytes = block_one_byte((unsigned)page->constants[i] - SEGMENT_ENTRY_CONSTANTS);
+        *out_n = 1;
+        return ERR_OK;
+    }
     const uint32_t begin = i == 0 ? 0 : page->ends[i - 1];
     *out_n = page->ends[i] - begin;
     *out_bytes = *out_n > 0 ? page->bytes + page->blocks_at + begin : NULL;

@@ -243,7 +243,9 @@ static void run_window(const struct bench *b, struct column **columns, const int
         t->raw_bytes += info.raw ? n : 0;
         t->referring += info.back != 0;
         t->referring_bytes += info.back != 0 ? n : 0;
-        t->frame_bytes += n < 128 ? 1 : 2;
+        if (!block_is_one_byte(bytes + starts[s], n)) { /* else it stands in the entry */
+            t->frame_bytes += n + BLOCK_ONE_BYTE_VALUES < 128 ? 1 : 2;
+        }
     }
     t->block_bytes += starts[b->series_count];
     uint8_t ts_bytes[32768];

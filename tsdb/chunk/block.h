@@ -90,6 +90,14 @@ struct block_ints {
     bool has_stale;
 };
 
+/* The usual constants 0 .. BLOCK_ONE_BYTE_VALUES - 1 are blocks of one byte, which a run may keep
+ * elsewhere. */
+enum { BLOCK_ONE_BYTE_VALUES = 16 };
+bool block_is_one_byte(const uint8_t *bytes, size_t n);
+unsigned block_one_byte_value(const uint8_t *bytes);
+/* The block of that constant, borrowed for ever. */
+const uint8_t *block_one_byte(unsigned value);
+
 /* Slots back to the one whose block a decode of this one needs (1 .. BLOCK_BACK_MAX); 0 = none. */
 unsigned block_reference(const uint8_t *bytes, size_t n);
 

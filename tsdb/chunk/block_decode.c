@@ -500,6 +500,22 @@ static NOINLINE enum err_code decode_with_gaps(struct head *h, uint32_t rows,
     return ERR_OK;
 }
 
+bool block_is_one_byte(const uint8_t *bytes, size_t n) {
+    return n == 1 && block_is_tiny(bytes[0]);
+}
+
+unsigned block_one_byte_value(const uint8_t *bytes) {
+    return block_tiny_value(bytes[0]);
+}
+
+const uint8_t *block_one_byte(unsigned value) {
+    static const uint8_t blocks[BLOCK_ONE_BYTE_VALUES] = {0x00, 0x08, 0x20, 0x28, 0x40, 0x48,
+                                                          0x60, 0x68, 0x80, 0x88, 0xA0, 0xA8,
+                                                          0xC0, 0xC8, 0xE0, 0xE8};
+    ASSERT(value < BLOCK_ONE_BYTE_VALUES);
+    return &blocks[value];
+}
+
 unsigned block_reference(const uint8_t *bytes, size_t n) {
     return n < 2 || block_is_tiny(bytes[0]) || (bytes[0] & BLOCK_REFERENCE) == 0
                ? 0

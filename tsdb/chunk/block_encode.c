@@ -375,9 +375,9 @@ static struct candidate choose(struct block_encoder *e) {
 /* ---- reference ---- */
 
 /* About the bits that the differences of the integers take, when they stand against those of
- * another slot (times finer), or of nothing. Every SAMPLE-th row has to do. */
+ * another slot (times finer), or of nothing. Every second row has to do. */
 static uint32_t sample_bits(const int64_t *m, const int64_t *other, int64_t finer, uint32_t rows) {
-    enum { SAMPLE = 4 };
+    enum { SAMPLE = 2 };
     uint32_t bits = 0;
     for (uint32_t i = 1; i < rows; i += SAMPLE) {
         const uint64_t own = (uint64_t)m[i] - (uint64_t)m[i - 1];

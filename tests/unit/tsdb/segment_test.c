@@ -586,6 +586,43 @@ static void slots_that_refer_to_others_read_in_any_order(void **state) {
     mem_vfs_free(disk);
 }
 
+static void a_small_constant_takes_one_byte_of_its_page(void **state) {
+    (void)state;
+    enum { SLOTS = 3000, VALUES = BLOCK_ONE_BYTE_VALUES + 2 };
+    struct mem_vfs *disk = mem_vfs_new();
+    struct found *found = mem_alloc(sizeof(*found));
+    struct segment_store *store = open_store(mem_vfs_base(disk), found);
+    const int64_t ts[] = {1, 2, 3};
+    const uint8_t states[] = {SLOT_VALUE, SLOT_VALUE, SLOT_VALUE};
+    const uint8_t absent[] = {SLOT_ABSENT, SLOT_ABSENT, SLOT_ABSENT};
+    struct segment_run_info info;
+    struct segment_run *run = NULL;
+    struct arena arena;
+    struct err err;
+    segment_begin(store, 1, 0, ts, 3);
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        const struct num v = num_of_i64(slot % VALUES);
+        segment_add_column(store, (struct num[]){v, v, v}, slot % 5 == 3 ? absent : states);
+    }
+    assert_ok(segment_commit(store, &info, &err), &err);
+    assert_in_range(info.at.bytes, SLOTS, SLOTS + SLOTS * 2 * 2 / VALUES + 100);
+    arena_init(&arena, 0);
+    assert_ok(segment_run_open(store, info.at, &arena, &run, &err), &err);
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        double values[8] = {0};
+        uint16_t rows[8];
+        struct block_column column = {.values = values, .rows = rows};
+        assert_ok(segment_run_column(run, slot, &column, &err), &err);
+        assert_int_equal(column.count, slot % 5 == 3 ? 0 : 3);
+        assert_true(column.count == 0 || values[2] == slot % VALUES);
+    }
+    segment_run_close(run);
+    arena_release(&arena);
+    segment_store_close(store);
+    mem_free(found);
+    mem_vfs_free(disk);
+}
+
 static void a_block_that_refers_to_what_is_not_there_is_an_error(void **state) {
     (void)state;
     struct mem_vfs *disk = mem_vfs_new();
@@ -634,6 +671,7 @@ int main(void) {
         cmocka_unit_test(an_open_run_outlives_its_file),
         cmocka_unit_test(reading_stays_within_the_budget_of_the_query),
         cmocka_unit_test(slots_that_refer_to_others_read_in_any_order),
+        cmocka_unit_test(a_small_constant_takes_one_byte_of_its_page),
         cmocka_unit_test(a_block_that_refers_to_what_is_not_there_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

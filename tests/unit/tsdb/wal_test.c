@@ -467,7 +467,7 @@ static void a_newer_version_is_refused_not_destroyed(void **state) {
     const struct record_file_id id = {"BRASAWAL", 3, 1};
     uint8_t header[RECORD_FILE_HEADER_BYTES];
     record_file_header(header, &id);
-    header[8] = 3;
+    header[8] = 99;
     put_u32(header + 28, hash_crc32c(0, header, 28));
     assert_int_equal(vfs_mkdir(mem_vfs_base(disk), dir, NULL), ERR_OK);
     assert_ok(vfs_open(mem_vfs_base(disk), "/wal/00000001", VFS_WRITE | VFS_CREATE, &f, &err),
@@ -476,7 +476,7 @@ static void a_newer_version_is_refused_not_destroyed(void **state) {
     vfs_file_close(f);
     const struct wal_options options = options_for(disk, seen);
     assert_err(wal_open(&options, remember, seen, &wal, NULL, &err), ERR_UNSUPPORTED,
-               "format version 3", &err);
+               "format version 99", &err);
     mem_vfs_free(disk);
     mem_free(seen);
 }
