@@ -380,20 +380,13 @@ static enum err_code fail_line_rest(struct expo_parser *p, struct err *err) {
                               : lex_fail_token(p, "expected a valid start token", token, err);
 }
 
-/* Value, timestamp and exemplar; token is the one behind the series. */
-static enum err_code parse_sample_rest(struct expo_parser *p, enum token token,
-                                       struct expo_entry *out, struct err *err) {
-    if (!p->has_name) {
-        return lex_fail_line(p, "metric name not set", err);
-    }
-    enum err_code code = parse_value(p, token, "expected value after metric", &out->value, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    out->kind = EXPO_SAMPLE;
-    token = lex(p);
+/* Behind the value: timestamp and exemplar. */
+static enum err_code parse_line_rest(struct expo_parser *p, struct expo_entry *out,
+                                     struct err *err) {
+    out->has_timestamp = false;
+    enum token token = lex(p);
     if (token == TOKEN_TIMESTAMP) {
-        code = parse_seconds(p, "timestamp", &out->timestamp_ms, err);
+        const enum err_code code = parse_seconds(p, "timestamp", &out->timestamp_ms, err);
         if (code != ERR_OK) {
             return code;
         }
@@ -410,6 +403,30 @@ static enum err_code parse_sample_rest(struct expo_parser *p, enum token token,
         return fail_end(err);
     }
     return token == TOKEN_LINEBREAK ? ERR_OK : fail_line_rest(p, err);
+}
+
+bool expo_openmetrics_rest(struct expo_parser *p, size_t line_at, size_t value_end,
+                           struct expo_entry *out) {
+    DCHECK(line_at < value_end && value_end <= p->body.len);
+    p->line_at = line_at;
+    p->at = value_end;
+    p->state = IN_TIMESTAMP;
+    return parse_line_rest(p, out, NULL) == ERR_OK && p->at - line_at <= EXPO_LINE_MAX;
+}
+
+/* From the value on; token is the one behind the series. */
+static enum err_code parse_sample_rest(struct expo_parser *p, enum token token,
+                                       struct expo_entry *out, struct err *err) {
+    if (!p->has_name) {
+        return lex_fail_line(p, "metric name not set", err);
+    }
+    const enum err_code code =
+        parse_value(p, token, "expected value after metric", &out->value, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    out->kind = EXPO_SAMPLE;
+    return parse_line_rest(p, out, err);
 }
 
 static enum err_code parse_sample(struct expo_parser *p, enum token token, struct expo_entry *out,

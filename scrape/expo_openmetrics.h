@@ -3,6 +3,9 @@
 #ifndef SCRAPE_EXPO_OPENMETRICS_H
 #define SCRAPE_EXPO_OPENMETRICS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/attr.h"
 #include "base/err.h"
 #include "scrape/expo.h"
@@ -11,5 +14,11 @@
  * that their syntax is checked, and then forgotten: this version does not store them. */
 MUST_CHECK enum err_code expo_openmetrics_next(struct expo_parser *p, struct expo_entry *out,
                                                struct err *err);
+
+/* For who knows the series of a line and its value by heart: reads on at value_end, through
+ * timestamp and exemplar to the next line, where p->at is then. False when the line is not a good
+ * one; expo_next at its start says why. Sets out's timestamp only. */
+bool expo_openmetrics_rest(struct expo_parser *p, size_t line_at, size_t value_end,
+                           struct expo_entry *out);
 
 #endif

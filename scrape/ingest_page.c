@@ -10,7 +10,6 @@
  *
  * From the first deviation on, lines are noted in scratch->order; a successful scrape that met new
  * or moved lines rebuilds the template from them, so that the next page is known again. */
-#include <math.h>
 #include <string.h>
 
 #ifdef __SSE2__
@@ -19,7 +18,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "base/number.h"
+#include "scrape/expo_openmetrics.h"
 #include "scrape/ingest.h"
 #include "scrape/ingest_row.h"
 #include "scrape/sample_labels.h"
@@ -179,20 +178,19 @@ static size_t timestamp_length(const char *p, const char *end, int64_t *out_ms) 
     return i;
 }
 
-/* The same in OpenMetrics, where it is seconds: " 1234.5\n". */
-static size_t seconds_length(const char *p, const char *end, int64_t *out_ms) {
-    double seconds = 0;
-    size_t i = 1;
-    while (i <= 32 && p + i < end && p[i] != '\n' && p[i] != ' ') {
-        i++;
+/* What follows a known line's value that ends in a blank: the offset of the line break, or 0 when
+ * it is nothing that known_lines takes. */
+static size_t rest_length(struct page_reader *r, const char *line, const char *p,
+                          struct expo_entry *sample) {
+    struct expo_parser *const parser = &r->s->parser;
+    if (parser->format == EXPO_FORMAT_TEXT) {
+        sample->has_timestamp = true;
+        return timestamp_length(p, r->body.ptr + r->body.len, &sample->timestamp_ms);
     }
-    if (p + i >= end || p[i] != '\n' ||
-        number_parse_double((struct str){p + 1, i - 1}, &seconds) != NUMBER_OK ||
-        !isfinite(seconds)) {
-        return 0;
-    }
-    *out_ms = expo_seconds_to_ms(seconds);
-    return i;
+    const size_t at = (size_t)(p - r->body.ptr);
+    return expo_openmetrics_rest(parser, (size_t)(line - r->body.ptr), at, sample)
+               ? parser->at - 1 - at
+               : 0;
 }
 
 static void note_line(struct ingest_scratch *s, struct line_seen line) {
@@ -259,7 +257,6 @@ HOT static void known_lines(struct page_reader *r) {
     const struct line_template *const lines = &r->ig->lines;
     const char *at = r->body.ptr + r->at;
     const char *const end = r->body.ptr + r->body.len;
-    const bool openmetrics = s->parser.format == EXPO_FORMAT_OPENMETRICS;
     uint32_t next = r->next;
     uint64_t stored = 0;
     if (r->at >= r->body.len || r->ig->mixed) {
@@ -291,17 +288,16 @@ HOT static void known_lines(struct page_reader *r) {
             s->seen[next] = SEEN;
             stored++;
         } else {
-            sample.has_timestamp = *line_end == ' ';
-            const size_t more = !sample.has_timestamp ? 0
-                                : openmetrics
-                                    ? seconds_length(line_end, end, &sample.timestamp_ms)
-                                    : timestamp_length(line_end, end, &sample.timestamp_ms);
+            const bool more_follows = *line_end == ' ';
+            const char *const line = at + entry.comment_bytes;
+            sample.has_timestamp = false;
+            const size_t more = more_follows ? rest_length(r, line, line_end, &sample) : 0;
             r->reached += stored;
             r->scrape->scraped += stored;
             r->scrape->added += stored;
             s->seen_count += (uint32_t)stored;
             stored = 0;
-            if ((sample.has_timestamp && more == 0) || !known_line_rest(r, next, &sample)) {
+            if ((more_follows && more == 0) || !known_line_rest(r, next, &sample)) {
                 break;
             }
             line_end += more;

@@ -134,6 +134,21 @@ static void own_times_of_known_lines_are_seconds(void **state) {
     expect_fail(f, OM, "a 3 \nb 4 1e3\n# EOF\n", "expected a valid start token");
 }
 
+static void exemplars_of_known_lines_are_checked(void **state) {
+    struct fixture *const f = *state;
+    EXPECT(OM, "a_total 1\nb_total 2\n# EOF\n", "a_total{job=\"j\"} 1\nb_total{job=\"j\"} 2\n");
+    EXPECT(OM, "a_total 2 # {x=\"y\"} 1 5\nb_total 3 7 # {} 1\n# EOF\n",
+           "a_total{job=\"j\"} 2\nb_total{job=\"j\"} stale\n7000 b_total{job=\"j\"} 3\n");
+    expect_fail(f, OM, "a_total 1 # {x} 1\nb_total 2\n# EOF\n", "expected label name, got \"} \"");
+    expect_fail(f, OM, "a_total 1 # {x=\"y\"}\nb_total 2\n# EOF\n",
+                "expected value after exemplar labels");
+    expect_fail(f, OM, "a_total 1 # {} 1 NaN\nb_total 2\n# EOF\n",
+                "invalid exemplar timestamp NaN");
+    expect_fail(f, OM, "a_total 1\nb_total 2 # {} 1", "data does not end with # EOF");
+    EXPECT(OM, "a_total 4\nb_total 5 # {x=\"\\\"\"} 1\n# EOF\n",
+           "a_total{job=\"j\"} 4\nb_total{job=\"j\"} 5\n");
+}
+
 static void a_known_page_must_have_its_end(void **state) {
     struct fixture *const f = *state;
     EXPECT(OM, "a 1\nb 2\n# EOF\n", "a{job=\"j\"} 1\nb{job=\"j\"} 2\n");
@@ -196,6 +211,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(known_lines_give_the_same_rows),
         CASE(own_times_of_known_lines_are_seconds),
+        CASE(exemplars_of_known_lines_are_checked),
         CASE(a_known_page_must_have_its_end),
         CASE(series_are_known_in_either_format),
         CASE(what_one_format_allows_is_not_known_to_the_other),
