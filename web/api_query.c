@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "base/duration.h"
+#include "base/histogram.h"
 #include "base/number.h"
 #include "web/api.h"
 #include "web/handlers.h"
@@ -15,6 +16,54 @@ static void write_point(struct json_out *j, int64_t ts_ms, double value) {
     json_array_end(j);
 }
 
+static void write_bucket(struct json_out *j, const struct histogram_bucket *b) {
+    enum { OPEN_LOWER = 0, OPEN_UPPER = 1, OPEN = 2, CLOSED = 3 };
+    json_array_begin(j);
+    if (b->lower_inclusive) {
+        json_i64(j, b->upper_inclusive ? CLOSED : OPEN_UPPER);
+    } else {
+        json_i64(j, b->upper_inclusive ? OPEN_LOWER : OPEN);
+    }
+    json_sample_value(j, b->lower);
+    json_sample_value(j, b->upper);
+    json_sample_value(j, b->count);
+    json_array_end(j);
+}
+
+/* Populated buckets by ascending bounds. */
+static void write_histogram(struct json_out *j, int64_t ts_ms, const struct histogram *h) {
+    json_array_begin(j);
+    json_timestamp_ms(j, ts_ms);
+    json_object_begin(j);
+    json_key(j, "count");
+    json_sample_value(j, h->count);
+    json_key(j, "sum");
+    json_sample_value(j, h->sum);
+    struct histogram_walk walk = histogram_walk_up(h);
+    struct histogram_bucket b;
+    bool any = false;
+    while (histogram_walk_next(&walk, &b)) {
+        if (b.count == 0) {
+            continue;
+        }
+        if (!any) {
+            json_key(j, "buckets");
+            json_array_begin(j);
+            any = true;
+        }
+        write_bucket(j, &b);
+    }
+    if (any) {
+        json_array_end(j);
+    }
+    json_object_end(j);
+    json_array_end(j);
+}
+
+static const struct histogram *histogram_at(const struct result_series *s, size_t i) {
+    return s->histograms != NULL ? s->histograms[i] : NULL;
+}
+
 static void write_vector(struct json_out *j, const struct query_result *result, size_t count) {
     json_array_begin(j);
     for (size_t i = 0; i < count; i++) {
@@ -22,11 +71,41 @@ static void write_vector(struct json_out *j, const struct query_result *result, 
         json_object_begin(j);
         json_key(j, "metric");
         json_labels(j, s->labels);
-        json_key(j, "value");
-        write_point(j, s->ts[0], s->values[0]);
+        if (histogram_at(s, 0) != NULL) {
+            json_key(j, "histogram");
+            write_histogram(j, s->ts[0], histogram_at(s, 0));
+        } else {
+            json_key(j, "value");
+            write_point(j, s->ts[0], s->values[0]);
+        }
         json_object_end(j);
     }
     json_array_end(j);
+}
+
+/* The floats or the histograms of a series under key; nothing when there are none of them. */
+static void write_points(struct json_out *j, const struct result_series *s, const char *key,
+                         bool histograms) {
+    bool any = false;
+    for (size_t k = 0; k < s->count; k++) {
+        const struct histogram *h = histogram_at(s, k);
+        if ((h != NULL) != histograms) {
+            continue;
+        }
+        if (!any) {
+            json_key(j, key);
+            json_array_begin(j);
+            any = true;
+        }
+        if (h != NULL) {
+            write_histogram(j, s->ts[k], h);
+        } else {
+            write_point(j, s->ts[k], s->values[k]);
+        }
+    }
+    if (any) {
+        json_array_end(j);
+    }
 }
 
 static void write_matrix(struct json_out *j, const struct query_result *result, size_t count) {
@@ -36,12 +115,10 @@ static void write_matrix(struct json_out *j, const struct query_result *result, 
         json_object_begin(j);
         json_key(j, "metric");
         json_labels(j, s->labels);
-        json_key(j, "values");
-        json_array_begin(j);
-        for (size_t k = 0; k < s->count; k++) {
-            write_point(j, s->ts[k], s->values[k]);
+        write_points(j, s, "values", false);
+        if (s->histograms != NULL) {
+            write_points(j, s, "histograms", true);
         }
-        json_array_end(j);
         json_object_end(j);
     }
     json_array_end(j);
