@@ -7,11 +7,13 @@
 #include "alert/alert.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/histogram_text.h"
+#include "base/mem.h"
 #include "base/number.h"
 #include "config_bind.h"
 #include "fake_storage.h"
+#include "promqltest_sequence.h"
 #include "query/query.h"
-#include "series_values.h"
 
 enum { SAMPLES_MAX = 10000, TIMEOUT_MS = 100 * 1000 };
 /* Evaluations happen between the years 1685 and 2255: Unix nanoseconds fit in 64 bits. */
@@ -20,7 +22,7 @@ enum { SAMPLES_MAX = 10000, TIMEOUT_MS = 100 * 1000 };
 
 struct input {
     struct labels labels;
-    struct series_values values;
+    struct sequence values;
     size_t done; /* values that are in the storage */
 };
 
@@ -91,8 +93,8 @@ static bool read_inputs(struct run *r) {
         const struct rule_test_series *s = &group->series[i];
         enum err_code code =
             query_parse_metric(r->arena, str_trim(s->series), &r->inputs[i].labels, &err);
-        if (code == ERR_OK) {
-            code = series_values_parse(r->arena, s->values, &r->inputs[i].values, &err);
+        if (code == ERR_OK && !sequence_parse(r->arena, s->values, &r->inputs[i].values)) {
+            code = err_set(&err, ERR_INVALID, "bad values %s", bind_quote(r->arena, s->values));
         }
         if (code != ERR_OK) {
             rule_test_errors_add(r->errors,
@@ -113,8 +115,11 @@ static void put_inputs(struct run *r) {
             if (ts_ms > r->ts_ms) {
                 break;
             }
-            if (in->values.items[in->done].present) {
-                fake_storage_put(r->fs, in->labels, ts_ms, in->values.items[in->done].value);
+            const struct point *p = &in->values.points[in->done];
+            if (p->kind == POINT_HISTOGRAM) {
+                fake_storage_put_histogram(r->fs, in->labels, ts_ms, p->histogram, 0);
+            } else if (p->kind == POINT_FLOAT) {
+                fake_storage_put(r->fs, in->labels, ts_ms, p->value);
             }
         }
     }
@@ -239,8 +244,18 @@ static void check_alerts(struct run *r) {
 
 struct pair {
     struct labels labels;
-    double value;
+    double value;         /* 0 for a histogram */
+    struct str histogram; /* as the test language writes it; "" for a float */
 };
+
+static struct str histogram_text(struct run *r, const struct histogram *h) {
+    struct buf text;
+    buf_init(&text, TEXT_BYTES_MAX);
+    histogram_format_expression(&text, h);
+    const struct str copy = arena_str(r->arena, buf_str(&text));
+    buf_release(&text);
+    return copy;
+}
 
 static int compare_pairs(const void *left, const void *right) {
     return labels_cmp(((const struct pair *)left)->labels, ((const struct pair *)right)->labels);
@@ -256,7 +271,8 @@ static void print_pairs(struct buf *to, const struct pair *pairs, size_t count) 
         buf_append_cstr(to, i > 0 ? ", " : "");
         labels_format(to, pairs[i].labels);
         buf_append_char(to, ' ');
-        for (size_t k = 0; k < n; k++) {
+        buf_append_str(to, pairs[i].histogram);
+        for (size_t k = 0; pairs[i].histogram.len == 0 && k < n; k++) {
             buf_append_char(to, text[k] == 'e' ? 'E' : text[k]);
         }
     }
@@ -269,7 +285,8 @@ static bool same_value(double a, double b, bool fuzzy) {
 static bool same_pairs(const struct pair *a, size_t a_count, const struct pair *b, size_t b_count,
                        bool fuzzy) {
     for (size_t i = 0; a_count == b_count && i < a_count; i++) {
-        if (!labels_eq(a[i].labels, b[i].labels) || !same_value(a[i].value, b[i].value, fuzzy)) {
+        if (!labels_eq(a[i].labels, b[i].labels) || !str_eq(a[i].histogram, b[i].histogram) ||
+            !same_value(a[i].value, b[i].value, fuzzy)) {
             return false;
         }
     }
@@ -295,13 +312,29 @@ static enum err_code query_pairs(struct run *r, const struct rule_test_expr *tes
     (*out)[0].value = scalar ? result.scalar : 0;
     for (size_t i = 0; !scalar && i < *out_count; i++) {
         const struct result_series *s = &result.series[i];
+        (*out)[i].labels = s->labels;
         if (s->histograms != NULL && s->histograms[0] != NULL) {
-            return err_set(err, ERR_UNSUPPORTED,
-                           "histograms in tests of expressions are not supported by this version");
+            (*out)[i].histogram = histogram_text(r, s->histograms[0]);
+        } else {
+            (*out)[i].value = s->values[0];
         }
-        (*out)[i] = (struct pair){s->labels, s->values[0]};
     }
     return ERR_OK;
+}
+
+static enum err_code expected_histogram(struct run *r, struct str text, struct str *out,
+                                        struct err *err) {
+    struct sequence values = {.count = 0};
+    enum err_code code = ERR_OK;
+    if (sequence_parse(r->arena, text, &values) && values.count == 1 &&
+        values.points[0].kind == POINT_HISTOGRAM) {
+        *out = histogram_text(r, values.points[0].histogram);
+    } else {
+        code =
+            err_set(err, ERR_INVALID, "expected one histogram, got %s", bind_quote(r->arena, text));
+    }
+    mem_free(values.points);
+    return code;
 }
 
 static enum err_code expected_pairs(struct run *r, const struct rule_test_expr *test,
@@ -309,9 +342,9 @@ static enum err_code expected_pairs(struct run *r, const struct rule_test_expr *
     for (size_t i = 0; i < test->sample_count; i++) {
         const struct rule_test_sample *s = &test->samples[i];
         enum err_code code = query_parse_metric(r->arena, s->labels, &out[i].labels, err);
+        out[i].histogram = STR("");
         if (code == ERR_OK && s->histogram.len > 0) {
-            code = err_set(err, ERR_UNSUPPORTED,
-                           "histograms in tests of expressions are not supported by this version");
+            code = expected_histogram(r, s->histogram, &out[i].histogram, err);
         }
         if (code != ERR_OK) {
             return err_wrap(err, "labels %s", bind_quote(r->arena, s->labels));
@@ -432,6 +465,23 @@ static void evaluate(struct run *r) {
     }
 }
 
+static void run_group(struct run *r, struct labels external_labels) {
+    struct query_options engine_options;
+    query_options_default(&engine_options);
+    engine_options.max_samples = SAMPLES_MAX;
+    engine_options.timeout_ms = TIMEOUT_MS;
+    engine_options.default_step_ms = r->file->evaluation_interval_ms;
+    engine_options.delayed_name_removal = r->options->delayed_name_removal;
+    r->engine = query_engine_new(&engine_options);
+    r->fs = fake_storage_new();
+    if (load_rules(r, external_labels)) {
+        evaluate(r);
+    }
+    rule_session_free(r->session);
+    fake_storage_free(r->fs);
+    query_engine_free(r->engine);
+}
+
 void rule_test_run(const struct rule_test_options *options, const struct rule_test_file *file,
                    const struct rule_test_group *group, struct rule_test_errors *errors) {
     struct run r = {
@@ -442,21 +492,13 @@ void rule_test_run(const struct rule_test_options *options, const struct rule_te
         rule_test_errors_add(errors, str_of(err.text));
         return;
     }
-    if (!check_group(&r) || !read_inputs(&r)) {
+    if (!check_group(&r)) {
         return;
     }
-    struct query_options engine_options;
-    query_options_default(&engine_options);
-    engine_options.max_samples = SAMPLES_MAX;
-    engine_options.timeout_ms = TIMEOUT_MS;
-    engine_options.default_step_ms = file->evaluation_interval_ms;
-    engine_options.delayed_name_removal = options->delayed_name_removal;
-    r.engine = query_engine_new(&engine_options);
-    r.fs = fake_storage_new();
-    if (load_rules(&r, external_labels)) {
-        evaluate(&r);
+    if (read_inputs(&r)) {
+        run_group(&r, external_labels);
     }
-    rule_session_free(r.session);
-    fake_storage_free(r.fs);
-    query_engine_free(r.engine);
+    for (size_t i = 0; i < group->series_count; i++) {
+        mem_free(r.inputs[i].values.points);
+    }
 }

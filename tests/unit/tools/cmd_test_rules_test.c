@@ -28,6 +28,11 @@ static void a_file_that_passes_says_so(void **state) {
                 "  WARNING: no file match pattern none*.yml\n");
 }
 
+static void histograms_are_compared_as_text(void **state) {
+    (void)state;
+    tool_expect(TOOL_ARGV("test", "rules", "histograms.yml"), TOOL_OK, "  SUCCESS\n\n", "");
+}
+
 static void differences_read_as_promtools(void **state) {
     (void)state;
     static const struct {
@@ -77,9 +82,14 @@ static void what_cannot_run_is_an_error_of_the_file(void **state) {
         {"tests: [{input_series: [{series: 'm{', values: 1}]}]",
          "error in input series \"m{\": 1:3"},
         {"tests: [{input_series: [{series: m, values: '1 y'}]}]",
-         "error in input series \"m\": bad series value \"y\""},
-        {"tests: [{input_series: [{series: m, values: '{{}}'}]}]",
-         "histograms in series values are not supported"},
+         "error in input series \"m\": bad values \"1 y\""},
+        {"tests: [{input_series: [{series: m, values: '{{bla:1}}'}]}]", "bad values \"{{bla:1}}\""},
+        {"tests: [{promql_expr_test: [{expr: m, exp_samples: [{labels: m, histogram: '1'}]}]}]",
+         "expected one histogram, got \"1\""},
+        {"tests: [{input_series: [{series: m, values: '{{count:1 sum:2 buckets:[1]}}'}],"
+         " promql_expr_test: [{expr: m, exp_samples: [{labels: m, histogram: '{{count:3}}'}]}]}]",
+         "        exp: {__name__=\"m\"} {{count:3}}\n"
+         "        got: {__name__=\"m\"} {{count:1 sum:2 buckets:[1]}}\n"},
         {"tests: [{start_timestamp: x}]", "cannot parse \"x\" to a valid timestamp"},
         {"tests: [{start_timestamp: 9e12}]", "start_timestamp or eval_time is too far from 1970"},
         {"rule_files: [failing_rules.yml]\ntests: [{alert_rule_test: [{eval_time: 1x}]}]",
@@ -102,6 +112,7 @@ static void what_cannot_run_is_an_error_of_the_file(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_that_passes_says_so),
+        cmocka_unit_test(histograms_are_compared_as_text),
         cmocka_unit_test(differences_read_as_promtools),
         cmocka_unit_test(each_file_is_reported),
         cmocka_unit_test(run_chooses_groups_by_name),
