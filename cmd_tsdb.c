@@ -168,8 +168,11 @@ static int dump(int argc, char *const *argv) {
     struct log *log = log_new(clock_system(), STDERR_FILENO, LOG_WARN, LOG_LOGFMT);
     enum err_code code = parse_selectors(&args, &arena, selectors, &err);
     if (code == ERR_OK) {
-        const struct prom_dump_options options = {args.mint, args.maxt, selectors, args.match_count,
-                                                  log};
+        const struct prom_dump_options options = {.mint = args.mint,
+                                                  .maxt = args.maxt,
+                                                  .selectors = selectors,
+                                                  .selector_count = args.match_count,
+                                                  .log = log};
         code = prom_dump(vfs_system(), args.dir != NULL ? args.dir : "data/", &options, stdout,
                          &result, &err);
     }
@@ -192,10 +195,8 @@ static void print_count(uint64_t n, const char *what) {
 }
 
 static void print_result(const struct import_result *r, double seconds) {
-    (void)printf("imported %llu samples of %llu series from %llu blocks and the write-ahead log "
-                 "in %.1f s\n",
-                 (unsigned long long)r->samples, (unsigned long long)r->series,
-                 (unsigned long long)r->blocks, seconds);
+    (void)printf("imported %llu samples from %llu blocks and the write-ahead log in %.1f s\n",
+                 (unsigned long long)r->samples, (unsigned long long)r->blocks, seconds);
     print_count(r->present, "samples were there already");
     print_count(r->conflicts, "samples left out: the database has another value at their time");
     print_count(r->future, "samples left out: too far in the future");

@@ -225,7 +225,6 @@ static enum err_code load_window(struct import *im, int64_t from, int64_t *lengt
 static enum err_code import_set(struct import *im, struct err *err) {
     int64_t from = prom_set_min_time(im->set);
     int64_t length_ms = WINDOW_MS;
-    im->result->series += prom_set_count(im->set);
     while (from != INT64_MAX) {
         int64_t next_ms;
         enum err_code code = load_window(im, from, &length_ms, &next_ms, err);
@@ -317,6 +316,7 @@ enum err_code import_prometheus(struct storage *st, const struct import_options 
     enum err_code code = prom_db_init(&im.db, options->vfs, options->path, true, options->log, err);
     if (code == ERR_OK) {
         const struct prom_head_stats *head = prom_head_stats(im.db.head);
+        prom_head_limit(im.db.head, options->log_samples_max);
         out->blocks = im.db.block_count;
         out->histogram_samples = head->histogram_samples;
         out->damaged_segments = head->damaged_segments;

@@ -26,12 +26,12 @@ struct import_options {
     struct log *log;             /* damage that is passed over; may be NULL */
     const struct cancel *cancel; /* may be NULL */
     struct progress *progress;   /* begun by the caller; may be NULL */
+    size_t log_samples_max;      /* in memory at once; 0: PROM_LOAD_MAX */
     const char *path;            /* Prometheus' data directory */
 };
 
 struct import_result {
     uint64_t blocks;
-    uint64_t series;            /* summed over groups of blocks that do not overlap */
     uint64_t samples;           /* written */
     uint64_t present;           /* were there already */
     uint64_t conflicts;         /* other value at the same time: the stored one stays */

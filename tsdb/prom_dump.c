@@ -104,6 +104,7 @@ enum err_code prom_dump(struct vfs *vfs, const char *path, const struct prom_dum
     buf_init(&d.text, TEXT_BYTES_MAX);
     enum err_code code = prom_db_init(&d.db, vfs, path, true, options->log, err);
     if (code == ERR_OK) {
+        prom_head_limit(d.db.head, options->log_samples_max);
         out->histogram_samples = prom_head_stats(d.db.head)->histogram_samples;
         code = prom_set_open(&d.db, 0, d.db.block_count, true, PROM_BY_LABELS, &d.set, err);
     }

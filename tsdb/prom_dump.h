@@ -21,7 +21,8 @@ struct prom_dump_options {
     int64_t maxt;
     const struct prom_selector *selectors; /* series of any of them; none: all series */
     size_t selector_count;
-    struct log *log; /* told of damage that is passed over; may be NULL */
+    size_t log_samples_max; /* in memory at once; 0: PROM_LOAD_MAX */
+    struct log *log;        /* told of damage that is passed over; may be NULL */
 };
 
 struct prom_dump_result {

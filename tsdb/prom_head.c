@@ -73,6 +73,7 @@ struct prom_head {
     struct loaded_sample *unsorted;
     size_t unsorted_count;
     size_t unsorted_capacity;
+    size_t load_max;
     struct prom_sample *sorted;
     size_t *starts; /* one more than places */
     uint32_t first;
@@ -270,6 +271,7 @@ enum err_code prom_head_open(struct vfs *vfs, const char *dir, int64_t min_valid
     arena_init(&h->arena, LABELS_MEMORY_MAX);
     h->min_valid_ms = min_valid_ms;
     h->log = log;
+    h->load_max = PROM_LOAD_MAX;
     h->stats.min_ms = INT64_MAX;
     h->stats.max_ms = INT64_MIN;
     h->ref_mask = TABLE_START - 1;
@@ -319,6 +321,10 @@ struct labels prom_head_labels(const struct prom_head *head, uint32_t series) {
 
 /* ---- loading ---- */
 
+void prom_head_limit(struct prom_head *h, size_t samples) {
+    h->load_max = samples != 0 ? samples : PROM_LOAD_MAX;
+}
+
 static bool deleted(const struct prom_head *h, uint32_t series, int64_t ts_ms) {
     size_t low = 0;
     size_t high = h->deletion_count;
@@ -357,10 +363,10 @@ static enum err_code load_sample(void *ctx, uint64_t ref, int64_t ts_ms, double 
     if (place < h->first || place >= h->last || deleted(h, r->series, ts_ms)) {
         return ERR_OK;
     }
+    if (h->unsorted_count == h->load_max) {
+        return err_set(err, ERR_LIMIT, "more than %zu samples of the log at once", h->load_max);
+    }
     if (h->unsorted_count == h->unsorted_capacity) {
-        if (h->unsorted_count >= PROM_LOAD_MAX) {
-            return err_set(err, ERR_LIMIT, "more than %d samples at once", PROM_LOAD_MAX);
-        }
         h->unsorted_capacity = mem_grow(h->unsorted_capacity, h->unsorted_count + 1);
         h->unsorted = mem_resize(h->unsorted, h->unsorted_capacity, sizeof(*h->unsorted));
     }

@@ -1,7 +1,7 @@
 /* What Prometheus' write-ahead log says about series: the samples that are in no block yet.
  *
  * Opening walks the log once for series and deletions. Samples are then loaded by ranges of time and
- * series, as many as fit into PROM_LOAD_MAX, by walking those segments again that have some; so the
+ * series, as many as PROM_LOAD_MAX allows, by walking those segments again that have some; so the
  * memory is bounded by the number of series and not by the size of the log. One thread at a time.
  *
  * A damaged segment is read as far as it goes and counted; the others are read. */
@@ -39,6 +39,9 @@ MUST_CHECK enum err_code prom_head_open(struct vfs *vfs, const char *dir, int64_
                                         struct log *log, struct prom_head **out, struct err *err);
 void prom_head_close(struct prom_head *head);
 const struct prom_head_stats *prom_head_stats(const struct prom_head *head);
+
+/* Loads at most so many samples at once; 0: PROM_LOAD_MAX. */
+void prom_head_limit(struct prom_head *head, size_t samples);
 
 /* Series are numbered from 0; no two have equal labels. */
 uint32_t prom_head_series_count(const struct prom_head *head);

@@ -9,6 +9,7 @@
 #include "tests/unit/tsdb/storage_world.h"
 #include "tsdb/import.h"
 #include "tsdb/prom_db.h"
+#include "tsdb/prom_dump.h"
 
 static const char *const first_ulid = "01M81SMZS3NYHPT3380FEDZKNZ";
 static const char *const second_ulid = "01M81SMZTBJT0DH1YXQ2C55HTT";
@@ -266,6 +267,62 @@ static void a_block_that_was_merged_into_another_is_left_out(void **state) {
     mem_vfs_free(disk);
 }
 
+static void a_log_larger_than_memory_is_taken_in_parts(void **state) {
+    (void)state;
+    for (size_t max = 1; max <= 3; max++) {
+        struct mem_vfs *disk = prometheus();
+        struct world w;
+        struct import_result r;
+        struct err err;
+        const struct import_options options = {
+            .vfs = mem_vfs_base(disk), .path = "/p", .log_samples_max = max};
+        world_init(&w);
+        world_open(&w);
+        if (max == 1) { /* two have the same time */
+            assert_err(import_prometheus(w.st, &options, &r, &err), ERR_LIMIT,
+                       "more than 1 samples of the log at once", &err);
+        } else {
+            assert_ok(import_prometheus(w.st, &options, &r, &err), &err);
+            assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
+        }
+        world_close(&w);
+        world_release(&w);
+        mem_vfs_free(disk);
+    }
+}
+
+static void expect_dump(struct mem_vfs *disk, const struct prom_dump_options *options,
+                        const char *want) {
+    char text[1024] = {0};
+    struct prom_dump_result r;
+    struct err err;
+    FILE *to = tmpfile();
+    assert_non_null(to);
+    assert_ok(prom_dump(mem_vfs_base(disk), "/p", options, to, &r, &err), &err);
+    rewind(to);
+    text[fread(text, 1, sizeof(text) - 1, to)] = '\0';
+    (void)fclose(to);
+    assert_string_equal(text, want);
+    assert_int_equal(r.histogram_samples, 0);
+}
+
+static void a_dump_is_sorted_and_cut_to_times_and_selectors(void **state) {
+    (void)state;
+    const struct matcher is_b = {MATCH_EQUAL, STR("__name__"), STR("b"), NULL};
+    const struct prom_selector selector = {&is_b, 1};
+    struct mem_vfs *disk = prometheus();
+    struct prom_dump_options options = {
+        .mint = INT64_MIN, .maxt = INT64_MAX, .selectors = &selector, .selector_count = 1};
+    expect_dump(disk, &options,
+                "{__name__=\"b\"} -0 1500\n{__name__=\"b\"} 8 4000000\n{__name__=\"b\"} 9 "
+                "8000000\n");
+    options = (struct prom_dump_options){.mint = 6000, .maxt = 9000499, .log_samples_max = 1};
+    expect_dump(disk, &options,
+                "{__name__=\"a\", job=\"x\"} 6 6000\n{__name__=\"a\", job=\"x\"} 40 "
+                "9000000\n{__name__=\"b\"} 8 4000000\n{__name__=\"b\"} 9 8000000\n");
+    mem_vfs_free(disk);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_and_log_become_one_history),
@@ -273,6 +330,8 @@ int main(void) {
         cmocka_unit_test(a_storage_that_lacks_older_samples_refuses_them),
         cmocka_unit_test(another_stored_value_stays_and_is_counted),
         cmocka_unit_test(a_damaged_block_stops_the_import_and_is_named),
+        cmocka_unit_test(a_log_larger_than_memory_is_taken_in_parts),
+        cmocka_unit_test(a_dump_is_sorted_and_cut_to_times_and_selectors),
         cmocka_unit_test(a_block_that_was_merged_into_another_is_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
