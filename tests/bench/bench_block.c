@@ -257,7 +257,7 @@ static void run_window(const struct bench *b, struct column **columns, const int
 
 static void print_totals(const char *dir, uint32_t rows, const struct totals *t) {
     static const char *const names[8] = {"none",  "const",  "line",   "for",
-                                         "delta", "delta2", "sparse", "?"};
+                                         "delta", "delta2", "sparse", "corrected"};
     const double n = (double)t->samples;
     printf("%s rows=%u samples=%" PRIu64 " block=%.4f run=%.4f B/sample  encode=%.2f decode=%.2f "
            "decode_busy=%.2f ns/sample  raw=%.1f%% of bytes",

@@ -42,10 +42,10 @@ enum block_kind {
     BLOCK_DELTA = 4,       /* differences */
     BLOCK_DELTA2 = 5,      /* differences of differences */
     BLOCK_SPARSE = 6,      /* equal to the value before, but for a few rows */
-    BLOCK_EXTENDED = 7,    /* reserved: the kind stands in the next byte */
+    BLOCK_EXTENDED = 7,    /* decimals and small corrections of their doubles (sums of decimals) */
 };
 
-/* Scratch of about 250 KiB, most of it touched by long runs only; reuse it. Remembers the last
+/* Scratch of about 300 KiB, most of it touched by long runs only; reuse it. Remembers the last
  * BLOCK_BACK_MAX slots of the run, as references. */
 struct block_encoder;
 struct block_encoder *block_encoder_new(void);

@@ -522,6 +522,55 @@ unsigned block_reference(const uint8_t *bytes, size_t n) {
                : (bytes[1] & BLOCK_BACK_MASK) + 1U;
 }
 
+/* ---- decimals with corrections ---- */
+
+/* One of the two blocks that a corrected one is made of. */
+static enum err_code read_part(const uint8_t *bytes, size_t n, uint32_t rows, struct head *h) {
+    if (bytes == NULL || n == 0 || read_head(bytes, n, rows, h) != ERR_OK) {
+        return ERR_CORRUPT;
+    }
+    return h->raw || h->presence || h->back != 0 ? ERR_CORRUPT : ERR_OK;
+}
+
+/* To the bits of each decimal its correction is added. */
+static NOINLINE enum err_code decode_corrected(const uint8_t *bytes, size_t n, uint32_t rows,
+                                               double *out) {
+    uint64_t corrections[BLOCK_ROWS_MAX];
+    struct head decimals;
+    struct head nudges;
+    struct cursor c = cursor_of(bytes + 1, n - 1);
+    if (cursor_u8(&c) != BLOCK_CORRECTED) {
+        return c.failed ? ERR_CORRUPT : ERR_UNSUPPORTED;
+    }
+    const uint64_t size = take_uvarint(&c);
+    const uint8_t *first = size <= cursor_left(&c) ? cursor_bytes(&c, (size_t)size) : NULL;
+    if (read_part(first, (size_t)size, rows, &decimals) != ERR_OK ||
+        read_part(c.at, cursor_left(&c), rows, &nudges) != ERR_OK || nudges.scale != 0 ||
+        read_doubles(&decimals, NULL, out) != ERR_OK ||
+        read_integers(&nudges, NULL, corrections) != ERR_OK) {
+        return ERR_CORRUPT;
+    }
+    for (uint32_t i = 0; i < rows; i++) {
+        out[i] = f64_of_bits(f64_bits(out[i]) + corrections[i]);
+    }
+    return ERR_OK;
+}
+
+static NOINLINE enum err_code corrected_ints(const uint8_t *bytes, size_t n, uint32_t rows,
+                                             struct block_ints *out) {
+    double values[BLOCK_ROWS_MAX];
+    const enum err_code code = decode_corrected(bytes, n, rows, values);
+    if (code == ERR_OK) {
+        memcpy(out->m, values, rows * sizeof(*out->m));
+        out->count = rows;
+        out->scale = 0;
+        out->decimal = false;
+        out->dense = true;
+        out->has_stale = false;
+    }
+    return code;
+}
+
 enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
                            const struct block_ints *reference, struct block_column *column) {
     struct head h;
@@ -534,6 +583,15 @@ enum err_code block_decode(const uint8_t *bytes, size_t n, uint32_t rows,
     }
     if (is_constant(bytes[0])) {
         return decode_constant(bytes, n, rows, column);
+    }
+    if (UNLIKELY(bytes[0] == BLOCK_EXTENDED)) {
+        const enum err_code corrected = decode_corrected(bytes, n, rows, column->values);
+        if (corrected == ERR_OK) {
+            column->count = rows;
+            column->dense = true;
+            column->has_stale = false;
+        }
+        return corrected;
     }
     enum err_code code = read_head(bytes, n, rows, &h);
     if (code != ERR_OK) {
@@ -563,6 +621,9 @@ enum err_code block_decode_ints(const uint8_t *bytes, size_t n, uint32_t rows,
             .m = out->m, .stale = out->stale, .rows = out->rows, .decimal = true, .dense = true};
         return ERR_OK;
     }
+    if (bytes[0] == BLOCK_EXTENDED) {
+        return corrected_ints(bytes, n, rows, out);
+    }
     enum err_code code = read_head(bytes, n, rows, &h);
     if (code == ERR_OK) {
         code = read_integers(&h, reference, m);
@@ -590,6 +651,10 @@ enum err_code block_inspect(const uint8_t *bytes, size_t n, uint32_t rows, struc
     ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
     if (n == 0) {
         *out = (struct block_info){.kind = BLOCK_NONE};
+        return ERR_OK;
+    }
+    if (bytes[0] == BLOCK_EXTENDED && n > 1 && bytes[1] == BLOCK_CORRECTED) {
+        *out = (struct block_info){.kind = BLOCK_EXTENDED};
         return ERR_OK;
     }
     const enum err_code code = read_head(bytes, n, rows, &h);

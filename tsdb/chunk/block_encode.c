@@ -55,6 +55,8 @@ struct block_encoder {
                                         * theirs: [k] counts from row k on */
     uint64_t u[BLOCK_ROWS_MAX];          /* what a candidate packs */
     uint8_t presence[BLOCK_ROWS_MAX * 2 + 8];
+    uint8_t corrected[2 + UVARINT_MAX +
+                      2 * (BLOCK_BYTES_FIXED_MAX + BLOCK_ROWS_MAX * BLOCK_BYTES_PER_ROW_MAX)];
 };
 
 struct block_encoder *block_encoder_new(void) {
@@ -556,6 +558,65 @@ static size_t encode_referring(struct block_encoder *e, size_t n, uint8_t *to) {
     return head_bytes + body_bytes < n ? (size_t)(write_block(e, &c, to) - to) : 0;
 }
 
+/* ---- decimals with corrections ---- */
+
+/* Decimals of scale near the doubles with these bits, into m; false when one is too large. */
+static bool nearest_decimals(struct block_encoder *e, const int64_t *bits, uint8_t scale) {
+    for (uint32_t i = 0; i < e->count; i++) {
+        const double v = f64_of_bits((uint64_t)bits[i]) * num_power_of_ten[scale];
+        if (!(v < (double)(NUM_MANTISSA_LIMIT - 1) && v > -(double)(NUM_MANTISSA_LIMIT - 1))) {
+            return false;
+        }
+        e->m[i] = (int64_t)(v < 0 ? v - 0.5 : v + 0.5);
+    }
+    e->scale = scale;
+    e->raw = false;
+    e->back = 0;
+    return true;
+}
+
+/* What is missing from the doubles of the decimals in m. */
+static void to_corrections(struct block_encoder *e, const int64_t *bits) {
+    for (uint32_t i = 0; i < e->count; i++) {
+        const double v = (double)e->m[i] / num_power_of_ten[e->scale];
+        e->m[i] = minus(bits[i], (int64_t)f64_bits(v));
+    }
+    e->scale = 0;
+}
+
+static size_t encode_part(struct block_encoder *e, uint8_t *to) {
+    make_relative(e);
+    const struct candidate c = choose(e);
+    return (size_t)(write_block(e, &c, to) - to);
+}
+
+/* Sums of short decimals, added up as doubles, are a few units in the last place beside a decimal.
+ * Such a block, when smaller than n bytes; else 0. */
+static size_t encode_corrected(struct block_encoder *e, const int64_t *bits, size_t n,
+                               uint8_t *to) {
+    static const uint8_t scales[] = {9, 6}; /* nanoseconds, microseconds */
+    size_t best = 0;
+    for (size_t i = 0; i < COUNT_OF(scales); i++) {
+        uint8_t *const made = e->corrected;
+        if (!nearest_decimals(e, bits, scales[i])) {
+            continue;
+        }
+        uint8_t *const decimals = made + 2 + UVARINT_MAX;
+        const size_t first = encode_part(e, decimals);
+        to_corrections(e, bits);
+        const size_t second = encode_part(e, decimals + first);
+        made[0] = BLOCK_EXTENDED;
+        made[1] = BLOCK_CORRECTED;
+        const size_t head = (size_t)(put_uvarint(made + 2, first) - made);
+        if (head + first + second < n) {
+            n = best = head + first + second;
+            memcpy(to, made, head);
+            memcpy(to + head, decimals, first + second);
+        }
+    }
+    return best;
+}
+
 /* Blocks of columns that do not change are as small as they can be, and of no use to others. */
 static size_t encode_changing(struct block_encoder *e, uint8_t *to) {
     make_relative(e);
@@ -568,9 +629,12 @@ static size_t encode_changing(struct block_encoder *e, uint8_t *to) {
     slot->raw = e->raw;
     slot->scale = e->scale;
     memcpy(slot->m, e->m, e->count * sizeof(e->m[0]));
+    const bool raw = e->raw;
     const size_t referring = encode_referring(e, n, to);
-    slot->usable = referring == 0;
-    return referring != 0 ? referring : n;
+    const size_t plain = referring != 0 ? referring : n;
+    const size_t corrected = raw ? encode_corrected(e, slot->m, plain, to) : 0;
+    slot->usable = referring == 0 && corrected == 0;
+    return corrected != 0 ? corrected : plain;
 }
 
 static size_t encode_slot(struct block_encoder *e, const struct num *values, const uint8_t *states,

@@ -15,6 +15,12 @@ enum {
                              * follows; not with SCALED nor PRESENCE */
 };
 
+/* The byte behind a first byte that is BLOCK_EXTENDED and nothing else. */
+enum {
+    BLOCK_CORRECTED = 0, /* uvarint size and a block of decimals; a block of what is added to the
+                          * bits of their doubles. Both cover all rows and refer to nothing */
+};
+
 /* A first byte with kind NONE and without PRESENCE is the whole block: all rows hold the integer in
  * the other bits. */
 enum { BLOCK_TINY_MAX = 15 };

@@ -335,6 +335,35 @@ static void special_doubles_keep_their_bits(void **state) {
     mem_free(c);
 }
 
+static void sums_of_decimals_that_were_added_as_doubles_come_back(void **state) {
+    (void)state;
+    struct column *c = mem_alloc(sizeof(*c));
+    for (uint64_t i = 0; i < 300; i++) {
+        uint64_t seed = 40000 + i;
+        double sum = (double)below(&seed, 100000) / 1e3;
+        all_values(c, 2 + below(&seed, 150));
+        for (uint32_t row = 0; row < c->rows; row++) {
+            for (uint32_t k = below(&seed, 10); k > 0; k--) {
+                sum += (double)below(&seed, 1000000) / (i % 2 == 0 ? 1e9 : 1e6);
+            }
+            c->values[row] = num_of_double(i % 7 == 3 ? -sum : sum);
+        }
+        if (i % 5 == 0) {
+            c->values[c->rows / 2] =
+                num_raw(f64_of_bits(i % 2 == 0 ? NORMAL_NAN_BITS : 0x8000000000000000ULL));
+        }
+        (void)round_trip(c);
+    }
+    double sum = 1234.567;
+    all_values(c, 64);
+    for (uint32_t row = 0; row < 64; row++) {
+        sum += 0.000123457 * (row % 7) + 0.000000031 * (row % 5);
+        c->values[row] = num_of_double(sum);
+    }
+    assert_int_equal(round_trip(c).kind, BLOCK_EXTENDED);
+    mem_free(c);
+}
+
 static void scales_that_do_not_meet_in_53_bits_become_raw(void **state) {
     (void)state;
     struct column *c = mem_alloc(sizeof(*c));
@@ -443,7 +472,7 @@ static void reserved_forms_are_not_guessed_at(void **state) {
     (void)state;
     struct decoded d;
     decoded_init(&d, 4);
-    const uint8_t extended[] = {BLOCK_EXTENDED, 0, 0};
+    const uint8_t extended[] = {BLOCK_EXTENDED, 1, 0};
     assert_int_equal(block_decode(extended, 3, 4, NULL, &d.doubles), ERR_UNSUPPORTED);
     decoded_release(&d);
 }
@@ -701,6 +730,7 @@ int main(void) {
         cmocka_unit_test(a_common_power_of_two_and_common_decimal_zeros_cost_nothing),
         cmocka_unit_test(a_small_constant_takes_one_byte),
         cmocka_unit_test(special_doubles_keep_their_bits),
+        cmocka_unit_test(sums_of_decimals_that_were_added_as_doubles_come_back),
         cmocka_unit_test(scales_that_do_not_meet_in_53_bits_become_raw),
         cmocka_unit_test(every_pattern_of_absent_and_stale_rows_comes_back),
         cmocka_unit_test(a_column_without_samples_takes_no_bytes),
