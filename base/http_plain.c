@@ -202,7 +202,7 @@ static struct plain_peer *make_peer(struct plain_pool *pool, struct str authorit
     return peer;
 }
 
-bool plain_pool_wants(struct plain_pool *pool, struct str authority, int64_t now_mono_ns) {
+bool plain_pool_wants(const struct plain_pool *pool, struct str authority, int64_t now_mono_ns) {
     const struct plain_peer *const peer = find_peer(pool, authority);
     return peer == NULL || peer->surprised_mono_ns == 0 ||
            now_mono_ns - peer->surprised_mono_ns > SURPRISE_S * NS_PER_S;
@@ -342,7 +342,7 @@ struct plain_conn *plain_start(struct plain_pool *pool, struct str authority, st
         return NULL;
     }
     leave_idle(conn);
-    if (!is_quiet(conn->fd) || !send_whole(conn->fd, request)) {
+    if (!send_whole(conn->fd, request)) { /* the peer has closed it, mostly */
         conn_close(conn);
         return NULL;
     }

@@ -56,7 +56,7 @@ struct plain_pool *plain_pool_new(struct plain_table *table);
 void plain_pool_free(struct plain_pool *pool); /* NULL is fine */
 
 /* Whether answers of the peer have not surprised of late. */
-bool plain_pool_wants(struct plain_pool *pool, struct str authority, int64_t now_mono_ns);
+bool plain_pool_wants(const struct plain_pool *pool, struct str authority, int64_t now_mono_ns);
 /* Takes over the descriptor of an idle connection; closes it if it is not in order. */
 void plain_pool_adopt(struct plain_pool *pool, struct str authority, int fd, int64_t now_mono_ns);
 
