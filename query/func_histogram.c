@@ -179,6 +179,8 @@ struct bucket_row {
     uint32_t index; /* of the row, among equals the input order */
 };
 
+enum { KIND_CLASSIC = 1, KIND_NATIVE = 2 };
+
 struct histograms {
     struct eval *ev;
     const struct grid *grid;
@@ -190,6 +192,7 @@ struct histograms {
     uint32_t *natives; /* rows with histograms, by group, input order */
     uint32_t *native_groups;
     size_t native_count;
+    uint8_t *kinds; /* by group: KIND_CLASSIC, KIND_NATIVE, or both, which is rare */
     struct bucket *scratch;
 };
 
@@ -282,8 +285,21 @@ static enum err_code gather(struct histograms *h, const struct plan_node *vector
     for (size_t i = 0; i < h->rows.count && code == ERR_OK; i++) {
         code = add_bucket(h, (uint32_t)i, err);
     }
+    if (code != ERR_OK) {
+        return code;
+    }
     qsort(h->buckets, h->bucket_count, sizeof(*h->buckets), by_group_and_bound);
-    return code;
+    h->kinds = work_zalloc(tmp, (size_t)h->groups.keys.count + 1, sizeof(*h->kinds), err);
+    if (h->kinds == NULL) {
+        return ERR_LIMIT;
+    }
+    for (size_t i = 0; i < h->bucket_count; i++) {
+        h->kinds[h->buckets[i].group] |= KIND_CLASSIC;
+    }
+    for (size_t i = 0; i < h->native_count; i++) {
+        h->kinds[h->native_groups[i]] |= KIND_NATIVE;
+    }
+    return ERR_OK;
 }
 
 /* The buckets of one group that are there at a step, sorted. */
@@ -357,7 +373,7 @@ static double answer_native(struct histograms *h, const struct question *q, stru
 
 /* The classic buckets of the same labels at a step: then neither counts. */
 static bool has_classic(const struct histograms *h, uint32_t group, size_t step) {
-    for (size_t i = 0; i < h->bucket_count; i++) {
+    for (size_t i = 0; i < h->bucket_count && (h->kinds[group] & KIND_CLASSIC) != 0; i++) {
         const struct row *row = &h->rows.rows[h->buckets[i].index];
         if (h->buckets[i].group == group && bits_get(row->present, step) &&
             row_histogram(row, step) == NULL) {
@@ -368,7 +384,7 @@ static bool has_classic(const struct histograms *h, uint32_t group, size_t step)
 }
 
 static bool has_native(const struct histograms *h, uint32_t group, size_t step) {
-    for (size_t i = 0; i < h->native_count; i++) {
+    for (size_t i = 0; i < h->native_count && (h->kinds[group] & KIND_NATIVE) != 0; i++) {
         const struct row *row = &h->rows.rows[h->natives[i]];
         if (h->native_groups[i] == group && bits_get(row->present, step) &&
             row_histogram(row, step) != NULL) {
