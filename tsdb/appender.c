@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "tsdb/head.h"
 
-enum { LABELS_MAX = 64 << 20 };
+enum { LABELS_MAX = 64 << 20, SAMPLES_MIN = 256 };
 
 struct last_sample { /* newest sample of a series in this transaction */
     uint32_t group;  /* 0 = free */
@@ -128,7 +128,7 @@ static const struct last_sample *find_last(struct storage_appender *a, uint32_t 
 
 static void add_sample(struct storage_appender *a, const struct push_sample *s) {
     if (a->count == a->capacity) {
-        a->capacity = mem_grow(a->capacity, a->count + 1);
+        a->capacity = a->capacity < SAMPLES_MIN ? SAMPLES_MIN : a->capacity * 2;
         a->samples = mem_resize(a->samples, a->capacity, sizeof(*a->samples));
     }
     a->samples[a->count++] = *s;
