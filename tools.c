@@ -95,6 +95,16 @@ static const struct tool_arg QUERY_NAME_VALUE[] = {ARG("query", "PromQL expressi
 static const struct tool_arg SCRIPTS[] = {FILE_ARGS("script", "Scripts of PromQL tests.")};
 static const struct tool_arg RULE_TESTS[] = {
     FILE_ARGS("test-rule-file", "Files of unit tests of rules.")};
+static const struct tool_flag IMPORT_FLAGS[] = {
+    {.name = "storage.tsdb.path", .type = TOOL_TEXT, .preset = "data", .help = "Where to."},
+    {.name = "quiet", .type = TOOL_SWITCH, .help = "Show no progress."}};
+static const struct tool_flag LIST_FLAGS[] = {
+    {.name = "human-readable", .type = TOOL_SWITCH, .help = "Times and sizes for people."}};
+static const struct tool_flag DUMP_FLAGS[] = {TIME_FLAG("min-time", "From this time on, Unix ms."),
+                                              TIME_FLAG("max-time", "Up to this time."),
+                                              MATCH_FLAG(false)};
+static const struct tool_arg FOREIGN_DATA[] = {ARG("dir", "Data folder of a Prometheus server.")};
+static const struct tool_arg DATA[] = {{.name = "dir", .help = "Data folder."}};
 
 static const struct tool_command COMMANDS[] = {
     {.words = "check config",
@@ -155,6 +165,12 @@ static const struct tool_command COMMANDS[] = {
      ARGS(QUERY_NAME),
      .run = cmd_promql_matcher_delete,
      .experimental = true},
+    {.words = "tsdb import",
+     .help = "Take over the data of a Prometheus server.",
+     FLAGS(IMPORT_FLAGS),
+     ARGS(FOREIGN_DATA)},
+    {.words = "tsdb list", .help = "List blocks.", FLAGS(LIST_FLAGS), ARGS(DATA)},
+    {.words = "tsdb dump", .help = "Print samples.", FLAGS(DUMP_FLAGS), ARGS(DATA)},
 };
 
 /* ---- help ---- */
