@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/histogram.h"
 #include "base/value.h"
 #include "query/query.h"
 #include "tests/support/fake_storage.h"
@@ -37,6 +38,40 @@ static void load(struct fake_storage *fs, unsigned seed) {
         }
         fake_storage_load(fs, 5000, metric, values);
     }
+}
+
+/* n: histograms of two schemas, floats between them, start times now and then. */
+static void load_histograms(struct fake_storage *fs, unsigned seed) {
+    uint32_t random = seed * 2654435761U + 7;
+    double counts[4] = {0};
+    struct histogram_span span = {.offset = -1, .length = 4};
+    struct arena arena;
+    arena_init(&arena, 0);
+    for (unsigned i = 0; i < 40; i++) {
+        random = random * 1664525U + 1013904223U;
+        const struct label labels[] = {{LABEL_NAME, STR("n")},
+                                       {STR("job"), i % 2 == 0 ? STR("j0") : STR("j1")}};
+        const struct labels set = labels_of(&arena, labels, COUNT_OF(labels));
+        const int64_t ts_ms = (int64_t)(i / 2) * 5000;
+        const int64_t start_ms = (random >> 27) == 0 ? ts_ms - 1000 : 0;
+        if ((random >> 28) == 1) {
+            fake_storage_put_started(fs, set, ts_ms, i, start_ms);
+            continue;
+        }
+        counts[(random >> 20) % 4] += (random >> 16) % 8;
+        if ((random >> 28) == 2) {
+            counts[0] = counts[1] = 0;
+        }
+        const struct histogram h = {
+            .schema = (random >> 28) == 3 ? 1 : 0,
+            .hint = (random >> 28) == 4 ? HINT_GAUGE : HINT_UNKNOWN,
+            .count = counts[0] + counts[1] + counts[2] + counts[3],
+            .sum = i,
+            .zero_threshold = (random >> 28) == 5 ? 0.6 : 0.001,
+            .positive = {.spans = &span, .counts = counts, .span_count = 1, .count = 4}};
+        fake_storage_put_histogram(fs, set, ts_ms, &h, start_ms);
+    }
+    arena_release(&arena);
 }
 
 static bool same(double a, double b) {
@@ -91,7 +126,9 @@ static void compare(struct str text, const struct query_result *range,
     }
     for (size_t i = 0; i < instant->series_count; i++) {
         const double *v = point_at(range, instant->series[i].labels, ts_ms);
-        if (v == NULL || !same(*v, instant->series[i].values[0])) {
+        const struct histogram *const *h = instant->series[i].histograms;
+        const bool native = h != NULL && h[0] != NULL;
+        if (v == NULL || (!native && !same(*v, instant->series[i].values[0]))) {
             die(text, "sample differs");
         }
     }
@@ -100,8 +137,10 @@ static void compare(struct str text, const struct query_result *range,
 /* These look at the whole query's times, so an instant query is another question; or they choose
  * among equals by the order of groups, which in a range depends on all steps. */
 static bool depends_on_range(struct str text) {
-    static const char *const WORDS[] = {"start", "end",  "range",   "step",
-                                        "@",     "topk", "bottomk", "limitk"};
+    static const char *const WORDS[] = {"start", "end", "range", "step", "@", "topk", "bottomk",
+                                        "limitk",
+                                        /* hints of statistics depend on what was read before */
+                                        "histogram_"};
     for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++) {
         if (str_find(text, str_of(WORDS[i])) >= 0) {
             return true;
@@ -149,10 +188,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     options.max_samples = 100000;
     options.max_memory_bytes = 16 * 1024 * 1024;
     options.timeout_ms = 2000;
+    options.use_start_timestamps = true;
     options.delayed_name_removal = (data[1] & 0x80) != 0;
     struct query_engine *engine = query_engine_new(&options);
     struct fake_storage *fs = fake_storage_new();
     load(fs, data[0]);
+    load_histograms(fs, data[0]);
     run_both(engine, fs, (struct str){(const char *)data + 2, size - 2}, data[1] % STEPS_MAX);
     fake_storage_free(fs);
     query_engine_free(engine);
