@@ -268,6 +268,7 @@ static void make_engine(struct app *app) {
     options.extended_range_selectors = has_feature(f, STR("promql-extended-range-selectors"));
     options.binop_fill_modifiers = has_feature(f, STR("promql-binop-fill-modifiers"));
     options.delayed_name_removal = has_feature(f, STR("promql-delayed-name-removal"));
+    options.use_start_timestamps = has_feature(f, STR("use-start-timestamps"));
     app->engine = query_engine_new(&options);
 }
 
