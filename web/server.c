@@ -487,7 +487,7 @@ static enum MHD_Result on_access(void *ctx, struct MHD_Connection *connection, c
     return dispatch(r);
 }
 
-static void log_library(void *ctx, const char *fmt, va_list args) {
+static PRINTF_LIKE(2, 0) void log_library(void *ctx, const char *fmt, va_list args) {
     struct http_server *server = ctx;
     char text[512];
     (void)vsnprintf(text, sizeof(text), fmt, args);
