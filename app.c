@@ -231,7 +231,7 @@ static enum err_code open_database(struct app *app, struct err *err) {
     struct tsdb_replay_stats stats = {.series = 0};
     const enum err_code code = tsdb_open(&options, &app->db, &stats, err);
     if (code != ERR_OK) {
-        return err_wrap(err, "opening storage %s", options.path);
+        return code;
     }
     log_info(app->log, "tsdb", "TSDB started", log_u64("series", stats.series),
              log_u64("wal_records", stats.wal_records), log_u64("wal_bytes", stats.wal_bytes),
