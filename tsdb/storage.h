@@ -42,15 +42,31 @@ struct storage_group; /* handle; owned by the thread that works for its shard */
 enum slot_state {
     SLOT_ABSENT = 0, /* no sample in this row */
     SLOT_VALUE = 1,
-    SLOT_STALE = 2, /* the series ends here: reads back as the stale NaN at the row's time */
+    SLOT_STALE = 2,     /* the series ends here: reads back as the stale NaN at the row's time */
+    SLOT_HISTOGRAM = 3, /* a native histogram of integer counts */
+    SLOT_FLOAT_HISTOGRAM = 4, /* one of float counts */
+};
+
+struct storage_exemplar {
+    struct labels labels; /* borrowed */
+    double value;
+    int64_t ts_ms;
+};
+
+/* An exemplar of a row's slot. */
+struct storage_row_exemplar {
+    uint32_t slot;
+    struct storage_exemplar exemplar;
 };
 
 /* A sample of a group's series with a timestamp of its own. */
 struct storage_own_time {
     uint32_t slot;
-    uint8_t state; /* SLOT_VALUE or SLOT_STALE */
+    uint8_t state; /* anything but SLOT_ABSENT */
     int64_t ts_ms;
     struct num value;
+    const struct histogram *histogram; /* of a histogram state; borrowed */
+    int64_t start_ts_ms;               /* 0 = unknown */
 };
 
 /* One scrape of one group. Arrays are indexed by slot and borrowed for the call. Slots at or
@@ -62,6 +78,13 @@ struct storage_row {
     const uint8_t *states;    /* enum slot_state */
     const struct storage_own_time *own_times;
     size_t own_time_count;
+    const struct histogram *const
+        *histograms;            /* where the state is a histogram; NULL: there is none */
+    const int64_t *start_ts_ms; /* of each slot, 0 = unknown; NULL: all unknown */
+    const struct storage_row_exemplar *exemplars;
+    size_t exemplar_count;
+    uint8_t *rejects; /* NULL, or slot_count bytes: gets enum err_code of each slot, ERR_OK when it
+                         was stored or absent */
 };
 
 struct storage_row_result {
@@ -75,6 +98,23 @@ struct storage_row_result {
 /* ---- writing by transaction ---- */
 
 struct storage_appender;
+
+/* A sample of a transaction: a float, or a histogram when there is one. */
+struct storage_sample {
+    int64_t ts_ms;
+    double value;
+    const struct histogram *histogram; /* NULL: value; borrowed */
+    bool float_histogram;
+    int64_t start_ts_ms; /* 0 = unknown */
+};
+
+/* What is known of a metric family. */
+struct storage_metadata {
+    struct str
+        type; /* counter, gauge, histogram, gaugehistogram, summary, info, stateset, unknown */
+    struct str help;
+    struct str unit;
+};
 
 /* ---- reading ---- */
 
@@ -110,6 +150,18 @@ struct storage_stats {
     int64_t min_time_ms; /* INT64_MAX / INT64_MIN when empty */
     int64_t max_time_ms;
     uint64_t disk_bytes;
+};
+
+struct storage_family {
+    struct str name;
+    struct storage_metadata metadata;
+};
+
+/* Exemplars of one series by time. */
+struct storage_exemplar_series {
+    struct labels labels;
+    const struct storage_exemplar *exemplars;
+    size_t count;
 };
 
 struct storage_ops {
@@ -149,6 +201,21 @@ struct storage_ops {
                                   const struct matcher *matchers, size_t n, size_t limit,
                                   struct str **out, size_t *out_count, struct err *err);
     void (*stats)(struct storage *st, struct storage_stats *out);
+
+    /* May be NULL: the storage keeps no such thing. */
+    enum err_code (*append_sample)(struct storage_appender *a, struct labels labels,
+                                   const struct storage_sample *sample);
+    enum err_code (*append_exemplar)(struct storage_appender *a, struct labels labels,
+                                     const struct storage_exemplar *exemplar);
+    void (*metadata_put)(struct storage *st, struct str family, const struct storage_metadata *m);
+    enum err_code (*metadata_list)(struct storage *st, struct arena *arena,
+                                   struct storage_family **out, size_t *out_count);
+    enum err_code (*exemplars)(struct storage_querier *q, const struct matcher *matchers, size_t n,
+                               struct storage_exemplar_series **out, size_t *out_count,
+                               struct err *err);
+    enum err_code (*delete_series)(struct storage *st, const struct matcher *matchers, size_t n,
+                                   int64_t mint, int64_t maxt, struct err *err);
+    enum err_code (*clean_tombstones)(struct storage *st, struct err *err);
 };
 
 /* Number of independent writers. A group belongs to one shard; calls on groups of one shard must
@@ -211,6 +278,60 @@ MUST_CHECK static inline enum err_code storage_append(struct storage *st,
                                                       struct labels labels, int64_t ts_ms,
                                                       double value) {
     return st->ops->append(a, labels, ts_ms, value);
+}
+
+/* As storage_append, with all that a sample may have. ERR_UNSUPPORTED when the storage keeps floats
+ * only. A histogram passed histogram_check. */
+MUST_CHECK static inline enum err_code storage_append_sample(struct storage *st,
+                                                             struct storage_appender *a,
+                                                             struct labels labels,
+                                                             const struct storage_sample *sample) {
+    return st->ops->append_sample ? st->ops->append_sample(a, labels, sample) : ERR_UNSUPPORTED;
+}
+
+/* An exemplar of a series that has a sample, in this transaction or before (else ERR_NOT_FOUND).
+ * ERR_OUT_OF_ORDER: older than the series' newest; ERR_DUPLICATE: that very one; ERR_INVALID: its
+ * labels are longer than 128 code points together. In all cases the transaction goes on. */
+MUST_CHECK static inline enum err_code
+storage_append_exemplar(struct storage *st, struct storage_appender *a, struct labels labels,
+                        const struct storage_exemplar *exemplar) {
+    return st->ops->append_exemplar ? st->ops->append_exemplar(a, labels, exemplar)
+                                    : ERR_UNSUPPORTED;
+}
+
+/* Remembers what is known of a metric family, from pushed data; the last one counts. Bounded: what
+ * does not fit any more is forgotten. Any thread. */
+static inline void storage_metadata_put(struct storage *st, struct str family,
+                                        const struct storage_metadata *m) {
+    if (st->ops->metadata_put)
+        st->ops->metadata_put(st, family, m);
+}
+
+/* All of it by name, copied to arena. ERR_LIMIT: the arena's budget. */
+MUST_CHECK static inline enum err_code storage_metadata_list(struct storage *st,
+                                                             struct arena *arena,
+                                                             struct storage_family **out,
+                                                             size_t *out_count) {
+    *out = NULL;
+    *out_count = 0;
+    return st->ops->metadata_list ? st->ops->metadata_list(st, arena, out, out_count) : ERR_OK;
+}
+
+/* Deletes what is stored of the series that match, in [mint, maxt]: gone for readers at once, and
+ * for good after a crash once this returned ERR_OK; the bytes go with the next merge or
+ * storage_clean_tombstones. Any thread. */
+MUST_CHECK static inline enum err_code storage_delete_series(struct storage *st,
+                                                             const struct matcher *matchers,
+                                                             size_t n, int64_t mint, int64_t maxt,
+                                                             struct err *err) {
+    return st->ops->delete_series ? st->ops->delete_series(st, matchers, n, mint, maxt, err)
+                                  : err_set(err, ERR_UNSUPPORTED, "this storage cannot delete");
+}
+
+MUST_CHECK static inline enum err_code storage_clean_tombstones(struct storage *st,
+                                                                struct err *err) {
+    return st->ops->clean_tombstones ? st->ops->clean_tombstones(st, err)
+                                     : err_set(err, ERR_UNSUPPORTED, "this storage cannot delete");
 }
 
 /* Either ends the appender. After commit's ERR_OK the samples survive a crash of the process. */
@@ -276,6 +397,18 @@ storage_label_values(struct storage *st, struct storage_querier *q, struct str n
                      const struct matcher *matchers, size_t n, size_t limit, struct str **out,
                      size_t *out_count, struct err *err) {
     return st->ops->label_values(q, name, matchers, n, limit, out, out_count, err);
+}
+
+/* Exemplars of the querier's range, of series with all matchers true; sorted by labels; in the
+ * querier's arena. */
+MUST_CHECK static inline enum err_code storage_exemplars(struct storage *st,
+                                                         struct storage_querier *q,
+                                                         const struct matcher *matchers, size_t n,
+                                                         struct storage_exemplar_series **out,
+                                                         size_t *out_count, struct err *err) {
+    *out = NULL;
+    *out_count = 0;
+    return st->ops->exemplars ? st->ops->exemplars(q, matchers, n, out, out_count, err) : ERR_OK;
 }
 
 static inline void storage_stats(struct storage *st, struct storage_stats *out) {
