@@ -459,8 +459,8 @@ static enum err_code load_chunk(struct prom_block *block, uint64_t ref, uint8_t 
 static enum err_code read_chunk(struct prom_block *block, const struct prom_chunk_meta *meta,
                                 int64_t mint, int64_t maxt, struct prom_samples *to,
                                 struct prom_read_result *result, struct err *err) {
-    uint8_t encoding;
-    struct str data;
+    uint8_t encoding = 0;
+    struct str data = {0};
     enum err_code code = load_chunk(block, meta->ref, &encoding, &data, err);
     if (code != ERR_OK) {
         return code;

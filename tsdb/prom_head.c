@@ -25,12 +25,12 @@ struct wal_series {
 struct wal_ref {
     uint64_t ref;
     uint64_t dropped_at; /* entries of this ref below this number are gone; 0: none */
-    uint32_t series;
+    uint32_t series = 0;
     bool used;
 };
 
 struct wal_deletion {
-    uint32_t series;
+    uint32_t series = 0;
     int64_t mint;
     int64_t maxt;
 };
@@ -171,7 +171,7 @@ static enum err_code find_or_add(struct prom_head *h, struct labels labels, uint
 
 static enum err_code see_series(void *ctx, uint64_t ref, struct labels labels, struct err *err) {
     struct prom_head *h = ctx;
-    uint32_t series;
+    uint32_t series = 0;
     const enum err_code code = find_or_add(h, labels, &series, err);
     if (code == ERR_OK) {
         add_ref(h, ref)->series = series;

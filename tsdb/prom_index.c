@@ -327,7 +327,7 @@ static enum err_code find_body(struct prom_index *index, uint64_t offset, size_t
 
 static enum err_code read_entry(struct prom_index *index, uint64_t offset, size_t ahead,
                                 struct prom_series *out, uint64_t *out_end, struct err *err) {
-    struct str body;
+    struct str body = {0};
     enum err_code code = find_body(index, offset, ahead, &body, out_end, err);
     if (code != ERR_OK) {
         return code;
