@@ -25,12 +25,12 @@ struct wal_series {
 struct wal_ref {
     uint64_t ref;
     uint64_t dropped_at; /* entries of this ref below this number are gone; 0: none */
-    uint32_t series = 0;
+    uint32_t series;
     bool used;
 };
 
 struct wal_deletion {
-    uint32_t series = 0;
+    uint32_t series;
     int64_t mint;
     int64_t maxt;
 };
