@@ -230,7 +230,7 @@ struct fixture {
     struct server server;
     struct transport *t;
     struct transport_client *client;
-    char url[256];
+    char url[320];
 };
 
 /* What a callback saw. */
@@ -427,7 +427,7 @@ static void a_kept_connection_gives_the_same_answers(void **state) {
         {"/last", 0, 0},     {"/excess", 0, 0},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        char url[256];
+        char url[320];
         copy_text(url, sizeof(url), url_of(f, cases[i].path));
         const struct http_request request = {.url = str_of(url),
                                              .timeout_ms = cases[i].timeout_ms,
