@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/check.h"
 #include "base/mem.h"
 
@@ -35,7 +36,12 @@ void arena_reset(struct arena *arena) {
         arena->chunks = chunk->older;
         mem_free(chunk);
     }
+    struct budget *pool = arena->pool;
+    if (pool != NULL) {
+        budget_give(pool, arena->used_bytes);
+    }
     arena_init(arena, arena->budget_bytes);
+    arena->pool = pool;
 }
 
 void arena_release(struct arena *arena) {
@@ -61,6 +67,23 @@ static bool over_budget(const struct arena *arena, size_t more) {
            (more > arena->budget_bytes || arena->used_bytes > arena->budget_bytes - more);
 }
 
+/* Makes room for size bytes within the arena's budget and the pool. */
+static bool admit(struct arena *arena, size_t size, bool must) {
+    if (!must && over_budget(arena, size)) {
+        arena->pool_refused = false;
+        return false;
+    }
+    if (arena->pool == NULL) {
+        return true;
+    }
+    if (must) {
+        budget_force(arena->pool, size);
+        return true;
+    }
+    arena->pool_refused = !budget_take(arena->pool, size);
+    return !arena->pool_refused;
+}
+
 static void *take(struct arena *arena, size_t bytes, bool must) {
     if (bytes > SIZE_MAX / 2) {
         return NULL;
@@ -69,9 +92,9 @@ static void *take(struct arena *arena, size_t bytes, bool must) {
     /* No chunk yet: not even a block of no bytes may be NULL, which means "over budget". */
     if (arena->next == NULL || rounded > (size_t)(arena->end - arena->next)) {
         size_t size = chunk_size(arena, rounded);
-        if (over_budget(arena, size)) {
+        if (!admit(arena, size, false)) {
             size = rounded + sizeof(struct arena_chunk);
-            if (!must && over_budget(arena, size)) {
+            if (!admit(arena, size, must)) {
                 return NULL;
             }
         }

@@ -2,7 +2,8 @@
  *
  * The budget counts every byte taken from the system. arena_try_alloc returns NULL when it
  * would be passed: for everything whose size somebody else chooses. arena_alloc is for small
- * fixed things and may pass the budget by at most one chunk rather than fail. An arena also
+ * fixed things and may pass the budget by at most one chunk rather than fail. Several arenas may
+ * share a pool beside their own budgets, with the same rules. An arena also
  * holds linked references: callbacks that run, newest first, when it is reset or released
  * (unpin a block, unref a config). One thread at a time. */
 #ifndef BASE_ARENA_H
@@ -16,6 +17,7 @@
 
 struct arena_chunk;
 struct arena_link;
+struct budget;
 
 struct arena {
     struct arena_chunk *chunks; /* newest first */
@@ -24,6 +26,8 @@ struct arena {
     struct arena_link *links;
     size_t used_bytes;   /* taken from the system */
     size_t budget_bytes; /* 0 = no limit */
+    struct budget *pool; /* may be NULL; set between arena_init and the first allocation */
+    bool pool_refused;   /* the last failure was the pool's */
 };
 
 void arena_init(struct arena *arena, size_t budget_bytes);

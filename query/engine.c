@@ -4,12 +4,14 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "query/active_file.h"
 #include "query/bits.h"
 #include "query/engine_options.h"
 #include "query/eval.h"
 #include "query/parse.h"
 #include "query/result.h"
 #include "query/selector_state.h"
+#include "query/step_stats.h"
 
 /* ---- engine ---- */
 
@@ -58,7 +60,7 @@ static void observe(struct query_engine *engine, const struct query_stats *stats
         metric_observe(engine->duration_s[i], (double)ns[i] / 1e9);
     }
     metric_add(engine->samples_total, (double)stats->samples_read);
-    metric_add(engine->samples_read_total, (double)stats->samples_read);
+    metric_add(engine->samples_read_total, (double)stats->samples_fetched);
 }
 
 struct query_engine *query_engine_new(const struct query_options *options) {
@@ -67,10 +69,16 @@ struct query_engine *query_engine_new(const struct query_options *options) {
     if (engine->options.clock == NULL) {
         engine->options.clock = clock_system();
     }
+    if (engine->options.vfs == NULL) {
+        engine->options.vfs = vfs_system();
+    }
     atomic_init(&engine->default_step_ms, options->default_step_ms);
     mutex_init(&engine->gate.mu);
     cond_init(&engine->gate.freed);
     engine->gate.max = options->max_concurrency;
+    budget_init(&engine->memory, options->max_total_memory_bytes);
+    running_list_init(&engine->list);
+    query_log_init(&engine->log);
     register_metrics(engine);
     return engine;
 }
@@ -82,11 +90,39 @@ void query_engine_free(struct query_engine *engine) {
     ASSERT(engine->gate.running == 0);
     cond_release(&engine->gate.freed);
     mutex_release(&engine->gate.mu);
+    active_file_close(engine->active);
+    query_log_release(&engine->log);
+    running_list_release(&engine->list);
+    ASSERT(budget_used(&engine->memory) == 0);
     mem_free(engine);
 }
 
 void query_engine_set_default_step(struct query_engine *engine, int64_t step_ms) {
     atomic_store_explicit(&engine->default_step_ms, step_ms, memory_order_relaxed);
+}
+
+struct budget *query_engine_memory(struct query_engine *engine) {
+    return &engine->memory;
+}
+
+enum err_code query_engine_set_log(struct query_engine *engine, const char *path, struct err *err) {
+    return query_log_set(&engine->log, engine->options.vfs, path, err);
+}
+
+enum err_code query_engine_record_active(struct query_engine *engine, const char *path,
+                                         struct err *err) {
+    const struct query_options *o = &engine->options;
+    ASSERT(engine->active == NULL);
+    return active_file_open(o->vfs, path, o->max_concurrency, o->log, &engine->active, err);
+}
+
+void query_list_running(struct query_engine *engine, struct arena *arena,
+                        struct query_running **out, size_t *out_count) {
+    running_list_copy(&engine->list, engine->options.clock, arena, out, out_count);
+}
+
+bool query_kill(struct query_engine *engine, uint64_t id) {
+    return running_list_kill(&engine->list, id);
 }
 
 struct parse_options engine_parse_options(const struct query_engine *engine) {
@@ -197,10 +233,35 @@ static enum err_code render_notes(struct run *r, struct err *err) {
     return code;
 }
 
+static enum err_code keep_step_stats(struct run *r, struct err *err) {
+    const struct step_stats *steps = r->ev.steps;
+    struct query_stats *stats = &r->result.stats;
+    uint64_t *copy = arena_try_alloc(r->arena, 2 * steps->count, sizeof(*copy));
+    if (copy == NULL) {
+        return work_over(&r->ev.base, err);
+    }
+    memcpy(copy, steps->samples, 2 * steps->count * sizeof(*copy));
+    stats->step_samples = copy;
+    stats->step_fetched = copy + steps->count;
+    stats->step_count = steps->count;
+    stats->step_start_ms = r->plan.grid.start_ms;
+    stats->step_ms = r->plan.grid.step_ms;
+    return ERR_OK;
+}
+
 static enum err_code evaluate(struct run *r, struct err *err) {
     const bool instant = r->query->step_ms == 0;
+    enum err_code code = ERR_OK;
     r->ev.sorted_select = instant;
-    const enum err_code code = result_make(&r->ev, &r->plan, instant, r->arena, &r->result, err);
+    if (r->query->per_step_stats && r->engine->options.per_step_stats) {
+        code = step_stats_new(&r->ev, r->plan.grid.count, &r->ev.steps, err);
+    }
+    if (code == ERR_OK) {
+        code = result_make(&r->ev, &r->plan, instant, r->arena, &r->result, err);
+    }
+    if (code == ERR_OK && r->ev.steps != NULL) {
+        code = keep_step_stats(r, err);
+    }
     return code == ERR_OK ? render_notes(r, err) : code;
 }
 
@@ -222,6 +283,7 @@ static enum err_code run_admitted(struct run *r, struct storage *storage, struct
     stats->inner_eval_ns = end_ns - prepared_ns - stats->sort_ns;
     stats->eval_ns = end_ns - start_ns;
     stats->samples_read = ev->samples_read;
+    stats->samples_fetched = ev->samples_fetched;
     stats->peak_samples = ev->samples_peak;
     stats->peak_bytes = ev->budget.peak_bytes;
     observe(r->engine, stats);
@@ -241,50 +303,69 @@ static int64_t deadline_of(const struct query_engine *engine, const struct query
     return time_add(now_ns, ns);
 }
 
+/* What storage and the parts of the language say of a query that was ended, in one voice. */
+static enum err_code final_error(enum err_code code, bool killed, struct err *err) {
+    if (code == ERR_TIMEOUT && strncmp(err->text, "query timed out", 15) != 0) {
+        return err_set(err, code, "query timed out in expression evaluation");
+    }
+    if (code == ERR_CANCELED && killed) {
+        return err_set(err, code, "query was killed");
+    }
+    if (code == ERR_CANCELED && strncmp(err->text, "query was canceled", 18) != 0) {
+        return err_set(err, code, "query was canceled in expression evaluation");
+    }
+    return code;
+}
+
 enum err_code query_run(struct query_engine *engine, struct storage *storage,
                         const struct query *query, struct arena *arena, struct query_result *out,
                         struct err *err) {
     struct clock *clock = engine->options.clock;
     const int64_t start_ns = clock_mono_ns(clock);
     const int64_t deadline_ns = deadline_of(engine, query, start_ns);
-    struct cancel own;
-    cancel_init(&own, clock, deadline_ns);
-    struct cancel *cancel = query->cancel != NULL ? query->cancel : &own;
-    const int64_t caller_deadline_ns = cancel->deadline_mono_ns;
-    if (deadline_ns != 0 && (caller_deadline_ns == 0 || deadline_ns < caller_deadline_ns)) {
-        cancel->deadline_mono_ns = deadline_ns;
-        cancel->clock = clock;
-    }
+    /* the caller's may be shared by many queries */
+    struct cancel cancel;
+    cancel_init(&cancel, clock, deadline_ns);
+    cancel.parent = query->cancel;
+    struct running running = {.query = query, .cancel = &cancel};
     struct run r = {
         .engine = engine,
         .query = query,
         .arena = arena,
         .ev = {.storage = storage,
-               .cancel = cancel,
+               .cancel = &cancel,
                .clock = clock,
                .budget = {.results = arena,
                           .results_before_bytes = arena->used_bytes,
-                          .max_bytes = engine->options.max_memory_bytes},
+                          .max_bytes = engine->options.max_memory_bytes,
+                          .pool = &engine->memory},
+               .running = &running,
                .delayed_names = engine->options.delayed_name_removal,
                .use_start_timestamps = engine->options.use_start_timestamps,
                .samples_max = engine->options.max_samples},
     };
     metric_add(engine->running, 1);
-    enum err_code code = gate_enter(&engine->gate, cancel, clock, err);
+    running_begin(&engine->list, &running, clock);
+    enum err_code code = gate_enter(&engine->gate, &cancel, clock, err);
     if (code == ERR_OK) {
         r.result.stats.queue_ns = clock_mono_ns(clock) - start_ns;
+        atomic_store_explicit(&running.evaluating, true, memory_order_relaxed);
+        const int slot =
+            active_file_begin(engine->active, query->text, running.start_unix_ms / 1000);
         code = run_admitted(&r, storage, err);
+        active_file_end(engine->active, slot);
         gate_leave(&engine->gate);
     }
+    const bool killed = running_end(&engine->list, &running);
     metric_add(engine->running, -1);
-    cancel->deadline_mono_ns = caller_deadline_ns;
+    r.result.stats.total_ns = clock_mono_ns(clock) - start_ns;
+    code = final_error(code, killed, err);
+    if (query_log_on(&engine->log)) {
+        query_log_write(&engine->log, engine->options.log, clock_unix_ms(clock), query,
+                        &r.result.stats, code == ERR_OK ? NULL : err);
+    }
     if (code == ERR_OK) {
-        r.result.stats.total_ns = clock_mono_ns(clock) - start_ns;
         *out = r.result;
-    } else if (code == ERR_TIMEOUT && strncmp(err->text, "query timed out", 15) != 0) {
-        code = err_set(err, code, "query timed out in expression evaluation");
-    } else if (code == ERR_CANCELED && strncmp(err->text, "query was canceled", 18) != 0) {
-        code = err_set(err, code, "query was canceled in expression evaluation");
     }
     return code;
 }

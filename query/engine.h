@@ -6,9 +6,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/metric.h"
 #include "base/mutex.h"
 #include "query/query.h"
+#include "query/query_log.h"
+#include "query/running.h"
 
 /* Lets at most max queries in. */
 struct query_gate {
@@ -25,6 +28,10 @@ struct query_engine {
     struct query_options options;
     _Atomic int64_t default_step_ms;
     struct query_gate gate;
+    struct budget memory; /* of all running queries */
+    struct running_list list;
+    struct query_log log;
+    struct active_file *active; /* may be NULL */
     struct metric *running;
     struct metric *samples_total;
     struct metric *samples_read_total;

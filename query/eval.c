@@ -7,6 +7,8 @@
 #include "base/number.h"
 #include "query/bits.h"
 #include "query/eval_call.h"
+#include "query/running.h"
+#include "query/step_stats.h"
 
 /* ---- accounting ---- */
 
@@ -47,6 +49,13 @@ enum err_code eval_worked(struct eval *ev, uint64_t n, struct err *err) {
         return ERR_OK;
     }
     ev->work_since_check = 0;
+    return eval_pause(ev, err);
+}
+
+enum err_code eval_pause(struct eval *ev, struct err *err) {
+    if (ev->running != NULL) {
+        running_progress(ev->running, ev->samples_fetched, work_used_bytes(&ev->base));
+    }
     return eval_check_cancel(ev->cancel, "expression evaluation", err);
 }
 
@@ -294,7 +303,9 @@ static enum err_code invariant_rows(struct eval *ev, const struct plan_node *nod
     struct matrix_collect collect;
     matrix_collect_init(&collect, &first);
     const uint64_t before = ev->samples_now;
+    const struct step_scope scope = step_scope_begin(ev, NULL);
     enum err_code code = rows_of_kind(ev, node, &once, &collect.sink, err);
+    step_scope_end_invariant(ev, &scope, grid->count);
     if (code == ERR_OK) {
         ev->samples_now = before;
         code = repeat_first(ev, &first, grid, sink, err);
@@ -416,7 +427,9 @@ enum err_code eval_scalar(struct eval *ev, const struct plan_node *node, const s
     if (grid->count > 1 && node->invariant) {
         const struct grid once = {.start_ms = grid->start_ms, .count = 1};
         struct scalar_column first;
+        const struct step_scope scope = step_scope_begin(ev, NULL);
         const enum err_code code = scalar_of_kind(ev, node, &once, to, &first, err);
+        step_scope_end_invariant(ev, &scope, grid->count);
         if (code == ERR_OK) {
             *out = (struct scalar_column){.constant = scalar_at(&first, 0)};
         }

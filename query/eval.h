@@ -23,7 +23,9 @@
 #include "query/work.h"
 #include "tsdb/storage.h"
 
+struct running;
 struct selector_state; /* eval_selector.c */
+struct step_stats;
 
 struct eval {
     struct storage *storage;
@@ -40,7 +42,10 @@ struct eval {
     bool sorted_select;   /* instant queries show the order of labels */
     uint64_t samples_now; /* held at once, as Prometheus counts it */
     uint64_t samples_peak;
-    uint64_t samples_read; /* totalQueryableSamples */
+    uint64_t samples_read;    /* totalQueryableSamples */
+    uint64_t samples_fetched; /* samplesRead */
+    struct step_stats *steps; /* NULL: nobody wants them, or the grid is not the query's */
+    struct running *running;  /* where progress shows; may be NULL */
     uint64_t samples_max;
     uint64_t work_since_check; /* samples since the last look at cancel */
 };
@@ -67,9 +72,17 @@ MUST_CHECK enum err_code eval_hold(struct eval *ev, uint64_t n, struct err *err)
 MUST_CHECK enum err_code eval_hold_briefly(struct eval *ev, uint64_t n, struct err *err);
 /* After n samples of work: looks at cancel now and then. */
 MUST_CHECK enum err_code eval_worked(struct eval *ev, uint64_t n, struct err *err);
+/* Looks at cancel and shows progress; every millisecond of work at least. */
+MUST_CHECK enum err_code eval_pause(struct eval *ev, struct err *err);
 /* ERR_TIMEOUT "query timed out in <where>", ERR_CANCELED "query was canceled in <where>". */
 MUST_CHECK enum err_code eval_check_cancel(const struct cancel *cancel, const char *where,
                                            struct err *err);
+
+/* n samples of a step were looked at; windows: each step's. See step_stats.h. */
+void eval_count_row(struct eval *ev, const struct row *row, size_t steps, uint64_t weight);
+MUST_CHECK enum err_code eval_count_windows(struct eval *ev, const struct window_bounds *b,
+                                            const struct histogram *const *histograms,
+                                            size_t sample_count, size_t steps, struct err *err);
 
 /* "quantile value should be between 0 and 1, got X" */
 void eval_note_quantile(struct eval *ev, struct pos_range pos, double phi);

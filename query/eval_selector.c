@@ -166,7 +166,7 @@ static enum err_code scan_batch(struct scan *scan, const struct selector_state *
         code = work_check(&scan->scratch, err);
     }
     if (code == ERR_OK) {
-        code = eval_check_cancel(ev->cancel, "expression evaluation", err);
+        code = eval_pause(ev, err);
     }
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         code = scan_one(scan, &state->series[first + i], &samples[i], err);
@@ -417,7 +417,7 @@ static enum err_code instant_series(struct scan *scan, const struct storage_samp
         return code;
     }
     const uint64_t n = row_weight(row, steps);
-    ev->samples_read += n;
+    eval_count_row(ev, row, steps, n);
     code = eval_hold(ev, n, err);
     return code == ERR_OK ? in->sink->end(in->sink, row, err) : code;
 }
@@ -469,7 +469,10 @@ enum err_code eval_visit_samples(struct eval *ev, struct window_cache *cache,
     }
     enum err_code code = visitor->wants_shape ? window_shape_of(cache, b, err) : ERR_OK;
     if (code == ERR_OK) {
-        ev->samples_read += b->total;
+        code = eval_count_windows(ev, b, samples->histograms, samples->count,
+                                  visitor->spec.grid->count, err);
+    }
+    if (code == ERR_OK) {
         code = eval_hold_briefly(ev, widest_weight(b, samples), err);
     }
     if (code == ERR_OK) {

@@ -5,6 +5,7 @@
 #include "base/histogram.h"
 #include "query/bits.h"
 #include "query/eval.h"
+#include "query/step_stats.h"
 
 static enum err_code grid_times(const struct grid *grid, struct work *work, int64_t **out,
                                 struct err *err) {
@@ -122,7 +123,14 @@ enum err_code eval_subquery_ranges(struct eval *ev, const struct plan_subquery *
     work_begin(&tmp, &ev->budget);
     struct matrix rows;
     int64_t *times = NULL;
-    enum err_code code = eval_matrix(ev, sub->expr, &inner, &tmp, &rows, err);
+    struct step_stats *by_step = NULL;
+    enum err_code code =
+        ev->steps != NULL ? step_stats_new(ev, inner.count, &by_step, err) : ERR_OK;
+    if (code == ERR_OK) {
+        const struct step_scope scope = step_scope_begin(ev, by_step);
+        code = eval_matrix(ev, sub->expr, &inner, &tmp, &rows, err);
+        step_scope_end_subquery(ev, &scope, &inner, grid, sub->time.offset_ms);
+    }
     if (code == ERR_OK) {
         code = forget_resets(&rows, err);
     }

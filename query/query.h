@@ -30,17 +30,20 @@ struct query_options {
     struct clock *clock;
     struct log *log;
     struct metric_registry *registry;
-    int64_t lookback_ms;       /* default 5 m */
-    int64_t timeout_ms;        /* default 2 m */
-    uint64_t max_samples;      /* default 50 M, Prometheus' meaning */
-    uint64_t max_memory_bytes; /* per query */
-    uint32_t max_concurrency;  /* default 20 */
-    int64_t default_step_ms;   /* of subqueries: global evaluation_interval */
+    int64_t lookback_ms;             /* default 5 m */
+    int64_t timeout_ms;              /* default 2 m */
+    uint64_t max_samples;            /* default 50 M, Prometheus' meaning */
+    uint64_t max_memory_bytes;       /* per query */
+    uint64_t max_total_memory_bytes; /* of all running queries and answers; 0 = no limit */
+    uint32_t max_concurrency;        /* default 20 */
+    int64_t default_step_ms;         /* of subqueries: global evaluation_interval */
     bool experimental_functions;
     bool extended_range_selectors;
     bool binop_fill_modifiers;
     bool delayed_name_removal;
     bool use_start_timestamps; /* of samples: resets that show in no value */
+    bool per_step_stats;       /* struct query may ask for them */
+    struct vfs *vfs;           /* of the query log and queries.active; NULL: the system's */
 };
 
 void query_options_default(struct query_options *options);
@@ -49,13 +52,32 @@ void query_engine_free(struct query_engine *engine);
 /* After a reload: the new global evaluation_interval. Any thread. */
 void query_engine_set_default_step(struct query_engine *engine, int64_t step_ms);
 
+/* Records which queries are evaluated in this file and logs those that the last run left there.
+ * Before the first query. */
+MUST_CHECK enum err_code query_engine_record_active(struct query_engine *engine, const char *path,
+                                                    struct err *err);
+/* After a reload: the query log (JSON lines); opened again if it is open, NULL or "" ends it. After
+ * a failure there is none. Any thread. */
+MUST_CHECK enum err_code query_engine_set_log(struct query_engine *engine, const char *path,
+                                              struct err *err);
+/* What all running queries hold; answers that are kept for a client may take from it as well. */
+struct budget *query_engine_memory(struct query_engine *engine);
+
+/* Who asks: for the query log and the list of running queries. Either HTTP or a rule. */
+struct query_origin {
+    struct str client, method, path;  /* client: IP address */
+    struct str rule_group, rule_file; /* group empty: HTTP */
+};
+
 struct query {
     struct str text;
     int64_t start_ms, end_ms;
-    int64_t step_ms;       /* 0 = instant, at start_ms */
-    int64_t lookback_ms;   /* 0 = the engine's */
-    int64_t timeout_ms;    /* 0 = the engine's; only shortens */
-    struct cancel *cancel; /* may be NULL */
+    int64_t step_ms;                   /* 0 = instant, at start_ms */
+    int64_t lookback_ms;               /* 0 = the engine's */
+    int64_t timeout_ms;                /* 0 = the engine's; only shortens */
+    const struct cancel *cancel;       /* may be NULL; may be shared */
+    const struct query_origin *origin; /* may be NULL; borrowed until query_run returns */
+    bool per_step_stats;               /* if the engine's options allow it */
 };
 
 enum result_type { RESULT_VECTOR, RESULT_MATRIX, RESULT_SCALAR, RESULT_STRING };
@@ -71,10 +93,18 @@ struct result_series {
 
 struct query_stats {
     int64_t eval_ns, sort_ns, prepare_ns, inner_eval_ns, queue_ns, total_ns;
-    uint64_t samples_read; /* totalQueryableSamples */
+    uint64_t samples_read;    /* totalQueryableSamples: by each step that looks at it */
+    uint64_t samples_fetched; /* samplesRead: what overlapping windows share counts once */
     uint64_t peak_samples;
     uint64_t peak_bytes;
+    /* NULL unless asked for; of the query's steps, in the arena of the result */
+    const uint64_t *step_samples, *step_fetched;
+    size_t step_count;
+    int64_t step_start_ms, step_ms;
 };
+
+/* {"timings":{...},"samples":{...}}, as the API and the query log show it. */
+void query_stats_json(struct json_out *j, const struct query_stats *stats);
 
 struct query_result {
     enum result_type type;
@@ -96,6 +126,27 @@ struct query_result {
 MUST_CHECK enum err_code query_run(struct query_engine *engine, struct storage *storage,
                                    const struct query *query, struct arena *arena,
                                    struct query_result *out, struct err *err);
+
+/* ---- what runs ---- */
+
+struct query_running {
+    uint64_t id;     /* counts up from 1, never reused */
+    struct str text; /* its beginning, as the two after it */
+    struct str client, rule_group;
+    int64_t start_ms, end_ms, step_ms;
+    int64_t since_unix_ms;
+    int64_t age_ns;
+    bool evaluating; /* false: waits at the gate */
+    bool killed;     /* and has not noticed yet */
+    uint64_t samples;
+    size_t bytes; /* of memory that it holds */
+};
+
+/* Oldest first, in arena. Any thread. */
+void query_list_running(struct query_engine *engine, struct arena *arena,
+                        struct query_running **out, size_t *out_count);
+/* The query ends with ERR_CANCELED "query was killed". False: there is no such query any more. */
+bool query_kill(struct query_engine *engine, uint64_t id);
 
 /* ---- text tools, for the API, rules and promtool-like commands ---- */
 

@@ -15,7 +15,10 @@ struct making {
     struct query_result *out;
 };
 
-static enum err_code no_room(struct err *err) {
+static enum err_code no_room(const struct making *m, struct err *err) {
+    if (m->arena->pool_refused) {
+        return work_over(&m->ev->base, err);
+    }
     return err_set(err, ERR_LIMIT, "result of the query does not fit into its memory limit");
 }
 
@@ -105,11 +108,11 @@ static enum err_code copy_rows(struct making *m, const struct matrix *rows, cons
     struct result_series *series = arena_try_alloc(m->arena, rows->count + 1, sizeof(*series));
     const int64_t *times = rows->count > 0 ? step_times(m->arena, grid) : NULL;
     if (series == NULL || (rows->count > 0 && times == NULL)) {
-        return no_room(err);
+        return no_room(m, err);
     }
     for (size_t i = 0; i < rows->count; i++) {
         if (!copy_row(m->arena, &rows->rows[i], times, grid->count, &series[i])) {
-            return no_room(err);
+            return no_room(m, err);
         }
         const enum err_code code = work_check(rows->work, err);
         if (code != ERR_OK) {
@@ -229,7 +232,7 @@ static enum err_code raw_visit(struct range_visitor *visitor, const struct range
     int64_t *ts = arena_try_alloc(m->arena, n + 2, sizeof(*ts));
     double *values = arena_try_alloc(m->arena, n + 2, sizeof(*values));
     if (ts == NULL || values == NULL || !grow_series(v)) {
-        return no_room(err);
+        return no_room(m, err);
     }
     const bool native = series->histograms != NULL && any_histogram(series->histograms + low, n);
     const struct histogram *const *histograms = NULL;
@@ -243,7 +246,7 @@ static enum err_code raw_visit(struct range_visitor *visitor, const struct range
         memcpy(ts, series->bounds->ts + low, n * sizeof(*ts));
         memcpy(values, series->values + low, n * sizeof(*values));
         if (native && !copy_window(m->arena, series->histograms + low, n, &histograms)) {
-            return no_room(err);
+            return no_room(m, err);
         }
     }
     if (n == 0) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/check.h"
 
 static size_t used_by_all(const struct work_budget *budget) {
@@ -21,13 +22,29 @@ static size_t note_peak(struct work_budget *budget) {
     return used;
 }
 
+static bool pool_refused(const struct work_budget *budget) {
+    bool refused = budget->results != NULL && budget->results->pool_refused;
+    for (const struct work *w = budget->top; w != NULL && !refused; w = w->below) {
+        refused = w->arena.pool_refused;
+    }
+    return refused;
+}
+
 static enum err_code over(const struct work_budget *budget, struct err *err) {
-    return err_set(err, ERR_LIMIT, "query needs more than its limit of %zu bytes of memory",
+    if (budget->pool != NULL && pool_refused(budget)) {
+        return err_set(err, ERR_LIMIT,
+                       "not enough memory for this query: all running queries together may use "
+                       "%zu bytes",
+                       budget->pool->max_bytes);
+    }
+    return err_set(err, ERR_LIMIT,
+                   "query needs more than its limit of %zu bytes of memory (--query.max-memory)",
                    budget->max_bytes);
 }
 
 void work_begin(struct work *work, struct work_budget *budget) {
     arena_init(&work->arena, 0);
+    work->arena.pool = budget->pool;
     work->budget = budget;
     work->below = budget->top;
     budget->top = work;
@@ -70,6 +87,10 @@ void *work_alloc(struct work *work, size_t count, size_t bytes, struct err *err)
 void *work_zalloc(struct work *work, size_t count, size_t bytes, struct err *err) {
     void *ptr = work_alloc(work, count, bytes, err);
     return ptr != NULL ? memset(ptr, 0, count * bytes) : NULL;
+}
+
+size_t work_used_bytes(const struct work *work) {
+    return used_by_all(work->budget);
 }
 
 enum err_code work_over(const struct work *work, struct err *err) {

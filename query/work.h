@@ -1,5 +1,6 @@
 /* Working memory of one query: a stack of arenas that share one budget, so that what a part of an
- * expression needed is given back as soon as its value is known.
+ * expression needed is given back as soon as its value is known. The budget's arenas take from the
+ * pool of all queries as well: whoever cannot get memory fails, the others go on.
  *
  * Owner: the evaluator. work_begin and work_end nest. Everything whose size data decides comes
  * from work_alloc (or is checked with work_check soon after), whose failure is ERR_LIMIT. One
@@ -20,6 +21,7 @@ struct work_budget {
     size_t results_before_bytes;
     size_t max_bytes; /* 0 = no limit */
     size_t peak_bytes;
+    struct budget *pool; /* of all running queries; may be NULL */
 };
 
 struct work {
@@ -44,6 +46,8 @@ MUST_CHECK void *work_alloc(struct work *work, size_t count, size_t bytes, struc
 MUST_CHECK void *work_zalloc(struct work *work, size_t count, size_t bytes, struct err *err);
 /* Lets work->arena, when handed to somebody else, grow to what the others leave. */
 void work_grant(struct work *work);
+/* What the whole query holds. */
+size_t work_used_bytes(const struct work *work);
 /* The error itself: for a part that found its granted arena full. */
 enum err_code work_over(const struct work *work, struct err *err);
 /* ERR_LIMIT when the query holds more than its budget: after calls that take from work->arena
