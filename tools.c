@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cmd_check_metrics.h"
 #include "cmd_check_server.h"
 #include "cmd_promql.h"
 #include "cmd_query.h"
@@ -39,6 +40,14 @@
 
 static const struct tool_flag CHECK_CONFIG_FLAGS[] = {
     {.name = "syntax-only", .type = TOOL_SWITCH, .help = "Do not look at files it names."},
+};
+static const struct tool_flag CHECK_METRICS_FLAGS[] = {
+    {.name = "extended", .type = TOOL_SWITCH, .help = "Print how many series each metric makes."},
+    {.name = "lint",
+     .type = TOOL_TEXT,
+     .choices = "all,none",
+     .preset = "all",
+     .help = "Style checks to make: all or none."},
 };
 static const struct tool_flag SERVER_FLAGS[] = {
     {.name = "url",
@@ -112,6 +121,10 @@ static const struct tool_command COMMANDS[] = {
      FLAGS(CHECK_CONFIG_FLAGS),
      ARGS(CONFIG_FILES)},
     {.words = "check rules", .help = "Check rule files.", ARGS(RULE_FILES)},
+    {.words = "check metrics",
+     .help = "Check the style of a page of metrics on standard input.",
+     FLAGS(CHECK_METRICS_FLAGS),
+     .run = cmd_check_metrics},
     {.words = "check healthy",
      .help = "Ask a server whether it is healthy.",
      FLAGS(SERVER_FLAGS),
