@@ -298,15 +298,53 @@ static uint64_t row_after(const struct wal_record *record) {
                : 0;
 }
 
-void head_replay_locked(struct head_group *g) {
-    struct head_shard *shard = g->shard;
-    if (atomic_load_explicit(&g->replayed, memory_order_acquire)) {
+/* Where the log was complete last: nothing before is needed from there on. */
+struct complete_row {
+    uint32_t record; /* of the group's list */
+    uint64_t row;    /* UINT64_MAX: not yet */
+};
+
+static void note_complete(const struct wal_record *record, uint32_t i, struct complete_row *last) {
+    struct cursor from = cursor_of(record->payload, record->size);
+    if (record->type == HEAD_RECORD_WINDOW) {
+        cursor_uvarint(&from);
+        *last = (struct complete_row){.record = i, .row = cursor_uvarint(&from)};
         return;
     }
-    verify_runs(g);
+    struct head_row_header header;
+    if (head_row_decode_header(&from, &header) == ERR_OK && (header.flags & ROW_FULL) != 0) {
+        *last = (struct complete_row){.record = i, .row = header.row};
+    }
+}
+
+/* The row right behind the last run needs what was before it: a window that was to become several
+ * runs did so only in part (head_seal.c). Its runs are dropped, to be replayed from its complete
+ * row. */
+static bool drop_half_window(struct head_group *g, const struct wal_record *record,
+                             const struct complete_row *last) REQUIRES(g->shard->mu) {
+    struct cursor from = cursor_of(record->payload, record->size);
+    struct head_row_header header;
+    if (record->type != HEAD_RECORD_ROW || g->rows != 0 || last->row >= g->first_row ||
+        head_row_decode_header(&from, &header) != ERR_OK || header.row != g->first_row) {
+        return false;
+    }
+    uint32_t at = g->run_count;
+    while (at != 0 && g->runs[at - 1].first_row >= last->row) {
+        at--;
+    }
+    if (at == g->run_count || g->runs[at].first_row != last->row) {
+        return false;
+    }
+    drop_runs(g, at, last->row);
+    return true;
+}
+
+static void replay_records(struct head_group *g) REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
     struct head_change *scratch = NULL;
     size_t capacity = 0;
     uint64_t next_row = 0;
+    struct complete_row complete = {.row = UINT64_MAX};
     for (uint32_t i = 0; i < g->replay_count; i++) {
         struct wal_record record;
         enum err_code code = wal_read(shard->wal, g->replay[i], &shard->read_bytes,
@@ -314,7 +352,12 @@ void head_replay_locked(struct head_group *g) {
         if (code == ERR_OK) {
             const uint64_t after = row_after(&record);
             next_row = after > next_row ? after : next_row;
+            note_complete(&record, i, &complete);
             code = replay_record(g, &record, &scratch, &capacity);
+            if (code == ERR_NOT_FOUND && drop_half_window(g, &record, &complete)) {
+                i = complete.record - 1; /* wraps for record 0: the loop takes it on */
+                continue;
+            }
         }
         if (code != ERR_OK) {
             report_lost(g, code == ERR_NOT_FOUND ? "rows before it are lost" : "damaged",
@@ -326,6 +369,14 @@ void head_replay_locked(struct head_group *g) {
     }
     skip_lost_rows(g, next_row);
     mem_free(scratch);
+}
+
+void head_replay_locked(struct head_group *g) {
+    if (atomic_load_explicit(&g->replayed, memory_order_acquire)) {
+        return;
+    }
+    verify_runs(g);
+    replay_records(g);
     mem_free(g->replay);
     g->replay = NULL;
     g->replay_count = 0;

@@ -1,4 +1,9 @@
-/* Sealing: a window of open rows becomes a run of the shard's L0 segments.
+/* Sealing: a window of open rows becomes a run of the shard's L0 segments, or some.
+ *
+ * A run never crosses a boundary of partitions: what is cut from the head later is whole runs. Rows
+ * of a window that does (one in many) become a run per part; all are in the file before any counts.
+ * When a crash leaves only the first of them, replay takes the rows from the log again
+ * (head_replay.c).
  *
  * The writer does it itself, right after the row that fills the window: encoding 622 series of 64
  * rows takes a fraction of a millisecond, once in 64 rows, and groups are staggered; so a scrape
@@ -10,6 +15,7 @@
 #include "base/mem.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head.h"
+#include "tsdb/span.h"
 
 enum err_code head_slot_column(const struct head_group *g, uint32_t slot, struct num *values,
                                uint8_t *states) {
@@ -49,9 +55,7 @@ static void free_window(struct head_group *g) REQUIRES(g->mu) {
     g->rows = 0;
 }
 
-static void publish_run(struct head_group *g, const struct segment_run_info *info)
-    REQUIRES(g->shard->mu) {
-    mutex_lock(&g->mu);
+static void add_run(struct head_group *g, const struct segment_run_info *info) REQUIRES(g->mu) {
     if (g->run_count == g->run_capacity) {
         g->run_capacity = g->run_capacity + g->run_capacity / 4 + 2;
         g->runs = mem_resize(g->runs, g->run_capacity, sizeof(*g->runs));
@@ -63,6 +67,14 @@ static void publish_run(struct head_group *g, const struct segment_run_info *inf
         .rows = info->rows,
         .at = info->at,
     };
+}
+
+static void publish_runs(struct head_group *g, const struct segment_run_info *runs, uint32_t n)
+    REQUIRES(g->shard->mu) {
+    mutex_lock(&g->mu);
+    for (uint32_t i = 0; i < n; i++) {
+        add_run(g, &runs[i]);
+    }
     free_window(g);
     mutex_unlock(&g->mu);
     if (g->unsynced_wal == 0) {
@@ -70,6 +82,38 @@ static void publish_run(struct head_group *g, const struct segment_run_info *inf
     }
     g->wal_segment = 0;
     g->wal_gap = false;
+}
+
+/* The row behind those that are in one partition with row from. */
+static uint32_t part_end(const struct head_group *g, uint32_t from) REQUIRES(g->shard->mu) {
+    const int64_t length_ms = g->shard->db->options.partition_ms;
+    const int64_t end_ms = span_end(length_ms, span_start(length_ms, g->row_ts_ms[from]));
+    uint32_t to = g->rows;
+    if (g->row_ts_ms[to - 1] >= end_ms) {
+        to = from + 1;
+        while (g->row_ts_ms[to] < end_ms) {
+            to++;
+        }
+    }
+    return to;
+}
+
+static enum err_code write_part(struct head_group *g, uint32_t from, uint32_t to,
+                                struct segment_run_info *out, struct err *err)
+    REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
+    segment_begin(shard->store, g->id, g->first_row + from, g->row_ts_ms + from, to - from);
+    for (uint32_t slot = 0; slot < g->slot_count; slot++) {
+        if (g->chunks[slot].len == 0 && (g->forms[slot] & FORM_PRESENT) == 0) {
+            segment_add_block(shard->store, NULL, 0);
+            continue;
+        }
+        const enum err_code decoded =
+            head_slot_column(g, slot, shard->seal_values, shard->seal_states);
+        ASSERT(decoded == ERR_OK); /* our own bytes, in memory */
+        segment_add_column(shard->store, shard->seal_values + from, shard->seal_states + from);
+    }
+    return segment_commit(shard->store, out, err);
 }
 
 enum err_code head_seal(struct head_group *g, struct err *err) {
@@ -81,25 +125,27 @@ enum err_code head_seal(struct head_group *g, struct err *err) {
     if (code != ERR_OK) {
         return code;
     }
-    segment_begin(shard->store, g->id, g->first_row, g->row_ts_ms, g->rows);
-    for (uint32_t slot = 0; slot < g->slot_count; slot++) {
-        if (g->chunks[slot].len == 0 && (g->forms[slot] & FORM_PRESENT) == 0) {
-            segment_add_block(shard->store, NULL, 0);
-            continue;
-        }
-        const enum err_code decoded =
-            head_slot_column(g, slot, shard->seal_values, shard->seal_states);
-        ASSERT(decoded == ERR_OK); /* our own bytes, in memory */
-        segment_add_column(shard->store, shard->seal_values, shard->seal_states);
+    struct segment_run_info one;
+    struct segment_run_info *runs = &one;
+    uint32_t n = 0;
+    if (part_end(g, 0) < g->rows) {
+        runs = mem_array(g->rows, sizeof(*runs));
     }
-    struct segment_run_info info;
-    code = segment_commit(shard->store, &info, err);
-    if (code != ERR_OK) {
-        return err_wrap(err, "sealing %u rows of group %u", g->rows, g->id);
+    for (uint32_t from = 0; from < g->rows && code == ERR_OK;) {
+        const uint32_t to = part_end(g, from);
+        code = write_part(g, from, to, &runs[n++], err);
+        from = to;
     }
-    publish_run(g, &info);
-    g->seal_at = HEAD_SEAL_ROWS;
-    return ERR_OK;
+    if (code == ERR_OK) {
+        publish_runs(g, runs, n);
+        g->seal_at = HEAD_SEAL_ROWS;
+    } else {
+        code = err_wrap(err, "sealing %u rows of group %u", g->rows, g->id);
+    }
+    if (runs != &one) {
+        mem_free(runs);
+    }
+    return code;
 }
 
 enum err_code head_reseal(struct head_group *g, uint32_t run, struct err *err) {

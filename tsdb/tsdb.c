@@ -27,6 +27,7 @@ void tsdb_options_default(struct tsdb_options *options) {
         .clock = clock_system(),
         .rng = rng_system(),
         .wal_sync_interval_ns = NS_PER_S,
+        .partition_ms = INT64_C(2) * 60 * 60 * 1000,
     };
 }
 

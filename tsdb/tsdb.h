@@ -30,6 +30,7 @@ struct tsdb_options {
     uint32_t shard_count;             /* 0 = number of cores, at most 64 */
     int64_t wal_sync_interval_ns;     /* default 1 s; 0 = sync at each commit */
     uint64_t max_series;              /* 0 = no limit */
+    int64_t partition_ms;             /* what the smallest partitions span; default 2 h */
     bool no_lock_file;
     bool no_background; /* tests: nothing runs by itself, see tsdb_maintain */
 };
