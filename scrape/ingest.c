@@ -121,6 +121,54 @@ struct ingest *ingest_new(struct storage *storage, uint32_t shard) {
     return ig;
 }
 
+void ingest_use_blobs(struct ingest *ig, struct blob_store *blobs) {
+    ASSERT(ig->group == NULL && ig->lines.count == 0);
+    ig->blobs = blobs;
+}
+
+static void release_slots(struct ingest *ig) {
+    if (ig->slots_shared) {
+        blob_unref(ig->blobs, ig->slots);
+    } else {
+        mem_free(ig->slots);
+    }
+    ig->slots = NULL;
+    ig->slots_capacity = 0;
+    ig->slots_shared = false;
+}
+
+static void share_slots(struct ingest *ig) {
+    if (!ig->slots_shared) {
+        const size_t bytes = ig->lines.count * sizeof(ig->slots[0]);
+        const void *const blob = blob_intern(ig->blobs, ig->slots, bytes);
+        release_slots(ig);
+        ig->slots = (void *)(uintptr_t)blob;
+        ig->slots_shared = true;
+    }
+}
+
+/* Room for count lines in memory of its own. */
+static void reserve_lines(struct ingest *ig, uint32_t count) {
+    if (ig->slots_shared) {
+        const uint32_t *const shared = ig->slots;
+        ig->slots_capacity = count;
+        ig->slots = mem_array(count, sizeof(ig->slots[0]));
+        memcpy(ig->slots, shared, ig->lines.count * sizeof(ig->slots[0]));
+        ig->slots_shared = false;
+        blob_unref(ig->blobs, shared);
+    } else if (count > ig->slots_capacity) {
+        ig->slots_capacity = (uint32_t)mem_grow(ig->slots_capacity, count);
+        ig->slots = mem_resize(ig->slots, ig->slots_capacity, sizeof(ig->slots[0]));
+    }
+}
+
+void ingest_set_slot(struct ingest *ig, uint32_t line, uint32_t slot) {
+    if (ig->slots[line] != slot) {
+        reserve_lines(ig, ig->lines.count);
+        ig->slots[line] = slot;
+    }
+}
+
 void ingest_free(struct ingest *ig) {
     if (ig == NULL) {
         return;
@@ -130,7 +178,7 @@ void ingest_free(struct ingest *ig) {
     }
     line_template_release(&ig->lines);
     mutex_release(&ig->mu);
-    mem_free(ig->slots);
+    release_slots(ig);
     mem_free(ig->tracked);
     mem_free(ig);
 }
@@ -139,9 +187,7 @@ void ingest_forget_lines(struct ingest *ig) {
     mutex_lock(&ig->mu);
     line_template_release(&ig->lines);
     mutex_unlock(&ig->mu);
-    mem_free(ig->slots);
-    ig->slots = NULL;
-    ig->slots_capacity = 0;
+    release_slots(ig);
     ig->unresolved = 0;
     ig->count_at_success = 0;
 }
@@ -165,15 +211,12 @@ enum err_code ingest_open_group(struct ingest *ig, struct labels target, struct 
 enum err_code ingest_add_line(struct ingest *ig, struct ingest_scratch *s, struct str comment,
                               struct str key, uint32_t type, uint32_t slot, uint32_t *out_line,
                               struct err *err) {
+    reserve_lines(ig, ig->lines.count + 1);
     mutex_lock(&ig->mu);
     const enum err_code code = line_template_add(&ig->lines, comment, key, type, out_line, err);
     mutex_unlock(&ig->mu);
     if (code != ERR_OK) {
         return code;
-    }
-    if (*out_line >= ig->slots_capacity) {
-        ig->slots_capacity = (uint32_t)mem_grow(ig->slots_capacity, *out_line + 1);
-        ig->slots = mem_resize(ig->slots, ig->slots_capacity, sizeof(ig->slots[0]));
     }
     ig->slots[*out_line] = slot;
     ingest_scratch_reach_line(s, *out_line);
@@ -234,7 +277,9 @@ static void flush_unseen(struct ingest *ig, const struct ingest_scratch *s) {
     if (s->seen_count + ig->unresolved != ig->lines.count) {
         ig->unresolved = 0;
         for (uint32_t i = 0; i < ig->lines.count; i++) {
-            ig->slots[i] = (s->seen[i] & SEEN) != 0 ? ig->slots[i] : LINE_UNRESOLVED;
+            if ((s->seen[i] & SEEN) == 0) {
+                ingest_set_slot(ig, i, LINE_UNRESOLVED);
+            }
             ig->unresolved += ig->slots[i] == LINE_UNRESOLVED;
         }
     }
@@ -257,13 +302,24 @@ static void rebuild(struct ingest *ig, struct ingest_scratch *s, struct str body
         mem_free(slots);
         return;
     }
-    mem_free(ig->slots);
+    release_slots(ig);
     ig->slots = slots;
     ig->slots_capacity = (uint32_t)s->order_count;
     ig->unresolved = 0;
     for (uint32_t i = 0; i < ig->lines.count; i++) {
         ig->unresolved += slots[i] == LINE_UNRESOLVED;
     }
+}
+
+/* A template that changes with every page would be shared in vain. */
+static void share(struct ingest *ig, bool changed) {
+    if (ig->blobs != NULL && !(changed && ig->restless)) {
+        mutex_lock(&ig->mu);
+        line_template_share(&ig->lines, ig->blobs);
+        mutex_unlock(&ig->mu);
+        share_slots(ig);
+    }
+    ig->restless = changed;
 }
 
 void ingest_flush(struct ingest *ig, struct ingest_scratch *s, struct str body) {
@@ -273,6 +329,7 @@ void ingest_flush(struct ingest *ig, struct ingest_scratch *s, struct str body) 
         rebuild(ig, s, body);
         ig->deviations = 0;
     }
+    share(ig, s->changed);
 }
 
 bool ingest_must_flush(const struct ingest *ig) {

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/labels.h"
 #include "base/str.h"
+#include "scrape/blob_store.h"
 #include "scrape/expo.h"
 #include "scrape/scrape.h"
 #include "tsdb/storage.h"
@@ -32,6 +33,9 @@ void ingest_scratch_free(struct ingest_scratch *s);
 
 /* The group is opened by the first scrape. */
 struct ingest *ingest_new(struct storage *storage, uint32_t shard);
+/* From now on what it knows of pages is shared with all others that use the store, which must
+ * outlive it. Before the first scrape. */
+void ingest_use_blobs(struct ingest *ig, struct blob_store *blobs);
 /* Closes the group: on the worker of the shard, or when no worker runs. */
 void ingest_free(struct ingest *ig);
 /* Forgets the known lines, as a changed configuration demands; the next scrape resolves every
@@ -86,7 +90,7 @@ MUST_CHECK enum err_code ingest_end(struct ingest *ig, struct ingest_scratch *s,
 enum expo_format ingest_copy_comments(struct ingest *ig, struct buf *to);
 
 size_t ingest_line_count(const struct ingest *ig);
-/* All memory of this target here, for tests and measurements. */
+/* All memory of this target here, and its part of what is shared; for tests and measurements. */
 size_t ingest_memory_bytes(const struct ingest *ig);
 
 #endif

@@ -404,7 +404,7 @@ static enum err_code new_sample(struct page_reader *r, struct str comment, uint3
         }
         r->s->changed = true;
     } else {
-        r->ig->slots[*line] = slot;
+        ingest_set_slot(r->ig, *line, slot);
         r->ig->unresolved--;
     }
     mark_seen(r->s, *line);

@@ -45,10 +45,13 @@ struct ingest {
     /* The mutex guards lines against readers of the comments; slots are the worker's alone. */
     struct mutex mu;
     struct line_template lines;
-    enum expo_format format; /* of the page that lines are of */
-    bool mixed;              /* lines may hold comments of the other format, too */
-    uint32_t *slots;         /* one per line: a slot or LINE_* */
-    uint32_t slots_capacity;
+    enum expo_format format;   /* of the page that lines are of */
+    bool mixed;                /* lines may hold comments of the other format, too */
+    bool slots_shared;         /* slots is a blob, read-only */
+    bool restless;             /* the last page changed the template */
+    struct blob_store *blobs;  /* where lines and slots are shared; NULL = nowhere */
+    uint32_t *slots;           /* one per line: a slot or LINE_*; written by ingest_set_slot only */
+    uint32_t slots_capacity;   /* 0 while shared */
     uint32_t unresolved;       /* lines with LINE_UNRESOLVED */
     uint32_t count_at_success; /* lines at the last flush */
     uint32_t deviations;       /* pages since the template was built that lacked lines */
@@ -98,6 +101,9 @@ void ingest_scratch_reach_line(struct ingest_scratch *s, uint32_t line);
 MUST_CHECK enum err_code ingest_add_line(struct ingest *ig, struct ingest_scratch *s,
                                          struct str comment, struct str key, uint32_t type,
                                          uint32_t slot, uint32_t *out_line, struct err *err);
+
+/* Changes what a line means. */
+void ingest_set_slot(struct ingest *ig, uint32_t line, uint32_t slot);
 
 /* After a page that was read to its end (or one that failed, when its lines must be bounded):
  * lines that it does not have leave the cache, a changed template is rebuilt. */

@@ -15,10 +15,50 @@ void line_template_init(struct line_template *t) {
     *t = (struct line_template){0};
 }
 
+static void release_memory(const struct line_template *t) {
+    if (t->store != NULL) {
+        blob_unref(t->store, t->entries);
+        blob_unref(t->store, t->text);
+    } else {
+        mem_free(t->entries);
+        mem_free(t->text);
+    }
+}
+
 void line_template_release(struct line_template *t) {
-    mem_free(t->entries);
-    mem_free(t->text);
+    release_memory(t);
     line_template_init(t);
+}
+
+void line_template_share(struct line_template *t, struct blob_store *store) {
+    if (t->store != NULL) {
+        return;
+    }
+    const struct line_template own = *t;
+    const size_t entries_bytes = own.count * sizeof(own.entries[0]);
+    t->text = (char *)(uintptr_t)blob_intern(store, own.text, own.text_bytes);
+    t->entries = (void *)(uintptr_t)blob_intern(store, own.entries, entries_bytes);
+    t->text_capacity = 0;
+    t->capacity = 0;
+    t->store = store;
+    release_memory(&own);
+}
+
+/* A copy that is the template's own. */
+static void unshare(struct line_template *t) {
+    const struct line_template shared = *t;
+    t->store = NULL;
+    t->capacity = shared.count;
+    t->text_capacity = shared.text_bytes;
+    t->entries = mem_array(shared.count, sizeof(t->entries[0]));
+    t->text = mem_alloc(shared.text_bytes);
+    if (shared.count > 0) {
+        memcpy(t->entries, shared.entries, shared.count * sizeof(t->entries[0]));
+    }
+    if (shared.text_bytes > 0) {
+        memcpy(t->text, shared.text, shared.text_bytes);
+    }
+    release_memory(&shared);
 }
 
 static enum err_code fail_size(struct err *err) {
@@ -37,6 +77,9 @@ enum err_code line_template_add(struct line_template *t, struct str comment, str
     const size_t text_bytes = t->text_bytes + comment.len + key.len;
     if (text_bytes >= UINT32_MAX || t->count == UINT32_MAX - 1 || key.len >= 1U << 24) {
         return fail_size(err);
+    }
+    if (t->store != NULL) {
+        unshare(t);
     }
     if (t->count == t->capacity) {
         t->capacity = (uint32_t)mem_grow(t->capacity, t->count + 1);
@@ -97,6 +140,9 @@ enum err_code line_template_rebuild(struct line_template *t, const struct line_s
 }
 
 size_t line_template_memory_bytes(const struct line_template *t) {
+    if (t->store != NULL) {
+        return blob_share_bytes(t->store, t->text) + blob_share_bytes(t->store, t->entries);
+    }
     return t->text_capacity + t->capacity * sizeof(t->entries[0]);
 }
 

@@ -4,7 +4,8 @@
  * An entry is one sample line: the comment bytes before it and the key, which is the raw series
  * text. Comment and key of an entry lie side by side in one text, so that a line that is where it
  * was last time is recognised by a single comparison. What an entry means to a target (its slot)
- * is kept elsewhere, in an array of the same order: targets of equal shape can share a template.
+ * is kept elsewhere, in an array of the same order: targets of equal shape share text and entries
+ * (line_template_share). A shared template that is changed becomes the target's own again.
  *
  * Owner: struct ingest. One writer; readers of the text from other threads need the owner's lock.
  * An index over keys exists only while a page that deviates is read (struct line_index): pages
@@ -19,6 +20,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "scrape/blob_store.h"
 
 #define LINE_NONE UINT32_MAX
 
@@ -33,13 +35,14 @@ struct line_entry {
 };
 
 struct line_template {
+    struct blob_store *store; /* has text and entries, which are read-only; NULL = they are own */
     char *text;
     size_t text_bytes;
-    size_t text_capacity;
+    size_t text_capacity; /* 0 while shared */
     struct line_entry *entries;
     uint32_t count;
-    uint32_t capacity;
-    uint32_t tail_at; /* comment bytes behind the last sample */
+    uint32_t capacity; /* 0 while shared */
+    uint32_t tail_at;  /* comment bytes behind the last sample */
     uint32_t tail_bytes;
 };
 
@@ -79,6 +82,10 @@ MUST_CHECK enum err_code line_template_rebuild(struct line_template *t,
                                                const struct line_seen *lines, size_t n,
                                                struct str body, struct str tail, struct err *err);
 
+/* Text and entries become blobs of the store, which must live on; fine when they are already. */
+void line_template_share(struct line_template *t, struct blob_store *store);
+
+/* Of shared memory the part that falls to this one of its users. */
 size_t line_template_memory_bytes(const struct line_template *t);
 
 /* ---- index ---- */

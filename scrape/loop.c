@@ -31,6 +31,7 @@ struct loop *loop_new(struct pool *pool, struct target *target) {
     loop->target = target;
     loop->shard = io->next_shard++ % io->shard_count;
     loop->ingest = ingest_new(io->storage, loop->shard);
+    ingest_use_blobs(loop->ingest, io->blobs);
     schedule_first(loop);
     return loop;
 }

@@ -25,6 +25,7 @@ struct pool;
 /* What loops and pools need of their manager; io thread only. */
 struct scrape_io {
     struct storage *storage;
+    struct blob_store *blobs; /* what targets know of their pages */
     struct transport *transport;
     struct clock *clock;
     struct log *log;

@@ -163,6 +163,7 @@ static void job_done(void *ctx, struct scrape_job *job) {
 static void init_io(struct scrape_manager *m, const struct scrape_options *options) {
     struct scrape_io *const io = &m->io;
     io->storage = options->storage;
+    io->blobs = blob_store_new();
     io->transport = options->transport;
     io->clock = options->clock;
     io->log = options->log;
@@ -501,6 +502,7 @@ void scrape_manager_free(struct scrape_manager *m) {
     for (size_t i = 0; i < m->update_count; i++) {
         sd_update_unref(m->updates[i].update);
     }
+    blob_store_free(m->io.blobs);
     timer_heap_release(&m->io.timers);
     transport_free(m->io.transport);
     cond_release(&m->applied);

@@ -1,7 +1,8 @@
 /* Two pages of one target, split at the first byte 0xFF: the second is read with the template of
  * the first and, by another target, without. Errors, counts and rows must be the same, whichever
  * formats the two are in (to pages in OpenMetrics their end is added). Rows are left out when a
- * TYPE line occurs: a known text keeps the labels its first type gave it. */
+ * TYPE line occurs: a known text keeps the labels its first type gave it. A twin of the first target
+ * shares what it knows of the first page and must not see what becomes of that in the second. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,12 @@ struct reader {
     struct err err;
 };
 
-static void reader_init(struct reader *r) {
+static void reader_init(struct reader *r, struct blob_store *blobs) {
     r->rows = row_storage_new(true);
     r->ingest = ingest_new(row_storage_as_storage(r->rows), 0);
+    if (blobs != NULL) {
+        ingest_use_blobs(r->ingest, blobs);
+    }
     r->scratch = ingest_scratch_new();
 }
 
@@ -79,11 +83,18 @@ static uint64_t digest(const char *log) {
 
 static void compare(struct str first, enum expo_format first_format, struct str page,
                     enum expo_format format, bool has_type) {
+    struct blob_store *const blobs = blob_store_new();
     struct reader known;
+    struct reader twin;
+    struct reader lone_twin;
     struct reader fresh;
-    reader_init(&known);
-    reader_init(&fresh);
+    reader_init(&known, blobs);
+    reader_init(&twin, blobs);
+    reader_init(&lone_twin, NULL);
+    reader_init(&fresh, NULL);
     (void)read_page(&known, first, first_format, 1000);
+    (void)read_page(&twin, first, first_format, 1000);
+    (void)read_page(&lone_twin, first, first_format, 1000);
     (void)row_storage_take(known.rows, false);
     const enum err_code code = read_page(&known, page, format, 2000);
     const enum err_code want = read_page(&fresh, page, format, 2000);
@@ -96,8 +107,14 @@ static void compare(struct str first, enum expo_format first_format, struct str 
         ASSERT(digest(row_storage_take(known.rows, false)) ==
                digest(row_storage_take(fresh.rows, false)));
     }
+    (void)read_page(&twin, first, first_format, 2000);
+    (void)read_page(&lone_twin, first, first_format, 2000);
+    ASSERT(strcmp(row_storage_take(twin.rows, true), row_storage_take(lone_twin.rows, true)) == 0);
     reader_release(&fresh);
+    reader_release(&lone_twin);
+    reader_release(&twin);
     reader_release(&known);
+    blob_store_free(blobs);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -24,6 +24,7 @@ struct fixture {
     struct arena arena;
     struct fake_clock clock;
     struct row_storage *rows;
+    struct blob_store *blobs;
     struct ingest *ingest;
     struct ingest_scratch *scratch;
     struct scrape_config config;
@@ -37,7 +38,9 @@ static int setup(void **state) {
     arena_init(&f->arena, 0);
     fake_clock_init(&f->clock, START_MS * NS_PER_MS);
     f->rows = row_storage_new(true);
+    f->blobs = blob_store_new();
     f->ingest = ingest_new(row_storage_as_storage(f->rows), 0);
+    ingest_use_blobs(f->ingest, f->blobs);
     f->scratch = ingest_scratch_new();
     f->config = (struct scrape_config){.job_name = STR("j"), .honor_timestamps = true};
     const struct label job = {STR("job"), STR("j")};
@@ -50,6 +53,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
     struct fixture *const f = *state;
     ingest_free(f->ingest);
+    blob_store_free(f->blobs);
     ingest_scratch_free(f->scratch);
     row_storage_free(f->rows);
     arena_release(&f->arena);
