@@ -469,6 +469,7 @@ static enum err_code times_inherit(struct binder *b, struct scrape_file_options 
 
 static enum err_code protocols_inherit(struct binder *b, struct scrape_file_options *scrape,
                                        const struct global_options *global, struct err *err) {
+    scrape->default_protocols = !scrape->protocols.set && !global->protocols.set;
     if (!scrape->protocols.set) {
         const size_t skip = scrape->native_histograms == TRI_TRUE ? 0 : 1;
         scrape->protocols = global->protocols.set ? global->protocols
@@ -586,6 +587,7 @@ enum err_code scrape_options_convert(struct binder *b, const struct scrape_file_
         .param_count = scrape->params.count,
         .protocols = accepted,
         .protocol_count = scrape->protocols.count,
+        .default_protocols = scrape->default_protocols,
         .fallback_protocol = fallback,
         .native_histograms = scrape->native_histograms == TRI_TRUE,
         .always_classic_histograms = scrape->always_classic_histograms == TRI_TRUE,

@@ -52,6 +52,7 @@ struct scrape_file_options {
     } params;
     int64_t scrape_interval_ms, scrape_timeout_ms;
     struct protocol_list protocols;
+    bool default_protocols; /* nobody chose them */
     struct str fallback_protocol;
     enum tristate native_histograms, always_classic_histograms, convert_classic_to_nhcb,
         extra_metrics;

@@ -168,7 +168,8 @@ static bool protocols_equal(const struct scrape_config *a, const struct scrape_c
             return false;
         }
     }
-    return a->fallback_protocol == b->fallback_protocol;
+    return a->fallback_protocol == b->fallback_protocol &&
+           a->default_protocols == b->default_protocols;
 }
 
 static bool limits_equal(const struct scrape_config *a, const struct scrape_config *b) {

@@ -1,5 +1,7 @@
 #include "scrape/content_type.h"
 
+#include "base/attr.h"
+#include "base/check.h"
 #include "base/cursor.h"
 #include "base/utf8.h"
 
@@ -9,8 +11,7 @@ enum { FIRST_WEIGHT = 6 };
 /* Bytes of a header that an error text quotes. */
 enum { QUOTE_MAX = 256 };
 
-/* What the Accept header says of a protocol. NULL leaves it out: a target must not be asked for
- * protobuf, even where the configuration prefers it, while it is not read. */
+/* What the Accept header says of a protocol. */
 static const char *protocol_media(enum scrape_protocol protocol) {
     switch (protocol) {
     case PROTOCOL_TEXT_0_0_4:
@@ -21,26 +22,31 @@ static const char *protocol_media(enum scrape_protocol protocol) {
         return "application/openmetrics-text;version=0.0.1";
     case PROTOCOL_OPENMETRICS_1_0_0:
         return "application/openmetrics-text;version=1.0.0";
-    case PROTOCOL_NONE:
     case PROTOCOL_PROMETHEUS_PROTO:
+        return "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
+               "encoding=delimited";
+    case PROTOCOL_NONE:
         break;
     }
-    return NULL;
+    UNREACHABLE("no protocol is configured");
 }
 
 static bool has_escaping(enum scrape_protocol protocol) {
     return protocol == PROTOCOL_TEXT_1_0_0 || protocol == PROTOCOL_OPENMETRICS_1_0_0;
 }
 
-void accept_header_append(struct buf *to, const struct scrape_config *config) {
+void accept_header_append(struct buf *to, const struct scrape_config *config, unsigned features) {
+    static const enum scrape_protocol all[] = {
+        PROTOCOL_PROMETHEUS_PROTO, PROTOCOL_OPENMETRICS_1_0_0, PROTOCOL_OPENMETRICS_0_0_1,
+        PROTOCOL_TEXT_1_0_0, PROTOCOL_TEXT_0_0_4};
+    const bool starts = (features & (SCRAPE_START_ZERO | SCRAPE_START_STORE)) != 0;
+    const bool all_wanted = starts && config->default_protocols;
+    const enum scrape_protocol *const protocols = all_wanted ? all : config->protocols;
+    const size_t count = all_wanted ? COUNT_OF(all) : config->protocol_count;
     int weight = FIRST_WEIGHT;
-    for (size_t i = 0; i < config->protocol_count && weight > 1; i++) {
-        const char *const media = protocol_media(config->protocols[i]);
-        if (media == NULL) {
-            continue;
-        }
-        buf_append_cstr(to, media);
-        if (has_escaping(config->protocols[i])) {
+    for (size_t i = 0; i < count && weight > 1; i++) {
+        buf_append_cstr(to, protocol_media(protocols[i]));
+        if (has_escaping(protocols[i])) {
             buf_printf(to, ";escaping=%.*s", STR_ARG(config->escaping_scheme));
         }
         buf_printf(to, ";q=0.%d,", weight--);
@@ -117,12 +123,7 @@ static const char *media_type_parse(struct str header, struct str *out) {
     return rest.len == 0 ? NULL : "mime: invalid media parameter";
 }
 
-static enum err_code refuse_protobuf(struct err *err) {
-    return err_set(err, ERR_UNSUPPORTED, "protobuf format is not supported by this version");
-}
-
-static enum err_code use_fallback(enum scrape_protocol fallback, enum expo_format *out,
-                                  struct err *err) {
+static enum err_code use_fallback(enum scrape_protocol fallback, enum expo_format *out) {
     switch (fallback) {
     case PROTOCOL_TEXT_0_0_4:
     case PROTOCOL_TEXT_1_0_0:
@@ -133,10 +134,12 @@ static enum err_code use_fallback(enum scrape_protocol fallback, enum expo_forma
         *out = EXPO_FORMAT_OPENMETRICS;
         return ERR_OK;
     case PROTOCOL_PROMETHEUS_PROTO:
+        *out = EXPO_FORMAT_PROTOBUF;
+        return ERR_OK;
     case PROTOCOL_NONE:
         break;
     }
-    return refuse_protobuf(err);
+    UNREACHABLE("no fallback is configured");
 }
 
 static enum err_code refuse(const char *before, struct str header, const char *after,
@@ -156,7 +159,7 @@ enum err_code content_type_select(struct str content_type, enum scrape_protocol 
     struct str media = {NULL, 0};
     if (content_type.len == 0) {
         return fallback != PROTOCOL_NONE
-                   ? use_fallback(fallback, out, err)
+                   ? use_fallback(fallback, out)
                    : err_set(err, ERR_INVALID,
                              "non-compliant scrape target sending blank Content-Type and no "
                              "fallback_scrape_protocol specified for target");
@@ -164,7 +167,7 @@ enum err_code content_type_select(struct str content_type, enum scrape_protocol 
     const char *const wrong = media_type_parse(content_type, &media);
     if (wrong != NULL) {
         return fallback != PROTOCOL_NONE
-                   ? use_fallback(fallback, out, err)
+                   ? use_fallback(fallback, out)
                    : refuse("cannot parse", content_type, "for target", wrong, err);
     }
     if (str_eq_nocase(media, STR("text/plain"))) {
@@ -176,9 +179,10 @@ enum err_code content_type_select(struct str content_type, enum scrape_protocol 
         return ERR_OK;
     }
     if (str_eq_nocase(media, STR("application/vnd.google.protobuf"))) {
-        return refuse_protobuf(err);
+        *out = EXPO_FORMAT_PROTOBUF;
+        return ERR_OK;
     }
     return fallback != PROTOCOL_NONE
-               ? use_fallback(fallback, out, err)
+               ? use_fallback(fallback, out)
                : refuse("received unsupported", content_type, "specified for target", "", err);
 }

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/number.h"
+#include "base/utf8.h"
 #include "scrape/expo_lex.h"
 #include "scrape/expo_openmetrics.h"
 #include "scrape/expo_text.h"
@@ -35,6 +36,7 @@ void expo_seek(struct expo_parser *p, size_t offset, enum expo_type type) {
     p->type = type;
     p->label_count = 0;
     p->has_name = false;
+    p->exemplar.present = false;
 }
 
 static enum err_code next(struct expo_parser *p, struct expo_entry *out, struct err *err) {
@@ -42,6 +44,7 @@ static enum err_code next(struct expo_parser *p, struct expo_entry *out, struct 
     case EXPO_FORMAT_TEXT:
         return expo_text_next(p, out, err);
     case EXPO_FORMAT_OPENMETRICS:
+    case EXPO_FORMAT_PROTOBUF:
         return expo_openmetrics_next(p, out, err);
     }
     UNREACHABLE("a page of no format");
@@ -84,7 +87,7 @@ static struct str unescape(struct arena *arena, struct str s, bool quotes) {
 }
 
 struct str expo_help_unescape(struct arena *arena, enum expo_format format, struct str text) {
-    return unescape(arena, text, format == EXPO_FORMAT_OPENMETRICS);
+    return unescape(arena, text, format != EXPO_FORMAT_TEXT);
 }
 
 /* Bucket bounds and quantiles are written one way, so that 1 and 1.0 are one series. */
@@ -107,7 +110,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 /* Most series expose a handful of labels in order already. */
-static void sort_by_name(struct label *labels, size_t n) {
+void expo_sort_labels(struct label *labels, size_t n) {
     for (size_t i = 1; i < n && n <= 16; i++) {
         const struct label label = labels[i];
         size_t at = i;
@@ -131,7 +134,20 @@ struct label *expo_labels(const struct expo_parser *p, struct arena *arena, size
         label->value = unescape(arena, p->labels[i].value, true);
         label->value = normalise(p, arena, *label);
     }
-    sort_by_name(labels, p->label_count + 1);
+    expo_sort_labels(labels, p->label_count + 1);
     *out_count = p->label_count + 1;
     return labels;
+}
+
+bool expo_exemplar_labels(const struct expo_label *raw, size_t n, struct arena *arena,
+                          struct labels *out) {
+    struct labels_builder b;
+    labels_builder_init(&b, arena);
+    for (size_t i = 0; i < n; i++) {
+        if (!utf8_valid(raw[i].name) || raw[i].name.len == 0) {
+            return false;
+        }
+        labels_builder_set(&b, raw[i].name, raw[i].value);
+    }
+    return labels_builder_finish(&b, out, NULL) == ERR_OK;
 }

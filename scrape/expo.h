@@ -1,5 +1,6 @@
-/* A page of samples, entry by entry over one body, whatever its format: the text format 0.0.4 and
- * 1.0.0 (expo_text) or OpenMetrics 0.0.1 and 1.0.0 (expo_openmetrics).
+/* A page of samples, entry by entry over one body: the text format 0.0.4 and 1.0.0 (expo_text) or
+ * OpenMetrics 0.0.1 and 1.0.0 (expo_openmetrics). Pages in protobuf have a reader of their own
+ * (expo_proto) that gives the same entries.
  *
  * Owner: whoever ingests a body; one thread at a time. Nothing is copied: every slice points into
  * the body, which must outlive the parser. The grammars, their quirks and their error texts are
@@ -18,12 +19,19 @@
 #include "base/labels.h"
 #include "base/str.h"
 #include "base/value.h"
+#include "tsdb/storage.h"
 
-enum expo_format { EXPO_FORMAT_TEXT, EXPO_FORMAT_OPENMETRICS };
+/* A parser of EXPO_FORMAT_PROTOBUF reads the comments that stand for the metadata of such a page
+ * (expo_proto_comment): OpenMetrics, but any unit goes with any name. */
+enum expo_format { EXPO_FORMAT_TEXT, EXPO_FORMAT_OPENMETRICS, EXPO_FORMAT_PROTOBUF };
 
 /* Longest entry (a line; a quoted string may hold raw newlines), and most labels of a series:
  * what a hostile page can cost per entry. */
 enum { EXPO_LINE_MAX = 1024 * 1024, EXPO_LABELS_MAX = 1024 };
+
+/* Labels of an exemplar that are kept. The storage takes 128 characters, names and values
+ * together, so that one with more is refused there anyway. */
+enum { EXPO_EXEMPLAR_LABELS_MAX = 129 };
 
 enum expo_type {
     EXPO_UNKNOWN,
@@ -39,6 +47,9 @@ enum expo_type {
 /* "counter"; EXPO_UNKNOWN is "unknown" as the API says it. */
 const char *expo_type_name(enum expo_type type);
 
+/* The time of an exemplar that has none. */
+#define EXPO_NO_TIME INT64_MIN
+
 enum expo_kind { EXPO_END, EXPO_SAMPLE, EXPO_HELP, EXPO_TYPE, EXPO_UNIT, EXPO_COMMENT };
 
 struct expo_entry {
@@ -49,6 +60,13 @@ struct expo_entry {
     struct num value;
     bool has_timestamp;
     int64_t timestamp_ms;
+    const struct histogram *histogram; /* instead of the value; NULL: there is none */
+    bool float_histogram;
+    bool over_bucket_limit;    /* it has more buckets than the target may have */
+    const struct err *invalid; /* NULL, or why the storage would refuse the histogram */
+    int64_t start_ts_ms;       /* 0 = unknown */
+    const struct storage_exemplar *exemplars; /* EXPO_NO_TIME: without a time of their own */
+    size_t exemplar_count;
     /* EXPO_HELP, EXPO_TYPE, EXPO_UNIT; texts are raw, see expo_help_unescape */
     struct str family;
     struct str text;
@@ -56,6 +74,15 @@ struct expo_entry {
 
 struct expo_label {
     struct str name, value; /* raw, without quotes */
+};
+
+/* The exemplar of a sample as it stands on its line. */
+struct expo_exemplar {
+    bool present;
+    double value;
+    int64_t ts_ms; /* EXPO_NO_TIME: none */
+    size_t label_count;
+    struct expo_label labels[EXPO_EXEMPLAR_LABELS_MAX];
 };
 
 struct expo_parser {
@@ -71,6 +98,7 @@ struct expo_parser {
     struct str name; /* raw */
     size_t label_count;
     struct expo_label labels[EXPO_LABELS_MAX];
+    struct expo_exemplar exemplar;
 };
 
 void expo_init(struct expo_parser *p, enum expo_format format, struct str body);
@@ -85,6 +113,13 @@ MUST_CHECK enum err_code expo_next(struct expo_parser *p, struct expo_entry *out
  * name, empty values kept. Strings without escapes are slices of the body, the rest
  * lives in arena. At most EXPO_LABELS_MAX + 1. */
 struct label *expo_labels(const struct expo_parser *p, struct arena *arena, size_t *out_count);
+
+/* By name; equal ones stay in no special order. */
+void expo_sort_labels(struct label *labels, size_t n);
+
+/* Packs the labels of an exemplar, raw as they stand; what cannot be a label set gives false. */
+MUST_CHECK bool expo_exemplar_labels(const struct expo_label *raw, size_t n, struct arena *arena,
+                                     struct labels *out);
 
 /* HELP text with its escapes resolved (two in text, three in OpenMetrics); text itself when it
  * has none. */

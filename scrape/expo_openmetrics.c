@@ -209,10 +209,11 @@ static bool type_parse(struct str text, enum expo_type *out) {
     return false;
 }
 
-static enum err_code check_unit(struct str unit, struct str family, struct err *err) {
+static enum err_code check_unit(enum expo_format format, struct str unit, struct str family,
+                                struct err *err) {
     const bool is_suffix = str_ends(family, unit) && family.len > unit.len &&
                            family.ptr[family.len - unit.len - 1] == '_';
-    if (unit.len == 0 || is_suffix) {
+    if (unit.len == 0 || is_suffix || format == EXPO_FORMAT_PROTOBUF) {
         return ERR_OK;
     }
     struct buf quoted;
@@ -250,7 +251,7 @@ static enum err_code parse_meta(struct expo_parser *p, enum token which, struct 
     out->text = str_sub(text, 1, text.len - 2);
     out->kind = words[word].kind;
     if (out->kind == EXPO_UNIT) {
-        return check_unit(out->text, out->family, err);
+        return check_unit(p->format, out->text, out->family, err);
     }
     if (out->kind == EXPO_HELP) {
         return utf8_valid(out->text)
@@ -276,7 +277,18 @@ static enum err_code parse_brace_name(struct expo_parser *p, bool exemplar, stru
     return ERR_OK;
 }
 
-/* What stands in braces, behind the opening one. The labels of an exemplar are only checked. */
+/* Labels beyond the maximum are counted, so that the exemplar is known to have too many. */
+static enum err_code add_exemplar_label(struct expo_parser *p, struct str name, struct err *err) {
+    const enum err_code code = lex_check_label_value(p, err);
+    if (code == ERR_OK && p->exemplar.label_count < EXPO_EXEMPLAR_LABELS_MAX) {
+        const struct str token = lex_token(p);
+        p->exemplar.labels[p->exemplar.label_count++] =
+            (struct expo_label){name, str_sub(token, 1, token.len - 2)};
+    }
+    return code;
+}
+
+/* What stands in braces, behind the opening one. */
 static enum err_code parse_braces(struct expo_parser *p, bool exemplar, struct err *err) {
     enum token token = lex(p);
     while (token != TOKEN_BCLOSE) {
@@ -296,7 +308,7 @@ static enum err_code parse_braces(struct expo_parser *p, bool exemplar, struct e
             if (token != TOKEN_LVALUE) {
                 return lex_fail_token(p, "expected label value", token, err);
             }
-            code = exemplar ? lex_check_label_value(p, err) : lex_add_label(p, name, err);
+            code = exemplar ? add_exemplar_label(p, name, err) : lex_add_label(p, name, err);
             token = code == ERR_OK ? lex(p) : token;
         }
         if (code != ERR_OK) {
@@ -341,10 +353,11 @@ static enum err_code parse_value(struct expo_parser *p, enum token token, const 
     return result == NUMBER_OK ? ERR_OK : lex_fail_float(p, spaced_word(p), result, err);
 }
 
-/* Behind " # {", to the end of the line. Nothing of an exemplar is kept. */
+/* Behind " # {", to the end of the line. */
 static enum err_code parse_exemplar(struct expo_parser *p, struct err *err) {
     struct num value;
-    int64_t ms = 0;
+    p->exemplar.label_count = 0;
+    p->exemplar.ts_ms = EXPO_NO_TIME;
     enum err_code code = parse_braces(p, true, err);
     if (code == ERR_OK) {
         const enum token behind = lex(p);
@@ -353,6 +366,8 @@ static enum err_code parse_exemplar(struct expo_parser *p, struct err *err) {
     if (code != ERR_OK) {
         return code;
     }
+    p->exemplar.present = true;
+    p->exemplar.value = num_double(value);
     enum token token = lex(p);
     if (token == TOKEN_EOF) {
         return fail_end(err);
@@ -363,7 +378,7 @@ static enum err_code parse_exemplar(struct expo_parser *p, struct err *err) {
     if (token != TOKEN_TIMESTAMP) {
         return lex_fail_token(p, "expected timestamp or comment", token, err);
     }
-    code = parse_seconds(p, "exemplar timestamp", &ms, err);
+    code = parse_seconds(p, "exemplar timestamp", &p->exemplar.ts_ms, err);
     token = code == ERR_OK ? lex(p) : token;
     if (code == ERR_OK && token != TOKEN_LINEBREAK) {
         return lex_fail_token(p, "expected next entry after exemplar timestamp", token, err);
@@ -384,6 +399,7 @@ static enum err_code fail_line_rest(struct expo_parser *p, struct err *err) {
 static enum err_code parse_line_rest(struct expo_parser *p, struct expo_entry *out,
                                      struct err *err) {
     out->has_timestamp = false;
+    p->exemplar.present = false;
     enum token token = lex(p);
     if (token == TOKEN_TIMESTAMP) {
         const enum err_code code = parse_seconds(p, "timestamp", &out->timestamp_ms, err);

@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "scrape/expo.h"
 
-/* expo_next for EXPO_FORMAT_OPENMETRICS, but for the length of lines. Exemplars are parsed, so
- * that their syntax is checked, and then forgotten: this version does not store them. */
+/* expo_next for EXPO_FORMAT_OPENMETRICS, but for the length of lines. A sample's
+ * exemplar is left in p->exemplar. */
 MUST_CHECK enum err_code expo_openmetrics_next(struct expo_parser *p, struct expo_entry *out,
                                                struct err *err);
 

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "scrape/ingest_extras.h"
 #include "scrape/ingest_row.h"
 #include "scrape/sample_labels.h"
 
@@ -44,6 +45,8 @@ struct ingest_scratch *ingest_scratch_new(void) {
     struct rng rng = rng_system();
     line_index_init(&s->index, rng_u64(&rng));
     arena_init(&s->arena, 0);
+    arena_init(&s->row_arena, 0);
+    buf_init(&s->comments, UINT32_MAX);
     return s;
 }
 
@@ -53,6 +56,13 @@ void ingest_scratch_free(struct ingest_scratch *s) {
     }
     line_index_release(&s->index);
     arena_release(&s->arena);
+    arena_release(&s->row_arena);
+    buf_release(&s->comments);
+    mem_free(s->histograms);
+    mem_free(s->starts);
+    mem_free(s->zeros);
+    mem_free(s->exemplars);
+    mem_free(s->rejects);
     mem_free(s->values);
     mem_free(s->states);
     mem_free(s->own);
@@ -106,6 +116,7 @@ static void trim(struct ingest_scratch *s) {
         s->own = NULL;
         s->own_capacity = 0;
     }
+    ingest_extras_trim(s);
     s->slot_count = 0;
     arena_reset(&s->arena);
 }
@@ -180,6 +191,7 @@ void ingest_free(struct ingest *ig) {
     mutex_release(&ig->mu);
     release_slots(ig);
     mem_free(ig->tracked);
+    mem_free(ig->zero_starts);
     mem_free(ig);
 }
 
@@ -244,7 +256,8 @@ size_t ingest_line_count(const struct ingest *ig) {
 
 size_t ingest_memory_bytes(const struct ingest *ig) {
     return sizeof(*ig) + line_template_memory_bytes(&ig->lines) +
-           ig->slots_capacity * sizeof(ig->slots[0]) + ig->tracked_words * sizeof(ig->tracked[0]);
+           ig->slots_capacity * sizeof(ig->slots[0]) + ig->tracked_words * sizeof(ig->tracked[0]) +
+           ig->zero_starts_count * sizeof(ig->zero_starts[0]);
 }
 
 /* ---- a scrape ---- */
@@ -262,6 +275,7 @@ void ingest_begin(struct ingest *ig, struct ingest_scratch *s) {
     }
     s->seen_count = 0;
     s->own_count = 0;
+    ingest_extras_begin(s);
     s->order_count = 0;
     s->deviates = false;
     s->changed = false;
@@ -342,7 +356,7 @@ static uint64_t tracked_now(const struct ingest_scratch *s, uint32_t word) {
     uint64_t bits = word < s->own_tracked_words ? s->own_tracked[word] : 0;
     const uint32_t first = word * 64;
     for (uint32_t i = 0; i < 64 && first + i < s->slot_count; i++) {
-        bits |= (uint64_t)(s->states[first + i] == SLOT_VALUE) << i;
+        bits |= (uint64_t)(s->states[first + i] != SLOT_ABSENT) << i;
     }
     return bits;
 }
@@ -379,7 +393,20 @@ static void track(struct ingest *ig, struct ingest_scratch *s) {
         }
         mark_stale(s, word, missing);
     }
-    s->own_count = s->page_failed ? 0 : s->own_count;
+    if (s->page_failed) {
+        s->own_count = 0;
+        s->zero_count = 0;
+        s->exemplar_count = 0;
+    }
+}
+
+/* A series whose sample was refused is not tracked. Its marker would be refused as well. */
+static void untrack_rejected(struct ingest *ig, const struct ingest_scratch *s, uint32_t count) {
+    for (uint32_t slot = 0; slot < count; slot++) {
+        if (s->rejects[slot] != ERR_OK) {
+            ig->tracked[slot / 64] &= ~(UINT64_C(1) << slot % 64);
+        }
+    }
 }
 
 /* ---- report series ---- */
@@ -455,8 +482,18 @@ static enum err_code commit(struct ingest *ig, struct ingest_scratch *s, int64_t
         .states = s->states,
         .own_times = s->own,
         .own_time_count = s->own_count,
+        .histograms = s->histograms,
+        .start_ts_ms = ingest_row_starts(s),
+        .exemplars = s->exemplars,
+        .exemplar_count = s->exemplar_count,
+        .rejects = ingest_row_rejects(s),
     };
+    const uint32_t tracked = ig->tracked_words * 64;
+    ingest_commit_zeros(ig, s);
     const enum err_code code = storage_group_commit(ig->storage, ig->group, &row, out, err);
+    if ((out->out_of_order | out->duplicate | out->too_old | out->out_of_bounds) != 0) {
+        untrack_rejected(ig, s, s->slot_count < tracked ? s->slot_count : tracked);
+    }
     trim(s);
     return code;
 }
@@ -478,6 +515,7 @@ enum err_code ingest_commit(struct ingest *ig, struct ingest_scratch *s,
     scrape->out_of_order += result.out_of_order;
     scrape->duplicates += result.duplicate;
     scrape->out_of_bounds += (uint64_t)result.too_old + result.out_of_bounds;
+    scrape->exemplars_out_of_order += result.exemplars_out_of_order;
     return code;
 }
 

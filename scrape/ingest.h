@@ -52,12 +52,15 @@ struct ingest_scrape {
     int64_t now_ms;           /* samples beyond ten minutes from here are out of bounds */
     int64_t deadline_mono_ns; /* for work on new series; 0 = none */
     int64_t timeout_ms;       /* of the target, for the report */
+    struct scrape_histograms histograms;
+    unsigned features; /* SCRAPE_* bits */
 
     uint64_t scraped, added, series_added;
     uint64_t duplicates, out_of_order, out_of_bounds;
     uint64_t refused; /* new series that the storage has no room for */
+    uint64_t exemplars_out_of_order;
     /* as they are after ingest_page */
-    bool sample_limit_hit, label_limit_hit, flush_forced;
+    bool sample_limit_hit, bucket_limit_hit, label_limit_hit, flush_forced;
 };
 
 struct ingest_report {

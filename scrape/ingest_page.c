@@ -17,10 +17,12 @@
 #endif
 
 #include "base/check.h"
+#include "base/histogram.h"
 #include "base/mem.h"
 #include "scrape/expo_openmetrics.h"
 #include "scrape/ingest.h"
 #include "scrape/ingest_row.h"
+#include "scrape/page_reader.h"
 #include "scrape/sample_labels.h"
 
 /* Entries that are tried before the index when a line is not the expected one. */
@@ -35,29 +37,18 @@ enum { MAX_AHEAD_MS = 10 * 60 * 1000 };
 /* New series between two looks at the clock, and scratch memory kept between new series. */
 enum { SERIES_PER_CHECK = 1024, ARENA_KEEP_BYTES = 256 * 1024 };
 
-struct page_reader {
-    struct ingest *ig;
-    struct ingest_scratch *s;
-    struct ingest_scrape *scrape;
-    struct str body;
-    const char *readable_end;
-    size_t at;
-    uint32_t next;       /* the entry that is expected */
-    enum expo_type type; /* of the last TYPE line */
-    uint64_t reached;    /* samples that count for sample_limit */
-    uint64_t sample_limit;
-    uint64_t resolved; /* new series worked on */
-};
-
 /* ---- samples ---- */
 
-static void add_own_time(struct ingest_scratch *s, uint32_t slot, struct num value, int64_t ts_ms) {
+static void add_own_time(struct ingest_scratch *s, uint32_t slot, const struct expo_entry *sample) {
     if (s->own_count == s->own_capacity) {
         s->own_capacity = mem_grow(s->own_capacity, s->own_count + 1);
         s->own = mem_resize(s->own, s->own_capacity, sizeof(s->own[0]));
     }
-    s->own[s->own_count++] = (struct storage_own_time){
-        .slot = slot, .state = SLOT_VALUE, .ts_ms = ts_ms, .value = value};
+    s->own[s->own_count++] = (struct storage_own_time){.slot = slot,
+                                                       .state = page_sample_state(sample),
+                                                       .ts_ms = sample->timestamp_ms,
+                                                       .value = sample->value,
+                                                       .histogram = sample->histogram};
 }
 
 static void track_own_time(struct ingest_scratch *s, uint32_t slot) {
@@ -72,25 +63,49 @@ static void track_own_time(struct ingest_scratch *s, uint32_t slot) {
     s->own_tracked[word] |= UINT64_C(1) << slot % 64;
 }
 
+static bool same_in_row(const struct ingest_scratch *s, uint32_t slot,
+                        const struct expo_entry *sample) {
+    if (s->states[slot] != page_sample_state(sample)) {
+        return false;
+    }
+    return sample->histogram != NULL
+               ? histogram_equal(s->histograms[slot], sample->histogram)
+               : f64_same_bits(num_double(s->values[slot]), num_double(sample->value));
+}
+
 /* Puts an accepted sample into the row. Two texts may name one series: the first value stays. */
 static void put_sample(struct page_reader *r, uint32_t slot, const struct expo_entry *sample,
                        bool own_time) {
     struct ingest_scratch *const s = r->s;
     if (own_time) {
-        add_own_time(s, slot, sample->value, sample->timestamp_ms);
+        add_own_time(s, slot, sample);
         if (r->scrape->config->track_timestamps_staleness) {
             track_own_time(s, slot);
         }
     } else if (s->states[slot] == SLOT_ABSENT) {
-        s->states[slot] = SLOT_VALUE;
+        s->states[slot] = page_sample_state(sample);
         s->values[slot] = sample->value;
-    } else if (!f64_same_bits(num_double(s->values[slot]), num_double(sample->value))) {
+        if (UNLIKELY(sample->histogram != NULL)) {
+            page_put_histogram(s, slot, sample->histogram);
+        }
+    } else if (!same_in_row(s, slot, sample)) {
         r->scrape->duplicates++;
+        return;
+    }
+    if (UNLIKELY(sample->start_ts_ms != 0)) {
+        page_put_start(r, slot, sample, own_time);
+    }
+    if (UNLIKELY(sample->exemplar_count != 0)) {
+        page_put_exemplars(r, slot, sample, own_time);
     }
 }
 
 /* The limits that every sample passes on its way to the storage; false: it ends here. */
 static bool pass_limits(struct page_reader *r, const struct expo_entry *sample, bool own_time) {
+    if (UNLIKELY(sample->over_bucket_limit)) {
+        r->scrape->bucket_limit_hit = true;
+        return false;
+    }
     if (++r->reached > r->sample_limit) {
         r->scrape->sample_limit_hit = true;
         return false;
@@ -107,6 +122,12 @@ static enum err_code check_own_times(const struct page_reader *r, bool own_time,
         return err_set(err, ERR_LIMIT, "more than %d samples with timestamps", OWN_TIMES_MAX);
     }
     return ERR_OK;
+}
+
+/* The storage's refusal of a histogram fails the scrape. */
+static COLD enum err_code fail_histogram(const struct expo_entry *sample, struct err *err) {
+    *err = *sample->invalid;
+    return err->code;
 }
 
 static void mark_seen(struct ingest_scratch *s, uint32_t line) {
@@ -131,10 +152,14 @@ static enum err_code known_sample(struct page_reader *r, uint32_t line,
         return ERR_OK;
     }
     const enum err_code code = check_own_times(r, own_time, err);
-    if (code == ERR_OK && pass_limits(r, sample, own_time)) {
-        put_sample(r, slot, sample, own_time);
+    if (code != ERR_OK || !pass_limits(r, sample, own_time)) {
+        return code;
     }
-    return code;
+    if (UNLIKELY(sample->invalid != NULL)) {
+        return fail_histogram(sample, err);
+    }
+    put_sample(r, slot, sample, own_time);
+    return ERR_OK;
 }
 
 /* ---- lines as expected ---- */
@@ -205,8 +230,7 @@ static void note_line(struct ingest_scratch *s, struct line_seen line) {
     s->order[s->order_count++] = line;
 }
 
-/* The lines before the first deviation were as in the template. */
-static void start_noting(struct page_reader *r) {
+void page_start_noting(struct page_reader *r) {
     if (!r->s->deviates) {
         r->s->deviates = true;
         for (uint32_t i = 0; i < r->next; i++) {
@@ -224,6 +248,7 @@ static bool known_line_rest(struct page_reader *r, uint32_t line, struct expo_en
     if (r->s->deviates) {
         note_line(r->s, (struct line_seen){.entry = line, .comment_at = LINE_NONE});
     }
+    page_take_exemplar(r, sample);
     struct err err;
     const enum err_code code = known_sample(r, line, sample, &err);
     ASSERT(code == ERR_OK); /* its one error was excluded above */
@@ -245,7 +270,7 @@ static uint32_t skip_vanished(struct page_reader *r, uint32_t next, const char *
     for (uint32_t i = next + 1; i < lines->count && i < next + LOOK_AHEAD; i++) {
         if (line_is(r, lines->entries[i], at)) {
             r->next = next;
-            start_noting(r);
+            page_start_noting(r);
             return i;
         }
     }
@@ -291,6 +316,12 @@ HOT static void known_lines(struct page_reader *r) {
             const bool more_follows = *line_end == ' ';
             const char *const line = at + entry.comment_bytes;
             sample.has_timestamp = false;
+            sample.histogram = NULL;
+            sample.over_bucket_limit = false;
+            sample.invalid = NULL;
+            sample.start_ts_ms = 0;
+            sample.exemplar_count = 0;
+            s->parser.exemplar.present = false;
             const size_t more = more_follows ? rest_length(r, line, line_end, &sample) : 0;
             r->reached += stored;
             r->scrape->scraped += stored;
@@ -356,10 +387,19 @@ static enum err_code resolve_series(struct page_reader *r, const struct expo_ent
         arena_reset(&s->arena);
     }
     size_t n = 0;
-    const struct label *const exposed = expo_labels(&s->parser, &s->arena, &n);
+    const struct label *exposed = NULL;
     struct labels labels;
     bool keep = false;
-    enum err_code code =
+    enum err_code code = ERR_OK;
+    if (r->labels != NULL) {
+        code = r->labels(r->labels_ctx, &s->arena, &exposed, &n, err);
+    } else {
+        exposed = expo_labels(&s->parser, &s->arena, &n);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    code =
         sample_labels_make(config, r->scrape->target, exposed, n, &s->arena, &labels, &keep, err);
     if (code != ERR_OK) {
         r->scrape->label_limit_hit = code == ERR_LIMIT;
@@ -374,6 +414,9 @@ static enum err_code resolve_series(struct page_reader *r, const struct expo_ent
     code = check_own_times(r, own_time, err);
     if (code != ERR_OK || !pass_limits(r, sample, own_time)) {
         return code;
+    }
+    if (sample->invalid != NULL) {
+        return fail_histogram(sample, err);
     }
     code = storage_group_series(r->ig->storage, r->ig->group, labels, out_slot, err);
     if (code == ERR_LIMIT) {
@@ -411,7 +454,7 @@ static enum err_code new_sample(struct page_reader *r, struct str comment, uint3
     if (slot == LINE_DROPPED) {
         return ERR_OK;
     }
-    r->scrape->series_added += !r->scrape->sample_limit_hit;
+    r->scrape->series_added += !r->scrape->sample_limit_hit && !r->scrape->bucket_limit_hit;
     ingest_scratch_reach(r->s, slot);
     put_sample(r, slot, sample, own_time);
     return ERR_OK;
@@ -448,21 +491,30 @@ static enum err_code other_line(struct page_reader *r, bool *out_end, struct err
         *out_end = true;
         return ERR_OK;
     }
-    uint32_t line = find_line(r, sample.series);
+    page_take_exemplar(r, &sample);
+    code = page_take_sample(r, comment, type, &sample, err);
+    r->type = s->parser.type;
+    r->at = s->parser.at;
+    return code;
+}
+
+enum err_code page_take_sample(struct page_reader *r, struct str comment, uint32_t type,
+                               struct expo_entry *sample, struct err *err) {
+    struct ingest_scratch *const s = r->s;
+    uint32_t line = find_line(r, sample->series);
+    enum err_code code = ERR_OK;
     const bool again = line != LINE_NONE && s->seen[line] != 0;
     const uint32_t count_before = r->ig->lines.count;
     const bool as_expected = line == r->next && line != LINE_NONE &&
                              str_eq(comment, line_template_comment(&r->ig->lines, line));
     if (!as_expected) {
-        start_noting(r);
+        page_start_noting(r);
     }
     if (line != LINE_NONE && r->ig->slots[line] != LINE_UNRESOLVED) {
-        code = known_sample(r, line, &sample, err);
+        code = known_sample(r, line, sample, err);
     } else {
-        code = new_sample(r, comment, type, &sample, &line, err);
+        code = new_sample(r, comment, type, sample, &line, err);
     }
-    r->type = s->parser.type;
-    r->at = s->parser.at;
     if (code != ERR_OK || line == LINE_NONE) {
         return code;
     }
@@ -495,29 +547,39 @@ static void take_format(struct page_reader *r) {
     ig->format = ig->mixed ? ig->format : format;
     mutex_unlock(&ig->mu);
     if (ig->mixed) {
-        start_noting(r);
+        page_start_noting(r);
         r->s->changed = true;
     }
 }
 
 static enum err_code read_page(struct page_reader *r, struct err *err) {
     take_format(r);
-    for (bool end = false; !end;) {
-        known_lines(r);
-        const enum err_code code = other_line(r, &end, err);
+    if (page_by_entries(r->scrape)) {
+        const enum err_code code = page_read_entries(r, err);
         if (code != ERR_OK) {
             return code;
         }
+    } else {
+        for (bool end = false; !end;) {
+            known_lines(r);
+            const enum err_code code = other_line(r, &end, err);
+            if (code != ERR_OK) {
+                return code;
+            }
+        }
     }
     if (r->next != r->ig->lines.count) {
-        start_noting(r);
+        page_start_noting(r);
     }
     if (!str_eq(r->s->tail, line_template_tail(&r->ig->lines))) {
-        start_noting(r);
+        page_start_noting(r);
         r->s->changed = true;
     }
     if (r->scrape->sample_limit_hit) {
         return err_set(err, ERR_LIMIT, "sample limit exceeded");
+    }
+    if (r->scrape->bucket_limit_hit) {
+        return err_set(err, ERR_LIMIT, "histogram bucket limit exceeded");
     }
     return ERR_OK;
 }
@@ -529,6 +591,7 @@ enum err_code ingest_page(struct ingest *ig, struct ingest_scratch *s, struct in
     if (code == ERR_OK && body.len >= UINT32_MAX) {
         code = err_set(err, ERR_LIMIT, "body size limit exceeded");
     }
+    struct str text = body;
     if (code == ERR_OK) {
         const uint64_t limit = scrape->config->sample_limit;
         struct page_reader r = {
@@ -543,14 +606,15 @@ enum err_code ingest_page(struct ingest *ig, struct ingest_scratch *s, struct in
         expo_init(&s->parser, scrape->format, body);
         ingest_scratch_reach_line(s, ig->lines.count);
         code = read_page(&r, err);
+        text = r.body;
     }
     s->page_ok = code == ERR_OK;
     s->page_failed = !s->page_ok;
     if (s->page_ok) {
-        ingest_flush(ig, s, body);
+        ingest_flush(ig, s, text);
     } else if (ingest_must_flush(ig)) {
         scrape->flush_forced = true;
-        ingest_flush(ig, s, body);
+        ingest_flush(ig, s, text);
     }
     return code;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/mutex.h"
 #include "scrape/expo.h"
 #include "scrape/ingest.h"
@@ -60,6 +61,10 @@ struct ingest {
      * when it is missing from this one. */
     uint64_t *tracked;
     uint32_t tracked_words;
+
+    /* SCRAPE_START_ZERO: by slot, the start timestamp whose zero was written last. */
+    int64_t *zero_starts;
+    uint32_t zero_starts_count;
 };
 
 struct ingest_scratch {
@@ -70,7 +75,19 @@ struct ingest_scratch {
     uint32_t slot_count;
     struct storage_own_time *own;
     size_t own_count, own_capacity;
-    uint64_t *own_tracked; /* bits by slot: own_times that are tracked */
+    const struct histogram **histograms; /* by slot, where the state is one; NULL: none ever was */
+    uint32_t histograms_capacity;
+    int64_t *starts; /* by slot; zeroed as far as they go */
+    uint32_t starts_capacity;
+    bool has_starts;
+    struct storage_own_time *zeros; /* at start timestamps, before the row */
+    size_t zero_count, zero_capacity;
+    struct storage_row_exemplar *exemplars;
+    size_t exemplar_count, exemplar_capacity;
+    uint8_t *rejects;
+    uint32_t rejects_capacity;
+    struct arena row_arena; /* histograms and exemplars, until the row is committed */
+    uint64_t *own_tracked;  /* bits by slot: own_times that are tracked */
     uint32_t own_tracked_words;
 
     /* the page, by line */
@@ -84,6 +101,7 @@ struct ingest_scratch {
     bool indexed;
     struct line_index index;
     struct str tail;
+    struct buf comments; /* of a page that is not read by lines */
 
     bool page_ok, page_failed;
     struct arena arena; /* labels of one new series */

@@ -95,6 +95,7 @@ static struct scrape_job *new_job(struct loop *loop, enum job_kind kind) {
     job->clock = io->clock;
     job->log = io->log;
     job->max_body_bytes = io->max_body_bytes;
+    job->features = io->features;
     return job;
 }
 
@@ -117,7 +118,7 @@ static enum err_code start_request(struct loop *loop, struct err *err) {
     const struct target *const target = loop->target;
     const struct str headers[] = {
         str_of(pool->accept),
-        pool->config->enable_compression ? STR("Accept-Encoding: gzip")
+        pool->config->enable_compression ? STR("Accept-Encoding: gzip, zstd;q=0.5")
                                          : STR("Accept-Encoding: identity"),
         pool_timeout_line(pool, target->timeout_ms),
     };

@@ -35,6 +35,7 @@ struct scrape_io {
     bool adjust_timestamps;
     int64_t timestamp_tolerance_ns;
     uint64_t max_body_bytes;
+    unsigned features; /* SCRAPE_* bits */
     uint32_t next_shard;
     uint32_t shard_count;
     uint64_t waiting_bytes; /* of bodies on their way through the workers */

@@ -86,7 +86,7 @@ struct scrape_manager {
 /* A page of a target that was scraped before, and not a large one: its lines are known, and reading
  * them takes microseconds. */
 static bool is_quick(const struct scrape_job *job) {
-    const size_t bytes = job->gzip ? job->body.len * GZIP_GROWTH : job->body.len;
+    const size_t bytes = job->coding != CODING_NONE ? job->body.len * GZIP_GROWTH : job->body.len;
     return job->kind == JOB_SCRAPE && !job->forget_lines && bytes <= OWN_BODY_BYTES &&
            (bytes == 0 || ingest_line_count(job->ingest) > 0);
 }
@@ -171,6 +171,7 @@ static void init_io(struct scrape_manager *m, const struct scrape_options *optio
     io->adjust_timestamps = options->adjust_timestamps;
     io->timestamp_tolerance_ns = options->timestamp_tolerance_ns;
     io->max_body_bytes = options->max_body_bytes;
+    io->features = options->features;
     io->shard_count = storage_shard_count(options->storage);
     io->submit = submit;
     io->take_job = take_job;

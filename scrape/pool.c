@@ -14,12 +14,12 @@ enum { SYNC_SCRATCH_BYTES = 64 * 1024 };
 
 /* ---- configuration ---- */
 
-static char *make_accept(const struct scrape_config *config) {
+static char *make_accept(const struct scrape_io *io, const struct scrape_config *config) {
     struct buf line;
     size_t n = 0;
     buf_init(&line, 64 * 1024);
     buf_append_cstr(&line, "Accept: ");
-    accept_header_append(&line, config);
+    accept_header_append(&line, config, io->features);
     ASSERT(buf_ok(&line));
     return buf_take(&line, &n);
 }
@@ -45,7 +45,7 @@ struct pool *pool_new(struct scrape_io *io, struct generation *g,
     pool->generation = generation_ref(g);
     pool->config = config;
     pool->seed = io->seed;
-    pool->accept = make_accept(config);
+    pool->accept = make_accept(pool->io, config);
     mutex_init(&pool->mu);
     pool_metrics_init(&pool->metrics, io->metrics.registry, config->job_name, config->interval_ms);
     metric_set(pool->metrics.target_limit, (double)config->target_limit);
@@ -132,7 +132,7 @@ enum err_code pool_reload(struct pool *pool, struct generation *g,
     mutex_unlock(&pool->mu);
     generation_unref(old);
     mem_free(pool->accept);
-    pool->accept = make_accept(config);
+    pool->accept = make_accept(pool->io, config);
     metric_set(pool->metrics.target_limit, (double)config->target_limit);
     check_target_limit(pool);
     for (size_t i = 0; i < pool->loop_count; i++) {

@@ -50,6 +50,7 @@ struct scrape_config {
     size_t param_count;
     const enum scrape_protocol *protocols; /* resolved, in order of preference */
     size_t protocol_count;
+    bool default_protocols; /* nobody chose them */
     enum scrape_protocol fallback_protocol;
     bool native_histograms, always_classic_histograms, convert_classic_to_nhcb, extra_metrics;
     uint64_t body_size_limit;
@@ -67,6 +68,20 @@ struct scrape_config {
     struct str yaml; /* this element as /scrape_pools/config prints it; may be empty */
 };
 
+/* Which forms of histograms a target's page gives. */
+struct scrape_histograms {
+    bool native;      /* native ones as such, not their classic form */
+    bool classic_too; /* the classic form of what is native or converted, too */
+    bool convert;     /* classic ones to native ones with custom bounds */
+};
+
+/* Features that are off unless asked for (--enable-feature). */
+enum {
+    SCRAPE_EXEMPLARS = 1 << 0,   /* exemplar-storage */
+    SCRAPE_START_ZERO = 1 << 1,  /* created-timestamp-zero-ingestion */
+    SCRAPE_START_STORE = 1 << 2, /* st-storage */
+};
+
 struct scrape_manager;
 
 struct scrape_options {
@@ -79,6 +94,7 @@ struct scrape_options {
     bool adjust_timestamps;         /* default true */
     int64_t timestamp_tolerance_ns; /* default 2 ms */
     uint64_t max_body_bytes;        /* --scrape.max-body-size, default 256 MiB */
+    unsigned features;              /* SCRAPE_* bits */
     bool no_threads;                /* tests drive scrape_manager_step */
 };
 

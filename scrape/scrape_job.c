@@ -22,13 +22,21 @@ void job_scratch_release(struct job_scratch *s) {
     buf_release(&s->plain);
 }
 
+/* Any other coding is none: what cannot be read fails as a page. */
+static enum body_coding coding_of(struct str name) {
+    if (str_eq(name, STR("gzip"))) {
+        return CODING_GZIP;
+    }
+    return str_eq(name, STR("zstd")) ? CODING_ZSTD : CODING_NONE;
+}
+
 void scrape_job_answer(struct scrape_job *job, struct http_response *response) {
     job->code = response->code;
     job->err = response->err;
     job->status = response->status;
     buf_append_str(&job->reason, response->reason);
     buf_append_str(&job->content_type, response->content_type);
-    job->gzip = str_eq(response->content_encoding, STR("gzip"));
+    job->coding = coding_of(response->content_encoding);
     job->body_too_large = response->body_too_large;
     if (response->body != NULL && response->code == ERR_OK) {
         const struct buf spare = job->body;
@@ -102,10 +110,13 @@ static enum err_code uncompress(struct scrape_job *job, struct job_scratch *s,
                                 struct err *err) {
     const uint64_t limit = size_limit(job);
     *out = &job->body;
-    if (job->gzip && job->body.len > 0) {
+    if (job->coding != CODING_NONE && job->body.len > 0) {
         buf_clear(&s->plain);
         s->plain.max_bytes = limit;
-        const enum err_code code = inflate_gzip(s->inflater, buf_str(&job->body), &s->plain, err);
+        const enum err_code code =
+            job->coding == CODING_GZIP
+                ? inflate_gzip(s->inflater, buf_str(&job->body), &s->plain, err)
+                : inflate_zstd(s->inflater, buf_str(&job->body), &s->plain, err);
         if (code != ERR_OK) {
             return code == ERR_LIMIT ? fail_size(job, report, err) : code;
         }
@@ -151,6 +162,8 @@ static void account(struct scrape_job *job, const struct ingest_scrape *scrape) 
     metric_add(job->metrics->duplicate_timestamp_total, (double)scrape->duplicates);
     metric_add(job->metrics->out_of_bounds_total, (double)scrape->out_of_bounds);
     metric_add(job->metrics->exceeded_sample_limit_total, scrape->sample_limit_hit);
+    metric_add(job->metrics->exceeded_bucket_limit_total, scrape->bucket_limit_hit);
+    metric_add(job->metrics->exemplar_out_of_order_total, (double)scrape->exemplars_out_of_order);
     metric_add(job->metrics->pool_exceeded_label_limits_total, scrape->label_limit_hit);
     metric_add(job->metrics->cache_flush_forced_total, scrape->flush_forced);
     warn_dropped(job, "Error on ingesting out-of-order samples", scrape->out_of_order);
@@ -158,6 +171,7 @@ static void account(struct scrape_job *job, const struct ingest_scrape *scrape) 
                  scrape->duplicates);
     warn_dropped(job, "Error on ingesting samples that are too old or are too far into the future",
                  scrape->out_of_bounds);
+    warn_dropped(job, "Error on ingesting out-of-order exemplars", scrape->exemplars_out_of_order);
     warn_dropped(job, "Storage refuses new series", scrape->refused);
 }
 
@@ -186,6 +200,8 @@ static void run_scrape(struct scrape_job *job, struct job_scratch *s) {
         .now_ms = now_ns / NS_PER_MS,
         .deadline_mono_ns = clock_mono_ns(job->clock) + job->target->interval_ms * NS_PER_MS,
         .timeout_ms = job->target->timeout_ms,
+        .histograms = job->target->histograms,
+        .features = job->features,
     };
     struct ingest_report report = {0};
     struct err err = {0};

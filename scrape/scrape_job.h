@@ -25,6 +25,9 @@ enum job_kind {
     JOB_END, /* the target is gone: markers if wanted, then its ingest is freed */
 };
 
+/* How the body is compressed. */
+enum body_coding { CODING_NONE, CODING_GZIP, CODING_ZSTD };
+
 struct scrape_job {
     struct scrape_job *next; /* in a worker's or the manager's list */
     enum job_kind kind;
@@ -39,6 +42,7 @@ struct scrape_job {
     int64_t start_unix_ns, start_mono_ns;
     int64_t ts_ms;
     uint64_t max_body_bytes;
+    unsigned features;  /* SCRAPE_* bits */
     bool forget_lines;  /* the configuration changed what series look like */
     bool write_markers; /* JOB_END */
 
@@ -47,7 +51,8 @@ struct scrape_job {
     struct err err;
     int status;
     struct buf reason, content_type;
-    bool gzip, body_too_large;
+    enum body_coding coding;
+    bool body_too_large;
     struct buf body;
 
     /* the result: code and err say what is wrong with the target */

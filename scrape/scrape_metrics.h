@@ -16,6 +16,7 @@ struct scrape_metrics {
     struct metric *pool_exceeded_target_limit_total, *pool_exceeded_label_limits_total;
     struct metric *exceeded_body_size_limit_total, *exceeded_sample_limit_total;
     struct metric *duplicate_timestamp_total, *out_of_order_total, *out_of_bounds_total;
+    struct metric *exceeded_bucket_limit_total, *exemplar_out_of_order_total;
     struct metric *cache_flush_forced_total;
 };
 

@@ -103,6 +103,23 @@ static enum err_code check_bool(const struct labels_builder *b, const char *labe
     return fail_quoted(before, text, ": invalid syntax", NULL, err);
 }
 
+/* Of a label that check_bool took; empty: as configured. */
+static bool bool_of(struct labels all, const char *label, bool configured) {
+    const struct str text = labels_get(all, str_of(label));
+    return text.len == 0 ? configured : strchr("1tT", text.ptr[0]) != NULL;
+}
+
+static struct scrape_histograms histograms_of(const struct scrape_config *config,
+                                              struct labels all) {
+    return (struct scrape_histograms){
+        .native = bool_of(all, "__scrape_native_histograms__", config->native_histograms),
+        .classic_too =
+            bool_of(all, "__always_scrape_classic_histograms__", config->always_classic_histograms),
+        .convert =
+            bool_of(all, "__convert_classic_histograms_to_nhcb__", config->convert_classic_to_nhcb),
+    };
+}
+
 static enum err_code check_settings(const struct labels_builder *b, int64_t *out_interval_ms,
                                     int64_t *out_timeout_ms, struct err *err) {
     enum err_code code = parse_interval(b, "__scrape_interval__", "interval", out_interval_ms, err);
@@ -312,6 +329,7 @@ static enum err_code finish(const struct scrape_config *config, struct labels_bu
         *out = pack(discovered, all, visible, buf_str(&url));
         (*out)->interval_ms = interval_ms;
         (*out)->timeout_ms = timeout_ms;
+        (*out)->histograms = histograms_of(config, all);
     }
     buf_release(&url);
     return code;

@@ -22,6 +22,7 @@ struct target {
     struct str url;           /* "" for dropped targets */
     struct str unix_socket;   /* "" = by URL */
     int64_t interval_ms, timeout_ms;
+    struct scrape_histograms histograms;
     uint64_t hash;
 };
 

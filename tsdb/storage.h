@@ -93,6 +93,7 @@ struct storage_row_result {
     uint32_t duplicate; /* same timestamp, other value */
     uint32_t too_old;
     uint32_t out_of_bounds;
+    uint32_t exemplars_out_of_order; /* samples all of whose exemplars were */
 };
 
 /* ---- writing by transaction ---- */

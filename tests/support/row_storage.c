@@ -6,6 +6,8 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/histogram.h"
+#include "base/histogram_text.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/value.h"
@@ -15,6 +17,7 @@ struct row_series {
     struct labels labels;
     char *metric; /* as printed */
     double last;
+    enum err_code refuse;
 };
 
 struct storage_group {
@@ -126,19 +129,56 @@ static uint32_t slot_count(const struct storage_group *g) {
     return g->count;
 }
 
+static void log_histogram(struct buf *log, uint8_t state, const struct histogram *h) {
+    static const char *const hints[] = {[HINT_UNKNOWN] = "",
+                                        [HINT_RESET] = "reset ",
+                                        [HINT_NOT_RESET] = "",
+                                        [HINT_GAUGE] = "gauge "};
+    ASSERT(histogram_check(h, NULL) == ERR_OK);
+    buf_append_cstr(log, state == SLOT_FLOAT_HISTOGRAM ? "float " : "");
+    buf_append_cstr(log, hints[h->hint]);
+    histogram_format_expression(log, h);
+}
+
 static void log_sample(struct row_storage *rs, int64_t ts_ms, struct row_series *s, uint8_t state,
-                       struct num value) {
-    s->last = state == SLOT_STALE ? NAN : num_double(value);
+                       struct num value, const struct histogram *h, int64_t start_ts_ms) {
+    const bool is_histogram = state == SLOT_HISTOGRAM || state == SLOT_FLOAT_HISTOGRAM;
+    s->last = state == SLOT_STALE || is_histogram ? NAN : num_double(value);
     buf_append_i64(&rs->log, ts_ms);
     buf_append_char(&rs->log, ' ');
     buf_append_cstr(&rs->log, s->metric);
     buf_append_char(&rs->log, ' ');
     if (state == SLOT_STALE) {
         buf_append_cstr(&rs->log, "stale");
+    } else if (is_histogram) {
+        log_histogram(&rs->log, state, h);
     } else {
         buf_append_number_g(&rs->log, num_double(value));
     }
+    if (start_ts_ms != 0) {
+        buf_append_cstr(&rs->log, " @");
+        buf_append_i64(&rs->log, start_ts_ms);
+    }
     buf_append_char(&rs->log, '\n');
+}
+
+static void log_exemplar(struct row_storage *rs, const struct row_series *s,
+                         const struct storage_exemplar *exemplar) {
+    buf_append_i64(&rs->log, exemplar->ts_ms);
+    buf_append_char(&rs->log, ' ');
+    buf_append_cstr(&rs->log, s->metric);
+    buf_append_cstr(&rs->log, " # ");
+    labels_format(&rs->log, exemplar->labels);
+    buf_append_char(&rs->log, ' ');
+    buf_append_number_g(&rs->log, exemplar->value);
+    buf_append_char(&rs->log, '\n');
+}
+
+static void count_refusal(struct storage_row_result *out, enum err_code code) {
+    out->out_of_order += code == ERR_OUT_OF_ORDER;
+    out->duplicate += code == ERR_DUPLICATE;
+    out->too_old += code == ERR_TOO_OLD;
+    out->out_of_bounds += code == ERR_OUT_OF_BOUNDS;
 }
 
 static enum err_code commit(struct storage_group *g, const struct storage_row *row,
@@ -153,18 +193,31 @@ static enum err_code commit(struct storage_group *g, const struct storage_row *r
         if (row->states[i] == SLOT_ABSENT) {
             continue;
         }
-        if (!newer) {
-            out->out_of_order++;
+        const bool is_histogram =
+            row->states[i] == SLOT_HISTOGRAM || row->states[i] == SLOT_FLOAT_HISTOGRAM;
+        const enum err_code code = newer ? g->series[i].refuse : ERR_OUT_OF_ORDER;
+        if (row->rejects != NULL) {
+            row->rejects[i] = (uint8_t)code;
+        }
+        if (code != ERR_OK) {
+            count_refusal(out, code);
             continue;
         }
         out->accepted++;
-        log_sample(rs, row->ts_ms, &g->series[i], row->states[i], row->values[i]);
+        log_sample(rs, row->ts_ms, &g->series[i], row->states[i], row->values[i],
+                   is_histogram ? row->histograms[i] : NULL,
+                   row->start_ts_ms != NULL ? row->start_ts_ms[i] : 0);
     }
     for (size_t i = 0; i < row->own_time_count && rs->record; i++) {
         const struct storage_own_time *const own = &row->own_times[i];
         ASSERT(own->slot < g->count);
         out->accepted++;
-        log_sample(rs, own->ts_ms, &g->series[own->slot], own->state, own->value);
+        log_sample(rs, own->ts_ms, &g->series[own->slot], own->state, own->value, own->histogram,
+                   own->start_ts_ms);
+    }
+    for (size_t i = 0; i < row->exemplar_count && rs->record; i++) {
+        ASSERT(row->exemplars[i].slot < g->count);
+        log_exemplar(rs, &g->series[row->exemplars[i].slot], &row->exemplars[i].exemplar);
     }
     g->newest_ms = newer ? row->ts_ms : g->newest_ms;
     return ERR_OK;
@@ -244,6 +297,16 @@ double row_storage_last(struct row_storage *rs, const char *metric) {
         }
     }
     return NAN;
+}
+
+void row_storage_refuse(struct row_storage *rs, const char *metric, enum err_code code) {
+    for (struct storage_group *g = rs->groups; g != NULL; g = g->next) {
+        for (uint32_t i = 0; i < g->count; i++) {
+            if (strcmp(g->series[i].metric, metric) == 0) {
+                g->series[i].refuse = code;
+            }
+        }
+    }
 }
 
 void row_storage_set_series_max(struct row_storage *rs, size_t max) {

@@ -1,7 +1,10 @@
 /* A storage that takes rows and writes down what it was given, for tests of what writes by group.
  *
  * Every committed sample becomes a line "<ts> <metric> <value>" (value "stale" for a marker), in
- * the order of slots, own times behind them. Rows that are not newer than the last one of their
+ * the order of slots, own times behind them. A histogram's value is its text in braces, in front
+ * of it "float" for one of float counts and its hint unless that is unknown; behind a value stands
+ * "@<start timestamp>" if there is one. Exemplars follow the row, as
+ * "<ts> <metric> # {labels} <value>". Rows that are not newer than the last one of their
  * group are refused sample by sample, as the contract says. One shard; one thread at a time. */
 #ifndef TESTS_SUPPORT_ROW_STORAGE_H
 #define TESTS_SUPPORT_ROW_STORAGE_H
@@ -27,6 +30,9 @@ const char *row_storage_take(struct row_storage *rs, bool reports);
  * when there is none or it is stale. */
 double row_storage_last(struct row_storage *rs, const char *metric);
 
+/* What rows are refused for, slot by slot, as ERR_OK for none: the slot of the series so named is
+ * refused with code until further notice. */
+void row_storage_refuse(struct row_storage *rs, const char *metric, enum err_code code);
 /* New series beyond so many are ERR_LIMIT. */
 void row_storage_set_series_max(struct row_storage *rs, size_t max);
 size_t row_storage_series_count(const struct row_storage *rs);

@@ -4,6 +4,9 @@
 #include "scrape/content_type.h"
 #include "tests/support/check_err.h"
 
+#define PROTOBUF                                                                                   \
+    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+
 static void the_accept_header_names_the_protocols_in_order(void **state) {
     static const struct {
         enum scrape_protocol protocols[5];
@@ -24,12 +27,16 @@ static void the_accept_header_names_the_protocols_in_order(void **state) {
          "underscores",
          "text/plain;version=1.0.0;escaping=underscores;q=0.6,"
          "application/openmetrics-text;version=1.0.0;escaping=underscores;q=0.5,*/*;q=0.4"},
-        /* protobuf is left out */
-        {{PROTOCOL_PROMETHEUS_PROTO, PROTOCOL_OPENMETRICS_0_0_1},
-         2,
-         "allow-utf-8",
-         "application/openmetrics-text;version=0.0.1;q=0.6,*/*;q=0.5"},
-        {{PROTOCOL_PROMETHEUS_PROTO}, 1, "allow-utf-8", "*/*;q=0.6"},
+        {{PROTOCOL_PROMETHEUS_PROTO, PROTOCOL_OPENMETRICS_1_0_0, PROTOCOL_OPENMETRICS_0_0_1,
+          PROTOCOL_TEXT_1_0_0, PROTOCOL_TEXT_0_0_4},
+         5,
+         "dots",
+         PROTOBUF ";q=0.6,"
+                  "application/openmetrics-text;version=1.0.0;escaping=dots;q=0.5,"
+                  "application/openmetrics-text;version=0.0.1;q=0.4,"
+                  "text/plain;version=1.0.0;escaping=dots;q=0.3,"
+                  "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"},
+        {{PROTOCOL_PROMETHEUS_PROTO}, 1, "values", PROTOBUF ";q=0.6,*/*;q=0.5"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -38,10 +45,33 @@ static void the_accept_header_names_the_protocols_in_order(void **state) {
                                              .escaping_scheme = str_of(cases[i].escaping)};
         struct buf got;
         buf_init(&got, 1 << 16);
-        accept_header_append(&got, &config);
+        accept_header_append(&got, &config, 0);
         assert_string_equal(got.ptr, cases[i].want);
         buf_release(&got);
     }
+}
+
+static void start_timestamps_put_protobuf_in_front_of_the_default(void **state) {
+    static const enum scrape_protocol text[] = {PROTOCOL_TEXT_0_0_4};
+    struct scrape_config config = {.protocols = text,
+                                   .protocol_count = 1,
+                                   .default_protocols = true,
+                                   .escaping_scheme = STR("allow-utf-8")};
+    struct buf got;
+    (void)state;
+    buf_init(&got, 1 << 16);
+    accept_header_append(&got, &config, SCRAPE_START_ZERO | SCRAPE_EXEMPLARS);
+    assert_string_equal(got.ptr,
+                        PROTOBUF ";q=0.6,"
+                                 "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;"
+                                 "q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+                                 "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+                                 "text/plain;version=0.0.4;q=0.2,*/*;q=0.1");
+    buf_clear(&got);
+    config.default_protocols = false;
+    accept_header_append(&got, &config, SCRAPE_START_STORE);
+    assert_string_equal(got.ptr, "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
+    buf_release(&got);
 }
 
 #define OPENMETRICS "application/openmetrics-text"
@@ -59,6 +89,11 @@ static void the_content_type_chooses_the_format(void **state) {
         {OPENMETRICS "; version=1.0.0; charset=utf-8; escaping=underscores",
          EXPO_FORMAT_OPENMETRICS},
         {"APPLICATION/OpenMetrics-Text;version=\"0.0.1\"", EXPO_FORMAT_OPENMETRICS},
+        {"application/vnd.google.protobuf", EXPO_FORMAT_PROTOBUF},
+        {"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; "
+         "encoding=delimited; escaping=underscores",
+         EXPO_FORMAT_PROTOBUF},
+        {"application/VND.google.protobuf;proto=x", EXPO_FORMAT_PROTOBUF},
     };
     static const enum scrape_protocol fallbacks[] = {PROTOCOL_NONE, PROTOCOL_TEXT_0_0_4,
                                                      PROTOCOL_OPENMETRICS_1_0_0};
@@ -82,7 +117,8 @@ static void the_fallback_is_for_what_names_no_format(void **state) {
     } cases[] = {{PROTOCOL_TEXT_0_0_4, EXPO_FORMAT_TEXT},
                  {PROTOCOL_TEXT_1_0_0, EXPO_FORMAT_TEXT},
                  {PROTOCOL_OPENMETRICS_0_0_1, EXPO_FORMAT_OPENMETRICS},
-                 {PROTOCOL_OPENMETRICS_1_0_0, EXPO_FORMAT_OPENMETRICS}};
+                 {PROTOCOL_OPENMETRICS_1_0_0, EXPO_FORMAT_OPENMETRICS},
+                 {PROTOCOL_PROMETHEUS_PROTO, EXPO_FORMAT_PROTOBUF}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(headers); i++) {
         for (size_t k = 0; k < COUNT_OF(cases); k++) {
@@ -108,10 +144,6 @@ static void what_cannot_be_read_is_refused(void **state) {
          "cannot parse Content-Type \"/\"" NO_FALLBACK " for target\nmime: no media type"},
         {"text/html", PROTOCOL_NONE, ERR_INVALID,
          "received unsupported Content-Type \"text/html\"" NO_FALLBACK " specified for target"},
-        {"application/vnd.google.protobuf", PROTOCOL_TEXT_0_0_4, ERR_UNSUPPORTED,
-         "protobuf format is not supported by this version"},
-        {"", PROTOCOL_PROMETHEUS_PROTO, ERR_UNSUPPORTED,
-         "protobuf format is not supported by this version"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -126,6 +158,7 @@ static void what_cannot_be_read_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_accept_header_names_the_protocols_in_order),
+        cmocka_unit_test(start_timestamps_put_protobuf_in_front_of_the_default),
         cmocka_unit_test(the_content_type_chooses_the_format),
         cmocka_unit_test(the_fallback_is_for_what_names_no_format),
         cmocka_unit_test(what_cannot_be_read_is_refused),

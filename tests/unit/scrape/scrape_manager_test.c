@@ -213,7 +213,7 @@ static void the_request_says_who_asks_for_what(void **state) {
                "application/openmetrics-text;version=0.0.1;q=0.5,"
                "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
                "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"));
-    assert_non_null(strstr(request.headers, "Accept-Encoding: gzip"));
+    assert_non_null(strstr(request.headers, "Accept-Encoding: gzip, zstd;q=0.5"));
     assert_non_null(strstr(request.headers, "X-Prometheus-Scrape-Timeout-Seconds: 4"));
 }
 
@@ -226,6 +226,15 @@ static void a_target_that_is_down_says_why(void **state) {
     assert_int_equal(info.health, TARGET_DOWN);
     assert_str(info.last_error, "Get \"" URL "\": dial tcp: connect: connection refused");
 }
+
+/* Frames by hand: "a 1\nb 3\n" in a raw block, and 128 KiB of one letter in a block of four bytes,
+ * 2048 times as large as it is. */
+#define ZSTD_PAGE                                                                                  \
+    STR("\x28\xb5\x2f\xfd\x20\x08\x41\x00\x00"                                                     \
+        "a 1\nb 3\n")
+#define ZSTD_LONG                                                                                  \
+    STR("\x28\xb5\x2f\xfd\xa0\x00\x00\x02\x00\x03\x00\x10"                                         \
+        "a")
 
 static void bad_answers_fail_with_their_text(void **state) {
     struct fixture *const f = *state;
@@ -247,7 +256,11 @@ static void bad_answers_fail_with_their_text(void **state) {
         {{.content_type = "application/openmetrics-text; version=1.0.0", .body = STR("a 1\n")},
          "data does not end with # EOF"},
         {{.content_type = "application/vnd.google.protobuf; encoding=delimited", .body = STR("x")},
-         "protobuf format is not supported by this version"},
+         "clientpb: insufficient length of buffer, expected at least 121 bytes, got 1 bytes"},
+        {{.content_type = "text/plain", .content_encoding = "zstd", .body = STR("not zstd at all")},
+         "zstd: Unknown frame descriptor"},
+        {{.content_type = "text/plain", .content_encoding = "zstd", .body = ZSTD_LONG},
+         "body size limit exceeded"},
         {{.content_type = "text/plain", .content_encoding = "gzip", .body = STR("not gzip at all")},
          "gzip: invalid header"},
         {{.content_type = "text/plain", .body = STR("a 1\nb 1234567890123456789012345\n")},
@@ -300,6 +313,19 @@ static void compressed_pages_are_read(void **state) {
     apply(f, 1);
     run_ms(f, 2 * INTERVAL_MS);
     assert_true(row_storage_last(f->rows, SERIES("b")) == 2);
+    const struct fake_answer zstd = {
+        .url = URL, .content_type = "text/plain", .content_encoding = "zstd", .body = ZSTD_PAGE};
+    fake_transport_forget(f->scrape_net, URL);
+    fake_transport_answer(f->scrape_net, &zstd);
+    run_ms(f, INTERVAL_MS);
+    assert_true(row_storage_last(f->rows, SERIES("b")) == 3);
+    /* a name that is not exactly known is none, and the body is read as it stands */
+    const struct fake_answer plain = {
+        .url = URL, .content_type = "text/plain", .content_encoding = "GZIP", .body = STR("b 4\n")};
+    fake_transport_forget(f->scrape_net, URL);
+    fake_transport_answer(f->scrape_net, &plain);
+    run_ms(f, INTERVAL_MS);
+    assert_true(row_storage_last(f->rows, SERIES("b")) == 4);
     buf_release(&packed);
 }
 
