@@ -305,6 +305,14 @@ static struct str host_name(struct app *app) {
     return arena_str(app->arena, str_of(name));
 }
 
+static unsigned scrape_features(const struct flags *f) {
+    unsigned features = 0;
+    features |= has_feature(f, STR("exemplar-storage")) ? SCRAPE_EXEMPLARS : 0U;
+    features |= has_feature(f, STR("created-timestamp-zero-ingestion")) ? SCRAPE_START_ZERO : 0U;
+    features |= has_feature(f, STR("st-storage")) ? SCRAPE_START_STORE : 0U;
+    return features;
+}
+
 static void make_scraping(struct app *app) {
     const struct flags *f = app->flags;
     app->scrapes = scrape_manager_new(&(struct scrape_options){
@@ -317,6 +325,7 @@ static void make_scraping(struct app *app) {
         .adjust_timestamps = f->scrape_adjust_timestamps,
         .timestamp_tolerance_ns = f->scrape_timestamp_tolerance_ns,
         .max_body_bytes = (uint64_t)f->scrape_max_body_bytes,
+        .features = scrape_features(f),
     });
     app->scrape_sd = sd_manager_new(&(struct sd_options){
         .name = "scrape",
