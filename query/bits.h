@@ -24,6 +24,14 @@ static inline void bits_clear(uint64_t *bits, size_t i) {
     bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
 }
 
+/* Eight at once; i is a multiple of eight or anything else. */
+static inline void bits_set_lanes(uint64_t *bits, size_t i) {
+    bits[i / 64] |= UINT64_C(0xFF) << (i % 64);
+    if (i % 64 > 56) {
+        bits[i / 64 + 1] |= UINT64_C(0xFF) >> (64 - i % 64);
+    }
+}
+
 static inline void bits_zero(uint64_t *bits, size_t count) {
     memset(bits, 0, bits_words(count) * sizeof(*bits));
 }

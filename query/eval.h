@@ -116,7 +116,7 @@ MUST_CHECK enum err_code eval_map_rows(struct eval *ev, const struct plan_node *
 /* One series' samples without stale markers, and their windows. */
 struct range_series {
     struct row labels; /* only its labels */
-    const struct window_bounds *bounds;
+    struct window_bounds *bounds; /* kernels may have them completed */
     const double *values;
     const struct histogram *const *histograms; /* NULL: floats only; else [i] NULL: a float */
     const int64_t *start_ts;                   /* NULL: not known */

@@ -11,6 +11,7 @@
 #include "query/eval_aggregate_native.h"
 #include "query/histogram_note.h"
 #include "query/kahan.h"
+#include "query/lanes.h"
 
 struct accumulator {
     uint64_t *present;
@@ -59,20 +60,6 @@ static void add_sum(struct accumulator *acc, size_t i, double x) {
     kahan_add(&k, x);
     acc->a[i] = k.sum;
     acc->b[i] = k.c;
-}
-
-/* 64 steps that all have a value already: no branches, so that it vectorises. */
-static void add_sum_dense(struct accumulator *acc, size_t from, const double *values) {
-    double *restrict sum = acc->a + from;
-    double *restrict c = acc->b + from;
-    for (size_t i = 0; i < 64; i++) {
-        const double x = values[i];
-        const double s = sum[i];
-        const double t = s + x;
-        const double lost = fabs(s) >= fabs(x) ? (s - t) + x : (x - t) + s;
-        c[i] = isinf(t) ? 0 : c[i] + lost;
-        sum[i] = t;
-    }
 }
 
 static void add_mean(struct accumulator *acc, size_t i, double x) {
@@ -147,9 +134,18 @@ static void add_row(enum aggregate_op op, struct accumulator *acc, const struct 
                     size_t steps) {
     for (size_t w = 0; w < bits_words(steps); w++) {
         uint64_t word = row->present[w];
-        if (op == AGG_SUM && word == UINT64_MAX && acc->present[w] == UINT64_MAX) {
-            add_sum_dense(acc, w * 64, row->values + w * 64);
-            continue;
+        const size_t from = w * 64;
+        if (word == UINT64_MAX && acc->present[w] == UINT64_MAX) { /* all have a value already */
+            if (op == AGG_SUM) {
+                lane_kernels_best()->add(acc->a + from, acc->b + from, row->values + from, 64);
+                continue;
+            }
+            if (op == AGG_COUNT || op == AGG_GROUP) {
+                for (size_t i = 0; i < 64 && op == AGG_COUNT; i++) {
+                    acc->a[from + i] += 1;
+                }
+                continue;
+            }
         }
         for (; word != 0; word &= word - 1) {
             const size_t i = w * 64 + (size_t)__builtin_ctzll(word);

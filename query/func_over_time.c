@@ -2,10 +2,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "query/bits.h"
 #include "query/eval_call.h"
 #include "query/kahan.h"
+#include "query/lanes.h"
 #include "query/quantile.h"
+#include "query/window_order.h"
 
 /* ---- plain functions of a window ---- */
 
@@ -14,39 +17,6 @@ struct window {
     const double *v;
     size_t n; /* > 0 */
 };
-
-static double window_sum(const struct window *w) {
-    struct kahan k = {0};
-    for (size_t i = 0; i < w->n; i++) {
-        kahan_add(&k, w->v[i]);
-    }
-    return isinf(k.sum) ? k.sum : k.sum + k.c;
-}
-
-static double window_avg(const struct window *w) {
-    struct kahan_mean mean = {.n = 0};
-    for (size_t i = 0; i < w->n; i++) {
-        kahan_mean_add(&mean, w->v[i]);
-    }
-    return kahan_mean_value(&mean);
-}
-
-static double window_stdvar(const struct window *w) {
-    struct kahan mean = {0};
-    struct kahan aux = {0};
-    double n = 0;
-    for (size_t i = 0; i < w->n; i++) {
-        n += 1;
-        const double delta = w->v[i] - (mean.sum + mean.c);
-        kahan_add(&mean, delta / n);
-        kahan_add(&aux, delta * (w->v[i] - (mean.sum + mean.c)));
-    }
-    return (aux.sum + aux.c) / n;
-}
-
-static double window_stddev(const struct window *w) {
-    return sqrt(window_stdvar(w));
-}
 
 static double window_count(const struct window *w) {
     return (double)w->n;
@@ -63,47 +33,6 @@ static double window_first(const struct window *w) {
 static double window_present(const struct window *w) {
     (void)w;
     return 1;
-}
-
-static double window_min(const struct window *w) {
-    double best = w->v[0];
-    for (size_t i = 1; i < w->n; i++) {
-        if (w->v[i] < best || isnan(best)) {
-            best = w->v[i];
-        }
-    }
-    return best;
-}
-
-static double window_max(const struct window *w) {
-    double best = w->v[0];
-    for (size_t i = 1; i < w->n; i++) {
-        if (w->v[i] > best || isnan(best)) {
-            best = w->v[i];
-        }
-    }
-    return best;
-}
-
-/* Among equals the last occurrence. */
-static double window_ts_of_min(const struct window *w) {
-    size_t best = 0;
-    for (size_t i = 1; i < w->n; i++) {
-        if (w->v[i] <= w->v[best] || isnan(w->v[best])) {
-            best = i;
-        }
-    }
-    return (double)w->ts[best] / 1000;
-}
-
-static double window_ts_of_max(const struct window *w) {
-    size_t best = 0;
-    for (size_t i = 1; i < w->n; i++) {
-        if (w->v[i] >= w->v[best] || isnan(w->v[best])) {
-            best = i;
-        }
-    }
-    return (double)w->ts[best] / 1000;
 }
 
 static double window_ts_of_first(const struct window *w) {
@@ -136,23 +65,260 @@ static ALWAYS_INLINE enum err_code each_window(const struct range_call *call,
                                struct row *out, struct err *err) {                                 \
         return each_window(call, series, out, window_##name, err);                                 \
     }
-RANGE_KERNEL(avg)
-RANGE_KERNEL(sum)
-RANGE_KERNEL(min)
-RANGE_KERNEL(max)
 RANGE_KERNEL(count)
 RANGE_KERNEL(last)
 RANGE_KERNEL(first)
 RANGE_KERNEL(present)
-RANGE_KERNEL(stddev)
-RANGE_KERNEL(stdvar)
 RANGE_KERNEL(ts_of_first)
 RANGE_KERNEL(ts_of_last)
-RANGE_KERNEL(ts_of_min)
-RANGE_KERNEL(ts_of_max)
 #undef RANGE_KERNEL
 
-/* ---- with a sorted copy of the window ---- */
+/* ---- sums ---- */
+
+/* prefix[i] = sum of the first i values, when any window's sum is exact in every order: all values
+ * are integers and their magnitudes add up to at most 2^53, so no partial sum is ever rounded, the
+ * compensations stay 0, and a difference of prefixes is the compensated sum to the bit. (No sum
+ * is -0: it would begin with +0, and a mean adds its compensation of +0.) */
+static bool integer_prefix(const double *v, size_t n, double *prefix) {
+    const double most = 9007199254740992; /* 2^53 */
+    double sum = 0;
+    double magnitude = 0;
+    prefix[0] = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!(fabs(v[i]) <= most) || (double)(int64_t)v[i] != v[i]) {
+            return false;
+        }
+        sum += v[i];
+        magnitude += fabs(v[i]);
+        prefix[i + 1] = sum;
+    }
+    return magnitude <= most;
+}
+
+static double sum_of(const double *v, size_t n) {
+    struct kahan k = {0};
+    for (size_t i = 0; i < n; i++) {
+        kahan_add(&k, v[i]);
+    }
+    return isinf(k.sum) ? k.sum : k.sum + k.c;
+}
+
+static double mean_of(const double *v, size_t n) {
+    struct kahan_mean mean = {.n = 0};
+    for (size_t i = 0; i < n; i++) {
+        kahan_mean_add(&mean, v[i]);
+    }
+    return kahan_mean_value(&mean);
+}
+
+static double variance_of(const double *v, size_t count) {
+    struct kahan mean = {0};
+    struct kahan aux = {0};
+    double n = 0;
+    for (size_t i = 0; i < count; i++) {
+        n += 1;
+        const double delta = v[i] - (mean.sum + mean.c);
+        kahan_add(&mean, delta / n);
+        kahan_add(&aux, delta * (v[i] - (mean.sum + mean.c)));
+    }
+    return (aux.sum + aux.c) / n;
+}
+
+enum sum_kind { SUM_PLAIN, SUM_MEAN, SUM_VARIANCE, SUM_DEVIATION };
+
+/* One window, as the reference goes through it. */
+static double value_of(enum sum_kind kind, const double *v, size_t n) {
+    switch (kind) {
+    case SUM_PLAIN:
+        return sum_of(v, n);
+    case SUM_MEAN:
+        return mean_of(v, n);
+    case SUM_VARIANCE:
+        return variance_of(v, n);
+    case SUM_DEVIATION:
+        return sqrt(variance_of(v, n));
+    }
+    UNREACHABLE("kind of sum");
+}
+
+/* Eight windows side by side. Sums on the way to infinity have rules of their own, one by one. */
+static void values_of_lanes(enum sum_kind kind, const struct lane_kernels *lanes,
+                            const struct lane_windows *w, double *out) {
+    if (kind == SUM_VARIANCE || kind == SUM_DEVIATION) {
+        lanes->variance(w, out);
+        for (size_t l = 0; l < LANES && kind == SUM_DEVIATION; l++) {
+            out[l] = sqrt(out[l]);
+        }
+        return;
+    }
+    struct lane_sums sums;
+    lanes->sum(w, kind == SUM_MEAN, &sums);
+    for (size_t l = 0; l < LANES; l++) {
+        const size_t n = w->high[l] - w->low[l];
+        if (sums.overflowed) {
+            out[l] = value_of(kind, w->v + w->low[l], n);
+        } else if (kind == SUM_MEAN) {
+            out[l] = sums.sum[l] / (double)n + sums.c[l] / (double)n;
+        } else {
+            out[l] = sums.sum[l] + sums.c[l];
+        }
+    }
+}
+
+static void sums_by_prefix(const struct window_bounds *b, const double *prefix, bool mean,
+                           size_t steps, struct row *out) {
+    for (size_t i = 0; i < steps; i++) {
+        const size_t n = b->high[i] - b->low[i];
+        if (n > 0) {
+            const double sum = prefix[b->high[i]] - prefix[b->low[i]];
+            out->values[i] = mean ? sum / (double)n : sum;
+            bits_set(out->present, i);
+        }
+    }
+}
+
+static void sums_by_window(const struct window_bounds *b, const double *v, enum sum_kind kind,
+                           size_t steps, struct row *out) {
+    const struct lane_kernels *lanes = lane_kernels_best();
+    for (size_t i = 0; i < steps;) {
+        if (window_all_hold(b, 1, i, steps)) {
+            const struct lane_windows w = {v, b->low + i, b->high + i};
+            values_of_lanes(kind, lanes, &w, out->values + i);
+            bits_set_lanes(out->present, i);
+            i += LANES;
+            continue;
+        }
+        const size_t n = b->high[i] - b->low[i];
+        if (n > 0) {
+            out->values[i] = value_of(kind, v + b->low[i], n);
+            bits_set(out->present, i);
+        }
+        i++;
+    }
+}
+
+static enum err_code sums(const struct range_call *call, const struct range_series *series,
+                          struct row *out, enum sum_kind kind, struct err *err) {
+    const struct window_bounds *b = series->bounds;
+    const size_t steps = call->grid->count;
+    bool done = false;
+    if ((kind == SUM_PLAIN || kind == SUM_MEAN) && b->total > b->count) {
+        struct work tmp;
+        work_begin(&tmp, &call->ev->budget);
+        double *prefix = work_alloc(&tmp, b->count + 1, sizeof(*prefix), err);
+        if (prefix != NULL && integer_prefix(series->values, b->count, prefix)) {
+            sums_by_prefix(b, prefix, kind == SUM_MEAN, steps, out);
+            done = true;
+        }
+        work_end(&tmp);
+        if (prefix == NULL) {
+            return ERR_LIMIT;
+        }
+    }
+    if (!done) {
+        sums_by_window(b, series->values, kind, steps, out);
+    }
+    return eval_worked(call->ev, done ? b->count : b->total, err);
+}
+
+enum err_code range_sum(const struct range_call *call, const struct range_series *series,
+                        struct row *out, struct err *err) {
+    return sums(call, series, out, SUM_PLAIN, err);
+}
+
+enum err_code range_avg(const struct range_call *call, const struct range_series *series,
+                        struct row *out, struct err *err) {
+    return sums(call, series, out, SUM_MEAN, err);
+}
+
+enum err_code range_stdvar(const struct range_call *call, const struct range_series *series,
+                           struct row *out, struct err *err) {
+    return sums(call, series, out, SUM_VARIANCE, err);
+}
+
+enum err_code range_stddev(const struct range_call *call, const struct range_series *series,
+                           struct row *out, struct err *err) {
+    return sums(call, series, out, SUM_DEVIATION, err);
+}
+
+/* ---- extremes ---- */
+
+struct extreme {
+    bool largest;
+    bool newest; /* among equals the last, else the first */
+    bool time;   /* of the sample, instead of its value */
+};
+
+/* The old candidate cannot win any more once the new one is in the window. */
+static ALWAYS_INLINE bool retires(struct extreme e, double old, double now) {
+    if (old == now) {
+        return e.newest;
+    }
+    return e.largest ? old < now : old > now;
+}
+
+/* The candidates of a window are a queue, best first: one that is older and worse than another
+ * never wins again. Every sample enters and leaves once. NaN is no candidate; a window of nothing
+ * else gives its last. */
+static ALWAYS_INLINE enum err_code extremes(const struct range_call *call,
+                                            const struct range_series *series, struct row *out,
+                                            struct extreme e, struct err *err) {
+    const struct window_bounds *b = series->bounds;
+    const double *v = series->values;
+    struct work tmp;
+    work_begin(&tmp, &call->ev->budget);
+    uint32_t *queue = work_alloc(&tmp, b->count, sizeof(*queue), err);
+    size_t head = 0;
+    size_t tail = 0;
+    size_t next = 0;
+    for (size_t i = 0; i < call->grid->count && queue != NULL; i++) {
+        const size_t low = b->low[i];
+        const size_t high = b->high[i];
+        if (high == low) {
+            continue;
+        }
+        for (next = next < low ? low : next; next < high; next++) {
+            if (isnan(v[next])) {
+                continue;
+            }
+            while (tail > head && retires(e, v[queue[tail - 1]], v[next])) {
+                tail--;
+            }
+            queue[tail++] = (uint32_t)next;
+        }
+        while (head < tail && queue[head] < low) {
+            head++;
+        }
+        const size_t best = head < tail ? queue[head] : high - 1;
+        out->values[i] = e.time ? (double)b->ts[best] / 1000 : v[best];
+        bits_set(out->present, i);
+    }
+    work_end(&tmp);
+    return queue != NULL ? eval_worked(call->ev, b->count, err) : ERR_LIMIT;
+}
+
+enum err_code range_min(const struct range_call *call, const struct range_series *series,
+                        struct row *out, struct err *err) {
+    return extremes(call, series, out, (struct extreme){.largest = false}, err);
+}
+
+enum err_code range_max(const struct range_call *call, const struct range_series *series,
+                        struct row *out, struct err *err) {
+    return extremes(call, series, out, (struct extreme){.largest = true}, err);
+}
+
+enum err_code range_ts_of_min(const struct range_call *call, const struct range_series *series,
+                              struct row *out, struct err *err) {
+    return extremes(call, series, out, (struct extreme){.newest = true, .time = true}, err);
+}
+
+enum err_code range_ts_of_max(const struct range_call *call, const struct range_series *series,
+                              struct row *out, struct err *err) {
+    return extremes(call, series, out,
+                    (struct extreme){.largest = true, .newest = true, .time = true}, err);
+}
+
+/* ---- in order of value ---- */
 
 static void note_bad_phi(const struct range_call *call, double phi) {
     if (isnan(phi) || phi < 0 || phi > 1) {
@@ -165,19 +331,20 @@ enum err_code range_quantile(const struct range_call *call, const struct range_s
     const struct window_bounds *b = series->bounds;
     struct work tmp;
     work_begin(&tmp, &call->ev->budget);
-    double *sorted = work_alloc(&tmp, b->widest, sizeof(*sorted), err);
-    for (size_t i = 0; i < call->grid->count && sorted != NULL; i++) {
+    struct window_order order;
+    const enum err_code code = window_order_init(&order, &tmp, series->values, b->widest, err);
+    for (size_t i = 0; i < call->grid->count && code == ERR_OK; i++) {
         const size_t n = b->high[i] - b->low[i];
         if (n > 0) {
             const double phi = scalar_at(&call->params[0], i);
+            const double *sorted = window_order_slide(&order, b->low[i], b->high[i]);
             note_bad_phi(call, phi);
-            memcpy(sorted, series->values + b->low[i], n * sizeof(*sorted));
-            out->values[i] = quantile_of(phi, sorted, n);
+            out->values[i] = quantile_of_sorted(phi, sorted, n);
             bits_set(out->present, i);
         }
     }
     work_end(&tmp);
-    return sorted != NULL ? eval_worked(call->ev, b->total, err) : ERR_LIMIT;
+    return code == ERR_OK ? eval_worked(call->ev, b->total, err) : code;
 }
 
 /* Median of the distances from the median; NaN when any sample is NaN. */

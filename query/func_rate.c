@@ -7,6 +7,7 @@
 #include "query/bits.h"
 #include "query/eval_call.h"
 #include "query/kahan.h"
+#include "query/lanes.h"
 
 /* ---- extrapolated ---- */
 
@@ -36,19 +37,25 @@ static double with_resets(const double *v, size_t count, size_t low, size_t high
     return value;
 }
 
-/* The factor of extrapolation. It depends on times alone unless the counter would start below
+/* The factor of extrapolation depends on times alone unless the counter would start below
  * zero; a product with some slack tells so without a division, then the exact one decides. */
-static ALWAYS_INLINE double extrapolation(const struct window_shape *shape, size_t step,
-                                          double value, double first, bool counter) {
+static ALWAYS_INLINE double extrapolated(const struct window_shape *shape, size_t step,
+                                         double value, double first, enum rate_kind kind,
+                                         double range_s) {
     const double sampled = shape->sampled[step];
     const double to_start = shape->to_start[step];
-    if (counter && value > 0 && first >= 0 && first * sampled <= to_start * value * (1 + 1e-9)) {
+    if (kind != KIND_DELTA && value > 0 && first >= 0 &&
+        first * sampled <= to_start * value * (1 + 1e-9)) {
         const double to_zero = sampled * (first / value);
         if (to_zero < to_start) {
-            return sampled != 0 ? (sampled + to_zero + shape->to_end[step]) / sampled : 1;
+            double factor = sampled != 0 ? (sampled + to_zero + shape->to_end[step]) / sampled : 1;
+            if (kind == KIND_RATE) {
+                factor /= range_s;
+            }
+            return value * factor;
         }
     }
-    return shape->factor[step];
+    return value * (kind == KIND_RATE ? shape->per_second[step] : shape->factor[step]);
 }
 
 static ALWAYS_INLINE void rate_all(const struct range_call *call, const struct range_series *series,
@@ -57,23 +64,34 @@ static ALWAYS_INLINE void rate_all(const struct range_call *call, const struct r
     const double *v = series->values;
     const double range_s = (double)call->spec->range_ms / 1000;
     const bool counter = kind != KIND_DELTA;
+    const size_t steps = call->grid->count;
+    const double *factors = kind == KIND_RATE ? b->shape.per_second : b->shape.factor;
+    const struct lane_kernels *lanes = lane_kernels_best();
     size_t reset = counter ? next_reset(v, b->count, 0) : 0;
-    for (size_t i = 0; i < call->grid->count; i++) {
-        const size_t low = b->low[i];
-        const size_t high = b->high[i];
-        if (high < low + 2) {
-            continue;
+    for (size_t i = 0; i < steps;) {
+        if (window_all_hold(b, 2, i, steps) && (!counter || reset + 1 >= b->high[i + LANES - 1])) {
+            const struct lane_windows w = {v, b->low + i, b->high + i};
+            const struct lane_rate rate = {b->shape.sampled + i, b->shape.to_start + i, factors + i,
+                                           counter};
+            if (lanes->rate(&w, &rate, out->values + i)) {
+                bits_set_lanes(out->present, i);
+                i += LANES;
+                continue;
+            }
         }
-        double value = v[high - 1] - v[low];
-        if (counter && reset + 1 < high) {
-            value = with_resets(v, b->count, low, high, value, &reset);
+        for (size_t end = i + LANES < steps ? i + LANES : steps; i < end; i++) {
+            const size_t low = b->low[i];
+            const size_t high = b->high[i];
+            if (high < low + 2) {
+                continue;
+            }
+            double value = v[high - 1] - v[low];
+            if (counter && reset + 1 < high) {
+                value = with_resets(v, b->count, low, high, value, &reset);
+            }
+            out->values[i] = extrapolated(&b->shape, i, value, v[low], kind, range_s);
+            bits_set(out->present, i);
         }
-        double factor = extrapolation(&b->shape, i, value, v[low], counter);
-        if (kind == KIND_RATE) {
-            factor /= range_s;
-        }
-        out->values[i] = value * factor;
-        bits_set(out->present, i);
     }
 }
 
@@ -141,70 +159,117 @@ struct line {
     double intercept; /* at the reference time */
 };
 
-static bool all_equal(const double *v, size_t n) {
-    for (size_t i = 1; i < n; i++) {
-        if (v[i] != v[0]) {
-            return false;
-        }
+/* The sums over one window. Those of times alone are the column's, made once for all series. */
+struct line_sums {
+    double n, x, x2, y, xy;
+    double first;
+    bool varies; /* some value differs from the first */
+};
+
+static struct line line_of(const struct line_sums *s) {
+    if (!s->varies) {
+        const bool inf = isinf(s->first);
+        return (struct line){.slope = inf ? NAN : 0, .intercept = inf ? NAN : s->first};
     }
-    return true;
+    const double covariance = s->xy - s->x * s->y / s->n;
+    const double variance = s->x2 - s->x * s->x / s->n;
+    const double slope = covariance / variance;
+    return (struct line){.slope = slope, .intercept = s->y / s->n - slope * s->x / s->n};
 }
 
-static struct line fit_line(const int64_t *ts, const double *v, size_t n, int64_t reference_ms) {
-    if (all_equal(v, n)) {
-        return (struct line){.slope = isinf(v[0]) ? NAN : 0, .intercept = isinf(v[0]) ? NAN : v[0]};
-    }
-    struct kahan x = {0};
+static void add_values(struct line_sums *s, const int64_t *ts, const double *v, size_t n,
+                       int64_t reference_ms) {
     struct kahan y = {0};
     struct kahan xy = {0};
-    struct kahan x2 = {0};
-    double count = 0;
     for (size_t i = 0; i < n; i++) {
-        count += 1;
-        const double at = (double)time_sub(ts[i], reference_ms) / 1000;
-        kahan_add(&x, at);
+        s->varies = s->varies || v[i] != v[0];
         kahan_add(&y, v[i]);
-        kahan_add(&xy, at * v[i]);
-        kahan_add(&x2, at * at);
+        kahan_add(&xy, (double)time_sub(ts[i], reference_ms) / 1000 * v[i]);
     }
-    const double sum_x = x.sum + x.c;
-    const double sum_y = y.sum + y.c;
-    const double sum_xy = xy.sum + xy.c;
-    const double sum_x2 = x2.sum + x2.c;
-    const double covariance = sum_xy - sum_x * sum_y / count;
-    const double variance = sum_x2 - sum_x * sum_x / count;
-    const double slope = covariance / variance;
-    return (struct line){.slope = slope, .intercept = sum_y / count - slope * sum_x / count};
+    s->y = y.sum + y.c;
+    s->xy = xy.sum + xy.c;
+}
+
+struct line_fit {
+    const struct range_call *call;
+    const struct window_bounds *bounds;
+    const double *v;
+    struct row *out;
+    bool predicts;
+};
+
+static void put_line(const struct line_fit *f, size_t step, struct line_sums *sums) {
+    const struct window_bounds *b = f->bounds;
+    sums->n = (double)(b->high[step] - b->low[step]);
+    sums->x = b->times.x[step];
+    sums->x2 = b->times.x2[step];
+    sums->first = f->v[b->low[step]];
+    const struct line line = line_of(sums);
+    f->out->values[step] = f->predicts
+                               ? line.slope * scalar_at(&f->call->params[0], step) + line.intercept
+                               : line.slope;
+    bits_set(f->out->present, step);
+}
+
+/* Whether differences of the column's times and the references cannot overflow: the loops over
+ * lanes do not saturate. */
+static bool times_are_small(const struct window_bounds *b, const struct grid *grid) {
+    const int64_t most = INT64_MAX / 4;
+    return b->ts[0] > -most && b->ts[b->count - 1] < most && grid->start_ms > -most &&
+           grid_last(grid) < most;
+}
+
+static void fit_lines(const struct line_fit *f) {
+    const struct window_bounds *b = f->bounds;
+    const size_t steps = f->call->grid->count;
+    const struct lane_kernels *lanes = lane_kernels_best();
+    const bool by_lanes = times_are_small(b, f->call->grid);
+    for (size_t i = 0; i < steps;) {
+        if (by_lanes && window_all_hold(b, 2, i, steps)) {
+            const struct lane_windows w = {f->v, b->low + i, b->high + i};
+            struct lane_line line;
+            lanes->line(&w, b->ts, b->times.reference_ms + i, &line);
+            for (size_t l = 0; l < LANES; l++) {
+                put_line(f, i + l,
+                         &(struct line_sums){
+                             .y = line.y[l], .xy = line.xy[l], .varies = line.varies[l]});
+            }
+            i += LANES;
+            continue;
+        }
+        const size_t n = b->high[i] - b->low[i];
+        if (n >= 2) {
+            struct line_sums sums = {0};
+            add_values(&sums, b->ts + b->low[i], f->v + b->low[i], n, b->times.reference_ms[i]);
+            put_line(f, i, &sums);
+        }
+        i++;
+    }
+}
+
+static enum err_code lines(const struct range_call *call, const struct range_series *series,
+                           struct row *out, bool predicts, struct err *err) {
+    const struct line_fit f = {.call = call,
+                               .bounds = series->bounds,
+                               .v = series->values,
+                               .out = out,
+                               .predicts = predicts};
+    enum err_code code = window_times_of(series->cache, series->bounds, predicts, err);
+    if (code == ERR_OK) {
+        fit_lines(&f);
+        code = eval_worked(call->ev, series->bounds->total, err);
+    }
+    return code;
 }
 
 enum err_code range_deriv(const struct range_call *call, const struct range_series *series,
                           struct row *out, struct err *err) {
-    const struct window_bounds *b = series->bounds;
-    for (size_t i = 0; i < call->grid->count; i++) {
-        const size_t low = b->low[i];
-        const size_t n = b->high[i] - low;
-        if (n >= 2) {
-            out->values[i] = fit_line(b->ts + low, series->values + low, n, b->ts[low]).slope;
-            bits_set(out->present, i);
-        }
-    }
-    return eval_worked(call->ev, b->total, err);
+    return lines(call, series, out, false, err);
 }
 
 enum err_code range_predict_linear(const struct range_call *call, const struct range_series *series,
                                    struct row *out, struct err *err) {
-    const struct window_bounds *b = series->bounds;
-    for (size_t i = 0; i < call->grid->count; i++) {
-        const size_t low = b->low[i];
-        const size_t n = b->high[i] - low;
-        if (n >= 2) {
-            const struct line line =
-                fit_line(b->ts + low, series->values + low, n, grid_time(call->grid, i));
-            out->values[i] = line.slope * scalar_at(&call->params[0], i) + line.intercept;
-            bits_set(out->present, i);
-        }
-    }
-    return eval_worked(call->ev, b->total, err);
+    return lines(call, series, out, true, err);
 }
 
 /* ---- counting ---- */

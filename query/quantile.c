@@ -12,7 +12,24 @@ static int nan_first(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
-double quantile_of(double phi, double *values, size_t n) {
+void quantile_sort(double *values, size_t n) {
+    enum { INSERT_MAX = 24 };
+    if (n > INSERT_MAX) {
+        qsort(values, n, sizeof(*values), nan_first);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        const double x = values[i];
+        size_t at = i;
+        while (at > 0 && nan_first(&values[at - 1], &x) > 0) {
+            values[at] = values[at - 1];
+            at--;
+        }
+        values[at] = x;
+    }
+}
+
+double quantile_of_sorted(double phi, const double *sorted, size_t n) {
     if (n == 0 || isnan(phi)) {
         return NAN;
     }
@@ -22,11 +39,17 @@ double quantile_of(double phi, double *values, size_t n) {
     if (phi > 1) {
         return INFINITY;
     }
-    qsort(values, n, sizeof(*values), nan_first);
     const double rank = phi * (double)(n - 1);
     const double floor_rank = floor(rank);
     const size_t low = (size_t)fmax(0, floor_rank);
     const size_t high = low + 1 < n ? low + 1 : n - 1;
     const double weight = rank - floor_rank;
-    return values[low] * (1 - weight) + values[high] * weight;
+    return sorted[low] * (1 - weight) + sorted[high] * weight;
+}
+
+double quantile_of(double phi, double *values, size_t n) {
+    if (n > 0 && phi >= 0 && phi <= 1) {
+        quantile_sort(values, n);
+    }
+    return quantile_of_sorted(phi, values, n);
 }

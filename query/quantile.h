@@ -4,8 +4,12 @@
 
 #include <stddef.h>
 
-/* Sorts the n values ascending, NaN first, in place. NaN for n = 0 or phi NaN, -Inf for phi < 0,
- * +Inf for phi > 1, else linear between the neighbours of rank phi * (n - 1). */
+/* NaN first, then ascending; equal ones stay in their order. */
+void quantile_sort(double *values, size_t n);
+/* Of values in that order. NaN for n = 0 or phi NaN, -Inf for phi < 0, +Inf for phi > 1, else
+ * linear between the neighbours of rank phi * (n - 1). */
+double quantile_of_sorted(double phi, const double *sorted, size_t n);
+/* Sorts the values in place when it needs them. */
 double quantile_of(double phi, double *values, size_t n);
 
 #endif

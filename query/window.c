@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "query/kahan.h"
+
 void window_cache_init(struct window_cache *cache, struct work *scratch,
                        const struct window_spec *spec) {
     memset(cache, 0, sizeof(*cache));
@@ -106,14 +108,16 @@ enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *
     }
     const struct window_spec *spec = &cache->spec;
     const size_t steps = spec->grid->count;
-    double *columns = work_alloc(cache->scratch, steps, 4 * sizeof(*columns), err);
+    double *columns = work_alloc(cache->scratch, steps, 5 * sizeof(*columns), err);
     if (columns == NULL) {
         return ERR_LIMIT;
     }
     const struct window_shape shape = {.to_start = columns,
                                        .to_end = columns + steps,
                                        .sampled = columns + 2 * steps,
-                                       .factor = columns + 3 * steps};
+                                       .factor = columns + 3 * steps,
+                                       .per_second = columns + 4 * steps};
+    const double range_s = (double)spec->range_ms / 1000;
     for (size_t i = 0; i < steps; i++) {
         const size_t n = bounds->high[i] - bounds->low[i];
         if (n < 2) {
@@ -135,7 +139,41 @@ enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *
         }
         const double covered = shape.sampled[i] + shape.to_start[i] + shape.to_end[i];
         shape.factor[i] = shape.sampled[i] != 0 ? covered / shape.sampled[i] : 1;
+        shape.per_second[i] = shape.factor[i] / range_s;
     }
     bounds->shape = shape;
+    return ERR_OK;
+}
+
+enum err_code window_times_of(struct window_cache *cache, struct window_bounds *bounds,
+                              bool to_steps, struct err *err) {
+    if (bounds->times.x != NULL) {
+        return ERR_OK;
+    }
+    const size_t steps = cache->spec.grid->count;
+    int64_t *reference_ms = work_alloc(cache->scratch, steps, sizeof(*reference_ms), err);
+    double *columns =
+        reference_ms != NULL ? work_alloc(cache->scratch, steps, 2 * sizeof(*columns), err) : NULL;
+    if (columns == NULL) {
+        return ERR_LIMIT;
+    }
+    const struct window_times times = {reference_ms, columns, columns + steps};
+    for (size_t i = 0; i < steps; i++) {
+        const size_t low = bounds->low[i];
+        if (bounds->high[i] == low) {
+            continue;
+        }
+        struct kahan x = {0};
+        struct kahan x2 = {0};
+        reference_ms[i] = to_steps ? grid_time(cache->spec.grid, i) : bounds->ts[low];
+        for (size_t k = low; k < bounds->high[i]; k++) {
+            const double at = seconds(bounds->ts[k], reference_ms[i]);
+            kahan_add(&x, at);
+            kahan_add(&x2, at * at);
+        }
+        times.x[i] = x.sum + x.c;
+        times.x2[i] = x2.sum + x2.c;
+    }
+    bounds->times = times;
     return ERR_OK;
 }

@@ -31,8 +31,16 @@ static inline int64_t window_end(const struct window_spec *spec, size_t step) {
 struct window_shape {
     double *to_start; /* s, after the cut at 1.1 average intervals */
     double *to_end;
-    double *sampled; /* s between first and last sample */
-    double *factor;  /* (sampled + to_start + to_end) / sampled */
+    double *sampled;    /* s between first and last sample */
+    double *factor;     /* (sampled + to_start + to_end) / sampled */
+    double *per_second; /* factor / range in seconds */
+};
+
+/* Sums over the times of a window's samples, in seconds from reference_ms, compensated. */
+struct window_times {
+    int64_t *reference_ms;
+    double *x;
+    double *x2;
 };
 
 struct window_bounds {
@@ -43,7 +51,18 @@ struct window_bounds {
     uint32_t widest;
     uint64_t total;            /* samples in all windows */
     struct window_shape shape; /* made by window_shape_of, else NULLs */
+    struct window_times times; /* made by window_times_of, else NULLs */
 };
+
+/* Whether the eight windows from step on (there are so many) hold n samples or more. */
+static inline bool window_all_hold(const struct window_bounds *b, uint32_t n, size_t step,
+                                   size_t steps) {
+    bool all = steps - step >= 8;
+    for (size_t i = step; i < step + 8 && all; i++) {
+        all = b->high[i] - b->low[i] >= n;
+    }
+    return all;
+}
 
 enum { WINDOW_CACHE_SLOTS = 1024 };
 
@@ -63,5 +82,8 @@ MUST_CHECK struct window_bounds *window_cache_get(struct window_cache *cache, co
 /* Fills bounds->shape at the first call. */
 MUST_CHECK enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *bounds,
                                          struct err *err);
+/* Fills bounds->times at the first call: relative to the steps, or to the windows' first samples. */
+MUST_CHECK enum err_code window_times_of(struct window_cache *cache, struct window_bounds *bounds,
+                                         bool to_steps, struct err *err);
 
 #endif
