@@ -463,6 +463,22 @@ bool segment_is_durable(struct segment_store *store, struct segment_location at)
 
 /* ---- dropping, statistics ---- */
 
+uint32_t segment_cut(struct segment_store *store) {
+    store->tail = NULL;
+    return store->next_file;
+}
+
+size_t segment_files(struct segment_store *store, uint32_t **out) {
+    mutex_lock(&store->mu);
+    const size_t n = store->file_count;
+    *out = mem_array(n + 1, sizeof(**out));
+    for (size_t i = 0; i < n; i++) {
+        (*out)[i] = store->files[i]->number;
+    }
+    mutex_unlock(&store->mu);
+    return n;
+}
+
 enum err_code segment_drop_file(struct segment_store *store, uint32_t number, struct err *err) {
     struct segment_file *file = segment_file_ref(store, number);
     if (file == NULL) {
@@ -574,7 +590,8 @@ static enum err_code open_file(struct segment_store *store, const struct segment
         return err_wrap(err, "opening segment %" PRIu32 " of %s", number, store->dir);
     }
     file->size = end;
-    if (newest && can_go_on(store, file, end, stats->damaged_records > damage_before)) {
+    if (newest && can_go_on(store, file, end, stats->damaged_records > damage_before) &&
+        number >= options->first_file) {
         store->tail = file;
         store->tail_next = next;
     }
@@ -599,6 +616,9 @@ static enum err_code open_files(struct segment_store *store, const struct segmen
         }
         code = open_file(store, options, numbers[i], i + 1 == count, opening, stats, err);
         store->next_file = numbers[i] + 1;
+    }
+    if (store->next_file < options->first_file) {
+        store->next_file = options->first_file;
     }
     mem_free(numbers);
     return code;

@@ -72,6 +72,7 @@ struct segment_options {
     const char *dir; /* made if missing; its parent must exist */
     uint32_t shard;
     uint32_t file_bytes;        /* 0 = default; a larger run gets a file of its own */
+    uint32_t first_file;        /* new runs are in files with at least this number */
     const char *quarantine_dir; /* may be NULL */
     record_damage_fn *damage;   /* may be NULL; called during segment_store_open only */
     void *damage_ctx;
@@ -154,6 +155,13 @@ MUST_CHECK enum err_code segment_verify(struct segment_store *store, struct segm
                                         struct err *err);
 
 /* ---- files ---- */
+
+/* Ends the newest file: runs that are committed from now on are in files with at least the number
+ * that is returned, all others in files below. */
+uint32_t segment_cut(struct segment_store *store);
+
+/* Numbers of all files, ascending; the caller ends *out with mem_free. Returns how many. */
+size_t segment_files(struct segment_store *store, uint32_t **out);
 
 /* Removes a file and all its runs (retention, compaction). ERR_NOT_FOUND if there is none. If it
  * is the newest, the next commit begins a new one. */

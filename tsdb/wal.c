@@ -724,6 +724,9 @@ static enum err_code open_segments(struct wal *wal, const struct wal_options *op
         code = open_segment(wal, options, numbers[i], i + 1 == count, replay, stats, err);
         wal->next_segment = numbers[i] + 1;
     }
+    if (wal->next_segment < options->first_segment) {
+        wal->next_segment = options->first_segment;
+    }
     mem_free(numbers);
     return code;
 }

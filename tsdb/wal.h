@@ -53,6 +53,7 @@ struct wal_options {
     const char *dir; /* made if missing; its parent must exist */
     uint32_t shard;
     uint32_t segment_bytes;     /* 0 = default; a larger batch gets a segment of its own */
+    uint32_t first_segment;     /* new segments have at least this number */
     uint32_t allocate_bytes;    /* space is taken in steps of this; 0 = default */
     const char *quarantine_dir; /* damaged bytes are copied there; made if missing; may be NULL */
     record_damage_fn *damage;   /* may be NULL; called during wal_open only */
