@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "base/transport.h"
 #include "config.h"
+#include "memory_limit.h"
 #include "process_metrics.h"
 #include "tsdb/tsdb.h"
 #include "web/web.h"
@@ -77,8 +78,8 @@ static bool rules_are_good(struct app *app, const struct config *config) {
         if (glob(pattern, 0, NULL, &found) == 0) {
             for (size_t k = 0; k < found.gl_pathc; k++) {
                 size_t rule_count = 0;
-                (void)rule_files_check(vfs_system(), found.gl_pathv[k], on_rule_error, &check,
-                                       &rule_count);
+                (void)rule_files_check(vfs_system(), app->engine, found.gl_pathv[k], on_rule_error,
+                                       &check, &rule_count);
             }
         }
         globfree(&found);
@@ -100,9 +101,18 @@ static enum err_code apply(struct app *app, struct config *config, struct err *e
     struct err part;
     enum err_code code = ERR_OK;
     query_engine_set_default_step(app->engine, config->evaluation_interval_ms);
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    enum err_code done =
+        query_engine_set_log(app->engine, arena_cstr(&scratch, config->query_log_file), &part);
+    arena_release(&scratch);
+    if (done != ERR_OK) {
+        log_error(app->log, "main", "Failed to apply configuration", log_err(&part));
+        code = err_set(err, done, "%s", part.text);
+    }
 
-    enum err_code done = scrape_manager_apply(app->scrapes, config->generation, config->scrapes,
-                                              config->scrape_count, config->external_labels, &part);
+    done = scrape_manager_apply(app->scrapes, config->generation, config->scrapes,
+                                config->scrape_count, config->external_labels, &part);
     if (done != ERR_OK) {
         log_error(app->log, "main", "Failed to apply configuration", log_err(&part));
         code = err_set(err, done, "%s", part.text);
@@ -250,6 +260,19 @@ static bool has_feature(const struct flags *f, struct str name) {
     return false;
 }
 
+/* All queries together may use half of the memory, the other half is the database's and the
+ * scrapes'; one query a quarter. */
+static void set_query_memory(const struct flags *f, struct query_options *options) {
+    const uint64_t limit = memory_limit_bytes(f, vfs_system());
+    if (limit > 0) {
+        options->max_memory_bytes = limit / 4;
+        options->max_total_memory_bytes = limit / 2;
+    }
+    if (f->query_max_memory_bytes > 0) {
+        options->max_memory_bytes = (uint64_t)f->query_max_memory_bytes;
+    }
+}
+
 static void make_engine(struct app *app) {
     const struct flags *f = app->flags;
     struct query_options options;
@@ -261,15 +284,25 @@ static void make_engine(struct app *app) {
     options.timeout_ms = f->query_timeout_ms;
     options.max_samples = (uint64_t)f->query_max_samples;
     options.max_concurrency = (uint32_t)f->query_max_concurrency;
-    if (f->query_max_memory_bytes > 0) {
-        options.max_memory_bytes = (uint64_t)f->query_max_memory_bytes;
-    }
+    set_query_memory(f, &options);
     options.experimental_functions = has_feature(f, STR("promql-experimental-functions"));
     options.extended_range_selectors = has_feature(f, STR("promql-extended-range-selectors"));
     options.binop_fill_modifiers = has_feature(f, STR("promql-binop-fill-modifiers"));
     options.delayed_name_removal = has_feature(f, STR("promql-delayed-name-removal"));
+    options.per_step_stats = has_feature(f, STR("promql-per-step-stats"));
+    options.vfs = vfs_system();
     options.use_start_timestamps = has_feature(f, STR("use-start-timestamps"));
     app->engine = query_engine_new(&options);
+}
+
+/* Without the file the server works as well: what it is for is rare. */
+static void record_active_queries(struct app *app) {
+    const struct str path =
+        arena_printf(app->arena, "%.*s/queries.active", STR_ARG(app->flags->storage_path));
+    struct err err;
+    if (query_engine_record_active(app->engine, path.ptr, &err) != ERR_OK) {
+        log_error(app->log, "main", "Running queries are not recorded", log_err(&err));
+    }
 }
 
 static void make_alerting(struct app *app) {
@@ -422,7 +455,7 @@ static enum err_code start_parts(struct app *app, struct config *config, struct 
     if (code != ERR_OK) {
         return code;
     }
-    make_engine(app);
+    record_active_queries(app);
     make_alerting(app);
     make_scraping(app);
     code = start_web(app, err);
@@ -467,6 +500,8 @@ enum err_code app_start(const struct flags *flags, struct arena *arena, struct l
     log_info(log, "main", "Starting Brasa", log_text("version", BRASA_VERSION));
     warn_about_flags(app);
 
+    app->registry = metric_registry_new();
+    make_engine(app); /* rule files are checked by its language */
     struct config *config = NULL;
     enum err_code code = load_first(app, &config);
     if (code != ERR_OK) {
@@ -475,7 +510,6 @@ enum err_code app_start(const struct flags *flags, struct arena *arena, struct l
         app_stop(app);
         return code;
     }
-    app->registry = metric_registry_new();
     app->process = process_metrics_new(app->registry, app->start_unix_ns);
     app->reload_successful =
         metric_gauge(app->registry, "prometheus_config_last_reload_successful",
@@ -512,8 +546,8 @@ void app_stop(struct app *app) {
         scrape_manager_free(app->scrapes);
         rule_manager_free(app->rules);
         notifier_free(app->notifier);
-        query_engine_free(app->engine);
     }
+    query_engine_free(app->engine);
     tsdb_close(app->db);
     config_unref(app->config);
     if (app->registry != NULL) {

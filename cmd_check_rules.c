@@ -22,7 +22,7 @@ bool check_rule_file(const struct check_io *io, const char *path) {
     struct error_lines lines = {.io = io};
     size_t count = 0;
     (void)fprintf(io->out, "Checking %s\n", path);
-    if (!rule_files_check(io->vfs, path, print_error, &lines, &count)) {
+    if (!rule_files_check(io->vfs, NULL, path, print_error, &lines, &count)) {
         return false;
     }
     (void)fprintf(io->out, "  SUCCESS: %zu rules found\n\n", count);

@@ -111,9 +111,10 @@ MUST_CHECK enum err_code rule_manager_apply(struct rule_manager *m,
 void rule_manager_free(struct rule_manager *m);
 int64_t rule_manager_step(struct rule_manager *m); /* no_threads; returns the next due unix ns */
 
-/* Checks rule files as the loader does. Every error goes to on_error as one line of text; *out_rules
+/* Checks rule files as the loader does, in the language of engine (NULL: without experimental
+ * features). Every error goes to on_error as one line of text; *out_rules
  * counts the rules found. False if there was an error. */
-bool rule_files_check(struct vfs *vfs, const char *path,
+bool rule_files_check(struct vfs *vfs, struct query_engine *engine, const char *path,
                       void (*on_error)(void *ctx, struct str text), void *ctx, size_t *out_rules);
 
 /* ---- rules under test (alert/rule_unit.c): evaluated when the caller says so ---- */

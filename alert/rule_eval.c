@@ -9,6 +9,7 @@ enum { EVAL_MEMORY_MAX = 1 << 30 };
 struct sample {
     struct labels labels;
     double value;
+    const struct histogram *histogram; /* NULL: value */
 };
 
 struct evaluation {
@@ -25,8 +26,15 @@ struct evaluation {
 
 /* ---- results ---- */
 
+static struct query_origin origin_of(const struct evaluation *e) {
+    return (struct query_origin){.rule_group = e->group->spec->name,
+                                 .rule_file = e->group->spec->file};
+}
+
 static enum err_code run_query(struct evaluation *e, struct err *err) {
-    const struct query query = {.text = e->state->rule->expr,
+    const struct query_origin origin = origin_of(e);
+    const struct query query = {.origin = &origin,
+                                .text = e->state->rule->expr,
                                 .start_ms = e->sample_ts_ms,
                                 .end_ms = e->sample_ts_ms,
                                 .cancel = &e->env->cancel};
@@ -50,6 +58,15 @@ static enum err_code run_query(struct evaluation *e, struct err *err) {
         return err_set(err, ERR_EXECUTION, "rule result is not a vector or scalar");
     }
     return ERR_OK;
+}
+
+static const struct histogram *histogram_of(const struct result_series *s) {
+    return s->histograms != NULL ? s->histograms[0] : NULL;
+}
+
+/* An alert of a histogram has the value 0, as with Prometheus. */
+static double value_of(const struct result_series *s) {
+    return histogram_of(s) == NULL ? s->values[0] : 0;
 }
 
 static enum err_code no_duplicates(const struct sample *samples, size_t count, const char *after,
@@ -90,7 +107,8 @@ static enum err_code record(struct evaluation *e, struct err *err) {
         if (code != ERR_OK) {
             return code;
         }
-        e->samples[i].value = e->result.series[i].values[0];
+        e->samples[i].value = value_of(&e->result.series[i]);
+        e->samples[i].histogram = histogram_of(&e->result.series[i]);
     }
     const enum err_code code = no_duplicates(e->samples, count, "rule", err);
     if (code != ERR_OK) {
@@ -110,8 +128,12 @@ static enum err_code template_query(void *ctx, struct str expr, int64_t ts_ms, s
                                     struct template_sample **out, size_t *out_count,
                                     struct err *err) {
     struct evaluation *e = ctx;
-    const struct query query = {
-        .text = expr, .start_ms = ts_ms, .end_ms = ts_ms, .cancel = &e->env->cancel};
+    const struct query_origin origin = origin_of(e);
+    const struct query query = {.text = expr,
+                                .start_ms = ts_ms,
+                                .end_ms = ts_ms,
+                                .cancel = &e->env->cancel,
+                                .origin = &origin};
     struct query_result result;
     const enum err_code code =
         query_run(e->env->options.engine, e->env->options.storage, &query, arena, &result, err);
@@ -130,7 +152,7 @@ static enum err_code template_query(void *ctx, struct str expr, int64_t ts_ms, s
         list[i] =
             result.type == RESULT_SCALAR
                 ? (struct template_sample){.value = result.scalar}
-                : (struct template_sample){result.series[i].labels, result.series[i].values[0]};
+                : (struct template_sample){result.series[i].labels, value_of(&result.series[i])};
     }
     *out = list;
     *out_count = count;
@@ -168,7 +190,7 @@ static enum err_code make_instance(struct evaluation *e, const struct result_ser
         .labels = s->labels,
         .external_labels = e->env->external_labels,
         .external_url = e->env->external_url,
-        .value = s->values[0],
+        .value = value_of(s),
         .ts_ms = e->ts_ms,
         .query = template_query,
         .query_ctx = e,
@@ -189,7 +211,7 @@ static enum err_code make_instance(struct evaluation *e, const struct result_ser
         labels_builder_set(b, rule->annotation_templates[i].name,
                            expand(e, &rule->annotation_templates[i], &data));
     }
-    out->value = s->values[0];
+    out->value = value_of(s);
     return labels_builder_finish(b, &out->annotations, err);
 }
 
@@ -228,6 +250,7 @@ static enum err_code alert_sample(struct evaluation *e, const struct alert *a, c
     const enum err_code code = labels_builder_finish(&b, &s->labels, err);
     if (code == ERR_OK) {
         s->value = value;
+        s->histogram = NULL;
         e->sample_count++;
     }
     return code;
@@ -354,6 +377,16 @@ static const char *rejection(enum err_code code) {
     }
 }
 
+static enum err_code append(struct storage *st, struct storage_appender *a, const struct sample *s,
+                            int64_t ts_ms) {
+    if (s->histogram == NULL) {
+        return storage_append(st, a, s->labels, ts_ms, s->value);
+    }
+    const struct storage_sample sample = {
+        .ts_ms = ts_ms, .histogram = s->histogram, .float_histogram = true};
+    return storage_append_sample(st, a, s->labels, &sample);
+}
+
 /* *out_rejected: the error is of samples that were left out, the others were written. */
 static enum err_code write_samples(struct evaluation *e, bool *out_rejected, struct err *err) {
     struct storage *st = e->env->options.storage;
@@ -367,7 +400,7 @@ static enum err_code write_samples(struct evaluation *e, bool *out_rejected, str
     struct series_list current;
     series_list_init(&current);
     for (size_t i = 0; i < e->sample_count; i++) {
-        code = storage_append(st, a, e->samples[i].labels, e->sample_ts_ms, e->samples[i].value);
+        code = append(st, a, &e->samples[i], e->sample_ts_ms);
         if (code == ERR_OK) {
             series_list_add(&current, e->samples[i].labels);
         } else {

@@ -15,6 +15,7 @@ enum { TYPE_ERRORS_MAX = 32 };
 
 struct loader {
     struct arena *arena;
+    struct query_engine *engine;
     struct str file;
     rule_error_fn *on_error;
     void *ctx;
@@ -334,7 +335,7 @@ static struct str check_expr(const struct place *p) {
     }
     struct query_expr *expr = NULL;
     struct err err;
-    if (query_parse(NULL, arena, r->expr, &expr, &err) != ERR_OK) {
+    if (query_parse(p->l->engine, arena, r->expr, &expr, &err) != ERR_OK) {
         rule_error(p, position(arena, r->nodes.expr),
                    arena_printf(arena, "could not parse expression: %s", err.text));
         return STR("");
@@ -544,10 +545,14 @@ static void parse_into(struct loader *l, struct str text, struct rule_group_spec
     *out_count = file.group_count;
 }
 
-bool rule_file_parse(struct arena *arena, struct str name, struct str text, rule_error_fn *on_error,
-                     void *ctx, struct rule_group_spec **out, size_t *out_count, bool *out_more) {
-    struct loader l = {
-        .arena = arena, .file = arena_str(arena, name), .on_error = on_error, .ctx = ctx};
+bool rule_file_parse(struct arena *arena, struct query_engine *engine, struct str name,
+                     struct str text, rule_error_fn *on_error, void *ctx,
+                     struct rule_group_spec **out, size_t *out_count, bool *out_more) {
+    struct loader l = {.arena = arena,
+                       .engine = engine,
+                       .file = arena_str(arena, name),
+                       .on_error = on_error,
+                       .ctx = ctx};
     buf_init(&l.type_errors, (size_t)TYPE_ERRORS_MAX * ERR_TEXT_MAX);
     *out_count = 0;
     parse_into(&l, text, out, out_count, out_more);
@@ -555,8 +560,9 @@ bool rule_file_parse(struct arena *arena, struct str name, struct str text, rule
     return !l.failed;
 }
 
-bool rule_file_load(struct arena *arena, struct vfs *vfs, const char *path, rule_error_fn *on_error,
-                    void *ctx, struct rule_group_spec **out, size_t *out_count, bool *out_more) {
+bool rule_file_load(struct arena *arena, struct query_engine *engine, struct vfs *vfs,
+                    const char *path, rule_error_fn *on_error, void *ctx,
+                    struct rule_group_spec **out, size_t *out_count, bool *out_more) {
     char *text = NULL;
     size_t size = 0;
     struct err err;
@@ -568,5 +574,6 @@ bool rule_file_load(struct arena *arena, struct vfs *vfs, const char *path, rule
     /* the tree borrows the text: keep it as long as the arena */
     const struct str kept = arena_str(arena, (struct str){text, size});
     mem_free(text);
-    return rule_file_parse(arena, str_of(path), kept, on_error, ctx, out, out_count, out_more);
+    return rule_file_parse(arena, engine, str_of(path), kept, on_error, ctx, out, out_count,
+                           out_more);
 }

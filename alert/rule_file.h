@@ -15,6 +15,8 @@
 #include "base/str.h"
 #include "base/vfs.h"
 
+struct query_engine;
+
 enum { RULE_FILE_MAX_BYTES = 16 * 1024 * 1024 };
 
 /* A label or annotation of an alerting rule: its text is a template. */
@@ -51,10 +53,12 @@ struct rule_group_spec {
 typedef void rule_error_fn(void *ctx, struct str text);
 
 /* False when there was an error (*out is then unusable). name is shown in errors and kept as the
- * groups' file. *out_more (may be NULL): documents after the first were left out. */
-bool rule_file_parse(struct arena *arena, struct str name, struct str text, rule_error_fn *on_error,
-                     void *ctx, struct rule_group_spec **out, size_t *out_count, bool *out_more);
-bool rule_file_load(struct arena *arena, struct vfs *vfs, const char *path, rule_error_fn *on_error,
-                    void *ctx, struct rule_group_spec **out, size_t *out_count, bool *out_more);
+ * groups' file. engine: whose language; NULL: without experimental features. *out_more (may be NULL): documents after the first were left out. */
+bool rule_file_parse(struct arena *arena, struct query_engine *engine, struct str name,
+                     struct str text, rule_error_fn *on_error, void *ctx,
+                     struct rule_group_spec **out, size_t *out_count, bool *out_more);
+bool rule_file_load(struct arena *arena, struct query_engine *engine, struct vfs *vfs,
+                    const char *path, rule_error_fn *on_error, void *ctx,
+                    struct rule_group_spec **out, size_t *out_count, bool *out_more);
 
 #endif

@@ -189,8 +189,8 @@ static void load_file(struct load *load, const char *path) {
     struct rule_group_spec *specs = NULL;
     size_t count = 0;
     bool more = false;
-    if (!rule_file_load(generation_arena(file), o->vfs, path, note_error, load, &specs, &count,
-                        &more)) {
+    if (!rule_file_load(generation_arena(file), o->engine, o->vfs, path, note_error, load, &specs,
+                        &count, &more)) {
         count = 0;
     }
     if (more) {
@@ -428,13 +428,13 @@ void rule_groups(struct rule_manager *m, struct arena *arena, struct rule_group_
     qsort(list, *out_count, sizeof(*list), by_file_and_name);
 }
 
-bool rule_files_check(struct vfs *vfs, const char *path,
+bool rule_files_check(struct vfs *vfs, struct query_engine *engine, const char *path,
                       void (*on_error)(void *ctx, struct str text), void *ctx, size_t *out_rules) {
     struct arena arena;
     arena_init(&arena, 0);
     struct rule_group_spec *groups = NULL;
     size_t count = 0;
-    const bool ok = rule_file_load(&arena, vfs, path, on_error, ctx, &groups, &count, NULL);
+    const bool ok = rule_file_load(&arena, engine, vfs, path, on_error, ctx, &groups, &count, NULL);
     *out_rules = 0;
     for (size_t i = 0; ok && i < count; i++) {
         *out_rules += groups[i].rule_count;

@@ -58,8 +58,8 @@ bool rule_session_load(struct rule_session *s, const char *path,
     struct generation *file = generation_new(SESSION_FILE_BYTES_MAX);
     struct rule_group_spec *specs = NULL;
     size_t count = 0;
-    const bool ok = rule_file_load(generation_arena(file), s->env.options.vfs, path, on_error, ctx,
-                                   &specs, &count, NULL);
+    const bool ok = rule_file_load(generation_arena(file), s->env.options.engine,
+                                   s->env.options.vfs, path, on_error, ctx, &specs, &count, NULL);
     for (size_t i = 0; ok && i < count; i++) {
         add_group(s, file, &specs[i]);
     }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/budget.h"
 #include "base/mem.h"
 
 void buf_init(struct buf *buf, size_t max_bytes) {
@@ -10,8 +11,13 @@ void buf_init(struct buf *buf, size_t max_bytes) {
 }
 
 void buf_release(struct buf *buf) {
+    struct budget *pool = buf->pool;
+    if (pool != NULL) {
+        budget_give(pool, buf->capacity);
+    }
     mem_free(buf->ptr);
     buf_init(buf, buf->max_bytes);
+    buf->pool = pool;
 }
 
 void buf_clear(struct buf *buf) {
@@ -37,6 +43,10 @@ char *buf_reserve(struct buf *buf, size_t more) {
         size_t grown = mem_grow(buf->capacity, need);
         if (grown > buf->max_bytes + 1) {
             grown = buf->max_bytes + 1;
+        }
+        if (buf->pool != NULL && !budget_take(buf->pool, grown - buf->capacity)) {
+            fail(buf);
+            return NULL;
         }
         buf->ptr = mem_resize(buf->ptr, grown, 1);
         buf->capacity = grown;

@@ -14,11 +14,14 @@
 #include "base/attr.h"
 #include "base/str.h"
 
+struct budget;
+
 struct buf {
     char *ptr;
     size_t len;
     size_t capacity;
     size_t max_bytes;
+    struct budget *pool; /* may be NULL; set while it is empty: its capacity counts there as well */
     bool failed;
 };
 

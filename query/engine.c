@@ -73,9 +73,7 @@ struct query_engine *query_engine_new(const struct query_options *options) {
         engine->options.vfs = vfs_system();
     }
     atomic_init(&engine->default_step_ms, options->default_step_ms);
-    mutex_init(&engine->gate.mu);
-    cond_init(&engine->gate.freed);
-    engine->gate.max = options->max_concurrency;
+    query_gate_init(&engine->gate, options->max_concurrency);
     budget_init(&engine->memory, options->max_total_memory_bytes);
     running_list_init(&engine->list);
     query_log_init(&engine->log);
@@ -87,9 +85,7 @@ void query_engine_free(struct query_engine *engine) {
     if (engine == NULL) {
         return;
     }
-    ASSERT(engine->gate.running == 0);
-    cond_release(&engine->gate.freed);
-    mutex_release(&engine->gate.mu);
+    query_gate_release(&engine->gate);
     active_file_close(engine->active);
     query_log_release(&engine->log);
     running_list_release(&engine->list);
@@ -134,36 +130,6 @@ struct parse_options engine_parse_options(const struct query_engine *engine) {
         .extended_range_selectors = engine->options.extended_range_selectors,
         .binop_fill_modifiers = engine->options.binop_fill_modifiers,
     };
-}
-
-/* ---- admission ---- */
-
-static enum err_code gate_enter(struct query_gate *gate, const struct cancel *cancel,
-                                struct clock *clock, struct err *err) {
-    /* A raised flag wakes nobody: look at it this often. */
-    enum { LOOK_AGAIN_MS = 20 };
-    enum err_code code = ERR_OK;
-    mutex_lock(&gate->mu);
-    while (gate->max != 0 && gate->running >= gate->max && code == ERR_OK) {
-        code = eval_check_cancel(cancel, "query queue", err);
-        if (code == ERR_OK) {
-            (void)cond_wait_until(&gate->freed, &gate->mu,
-                                  clock_mono_ns(clock) + LOOK_AGAIN_MS * NS_PER_MS);
-        }
-    }
-    if (code == ERR_OK) {
-        gate->running++;
-    }
-    mutex_unlock(&gate->mu);
-    return code;
-}
-
-static void gate_leave(struct query_gate *gate) {
-    mutex_lock(&gate->mu);
-    ASSERT(gate->running > 0);
-    gate->running--;
-    cond_signal(&gate->freed);
-    mutex_unlock(&gate->mu);
 }
 
 /* ---- one query ---- */
@@ -346,15 +312,17 @@ enum err_code query_run(struct query_engine *engine, struct storage *storage,
     };
     metric_add(engine->running, 1);
     running_begin(&engine->list, &running, clock);
-    enum err_code code = gate_enter(&engine->gate, &cancel, clock, err);
+    struct gate_pass pass;
+    enum err_code code = query_gate_enter(&engine->gate, &cancel, clock, &pass, err);
     if (code == ERR_OK) {
         r.result.stats.queue_ns = clock_mono_ns(clock) - start_ns;
         atomic_store_explicit(&running.evaluating, true, memory_order_relaxed);
+        r.ev.pass = &pass;
         const int slot =
             active_file_begin(engine->active, query->text, running.start_unix_ms / 1000);
         code = run_admitted(&r, storage, err);
         active_file_end(engine->active, slot);
-        gate_leave(&engine->gate);
+        query_gate_leave(&pass);
     }
     const bool killed = running_end(&engine->list, &running);
     metric_add(engine->running, -1);

@@ -8,18 +8,10 @@
 
 #include "base/budget.h"
 #include "base/metric.h"
-#include "base/mutex.h"
+#include "query/gate.h"
 #include "query/query.h"
 #include "query/query_log.h"
 #include "query/running.h"
-
-/* Lets at most max queries in. */
-struct query_gate {
-    struct mutex mu;
-    struct cond freed;
-    uint32_t max; /* guarded by mu, as the rest */
-    uint32_t running;
-};
 
 /* Where the time of a query goes. */
 enum query_slice { SLICE_QUEUE, SLICE_PREPARE, SLICE_EVAL, SLICE_SORT, SLICE_COUNT };

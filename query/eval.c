@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "query/bits.h"
 #include "query/eval_call.h"
+#include "query/gate.h"
 #include "query/running.h"
 #include "query/step_stats.h"
 
@@ -56,7 +57,8 @@ enum err_code eval_pause(struct eval *ev, struct err *err) {
     if (ev->running != NULL) {
         running_progress(ev->running, ev->samples_fetched, work_used_bytes(&ev->base));
     }
-    return eval_check_cancel(ev->cancel, "expression evaluation", err);
+    const enum err_code code = eval_check_cancel(ev->cancel, "expression evaluation", err);
+    return code == ERR_OK ? gate_pass_check(ev->pass, ev->cancel, err) : code;
 }
 
 void eval_note_quantile(struct eval *ev, struct pos_range pos, double phi) {

@@ -23,6 +23,7 @@
 #include "query/work.h"
 #include "tsdb/storage.h"
 
+struct gate_pass;
 struct running;
 struct selector_state; /* eval_selector.c */
 struct step_stats;
@@ -46,6 +47,7 @@ struct eval {
     uint64_t samples_fetched; /* samplesRead */
     struct step_stats *steps; /* NULL: nobody wants them, or the grid is not the query's */
     struct running *running;  /* where progress shows; may be NULL */
+    struct gate_pass *pass;   /* of the engine's gate; may be NULL */
     uint64_t samples_max;
     uint64_t work_since_check; /* samples since the last look at cancel */
 };

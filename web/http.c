@@ -159,3 +159,21 @@ void http_add_header(struct http_outgoing *out, const char *name, struct str val
     ASSERT(out->header_count < HTTP_HEADERS_MAX);
     out->headers[out->header_count++] = (struct http_extra_header){name, value};
 }
+
+struct str http_method_name(enum http_method method) {
+    switch (method) {
+    case HTTP_GET:
+        return STR("GET");
+    case HTTP_HEAD:
+        return STR("HEAD");
+    case HTTP_POST:
+        return STR("POST");
+    case HTTP_PUT:
+        return STR("PUT");
+    case HTTP_OPTIONS:
+        return STR("OPTIONS");
+    case HTTP_OTHER:
+        break;
+    }
+    return STR("");
+}

@@ -20,7 +20,8 @@ enum {
     HTTP_DATA_MAX = 32 * 1024 * 1024, /* pushed samples */
     HTTP_URL_MAX = 64 * 1024,
     HTTP_PARAMS_MAX = 10000,
-    HTTP_HEADERS_MAX = 4, /* that a handler adds */
+    HTTP_HEADERS_MAX = 4,          /* that a handler adds */
+    HTTP_PIECE_BYTES = 256 * 1024, /* of an answer that is made while it is sent */
 };
 
 /* The answer and what it is built from; a query's own limits come before this one. */
@@ -55,16 +56,25 @@ struct http_incoming {
     struct buf body;
     bool body_too_large;
     struct str content_type, content_encoding, accept_encoding, origin, host, fetch_site;
+    struct str client; /* IP address; empty: not known */
     struct cancel cancel;
+};
+
+/* The rest of an answer that is too large to be made at once. more appends about a piece, at least
+ * a byte; false: that was the last. It runs on a worker, with nothing else of the request running,
+ * and cannot fail. */
+struct http_source {
+    bool (*more)(struct http_source *source, struct buf *to);
 };
 
 struct http_outgoing {
     int status;
-    const char *content_type; /* literal */
-    struct buf body;
-    struct str location; /* for redirects: a fixed relative target only */
-    const char *allow;   /* for 405 */
-    const char *etag;    /* literal or in the request's arena, "" if none */
+    const char *content_type;   /* literal */
+    struct buf body;            /* with a source: the first piece */
+    struct http_source *source; /* NULL: body is all; in the request's arena */
+    struct str location;        /* for redirects: a fixed relative target only */
+    const char *allow;          /* for 405 */
+    const char *etag;           /* literal or in the request's arena, "" if none */
     const char *cache_control;
     struct str allow_origin; /* CORS answer, "" if none */
     bool vary_origin;        /* the answer depends on Origin, even if it is absent */
@@ -89,6 +99,9 @@ struct str http_param(const struct http_incoming *in, const char *name);
 struct str *http_param_all(struct http_incoming *in, const char *name, size_t *out_count);
 /* "gzip" is the first of gzip and deflate in Accept-Encoding, as Prometheus scans it. */
 bool http_accepts_gzip(struct str accept_encoding);
+
+/* "GET" */
+struct str http_method_name(enum http_method method);
 
 void http_text(struct http_outgoing *out, int status, const char *text);
 void http_add_header(struct http_outgoing *out, const char *name, struct str value);

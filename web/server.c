@@ -3,6 +3,9 @@
  * STATES of a request
  *     reading ──body whole──▶ dispatched ──cheap──▶ answered
  *                                  └──ROUTE_WORKER──▶ suspended ──worker──▶ resumed ──▶ answered
+ * A large answer is made while it is sent: whenever the client has taken a piece the request is
+ * suspended again and a worker makes the next, so that neither a slow client holds a worker nor a
+ * large answer the listener's thread.
  *
  * CONCURRENCY. A request is touched by its listener's thread, except between suspend and resume,
  * when it belongs to the one worker that popped it from the queue. The list of suspended
@@ -13,14 +16,17 @@
  * library's form parser: it has had overflows; http.c decodes forms itself. */
 #include "web/server.h"
 
+#include <arpa/inet.h>
 #include <microhttpd.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/compress.h"
+#include "base/gzip_stream.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "web/listen.h"
@@ -28,13 +34,17 @@
 
 enum {
     LISTENERS_MAX = 16,
-    WORKERS_MAX = 64,
+    WORKERS_MAX = 256,
     WATCH_MAX = 1024,
     WATCH_INTERVAL_MS = 100,
     COMPRESS_MIN_BYTES = 1024,
+    STREAM_BLOCK_BYTES = 32 * 1024,
     BODY_CUT_FACTOR = 4,
     CONNECTION_MEMORY_BYTES = HTTP_URL_MAX + 32 * 1024,
+    BRIEF_BODY_MAX = 256 * 1024,
 };
+#define BRIEF_NS (3 * NS_PER_MS)
+#define BRIEF_PAUSE_NS (100 * NS_PER_MS)
 
 struct request {
     struct http_server *server;
@@ -45,6 +55,11 @@ struct request {
     int64_t start_mono_ns;
     bool parsed_headers, done;
     size_t received_bytes; /* of the body, also what was thrown away */
+    /* Of an answer with a source: the piece at hand is out.body or, compressed, packed. */
+    bool streams;
+    struct gzip_stream *gzip; /* NULL: not compressed */
+    struct buf packed;
+    size_t sent_bytes; /* of the piece */
     int fd;
     struct request *next, **previous; /* suspended list, under server->mu */
 };
@@ -60,7 +75,8 @@ struct http_server {
     size_t listener_count;
     struct queue *jobs;
     struct thread workers[WORKERS_MAX];
-    size_t worker_count;
+    size_t worker_count;        /* under mu; grows while none is idle, to WORKERS_MAX */
+    _Atomic int64_t idle_count; /* workers that wait, minus jobs that wait for them */
     struct thread watcher;
     struct mutex mu;
     struct cond appeared; /* the first suspended request, for the watcher; or the stop */
@@ -69,6 +85,8 @@ struct http_server {
     struct request *suspended;
     size_t resuming_count; /* workers between taking a request off the list and resuming it */
     bool stopping;
+
+    _Atomic int64_t brief_after_ns; /* monotonic: until then brief routes run on workers, too */
 };
 
 static struct str header(struct MHD_Connection *c, struct arena *arena, const char *name) {
@@ -103,6 +121,13 @@ static void *begin_request(void *ctx, const char *target, struct MHD_Connection 
     arena_init(&r->in.arena, HTTP_REQUEST_MEMORY_MAX);
     buf_init(&r->in.body, HTTP_BODY_MAX);
     buf_init(&r->out.body, HTTP_RESPONSE_MAX);
+    buf_init(&r->packed, HTTP_RESPONSE_MAX);
+    if (server->web->options.engine != NULL) {
+        struct budget *memory = query_engine_memory(server->web->options.engine);
+        r->in.arena.pool = memory;
+        r->out.body.pool = memory;
+        r->packed.pool = memory;
+    }
     cancel_init(&r->in.cancel, server->web->options.clock, 0);
     r->in.target = arena_str(&r->in.arena, str_of(target));
     r->start_mono_ns = clock_mono_ns(server->web->options.clock);
@@ -134,6 +159,8 @@ static void end_request(void *ctx, struct MHD_Connection *connection, void **con
         return;
     }
     *con_cls = NULL;
+    gzip_stream_free(r->gzip);
+    buf_release(&r->packed);
     buf_release(&r->in.body);
     buf_release(&r->out.body);
     arena_release(&r->in.arena);
@@ -221,7 +248,102 @@ static bool inflate_asset(struct request *r) {
     return ok;
 }
 
+/* ---- jobs ---- */
+
+static void work(void *ctx);
+
+/* Queries may wait for each other: one that needs microseconds must find a worker while all others
+ * are busy for minutes. */
+static void add_worker(struct http_server *server) {
+    mutex_lock(&server->mu);
+    if (!server->stopping && server->worker_count < WORKERS_MAX) {
+        atomic_fetch_add_explicit(&server->idle_count, 1, memory_order_relaxed);
+        thread_start(&server->workers[server->worker_count++], "web-worker", work, server);
+    }
+    mutex_unlock(&server->mu);
+}
+
+static bool push_job(struct http_server *server, struct request *r) {
+    if (atomic_fetch_sub_explicit(&server->idle_count, 1, memory_order_relaxed) <= 0) {
+        add_worker(server);
+    }
+    if (queue_try_push(server->jobs, r)) {
+        return true;
+    }
+    atomic_fetch_add_explicit(&server->idle_count, 1, memory_order_relaxed);
+    return false;
+}
+
+/* ---- answers in pieces ---- */
+
+static struct buf *piece_of(struct request *r) {
+    return r->gzip != NULL ? &r->packed : &r->out.body;
+}
+
+static void pack_piece(struct request *r) {
+    if (r->gzip != NULL) {
+        buf_clear(&r->packed);
+        gzip_stream_write(r->gzip, buf_str(&r->out.body), r->out.source == NULL, &r->packed);
+    }
+}
+
+static void make_piece(struct request *r) {
+    buf_clear(&r->out.body);
+    if (!r->out.source->more(r->out.source, &r->out.body)) {
+        r->out.source = NULL;
+    }
+    pack_piece(r);
+    r->sent_bytes = 0;
+}
+
+static bool suspend_request(struct request *r);
+static void resume_request(struct request *r);
+
+static ssize_t read_piece(void *ctx, uint64_t offset, char *to, size_t max) {
+    (void)offset;
+    struct request *r = ctx;
+    const struct buf *piece = piece_of(r);
+    if (!buf_ok(piece) || !buf_ok(&r->out.body)) {
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    if (r->sent_bytes < piece->len) {
+        const size_t left = piece->len - r->sent_bytes;
+        const size_t n = left < max ? left : max;
+        memcpy(to, piece->ptr + r->sent_bytes, n);
+        r->sent_bytes += n;
+        return (ssize_t)n;
+    }
+    if (r->out.source == NULL) {
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    }
+    if (!suspend_request(r)) {
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    if (!push_job(r->server, r)) {
+        make_piece(r);
+        resume_request(r);
+    }
+    return 0;
+}
+
+static struct MHD_Response *make_streamed(struct request *r) {
+    r->streams = true;
+    if (r->out.compress && http_accepts_gzip(r->in.accept_encoding)) {
+        r->gzip = gzip_stream_new(1);
+    }
+    pack_piece(r);
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_piece, r, NULL);
+    if (response != NULL && r->gzip != NULL) {
+        add(response, "Content-Encoding", "gzip");
+    }
+    return response;
+}
+
 static struct MHD_Response *make_response(struct request *r) {
+    if (r->out.source != NULL) {
+        return make_streamed(r);
+    }
     const bool inflated = inflate_asset(r);
     const bool packed = compress_body(r);
     struct MHD_Response *response = NULL;
@@ -329,8 +451,13 @@ static void work(void *ctx) {
     struct http_server *server = ctx;
     struct request *r = NULL;
     while ((r = queue_pop(server->jobs)) != NULL) {
-        r->route->handler(server->web, &r->in, &r->out);
+        if (r->streams) {
+            make_piece(r);
+        } else {
+            r->route->handler(server->web, &r->in, &r->out);
+        }
         resume_request(r);
+        atomic_fetch_add_explicit(&server->idle_count, 1, memory_order_relaxed);
     }
 }
 
@@ -423,6 +550,44 @@ static bool refuse_early(struct request *r, enum MHD_Result *out_result) {
     return true;
 }
 
+/* A brief route on the listener's thread: waking a worker and being woken by it would cost more than
+ * the work. One that took long, because of the disk or a lock, sends the next ones to workers. */
+static bool run_brief(struct request *r) {
+    struct http_server *server = r->server;
+    const int64_t begin_ns = clock_mono_ns(server->web->options.clock);
+    if ((r->route->flags & ROUTE_BRIEF) == 0 || r->in.body.len > BRIEF_BODY_MAX ||
+        begin_ns < atomic_load_explicit(&server->brief_after_ns, memory_order_relaxed)) {
+        return false;
+    }
+    r->route->handler(server->web, &r->in, &r->out);
+    const int64_t end_ns = clock_mono_ns(server->web->options.clock);
+    if (end_ns - begin_ns > BRIEF_NS) {
+        atomic_store_explicit(&server->brief_after_ns, end_ns + BRIEF_PAUSE_NS,
+                              memory_order_relaxed);
+    }
+    return true;
+}
+
+static struct str client_of(struct request *r) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char text[INET6_ADDRSTRLEN] = "";
+    if (info == NULL || info->client_addr == NULL) {
+        return STR("");
+    }
+    const struct sockaddr *address = info->client_addr;
+    const void *ip = NULL;
+    if (address->sa_family == AF_INET) {
+        ip = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+    } else if (address->sa_family == AF_INET6) {
+        ip = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+    }
+    if (ip == NULL || inet_ntop(address->sa_family, ip, text, sizeof(text)) == NULL) {
+        return STR("");
+    }
+    return arena_str(&r->in.arena, str_of(text));
+}
+
 static enum MHD_Result dispatch(struct request *r) {
     struct err err;
     if (r->in.body_too_large && r->in.body.max_bytes == HTTP_BODY_MAX) {
@@ -442,12 +607,16 @@ static enum MHD_Result dispatch(struct request *r) {
         r->route->handler(r->server->web, &r->in, &r->out);
         return answer(r);
     }
+    if (run_brief(r)) {
+        return answer(r);
+    }
+    r->in.client = client_of(r);
     if (!suspend_request(r)) {
         http_text(&r->out, 503, "Service Unavailable");
         r->out.stopping_header = r->out.stopping = true;
         return answer(r);
     }
-    if (!queue_try_push(r->server->jobs, r)) {
+    if (!push_job(r->server, r)) {
         http_text(&r->out, 503, "too many requests are waiting\n");
         resume_request(r);
     }
@@ -535,11 +704,11 @@ enum err_code http_server_start(struct web *web, struct http_server **out, struc
     mutex_init(&server->mu);
     cond_init(&server->appeared);
     cond_init(&server->changed);
-    server->worker_count = o->worker_count == 0            ? 4
-                           : o->worker_count > WORKERS_MAX ? WORKERS_MAX
-                                                           : o->worker_count;
-    for (size_t i = 0; i < server->worker_count; i++) {
-        thread_start(&server->workers[i], "web-worker", work, server);
+    const size_t first_workers = o->worker_count == 0            ? 4
+                                 : o->worker_count > WORKERS_MAX ? WORKERS_MAX
+                                                                 : o->worker_count;
+    for (size_t i = 0; i < first_workers; i++) {
+        add_worker(server);
     }
     thread_start(&server->watcher, "web-watch", watch, server);
     enum err_code code = ERR_OK;

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t error_count = 0;
     bool more = false;
     const struct str text = {(const char *)data, size};
-    const bool ok = rule_file_parse(&arena, STR("f.yml"), text, note, &error_count, &groups,
+    const bool ok = rule_file_parse(&arena, NULL, STR("f.yml"), text, note, &error_count, &groups,
                                     &group_count, &more);
     if (ok != (error_count == 0)) {
         abort();

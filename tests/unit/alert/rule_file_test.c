@@ -29,8 +29,8 @@ static void file_read(struct file *f, const char *text) {
     *f = (struct file){.count = 0};
     arena_init(&f->arena, 0);
     buf_init(&f->errors.text, 64 * 1024);
-    f->ok = rule_file_parse(&f->arena, STR("r.yml"), str_of(text), note, &f->errors, &f->groups,
-                            &f->count, &f->more);
+    f->ok = rule_file_parse(&f->arena, NULL, STR("r.yml"), str_of(text), note, &f->errors,
+                            &f->groups, &f->count, &f->more);
 }
 
 static void file_release(struct file *f) {
@@ -222,7 +222,7 @@ static void a_missing_file_is_an_error_that_names_it(void **state) {
     struct file f = {.count = 0};
     arena_init(&f.arena, 0);
     buf_init(&f.errors.text, 4096);
-    assert_false(rule_file_load(&f.arena, mem_vfs_base(mem), "/rules/x.yml", note, &f.errors,
+    assert_false(rule_file_load(&f.arena, NULL, mem_vfs_base(mem), "/rules/x.yml", note, &f.errors,
                                 &f.groups, &f.count, NULL));
     assert_true(str_starts(buf_str(&f.errors.text), STR("/rules/x.yml: ")));
     file_release(&f);
