@@ -26,6 +26,7 @@ struct last_sample { /* newest sample of a series in this transaction */
     int64_t ts_ms;
     struct num value;
     uint8_t state;
+    uint32_t extra;
 };
 
 struct cohort { /* group that new series with a target set join */
@@ -39,6 +40,10 @@ struct storage_appender {
     struct push_sample *samples;
     size_t count;
     size_t capacity;
+    struct push_extra *extras;
+    size_t extra_count;
+    size_t extra_capacity;
+    struct arena histograms;   /* copies */
     struct last_sample *table; /* NULL while the samples' places ascend */
     size_t table_mask;
     size_t table_count;
@@ -58,6 +63,7 @@ enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **
     struct storage_appender *a = mem_zalloc(sizeof(*a));
     a->db = db;
     a->bounds = head_bounds(db);
+    arena_init(&a->histograms, 0);
     buf_init(&a->target, LABELS_MAX);
     buf_init(&a->metric, LABELS_MAX);
     metric_inc(db->metrics.appenders_created);
@@ -72,6 +78,8 @@ void tsdb_appender_rollback(struct storage_appender *a) {
     }
     metric_add(a->db->metrics.active_appenders, -1);
     mem_free(a->samples);
+    mem_free(a->extras);
+    arena_release(&a->histograms);
     mem_free(a->table);
     mem_free(a->cohorts);
     buf_release(&a->target);
@@ -94,7 +102,7 @@ static struct last_sample *table_at(struct last_sample *table, size_t mask, uint
 static void table_put(struct storage_appender *a, const struct push_sample *s) {
     struct last_sample *at = table_at(a->table, a->table_mask, s->group, s->slot);
     a->table_count += at->group == 0 ? 1 : 0;
-    *at = (struct last_sample){s->group, s->slot, s->ts_ms, s->value, s->state};
+    *at = (struct last_sample){s->group, s->slot, s->ts_ms, s->value, s->state, s->extra};
 }
 
 /* A table twice as large as needed, of all samples so far. */
@@ -139,17 +147,30 @@ static void add_sample(struct storage_appender *a, const struct push_sample *s) 
     }
 }
 
-static enum err_code check_against(const struct last_sample *last, const struct push_sample *s) {
+static const struct histogram *histogram_of(const struct storage_appender *a, uint32_t extra) {
+    return extra != 0 ? a->extras[extra - 1].histogram : NULL;
+}
+
+static bool same_sample(const struct storage_appender *a, const struct last_sample *last,
+                        const struct push_sample *s) {
+    const struct histogram *before = histogram_of(a, last->extra);
+    const struct histogram *now = histogram_of(a, s->extra);
+    if (before != NULL && now != NULL) {
+        return s->state == last->state && histogram_equal(before, now);
+    }
+    return before == NULL && now == NULL && s->state == last->state &&
+           (s->state == SLOT_STALE || f64_same_bits(num_double(s->value), num_double(last->value)));
+}
+
+static enum err_code check_against(const struct storage_appender *a, const struct last_sample *last,
+                                   const struct push_sample *s) {
     if (s->ts_ms > last->ts_ms) {
         return ERR_OK;
     }
     if (s->ts_ms < last->ts_ms) {
         return ERR_OUT_OF_ORDER;
     }
-    const bool same =
-        s->state == last->state &&
-        (s->state == SLOT_STALE || f64_same_bits(num_double(s->value), num_double(last->value)));
-    return same ? ERR_EXISTS : ERR_DUPLICATE;
+    return same_sample(a, last, s) ? ERR_EXISTS : ERR_DUPLICATE;
 }
 
 /* ---- the place of a series ---- */
@@ -248,14 +269,27 @@ static struct head_shard *shard_of(struct tsdb *db, uint32_t target_set, struct 
     return shard != NULL ? shard : tsdb_shard_for(db, target);
 }
 
+/* Refuses here what the group could refuse at commit: a histogram with so many new buckets. */
+static bool has_room(const struct storage_appender *a, struct head_group *g, uint32_t slot,
+                     const struct push_sample *s) REQUIRES(g->shard->mu) {
+    const struct histogram *h = histogram_of(a, s->extra);
+    const struct column_bundle *b = h != NULL ? group_columns_of(g->columns, slot) : NULL;
+    const size_t known = b != NULL ? b->count : 0;
+    /* Most of them are known; only near the limit is it worth counting. */
+    return h == NULL || known + hist_cell_count_max(h) < GROUP_COLUMNS_MAX ||
+           head_columns_room(g, slot, h, s->state == SLOT_FLOAT_HISTOGRAM);
+}
+
 /* ERR_OK: newer than all of its series, stored or in this transaction. */
-static enum err_code check_place(struct storage_appender *a, const struct head_group *g,
-                                 struct push_sample *s, uint32_t slot) {
+static enum err_code check_place(struct storage_appender *a, struct head_group *g,
+                                 struct push_sample *s, uint32_t slot) REQUIRES(g->shard->mu) {
+    if (!has_room(a, g, slot, s)) {
+        return ERR_LIMIT;
+    }
     s->group = g->id;
     s->slot = slot;
     const struct last_sample *last = find_last(a, g->id, slot);
-    return last != NULL ? check_against(last, s)
-                        : head_push_check(g, slot, s->ts_ms, s->value, s->state);
+    return last != NULL ? check_against(a, last, s) : head_push_check(g, s, a->extras);
 }
 
 /* Finds the series and compares the sample with the newest one. */
@@ -274,6 +308,7 @@ static enum err_code place_and_check(struct storage_appender *a, struct push_sam
     code = place_of(a, shard, target_set, metric_set, &place);
     if (code == ERR_OK) {
         struct head_group *g = head_group_get(db, place.group);
+        head_shard_held(g->shard);
         a->guess_group = g;
         a->guess_slot = place.slot + 1;
         code = check_place(a, g, s, place.slot);
@@ -361,30 +396,69 @@ static void count_refusal(struct tsdb *db, enum err_code code) {
     }
 }
 
+static enum err_code append_checked(struct storage_appender *a, struct labels labels,
+                                    struct push_sample *s) {
+    const enum err_code code = s->ts_ms < a->bounds.min_ms || s->ts_ms > a->bounds.max_ms
+                                   ? ERR_OUT_OF_BOUNDS
+                                   : find_and_check(a, labels, s);
+    if (code == ERR_OK) {
+        add_sample(a, s);
+    } else if (code != ERR_EXISTS) {
+        count_refusal(a->db, code);
+    }
+    return code;
+}
+
+static struct push_sample float_sample(int64_t ts_ms, double value) {
+    return (struct push_sample){
+        .ts_ms = ts_ms,
+        .state = f64_is_stale(value) ? SLOT_STALE : SLOT_VALUE,
+        .value = f64_is_stale(value) ? (struct num){0} : num_of_double(value),
+    };
+}
+
 enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int64_t ts_ms,
                           double value) {
     if (labels.size == 0) {
         return ERR_INVALID;
     }
-    enum err_code code =
-        ts_ms < a->bounds.min_ms || ts_ms > a->bounds.max_ms ? ERR_OUT_OF_BOUNDS : ERR_OK;
-    struct push_sample s = {
-        .ts_ms = ts_ms,
-        .state = f64_is_stale(value) ? SLOT_STALE : SLOT_VALUE,
-        .value = f64_is_stale(value) ? (struct num){0} : num_of_double(value),
-    };
-    if (code == ERR_OK) {
-        code = find_and_check(a, labels, &s);
+    struct push_sample s = float_sample(ts_ms, value);
+    const enum err_code code = append_checked(a, labels, &s);
+    return code == ERR_EXISTS ? ERR_OK : code;
+}
+
+/* Puts what only few samples have behind the others; the caller takes it off when it is not kept. */
+static void add_extra(struct storage_appender *a, const struct histogram *copy,
+                      int64_t start_ts_ms) {
+    if (a->extra_count == a->extra_capacity) {
+        a->extra_capacity = mem_grow(a->extra_capacity, a->extra_count + 1);
+        a->extras = mem_resize(a->extras, a->extra_capacity, sizeof(*a->extras));
     }
-    if (code == ERR_EXISTS) {
-        return ERR_OK;
+    a->extras[a->extra_count++] =
+        (struct push_extra){.histogram = copy, .start_ts_ms = start_ts_ms};
+}
+
+enum err_code tsdb_append_sample(struct storage_appender *a, struct labels labels,
+                                 const struct storage_sample *sample) {
+    const struct histogram *h = sample->histogram;
+    if (labels.size == 0 || (h != NULL && histogram_check(h, NULL) != ERR_OK)) {
+        return ERR_INVALID;
     }
-    if (code != ERR_OK) {
-        count_refusal(a->db, code);
-        return code;
+    struct push_sample s = h == NULL ? float_sample(sample->ts_ms, sample->value)
+                                     : (struct push_sample){.ts_ms = sample->ts_ms};
+    if (h == NULL && sample->start_ts_ms == 0) {
+        const enum err_code code = append_checked(a, labels, &s);
+        return code == ERR_EXISTS ? ERR_OK : code;
     }
-    add_sample(a, &s);
-    return ERR_OK;
+    if (h != NULL) {
+        s.state = sample->float_histogram ? SLOT_FLOAT_HISTOGRAM : SLOT_HISTOGRAM;
+        h = histogram_copy(&a->histograms, h);
+    }
+    add_extra(a, h, sample->start_ts_ms);
+    s.extra = (uint32_t)a->extra_count;
+    const enum err_code code = append_checked(a, labels, &s);
+    a->extra_count -= code != ERR_OK ? 1 : 0;
+    return code == ERR_EXISTS ? ERR_OK : code;
 }
 
 /* ---- commit ---- */
@@ -439,7 +513,7 @@ enum err_code tsdb_appender_commit(struct storage_appender *a, struct err *err) 
         const size_t taken = take_shard(db, shard, samples, a->count - done);
         mutex_lock(&shard->mu);
         const size_t kept = drop_late(shard, samples, taken);
-        const enum err_code code = head_push(shard, samples, kept, err);
+        const enum err_code code = head_push(shard, samples, kept, a->extras, err);
         mutex_unlock(&shard->mu);
         metric_add(db->metrics.samples_appended, (double)kept);
         result = code != ERR_OK ? code : result;

@@ -31,6 +31,8 @@
 #include "base/mutex.h"
 #include "base/value.h"
 #include "tsdb/chunk/value_op.h"
+#include "tsdb/group_columns.h"
+#include "tsdb/hist_columns.h"
 #include "tsdb/index.h"
 #include "tsdb/segment.h"
 #include "tsdb/series_log.h"
@@ -92,7 +94,8 @@ struct head_group {
     int64_t *row_ts_ms;
     uint32_t rows;
     uint32_t row_capacity;
-    uint64_t first_row; /* number of row 0 of the window */
+    struct group_columns *columns; /* hidden slots; NULL: plain floats only */
+    uint64_t first_row;            /* number of row 0 of the window */
     struct head_run *runs;
     uint32_t run_count;
     uint32_t run_capacity;
@@ -119,6 +122,18 @@ struct head_change { /* what a row does to a slot */
     struct value_op op;
 };
 
+struct head_cell { /* value of a slot in a row */
+    uint32_t slot;
+    uint8_t state; /* SLOT_VALUE or SLOT_STALE */
+    struct num value;
+};
+
+struct head_cells {
+    struct head_cell *items;
+    size_t count;
+    size_t capacity;
+};
+
 struct head_shard {
     struct mutex mu;
     struct tsdb *db;
@@ -128,6 +143,13 @@ struct head_shard {
     struct slab slab;
     struct head_change *changes; /* scratch of a row */
     size_t change_capacity;
+    struct head_cells cells; /* scratch: of samples that are more than floats */
+    struct hist_cell *split; /* scratch: of one histogram */
+    uint32_t *split_slots;
+    size_t split_capacity;
+    struct num *wide_values; /* scratch: a row with its hidden slots */
+    uint8_t *wide_states;
+    size_t wide_capacity;
     struct buf payload;
     struct buf labels; /* scratch: a metric set */
     struct num seal_values[HEAD_ROWS_MAX];
@@ -168,7 +190,11 @@ struct pending_definitions { /* made in the index, not yet in the series log; in
     uint32_t logged_targets; /* numbers below are in the log */
     uint32_t logged_metrics;
     uint32_t logged_groups;
+    uint32_t logged_layouts;
     uint32_t next_series;
+    struct series_column *columns;
+    size_t column_count;
+    size_t column_capacity;
 };
 
 struct tsdb {
@@ -182,6 +208,7 @@ struct tsdb {
     struct mutex open_mu;
     struct mutex define_mu;
     struct series_log *series_log;
+    struct hist_layouts *layouts;
     struct pending_definitions pending;
     atomic_bool has_pending;
     struct head_shard **shards;
@@ -243,6 +270,8 @@ MUST_CHECK enum err_code head_new_series(struct head_group *g, uint32_t metric_s
 MUST_CHECK enum err_code head_flush_definitions(struct tsdb *db, struct err *err);
 void head_note_series_locked(struct tsdb *db, uint32_t group, uint32_t slot, uint32_t target_set,
                              uint32_t metric_set) REQUIRES(db->index.mu);
+void head_note_column_locked(struct tsdb *db, const struct series_column *column)
+    REQUIRES(db->index.mu);
 extern const struct series_log_handler head_series_log_handler; /* ctx: struct tsdb */
 /* After replay: numbers go on where the log's do. */
 void head_definitions_opened(struct tsdb *db, struct series_log_next next);
@@ -302,6 +331,47 @@ struct head_bounds {
 struct head_bounds head_bounds(struct tsdb *db);
 void head_note_time(struct head_group *g, int64_t ts_ms);
 
+/* ---- head_late.c ---- */
+
+/* Samples of a scraped group with times of their own. */
+MUST_CHECK enum err_code head_commit_own_times(struct head_group *g,
+                                               const struct storage_own_time *own, size_t n,
+                                               struct storage_row_result *out, uint8_t *rejects,
+                                               uint32_t reject_count, struct err *err)
+    REQUIRES(g->shard->mu);
+/* A row whose time is not after the newest: each sample for itself. */
+MUST_CHECK enum err_code head_commit_late_row(struct head_group *g, const struct storage_row *row,
+                                              struct storage_row_result *out, struct err *err)
+    REQUIRES(g->shard->mu);
+void head_count_result(struct storage_row_result *out, enum err_code code);
+
+/* ---- head_columns.c ---- */
+
+struct head_sample { /* of the series with this slot */
+    uint32_t slot;
+    uint8_t state; /* enum slot_state, not SLOT_ABSENT */
+    struct num value;
+    const struct histogram *histogram; /* of a histogram state */
+    int64_t start_ts_ms;
+};
+
+/* Appends the cells of a sample, in no order; makes columns that the series does not have yet. The
+ * stale NaN behind a histogram ends the histogram. ERR_LIMIT: nothing is appended. */
+MUST_CHECK enum err_code head_sample_cells(struct head_group *g, const struct head_sample *s,
+                                           struct head_cells *out, struct err *err)
+    REQUIRES(g->shard->mu);
+struct head_cell *head_cells_room(struct head_cells *cells, size_t more);
+/* The slot with the count of the series' newest sample; UINT32_MAX when that is a float. */
+uint32_t head_newest_count(const struct head_group *g, uint32_t owner) REQUIRES(g->shard->mu);
+/* Is h the newest sample, whose count is in count_slot? */
+bool head_same_histogram(struct head_group *g, uint32_t owner, uint32_t count_slot,
+                         const struct histogram *h, bool float_counts) REQUIRES(g->shard->mu);
+/* Could the series get the columns that h needs? */
+bool head_columns_room(struct head_group *g, uint32_t owner, const struct histogram *h,
+                       bool float_counts) REQUIRES(g->shard->mu);
+/* Pushed: the newest sample of a series may be a histogram. After replay. */
+void head_columns_restore_times(struct head_group *g) REQUIRES(g->mu);
+
 /* ---- head_push.c ---- */
 
 struct push_sample {
@@ -309,19 +379,26 @@ struct push_sample {
     uint32_t slot;
     int64_t ts_ms;
     struct num value;
-    uint8_t state; /* SLOT_VALUE or SLOT_STALE */
+    uint8_t state;  /* enum slot_state */
+    uint32_t extra; /* number + 1 of a struct push_extra; 0: none */
+};
+
+struct push_extra { /* what only few samples have */
+    const struct histogram *histogram;
+    int64_t start_ts_ms;
 };
 
 /* Where samples of a series are pushed to: the newest pushed place of the pair of sets, if any. */
 bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metric_set,
                     struct head_side *out) REQUIRES(shard->mu);
 /* ERR_OK: newer than all; ERR_EXISTS: same time and value; or the storage's refusal. */
-MUST_CHECK enum err_code head_push_check(const struct head_group *g, uint32_t slot, int64_t ts_ms,
-                                         struct num value, uint8_t state);
+MUST_CHECK enum err_code head_push_check(struct head_group *g, const struct push_sample *s,
+                                         const struct push_extra *extras) REQUIRES(g->shard->mu);
 /* Stores samples, any order; each is newer than its series' newest. Sorts the array, and changes
  * the place of samples that need another group. */
 MUST_CHECK enum err_code head_push(struct head_shard *shard, struct push_sample *samples, size_t n,
-                                   struct err *err) REQUIRES(shard->mu);
+                                   const struct push_extra *extras, struct err *err)
+    REQUIRES(shard->mu);
 
 /* ---- head_seal.c ---- */
 
@@ -390,6 +467,8 @@ enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **
                                   struct err *err);
 enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int64_t ts_ms,
                           double value);
+enum err_code tsdb_append_sample(struct storage_appender *a, struct labels labels,
+                                 const struct storage_sample *sample);
 enum err_code tsdb_appender_commit(struct storage_appender *a, struct err *err);
 void tsdb_appender_rollback(struct storage_appender *a);
 

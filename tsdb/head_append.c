@@ -123,6 +123,10 @@ static enum err_code apply_pushed(struct head_group *g, uint32_t row, int64_t ts
     if (code == ERR_OK) {
         g->confirmed[slot] = (uint16_t)(row + 1);
         g->last_ts_ms[slot] = ts_ms;
+        const struct column_bundle *b = group_columns_at(g->columns, slot);
+        if (UNLIKELY(b != NULL)) {
+            g->last_ts_ms[b->owner] = ts_ms;
+        }
     }
     return code;
 }
@@ -239,6 +243,69 @@ static size_t collect_changes(struct head_group *g, const struct storage_row *ro
     return n;
 }
 
+/* ---- rows with more than floats ---- */
+
+static bool is_histogram_state(uint8_t state) {
+    return state == SLOT_HISTOGRAM || state == SLOT_FLOAT_HISTOGRAM;
+}
+
+/* Cells of all that hidden slots say about the row; counts what was accepted. */
+static void collect_cells(struct head_group *g, const struct storage_row *row, uint32_t given,
+                          uint32_t *out_accepted) REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
+    head_shard_held(shard);
+    shard->cells.count = 0;
+    for (uint32_t slot = 0; slot < given; slot++) {
+        struct head_sample s = {.slot = slot, .state = row->states[slot]};
+        if (s.state == SLOT_ABSENT || group_columns_hides(g->columns, slot)) {
+            continue;
+        }
+        if (is_histogram_state(s.state)) {
+            s.histogram = row->histograms != NULL ? row->histograms[slot] : NULL;
+            if (s.histogram == NULL) {
+                continue;
+            }
+        } else if (s.state == SLOT_VALUE) {
+            s.value = row->values[slot];
+            const bool ends = s.value.kind == NUM_RAW && (uint64_t)s.value.m == STALE_NAN_BITS;
+            s.state = ends ? SLOT_STALE : SLOT_VALUE;
+        }
+        s.start_ts_ms = row->start_ts_ms != NULL ? row->start_ts_ms[slot] : 0;
+        const enum err_code code = head_sample_cells(g, &s, &shard->cells, NULL);
+        *out_accepted += code == ERR_OK ? 1 : 0;
+        if (code != ERR_OK && row->rejects != NULL) {
+            row->rejects[slot] = (uint8_t)code;
+        }
+    }
+}
+
+/* The row as one of plain values for all slots, hidden ones too. */
+static struct storage_row widen(struct head_group *g, const struct storage_row *row,
+                                uint32_t *out_accepted) REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
+    head_shard_held(shard);
+    const uint32_t given = row->slot_count < g->slot_count ? row->slot_count : g->slot_count;
+    collect_cells(g, row, given, out_accepted);
+    if (g->slot_count > shard->wide_capacity) {
+        shard->wide_capacity = mem_grow(shard->wide_capacity, g->slot_count);
+        shard->wide_values =
+            mem_resize(shard->wide_values, shard->wide_capacity, sizeof(*shard->wide_values));
+        shard->wide_states = mem_resize(shard->wide_states, shard->wide_capacity, 1);
+    }
+    memset(shard->wide_states, SLOT_ABSENT, g->slot_count);
+    for (size_t i = 0; i < shard->cells.count; i++) {
+        const struct head_cell *cell = &shard->cells.items[i];
+        shard->wide_states[cell->slot] = cell->state;
+        shard->wide_values[cell->slot] = cell->value;
+    }
+    return (struct storage_row){
+        .ts_ms = row->ts_ms,
+        .slot_count = g->slot_count,
+        .values = shard->wide_values,
+        .states = shard->wide_states,
+    };
+}
+
 static enum err_code commit_new_row(struct head_group *g, const struct storage_row *row,
                                     struct storage_row_result *out, struct err *err)
     REQUIRES(g->shard->mu) {
@@ -248,8 +315,16 @@ static enum err_code commit_new_row(struct head_group *g, const struct storage_r
             return err_wrap(err, "%u rows wait to be written, no more are taken", g->rows);
         }
     }
+    struct storage_row wide;
+    uint32_t samples = 0;
+    const bool plain = g->columns == NULL && row->histograms == NULL && row->start_ts_ms == NULL;
+    if (UNLIKELY(!plain)) {
+        wide = widen(g, row, &samples);
+        row = &wide;
+    }
     struct head_change *changes = head_changes(g->shard, g->slot_count);
     const size_t n = collect_changes(g, row, changes, &out->accepted);
+    out->accepted = plain ? out->accepted : samples;
     const struct head_row_header header = {
         .group = g->id,
         .row = g->first_row + g->rows,
@@ -263,205 +338,13 @@ static enum err_code commit_new_row(struct head_group *g, const struct storage_r
     return code;
 }
 
-/* ---- samples that do not fit the group's column ---- */
-
-/* Time of the slot's newest sample in a row; INT64_MIN when no row of the window has one. */
-static int64_t newest_row_of(const struct head_group *g, uint32_t slot) REQUIRES(g->shard->mu) {
-    if (g->forms[slot] & FORM_PRESENT) {
-        return g->row_ts_ms[g->rows - 1];
-    }
-    const struct head_chunk *c = &g->chunks[slot];
-    struct open_chunk_iter it;
-    struct open_chunk_span span;
-    int64_t newest = INT64_MIN;
-    bool more = false;
-    const uint8_t *bytes = c->len != 0 ? slab_at(&g->shard->slab, c->ref) : NULL;
-    enum err_code code = open_chunk_begin(&it, bytes, c->len, head_slot_state(g, slot), g->rows);
-    while (code == ERR_OK && (code = open_chunk_next(&it, &span, &more)) == ERR_OK && more) {
-        if (span.state != SLOT_ABSENT) {
-            newest = g->row_ts_ms[span.end - 1];
-        }
-    }
-    ASSERT(code == ERR_OK);
-    return newest;
-}
-
-static bool same_as_last(const struct head_group *g, uint32_t slot, struct num v, uint8_t state) {
-    if (state == SLOT_STALE) {
-        return (g->forms[slot] & FORM_PRESENT) == 0;
-    }
-    return f64_same_bits(num_double(value_state_num(head_slot_state(g, slot))), num_double(v));
-}
-
-/* Prometheus' rule for one sample of a scraped slot (spec: ingestion). ERR_EXISTS: stored already. */
-static enum err_code check_own_time(const struct head_group *g, uint32_t slot, int64_t ts_ms,
-                                    struct num v, uint8_t state, struct head_bounds bounds)
-    REQUIRES(g->shard->mu) {
-    if (ts_ms > bounds.max_ms) {
-        return ERR_OUT_OF_BOUNDS;
-    }
-    int64_t newest = newest_row_of(g, slot);
-    if (newest == INT64_MIN && g->run_count != 0) {
-        newest = g->runs[g->run_count - 1].max_ts_ms; /* at the most */
-    }
-    if (ts_ms > newest) {
-        return ts_ms < bounds.min_ms ? ERR_OUT_OF_BOUNDS : ERR_OK;
-    }
-    if (ts_ms == newest) {
-        return same_as_last(g, slot, v, state) ? ERR_EXISTS : ERR_DUPLICATE;
-    }
-    return ts_ms < bounds.min_ms ? ERR_OUT_OF_BOUNDS : ERR_OUT_OF_ORDER;
-}
-
-static void count_result(struct storage_row_result *out, enum err_code code) {
-    switch ((int)code) {
-    case ERR_OK:
-    case ERR_EXISTS:
-        out->accepted++;
-        break;
-    case ERR_DUPLICATE:
-        out->duplicate++;
-        break;
-    case ERR_OUT_OF_BOUNDS:
-        out->out_of_bounds++;
-        break;
-    case ERR_TOO_OLD:
-        out->too_old++;
-        break;
-    default:
-        out->out_of_order++;
-        break;
-    }
-}
-
-/* New side groups of one commit: slots with equal times share one. */
-struct side_groups {
-    struct {
-        int64_t ts_ms;
-        uint32_t group;
-    } made[16];
-    size_t count;
-};
-
-static enum err_code side_place(struct head_group *g, uint32_t slot, int64_t ts_ms,
-                                struct side_groups *groups, struct head_side *out, struct err *err)
-    REQUIRES(g->shard->mu) {
-    struct head_shard *shard = g->shard;
-    head_shard_held(shard);
-    if (slot >= g->side_capacity) {
-        const uint32_t capacity = g->slot_count;
-        g->sides = mem_resize(g->sides, capacity, sizeof(*g->sides));
-        memset(g->sides + g->side_capacity, 0, (capacity - g->side_capacity) * sizeof(*g->sides));
-        g->side_capacity = capacity;
-    }
-    struct head_side *side = &g->sides[slot];
-    if (side->group == 0) {
-        mutex_lock(&shard->db->index.mu);
-        const uint32_t metric_set = shard->db->index.groups[g->id].slots[slot];
-        mutex_unlock(&shard->db->index.mu);
-        if (!head_push_find(shard, g->target_set, metric_set, side)) {
-            size_t i = 0;
-            while (i < groups->count && groups->made[i].ts_ms != ts_ms) {
-                i++;
-            }
-            const uint32_t to =
-                i < groups->count
-                    ? groups->made[i].group
-                    : head_group_new(shard->db, shard, g->target_set, GROUP_PUSHED)->id;
-            if (i == groups->count && i < COUNT_OF(groups->made)) {
-                groups->made[groups->count].ts_ms = ts_ms;
-                groups->made[groups->count++].group = to;
-            }
-            struct head_group *made = head_group_get(shard->db, to);
-            head_shard_held(made->shard);
-            uint32_t new_slot;
-            const enum err_code code = head_new_series(made, metric_set, &new_slot, err);
-            if (code != ERR_OK) {
-                return code;
-            }
-            *side = (struct head_side){.group = to, .slot = new_slot};
-        }
-    }
-    *out = *side;
-    return ERR_OK;
-}
-
-static enum err_code commit_own_times(struct head_group *g, const struct storage_own_time *own,
-                                      size_t n, struct storage_row_result *out, struct err *err)
-    REQUIRES(g->shard->mu) {
-    struct head_shard *shard = g->shard;
-    head_shard_held(shard);
-    const struct head_bounds bounds = head_bounds(shard->db);
-    struct push_sample *samples = mem_array(n, sizeof(*samples));
-    struct side_groups groups = {0};
-    size_t kept = 0;
-    enum err_code result = ERR_OK;
-    for (size_t i = 0; i < n; i++) {
-        if (own[i].slot >= g->slot_count) {
-            continue;
-        }
-        uint8_t state = own[i].state;
-        if (own[i].value.kind == NUM_RAW && (uint64_t)own[i].value.m == STALE_NAN_BITS) {
-            state = SLOT_STALE;
-        }
-        enum err_code code =
-            check_own_time(g, own[i].slot, own[i].ts_ms, own[i].value, state, bounds);
-        struct head_side side = {0};
-        if (code == ERR_OK) {
-            code = side_place(g, own[i].slot, own[i].ts_ms, &groups, &side, err);
-            if (code != ERR_OK) {
-                result = code;
-                continue;
-            }
-            struct head_group *to = head_group_get(shard->db, side.group);
-            head_shard_held(to->shard);
-            head_replay_locked(to);
-            code = head_push_check(to, side.slot, own[i].ts_ms, own[i].value, state);
-        }
-        count_result(out, code);
-        if (code == ERR_OK) {
-            samples[kept++] = (struct push_sample){
-                .group = side.group,
-                .slot = side.slot,
-                .ts_ms = own[i].ts_ms,
-                .value = own[i].value,
-                .state = state,
-            };
-        }
-    }
-    if (kept != 0) {
-        const enum err_code code = head_push(shard, samples, kept, err);
-        result = code != ERR_OK ? code : result;
-    }
-    mem_free(samples);
-    return result;
-}
-
-/* A row whose time is not after the newest: each sample for itself. */
-static enum err_code commit_late_row(struct head_group *g, const struct storage_row *row,
-                                     struct storage_row_result *out, struct err *err)
-    REQUIRES(g->shard->mu) {
-    const uint32_t given = row->slot_count < g->slot_count ? row->slot_count : g->slot_count;
-    struct storage_own_time *own = mem_array(given + (size_t)1, sizeof(*own));
-    size_t n = 0;
-    for (uint32_t slot = 0; slot < given; slot++) {
-        if (row->states[slot] != SLOT_ABSENT) {
-            own[n++] = (struct storage_own_time){
-                .slot = slot,
-                .state = row->states[slot],
-                .ts_ms = row->ts_ms,
-                .value = row->states[slot] == SLOT_VALUE ? row->values[slot] : (struct num){0},
-            };
-        }
-    }
-    const enum err_code code = commit_own_times(g, own, n, out, err);
-    mem_free(own);
-    return code;
-}
-
 static void refuse_row(const struct storage_row *row, struct storage_row_result *out) {
     for (uint32_t slot = 0; slot < row->slot_count; slot++) {
-        out->out_of_bounds += row->states[slot] != SLOT_ABSENT ? 1U : 0U;
+        const bool refused = row->states[slot] != SLOT_ABSENT;
+        out->out_of_bounds += refused ? 1U : 0U;
+        if (refused && row->rejects != NULL) {
+            row->rejects[slot] = ERR_OUT_OF_BOUNDS;
+        }
     }
 }
 
@@ -479,6 +362,9 @@ enum err_code head_group_commit(struct head_group *g, const struct storage_row *
     struct tsdb *db = g->shard->db;
     struct storage_row_result result = {0};
     enum err_code code = ERR_OK;
+    if (row->rejects != NULL && row->slot_count != 0) {
+        memset(row->rejects, ERR_OK, row->slot_count);
+    }
     mutex_lock(&g->shard->mu);
     head_replay_locked(g);
     const struct head_bounds bounds = head_bounds(db);
@@ -487,11 +373,11 @@ enum err_code head_group_commit(struct head_group *g, const struct storage_row *
     } else if (row->ts_ms > atomic_load_explicit(&g->max_ts_ms, memory_order_relaxed)) {
         code = commit_new_row(g, row, &result, err);
     } else {
-        code = commit_late_row(g, row, &result, err);
+        code = head_commit_late_row(g, row, &result, err);
     }
     if (row->own_time_count != 0) {
-        const enum err_code own_code =
-            commit_own_times(g, row->own_times, row->own_time_count, &result, err);
+        const enum err_code own_code = head_commit_own_times(
+            g, row->own_times, row->own_time_count, &result, row->rejects, row->slot_count, err);
         code = code == ERR_OK ? own_code : code;
     }
     g->last_commit_ns = clock_mono_ns(db->options.clock);

@@ -37,6 +37,16 @@ void head_note_series_locked(struct tsdb *db, uint32_t group, uint32_t slot, uin
     };
 }
 
+void head_note_column_locked(struct tsdb *db, const struct series_column *column) {
+    struct pending_definitions *p = &db->pending;
+    if (p->column_count == p->column_capacity) {
+        p->column_capacity = mem_grow(p->column_capacity, p->column_count + 1);
+        p->columns = mem_resize(p->columns, p->column_capacity, sizeof(*p->columns));
+    }
+    p->columns[p->column_count++] = *column;
+    atomic_store(&db->has_pending, true);
+}
+
 static struct labels *labels_from(const struct label_sets *sets, uint32_t first) {
     struct labels *out = mem_array(sets->count - first + (size_t)1, sizeof(*out));
     for (uint32_t i = first; i < sets->count; i++) {
@@ -45,58 +55,102 @@ static struct labels *labels_from(const struct label_sets *sets, uint32_t first)
     return out;
 }
 
+/* The arrays of a batch. */
+struct taken {
+    struct labels *targets;
+    struct labels *metrics;
+    uint32_t *groups;
+    const struct hist_layout **layouts;
+    struct series_run *runs;
+    struct series_column *columns;
+};
+
+/* Layouts from a number on; some of the last ones may be unused yet. */
+static const struct hist_layout **layouts_from(struct hist_layouts *layouts, uint32_t first,
+                                               uint32_t *out_count) {
+    const uint32_t end = hist_layouts_count(layouts) + 1;
+    const uint32_t count = end > first ? end - first : 0;
+    const struct hist_layout **out = mem_array(count + (size_t)1, sizeof(struct hist_layout *));
+    for (uint32_t i = 0; i < count; i++) {
+        out[i] = hist_layouts_get(layouts, first + i);
+    }
+    *out_count = count;
+    return out;
+}
+
 /* Takes what is pending out of the index; the arrays are the caller's. */
-static void take_batch(struct tsdb *db, struct series_log_batch *out, struct labels **targets,
-                       struct labels **metrics, uint32_t **groups, struct series_run **runs) {
+static void take_batch(struct tsdb *db, struct series_log_batch *out, struct taken *taken) {
     mutex_lock(&db->index.mu);
     struct pending_definitions *p = &db->pending;
     const struct index *index = &db->index;
-    *targets = labels_from(&index->targets.sets, p->logged_targets);
-    *metrics = labels_from(&index->metrics.sets, p->logged_metrics);
+    taken->targets = labels_from(&index->targets.sets, p->logged_targets);
+    taken->metrics = labels_from(&index->metrics.sets, p->logged_metrics);
     const uint32_t group_count = index->group_count - p->logged_groups;
-    *groups = mem_array(group_count + (size_t)1, sizeof(**groups));
+    taken->groups = mem_array(group_count + (size_t)1, sizeof(*taken->groups));
     for (uint32_t i = 0; i < group_count; i++) {
-        (*groups)[i] = index->groups[p->logged_groups + i].target_set;
+        taken->groups[i] = index->groups[p->logged_groups + i].target_set;
     }
-    *runs = p->runs;
+    uint32_t layout_count;
+    taken->layouts = layouts_from(db->layouts, p->logged_layouts, &layout_count);
+    taken->runs = p->runs;
+    taken->columns = p->columns;
     *out = (struct series_log_batch){
         .first_target_set = p->logged_targets,
-        .target_sets = *targets,
+        .target_sets = taken->targets,
         .target_set_count = index->targets.sets.count - p->logged_targets,
         .first_metric_set = p->logged_metrics,
-        .metric_sets = *metrics,
+        .metric_sets = taken->metrics,
         .metric_set_count = index->metrics.sets.count - p->logged_metrics,
         .first_group = p->logged_groups,
-        .group_target_sets = *groups,
+        .group_target_sets = taken->groups,
         .group_count = group_count,
         .series = p->runs,
         .series_run_count = p->run_count,
+        .first_layout = p->logged_layouts,
+        .layouts = taken->layouts,
+        .layout_count = layout_count,
+        .columns = p->columns,
+        .column_count = p->column_count,
     };
     p->runs = NULL;
     p->run_count = 0;
     p->run_capacity = 0;
+    p->columns = NULL;
+    p->column_count = 0;
+    p->column_capacity = 0;
     mutex_unlock(&db->index.mu);
 }
 
 /* After a failure: what was taken goes before what came meanwhile. */
-static void give_back(struct tsdb *db, struct series_run *runs, size_t count) {
+static void give_back(struct tsdb *db, const struct series_log_batch *batch, struct taken *taken) {
     mutex_lock(&db->index.mu);
     struct pending_definitions *p = &db->pending;
-    const size_t total = count + p->run_count;
-    runs = mem_resize(runs, total + 1, sizeof(*runs));
+    const size_t runs = batch->series_run_count + p->run_count;
+    taken->runs = mem_resize(taken->runs, runs + 1, sizeof(*taken->runs));
     if (p->run_count != 0) {
-        memcpy(runs + count, p->runs, p->run_count * sizeof(*runs));
+        memcpy(taken->runs + batch->series_run_count, p->runs, p->run_count * sizeof(*p->runs));
+    }
+    const size_t columns = batch->column_count + p->column_count;
+    taken->columns = mem_resize(taken->columns, columns + 1, sizeof(*taken->columns));
+    if (p->column_count != 0) {
+        memcpy(taken->columns + batch->column_count, p->columns,
+               p->column_count * sizeof(*p->columns));
     }
     mem_free(p->runs);
-    p->runs = runs;
-    p->run_count = total;
-    p->run_capacity = total + 1;
+    mem_free(p->columns);
+    p->runs = taken->runs;
+    p->run_count = runs;
+    p->run_capacity = runs + 1;
+    p->columns = taken->columns;
+    p->column_count = columns;
+    p->column_capacity = columns + 1;
     mutex_unlock(&db->index.mu);
 }
 
 static bool has_pending_locked(const struct tsdb *db) REQUIRES(db->index.mu) {
     const struct pending_definitions *p = &db->pending;
-    return p->run_count != 0 || p->logged_targets < db->index.targets.sets.count ||
+    return p->run_count != 0 || p->column_count != 0 ||
+           p->logged_targets < db->index.targets.sets.count ||
            p->logged_metrics < db->index.metrics.sets.count ||
            p->logged_groups < db->index.group_count;
 }
@@ -106,28 +160,28 @@ enum err_code head_flush_definitions(struct tsdb *db, struct err *err) {
         return ERR_OK;
     }
     struct series_log_batch batch;
-    struct labels *targets;
-    struct labels *metrics;
-    uint32_t *groups;
-    struct series_run *runs;
+    struct taken taken;
     mutex_lock(&db->define_mu);
-    take_batch(db, &batch, &targets, &metrics, &groups, &runs);
+    take_batch(db, &batch, &taken);
     const enum err_code code = series_log_append(db->series_log, &batch, err);
     if (code == ERR_OK) {
         mutex_lock(&db->index.mu);
         db->pending.logged_targets += (uint32_t)batch.target_set_count;
         db->pending.logged_metrics += (uint32_t)batch.metric_set_count;
         db->pending.logged_groups += (uint32_t)batch.group_count;
+        db->pending.logged_layouts += (uint32_t)batch.layout_count;
         atomic_store(&db->has_pending, has_pending_locked(db));
         mutex_unlock(&db->index.mu);
-        mem_free(runs);
+        mem_free(taken.runs);
+        mem_free(taken.columns);
     } else {
-        give_back(db, runs, batch.series_run_count);
+        give_back(db, &batch, &taken);
     }
     mutex_unlock(&db->define_mu);
-    mem_free(targets);
-    mem_free(metrics);
-    mem_free(groups);
+    mem_free(taken.targets);
+    mem_free(taken.metrics);
+    mem_free(taken.groups);
+    mem_free(taken.layouts);
     return code;
 }
 
@@ -183,10 +237,12 @@ void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
     }
     mutex_lock(&db->index.mu);
     index_skip_locked(&db->index, next.target_set, next.metric_set);
+    hist_layouts_skip(db->layouts, next.layout);
     db->pending = (struct pending_definitions){
         .logged_targets = next.target_set,
         .logged_metrics = next.metric_set,
         .logged_groups = next.group,
+        .logged_layouts = next.layout,
         .next_series = next.series,
     };
     for (uint32_t id = 1; id < db->group_count; id++) {
@@ -240,9 +296,58 @@ static enum err_code on_series(void *ctx, const struct series_run *run, struct e
     return ERR_OK;
 }
 
+static enum err_code on_layout(void *ctx, uint32_t number, const struct hist_layout *layout,
+                               struct err *err) {
+    (void)err;
+    struct tsdb *db = ctx;
+    if (number > hist_layouts_count(db->layouts) &&
+        !hist_layouts_define(db->layouts, number, layout)) {
+        atomic_fetch_add(&db->damage_count, 1);
+    }
+    return ERR_OK;
+}
+
+/* The slot gets its place in the group's numbering; the index knows nothing of it. */
+static bool reserve_hidden_slot(struct tsdb *db, const struct series_column *column,
+                                uint32_t *out_count) {
+    mutex_lock(&db->index.mu);
+    const struct index_group *g = &db->index.groups[column->group];
+    while (g->slot_count <= column->slot) {
+        index_add_lost_slot_locked(&db->index, column->group);
+    }
+    const bool ok = g->slots[column->slot] == INDEX_SLOT_LOST;
+    *out_count = g->slot_count;
+    mutex_unlock(&db->index.mu);
+    return ok;
+}
+
+static enum err_code on_column(void *ctx, const struct series_column *column, struct err *err) {
+    (void)err;
+    struct tsdb *db = ctx;
+    struct head_group *g = head_group_get(db, column->group);
+    uint32_t slot_count;
+    if (g == NULL || column->slot >= INDEX_SLOT_MAX || column->owner >= INDEX_SLOT_MAX ||
+        (column->key.layout != 0 && hist_layouts_get(db->layouts, column->key.layout) == NULL) ||
+        !reserve_hidden_slot(db, column, &slot_count)) {
+        atomic_fetch_add(&db->damage_count, 1);
+        return ERR_OK;
+    }
+    mutex_lock(&g->mu);
+    head_group_reserve(g, slot_count);
+    const struct column_bundle *known = group_columns_of(g->columns, column->owner);
+    const bool again = known != NULL && column_bundle_slot(known, column->key) == column->slot;
+    if (!again && !group_columns_add(&g->columns, column->owner, column->key, column->slot)) {
+        atomic_fetch_add(&db->damage_count, 1);
+    }
+    mutex_unlock(&g->mu);
+    return ERR_OK;
+}
+
 const struct series_log_handler head_series_log_handler = {
     .target_set = on_target_set,
     .metric_set = on_metric_set,
     .group = on_group,
     .series = on_series,
+    .layout = on_layout,
+    .column = on_column,
 };

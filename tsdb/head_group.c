@@ -72,6 +72,7 @@ void head_group_free(struct head_group *g) {
     mem_free(g->runs);
     mem_free(g->replay);
     mem_free(g->sides);
+    group_columns_free(g->columns);
     mutex_release(&g->mu);
     mem_free(g);
 }

@@ -88,20 +88,35 @@ bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metr
     return true;
 }
 
-enum err_code head_push_check(const struct head_group *g, uint32_t slot, int64_t ts_ms,
-                              struct num value, uint8_t state) {
-    const int64_t newest = g->last_ts_ms[slot];
-    if (ts_ms > newest) {
-        return ERR_OK;
+/* Is it the same as the series' newest sample, which has its time? */
+static bool same_as_newest(struct head_group *g, const struct push_sample *s,
+                           const struct histogram *h) REQUIRES(g->shard->mu) {
+    const uint32_t count_slot = head_newest_count(g, s->slot);
+    const uint32_t slot = count_slot != UINT32_MAX ? count_slot : s->slot;
+    const bool was_stale = g->confirmed[slot] != 0 && (g->forms[slot] & FORM_PRESENT) == 0;
+    const bool ends = h != NULL ? hist_is_stale(h) : s->state == SLOT_STALE;
+    if (was_stale || ends) {
+        return was_stale && ends;
     }
-    if (ts_ms < newest) {
-        return ERR_OUT_OF_ORDER;
+    if (h != NULL) {
+        return count_slot != UINT32_MAX &&
+               head_same_histogram(g, s->slot, count_slot, h, s->state == SLOT_FLOAT_HISTOGRAM);
     }
     const double last = num_double(value_state_num(head_slot_state(g, slot)));
-    const bool was_stale = g->confirmed[slot] != 0 && (g->forms[slot] & FORM_PRESENT) == 0;
-    const bool same =
-        state == SLOT_STALE ? was_stale : !was_stale && f64_same_bits(last, num_double(value));
-    return same ? ERR_EXISTS : ERR_DUPLICATE;
+    return count_slot == UINT32_MAX && f64_same_bits(last, num_double(s->value));
+}
+
+enum err_code head_push_check(struct head_group *g, const struct push_sample *s,
+                              const struct push_extra *extras) {
+    const int64_t newest = g->last_ts_ms[s->slot];
+    if (s->ts_ms > newest) {
+        return ERR_OK;
+    }
+    if (s->ts_ms < newest) {
+        return ERR_OUT_OF_ORDER;
+    }
+    const struct histogram *h = s->extra != 0 ? extras[s->extra - 1].histogram : NULL;
+    return same_as_newest(g, s, h) ? ERR_EXISTS : ERR_DUPLICATE;
 }
 
 static int by_row(const void *a, const void *b) {
@@ -126,17 +141,74 @@ static void sort_samples(struct push_sample *samples, size_t n) {
     }
 }
 
-static enum err_code push_row(struct head_group *g, uint32_t row, const struct push_sample *samples,
-                              size_t n, struct err *err) REQUIRES(g->shard->mu) {
-    head_shard_held(g->shard);
-    struct head_change *changes = head_changes(g->shard, n);
+static struct head_change change_of(const struct head_group *g, uint32_t slot, uint8_t state,
+                                    struct num value) {
+    struct value_op op = {.code = OP_STALE};
+    if (state == SLOT_VALUE && !value_op_of(head_slot_state(g, slot), value, &op)) {
+        op = (struct value_op){.code = 0}; /* the same again must be named here */
+    }
+    return (struct head_change){.slot = slot, .op = op};
+}
+
+static int by_slot(const void *a, const void *b) {
+    const struct head_cell *x = a;
+    const struct head_cell *y = b;
+    return (x->slot > y->slot) - (x->slot < y->slot);
+}
+
+/* Changes of a row with more than floats. A sample that has no room is left out: *io_result. */
+static struct head_change *wide_changes(struct head_group *g, const struct push_sample *samples,
+                                        size_t n, const struct push_extra *extras,
+                                        size_t *out_count, enum err_code *io_result,
+                                        struct err *err) REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
+    head_shard_held(shard);
+    struct head_cells *cells = &shard->cells;
+    cells->count = 0;
     for (size_t i = 0; i < n; i++) {
-        const struct push_sample *s = &samples[i];
-        struct value_op op = {.code = OP_STALE};
-        if (s->state == SLOT_VALUE && !value_op_of(head_slot_state(g, s->slot), s->value, &op)) {
-            op = (struct value_op){.code = 0}; /* the same again must be named here */
+        struct head_sample s = {
+            .slot = samples[i].slot, .state = samples[i].state, .value = samples[i].value};
+        if (samples[i].extra != 0) {
+            s.histogram = extras[samples[i].extra - 1].histogram;
+            s.start_ts_ms = extras[samples[i].extra - 1].start_ts_ms;
         }
-        changes[i] = (struct head_change){.slot = s->slot, .op = op};
+        const enum err_code code = head_sample_cells(g, &s, cells, err);
+        *io_result = code != ERR_OK ? code : *io_result;
+    }
+    qsort(head_cells_room(cells, 1) - cells->count, cells->count, sizeof(*cells->items), by_slot);
+    struct head_change *changes = head_changes(shard, cells->count + 1);
+    for (size_t i = 0; i < cells->count; i++) {
+        const struct head_cell *cell = &cells->items[i];
+        changes[i] = change_of(g, cell->slot, cell->state, cell->value);
+    }
+    *out_count = cells->count;
+    return changes;
+}
+
+static bool has_extras(const struct push_sample *samples, size_t n) {
+    uint32_t any = 0;
+    for (size_t i = 0; i < n; i++) {
+        any |= samples[i].extra;
+    }
+    return any != 0;
+}
+
+static enum err_code push_row(struct head_group *g, uint32_t row, const struct push_sample *samples,
+                              size_t n, const struct push_extra *extras, struct err *err)
+    REQUIRES(g->shard->mu) {
+    head_shard_held(g->shard);
+    enum err_code result = ERR_OK;
+    struct head_change *changes;
+    if (LIKELY(g->columns == NULL && !has_extras(samples, n))) {
+        changes = head_changes(g->shard, n);
+        for (size_t i = 0; i < n; i++) {
+            changes[i] = change_of(g, samples[i].slot, samples[i].state, samples[i].value);
+        }
+    } else {
+        changes = wide_changes(g, samples, n, extras, &n, &result, err);
+        if (n == 0) {
+            return result;
+        }
     }
     const bool full = row == 0 && g->rows == 0;
     const struct head_row_header header = {
@@ -149,7 +221,7 @@ static enum err_code push_row(struct head_group *g, uint32_t row, const struct p
     const enum err_code applied =
         head_apply_row(g, row, samples[0].ts_ms, header.flags, changes, n);
     ASSERT(applied == ERR_OK);
-    return code;
+    return code != ERR_OK ? code : result;
 }
 
 /* The row for a time: an open one, or a new one at the end. False: it would lie between rows. */
@@ -204,7 +276,7 @@ static enum err_code move_series(struct head_group *g, struct push_sample *sampl
 }
 
 enum err_code head_push(struct head_shard *shard, struct push_sample *samples, size_t n,
-                        struct err *err) {
+                        const struct push_extra *extras, struct err *err) {
     enum err_code result = ERR_OK;
     sort_samples(samples, n);
     for (size_t at = 0; at < n;) {
@@ -232,7 +304,7 @@ enum err_code head_push(struct head_shard *shard, struct push_sample *samples, s
             }
             row = 0;
         }
-        code = push_row(g, row, samples + at, end - at, err);
+        code = push_row(g, row, samples + at, end - at, extras, err);
         result = code != ERR_OK ? code : result;
         head_seal_if_due(g);
         at = end;

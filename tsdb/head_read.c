@@ -8,45 +8,9 @@
 
 #include "base/check.h"
 #include "tsdb/chunk/open_chunk.h"
-#include "tsdb/head.h"
+#include "tsdb/head_read.h"
 
-struct part {                /* rows [from, to) of a run or of the window, at column offset at */
-    struct segment_run *run; /* NULL: the window */
-    const int64_t *ts;
-    uint32_t rows; /* of the whole run */
-    uint32_t from;
-    uint32_t to;
-    size_t at;
-};
-
-struct open_slot { /* copy of a slot's open rows */
-    struct value_state last;
-    const uint8_t *bytes;
-    uint32_t len;
-    uint32_t rows;
-};
-
-struct pattern { /* series with these rows present share this column */
-    const uint64_t *present;
-    const int64_t *ts;
-    struct pattern *next;
-};
-
-struct group_read {
-    const struct head_read *read;
-    struct head_group *group;
-    struct err *err;
-    struct part *parts;
-    size_t part_count;
-    struct open_slot *open;
-    const int64_t *ts; /* the column */
-    size_t rows;
-    struct block_column column; /* scratch of a decode */
-    uint64_t *present;          /* scratch of a slot */
-    struct pattern *patterns;
-};
-
-static enum err_code over_budget(struct group_read *r) {
+enum err_code read_over_budget(struct group_read *r) {
     return err_set(r->err, ERR_LIMIT, "query needs more memory than its budget to read samples");
 }
 
@@ -69,7 +33,7 @@ static uint32_t lower_bound(const int64_t *ts, uint32_t n, int64_t t) {
     return low;
 }
 
-static void cut_part(const struct head_read *read, struct part *p) {
+static void cut_part(const struct head_read *read, struct read_part *p) {
     p->from = lower_bound(p->ts, p->rows, read->min_ts_ms);
     p->to =
         read->max_ts_ms == INT64_MAX ? p->rows : lower_bound(p->ts, p->rows, read->max_ts_ms + 1);
@@ -88,17 +52,17 @@ static size_t open_bytes(const struct group_read *r, const uint32_t *slots, size
 }
 
 static enum err_code copy_open(struct group_read *r, const uint32_t *slots, size_t n,
-                               struct part *window) REQUIRES(r->group->mu) {
+                               struct read_part *window) REQUIRES(r->group->mu) {
     const struct head_group *g = r->group;
     struct arena *arena = r->read->arena;
     int64_t *ts = arena_try_alloc(arena, g->rows, sizeof(*ts));
     r->open = arena_try_alloc(arena, n, sizeof(*r->open));
     uint8_t *bytes = arena_try_alloc(arena, open_bytes(r, slots, n) + 1, 1);
     if (ts == NULL || r->open == NULL || bytes == NULL) {
-        return over_budget(r);
+        return read_over_budget(r);
     }
     memcpy(ts, g->row_ts_ms, g->rows * sizeof(*ts));
-    *window = (struct part){.ts = ts, .rows = g->rows};
+    *window = (struct read_part){.ts = ts, .rows = g->rows};
     for (size_t i = 0; i < n; i++) {
         const uint32_t slot = slots[i];
         r->open[i] = (struct open_slot){0};
@@ -128,7 +92,7 @@ static enum err_code copy_runs(struct group_read *r, struct segment_location **o
     struct segment_location *at =
         arena_try_alloc(r->read->arena, g->run_count + (size_t)1, sizeof(*at));
     if (at == NULL) {
-        return over_budget(r);
+        return read_over_budget(r);
     }
     for (uint32_t i = 0; i < g->run_count; i++) {
         if (overlaps(r->read, g->runs[i].min_ts_ms, g->runs[i].max_ts_ms)) {
@@ -145,11 +109,11 @@ static void close_run(void *run) {
 }
 
 static enum err_code open_parts(struct group_read *r, const struct segment_location *at, size_t n,
-                                const struct part *window) {
+                                const struct read_part *window) {
     const struct head_read *read = r->read;
     r->parts = arena_try_alloc(read->arena, n + 1, sizeof(*r->parts));
     if (r->parts == NULL) {
-        return over_budget(r);
+        return read_over_budget(r);
     }
     for (size_t i = 0; i < n; i++) {
         struct segment_run *run;
@@ -162,7 +126,7 @@ static enum err_code open_parts(struct group_read *r, const struct segment_locat
             return code;
         }
         arena_link(read->arena, close_run, run);
-        struct part p = {
+        struct read_part p = {
             .run = run, .ts = segment_run_ts(run), .rows = segment_run_info(run)->rows};
         cut_part(read, &p);
         if (p.from < p.to) {
@@ -170,7 +134,7 @@ static enum err_code open_parts(struct group_read *r, const struct segment_locat
         }
     }
     if (window->rows != 0) {
-        struct part p = *window;
+        struct read_part p = *window;
         cut_part(read, &p);
         if (p.from < p.to) {
             r->parts[r->part_count++] = p;
@@ -179,12 +143,57 @@ static enum err_code open_parts(struct group_read *r, const struct segment_locat
     return ERR_OK;
 }
 
+/* The hidden columns of the wanted slots. Replaces the list of slots: the hidden ones follow. */
+static enum err_code copy_bundles(struct group_read *r, const uint32_t **io_slots, size_t *io_n)
+    REQUIRES(r->group->mu) {
+    const struct group_columns *columns = r->group->columns;
+    const size_t n = *io_n;
+    size_t total = 0;
+    size_t largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct column_bundle *b = group_columns_of(columns, (*io_slots)[i]);
+        const size_t count = b != NULL ? b->count : 0;
+        total += count;
+        largest = count > largest ? count : largest;
+    }
+    if (total == 0) {
+        return ERR_OK;
+    }
+    struct arena *arena = r->read->arena;
+    uint32_t *slots = arena_try_alloc(arena, n + total, sizeof(*slots));
+    r->bundles = arena_try_alloc(arena, n, sizeof(*r->bundles));
+    r->columns = arena_try_alloc(arena, total, sizeof(*r->columns));
+    r->buffers = arena_try_alloc(arena, largest + 1, sizeof(*r->buffers));
+    r->hist = arena_try_alloc(arena, largest + 1, sizeof(*r->hist));
+    if (slots == NULL || r->bundles == NULL || r->columns == NULL || r->buffers == NULL ||
+        r->hist == NULL) {
+        return read_over_budget(r);
+    }
+    memset(r->buffers, 0, (largest + 1) * sizeof(*r->buffers));
+    memcpy(slots, *io_slots, n * sizeof(*slots));
+    for (size_t i = 0; i < n; i++) {
+        const struct column_bundle *b = group_columns_of(columns, slots[i]);
+        r->bundles[i] = (struct read_bundle){.first = (uint32_t)r->column_count,
+                                             .count = b != NULL ? b->count : 0};
+        for (uint32_t k = 0; k < r->bundles[i].count; k++) {
+            slots[n + r->column_count] = b->columns[k].slot;
+            r->columns[r->column_count++] = b->columns[k];
+        }
+    }
+    *io_slots = slots;
+    *io_n = n + total;
+    return ERR_OK;
+}
+
 static enum err_code take_snapshot(struct group_read *r, const uint32_t *slots, size_t n) {
-    struct part window = {0};
+    struct read_part window = {0};
     struct segment_location *at = NULL;
     size_t run_count = 0;
     mutex_lock(&r->group->mu);
     enum err_code code = copy_runs(r, &at, &run_count);
+    if (code == ERR_OK && r->group->columns != NULL) {
+        code = copy_bundles(r, &slots, &n);
+    }
     if (code == ERR_OK && r->group->rows != 0 &&
         overlaps(r->read, r->group->row_ts_ms[0], r->group->row_ts_ms[r->group->rows - 1])) {
         code = copy_open(r, slots, n, &window);
@@ -203,16 +212,17 @@ static enum err_code build_column(struct group_read *r) {
         rows_max = r->parts[i].rows > rows_max ? r->parts[i].rows : rows_max;
     }
     struct arena *arena = r->read->arena;
+    r->rows_max = rows_max;
     const uint32_t capacity = block_decode_capacity(rows_max);
     int64_t *ts = arena_try_alloc(arena, r->rows, sizeof(*ts));
     r->present = arena_try_alloc(arena, (r->rows + 63) / 64, sizeof(*r->present));
     r->column.values = arena_try_alloc(arena, capacity, sizeof(*r->column.values));
     r->column.rows = arena_try_alloc(arena, capacity, sizeof(*r->column.rows));
     if (ts == NULL || r->present == NULL || r->column.values == NULL || r->column.rows == NULL) {
-        return over_budget(r);
+        return read_over_budget(r);
     }
     for (size_t i = 0; i < r->part_count; i++) {
-        const struct part *p = &r->parts[i];
+        const struct read_part *p = &r->parts[i];
         memcpy(ts + p->at, p->ts + p->from, (p->to - p->from) * sizeof(*ts));
     }
     r->ts = ts;
@@ -221,11 +231,7 @@ static enum err_code build_column(struct group_read *r) {
 
 /* ---- one slot ---- */
 
-static void mark(struct group_read *r, size_t row) {
-    r->present[row / 64] |= UINT64_C(1) << row % 64;
-}
-
-static enum err_code read_sealed(struct group_read *r, const struct part *p, uint32_t slot,
+static enum err_code read_sealed(struct group_read *r, const struct read_part *p, uint32_t slot,
                                  double *values, struct storage_samples *out) {
     struct block_column *c = &r->column;
     const enum err_code code = segment_run_column(p->run, slot, c, r->err);
@@ -236,14 +242,14 @@ static enum err_code read_sealed(struct group_read *r, const struct part *p, uin
         const uint32_t row = c->dense ? i : c->rows[i];
         if (row >= p->from && row < p->to) {
             values[out->count++] = c->values[i];
-            mark(r, p->at + (row - p->from));
+            read_mark(r, p->at + (row - p->from));
         }
     }
     out->has_stale |= c->has_stale;
     return ERR_OK;
 }
 
-static enum err_code read_open(struct group_read *r, const struct part *p,
+static enum err_code read_open(struct group_read *r, const struct read_part *p,
                                const struct open_slot *slot, double *values,
                                struct storage_samples *out) {
     struct open_chunk_iter it;
@@ -258,7 +264,7 @@ static enum err_code read_open(struct group_read *r, const struct part *p,
         const double v = span.state == SLOT_STALE ? f64_stale() : num_double(span.value);
         for (uint32_t row = span.begin < p->from ? p->from : span.begin; row < span.end; row++) {
             values[out->count++] = v;
-            mark(r, p->at + (row - p->from));
+            read_mark(r, p->at + (row - p->from));
         }
         out->has_stale |= span.state == SLOT_STALE;
     }
@@ -266,25 +272,24 @@ static enum err_code read_open(struct group_read *r, const struct part *p,
     return code;
 }
 
-/* The times of the rows that are marked, shared with series that have the same ones. */
-static enum err_code choose_column(struct group_read *r, struct storage_samples *out) {
+enum err_code read_choose_column(struct group_read *r, struct storage_samples *out) {
     if (out->count == r->rows) {
         out->ts = r->ts;
         return ERR_OK;
     }
     const size_t words = (r->rows + 63) / 64;
-    for (const struct pattern *p = r->patterns; p != NULL; p = p->next) {
+    for (const struct read_pattern *p = r->patterns; p != NULL; p = p->next) {
         if (memcmp(p->present, r->present, words * sizeof(*p->present)) == 0) {
             out->ts = p->ts;
             return ERR_OK;
         }
     }
     struct arena *arena = r->read->arena;
-    struct pattern *p = arena_try_alloc(arena, 1, sizeof(*p));
+    struct read_pattern *p = arena_try_alloc(arena, 1, sizeof(*p));
     uint64_t *present = arena_try_alloc(arena, words, sizeof(*present));
     int64_t *ts = arena_try_alloc(arena, out->count, sizeof(*ts));
     if (p == NULL || present == NULL || ts == NULL) {
-        return over_budget(r);
+        return read_over_budget(r);
     }
     memcpy(present, r->present, words * sizeof(*present));
     size_t n = 0;
@@ -293,7 +298,7 @@ static enum err_code choose_column(struct group_read *r, struct storage_samples 
             ts[n++] = r->ts[row];
         }
     }
-    *p = (struct pattern){.present = present, .ts = ts, .next = r->patterns};
+    *p = (struct read_pattern){.present = present, .ts = ts, .next = r->patterns};
     r->patterns = p;
     out->ts = ts;
     return ERR_OK;
@@ -304,11 +309,11 @@ static enum err_code read_slot(struct group_read *r, uint32_t slot, const struct
     *out = (struct storage_samples){0};
     double *values = arena_try_alloc(r->read->arena, r->rows, sizeof(*values));
     if (values == NULL) {
-        return over_budget(r);
+        return read_over_budget(r);
     }
     memset(r->present, 0, (r->rows + 63) / 64 * sizeof(*r->present));
     for (size_t i = 0; i < r->part_count; i++) {
-        const struct part *p = &r->parts[i];
+        const struct read_part *p = &r->parts[i];
         const enum err_code code = p->run != NULL ? read_sealed(r, p, slot, values, out)
                                                   : read_open(r, p, open, values, out);
         if (code != ERR_OK) {
@@ -316,7 +321,7 @@ static enum err_code read_slot(struct group_read *r, uint32_t slot, const struct
         }
     }
     out->values = values;
-    return choose_column(r, out);
+    return read_choose_column(r, out);
 }
 
 enum err_code head_read_group(const struct head_read *read, struct head_group *g,
@@ -334,7 +339,9 @@ enum err_code head_read_group(const struct head_read *read, struct head_group *g
         if (i % 256 == 0 && (code = cancel_check(read->cancel)) != ERR_OK) {
             return err_set(err, code, "query stopped while it read samples");
         }
-        code = read_slot(&r, slots[i], r.open != NULL ? &r.open[i] : NULL, &out[i]);
+        const bool plain = r.bundles == NULL || r.bundles[i].count == 0;
+        code = plain ? read_slot(&r, slots[i], r.open != NULL ? &r.open[i] : NULL, &out[i])
+                     : read_bundle(&r, slots[i], i, n, &out[i]);
     }
     return code;
 }
@@ -355,7 +362,8 @@ size_t head_filter_hits(struct head_group *g, int64_t min_ts_ms, int64_t max_ts_
         const uint32_t slot = hits[i].slot;
         const bool empty =
             only_open && (slot >= g->slot_count ||
-                          (g->chunks[slot].len == 0 && (g->forms[slot] & FORM_PRESENT) == 0));
+                          (g->chunks[slot].len == 0 && (g->forms[slot] & FORM_PRESENT) == 0 &&
+                           group_columns_of(g->columns, slot) == NULL));
         if (!empty) {
             hits[kept++] = hits[i];
         }

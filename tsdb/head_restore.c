@@ -65,4 +65,7 @@ void head_restore_times(struct head_group *g) {
         }
     }
     arena_release(&arena);
+    mutex_lock(&g->mu);
+    head_columns_restore_times(g);
+    mutex_unlock(&g->mu);
 }

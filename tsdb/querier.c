@@ -437,6 +437,32 @@ static enum err_code read_places(struct storage_querier *q, struct wanted *wante
     return ERR_OK;
 }
 
+/* What samples have beside values, for a merge: room for n of both, or NULL where neither has it. */
+static bool merge_extras(struct arena *arena, const struct storage_samples *a,
+                         const struct storage_samples *b, size_t n,
+                         const struct histogram ***out_histograms, int64_t **out_start_ts) {
+    const bool has_histograms = a->histograms != NULL || b->histograms != NULL;
+    const bool has_start_ts = a->start_ts != NULL || b->start_ts != NULL;
+    *out_histograms = has_histograms ? arena_try_alloc(arena, n, sizeof(struct histogram *)) : NULL;
+    *out_start_ts = has_start_ts ? arena_try_alloc(arena, n, sizeof(**out_start_ts)) : NULL;
+    return (!has_histograms || *out_histograms != NULL) && (!has_start_ts || *out_start_ts != NULL);
+}
+
+/* A histogram behind one of another place was not compared with it. */
+static enum err_code unhinted(struct arena *arena, const struct histogram **io, struct err *err) {
+    if (*io == NULL || (*io)->hint != HINT_NOT_RESET) {
+        return ERR_OK;
+    }
+    struct histogram *copy = arena_try_alloc(arena, 1, sizeof(*copy));
+    if (copy == NULL) {
+        return over_budget(err);
+    }
+    *copy = **io;
+    copy->hint = HINT_UNKNOWN;
+    *io = copy;
+    return ERR_OK;
+}
+
 /* Both in time order; of two samples with one time, a's stays. */
 static enum err_code merge_samples(struct arena *arena, const struct storage_samples *a,
                                    const struct storage_samples *b, struct storage_samples *out,
@@ -447,16 +473,32 @@ static enum err_code merge_samples(struct arena *arena, const struct storage_sam
     }
     int64_t *ts = arena_try_alloc(arena, a->count + b->count, sizeof(*ts));
     double *values = arena_try_alloc(arena, a->count + b->count, sizeof(*values));
-    if (ts == NULL || values == NULL) {
+    const struct histogram **histograms;
+    int64_t *start_ts;
+    if (ts == NULL || values == NULL ||
+        !merge_extras(arena, a, b, a->count + b->count, &histograms, &start_ts)) {
         return over_budget(err);
     }
     size_t i = 0;
     size_t k = 0;
     size_t n = 0;
+    bool was_a = false;
     while (i < a->count || k < b->count) {
         const bool from_a = k == b->count || (i < a->count && a->ts[i] <= b->ts[k]);
-        ts[n] = from_a ? a->ts[i] : b->ts[k];
-        values[n] = from_a ? a->values[i] : b->values[k];
+        const struct storage_samples *from = from_a ? a : b;
+        const size_t at = from_a ? i : k;
+        ts[n] = from->ts[at];
+        values[n] = from->values[at];
+        if (start_ts != NULL) {
+            start_ts[n] = from->start_ts != NULL ? from->start_ts[at] : 0;
+        }
+        if (histograms != NULL) {
+            histograms[n] = from->histograms != NULL ? from->histograms[at] : NULL;
+            if (n != 0 && from_a != was_a && unhinted(arena, &histograms[n], err) != ERR_OK) {
+                return ERR_LIMIT;
+            }
+        }
+        was_a = from_a;
         k += !from_a || (k < b->count && b->ts[k] == ts[n]) ? 1 : 0;
         i += from_a ? 1 : 0;
         n++;
@@ -466,6 +508,8 @@ static enum err_code merge_samples(struct arena *arena, const struct storage_sam
         .values = values,
         .count = n,
         .has_stale = a->has_stale || b->has_stale,
+        .histograms = histograms,
+        .start_ts = start_ts,
     };
     return ERR_OK;
 }

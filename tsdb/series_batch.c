@@ -6,6 +6,9 @@
  *     3 groups                       uvarint first, count; per group: uvarint target set
  *     4 series                       uvarint first, count of runs; per run: uvarint group, first
  *                                    slot, target set, first metric set, count of series
+ *     5 layouts                      uvarint first, count; per layout: hist_layout_encode
+ *     6 columns                      uvarint 1, count; per column: uvarint group, slot, owner, u8
+ *                                    kind; uvarint layout, if it has one; varint bucket, if it is one
  *
  * Numbers are explicit per entry, so that a lost record does not renumber those behind it. */
 #include "tsdb/series_batch.h"
@@ -17,7 +20,7 @@
 #include "base/check.h"
 #include "base/cursor.h"
 
-enum { TARGET_SETS = 1, METRIC_SETS = 2, GROUPS = 3, SERIES = 4 };
+enum { TARGET_SETS = 1, METRIC_SETS = 2, GROUPS = 3, SERIES = 4, LAYOUTS = 5, COLUMNS = 6 };
 
 /* ---- encoding ---- */
 
@@ -135,6 +138,38 @@ static void add_series(struct writer *w, const struct series_log_batch *batch) {
     }
 }
 
+static void add_layouts(struct writer *w, const struct series_log_batch *batch) {
+    begin_entry(w, LAYOUTS, batch->first_layout);
+    for (size_t i = 0; i < batch->layout_count; i++) {
+        if (batch->layouts[i] == NULL) { /* a number that nobody has */
+            begin_entry(w, LAYOUTS, batch->first_layout + (uint32_t)i + 1);
+            continue;
+        }
+        hist_layout_encode(&w->entry, batch->layouts[i]);
+        w->count++;
+        split_entry(w, batch->first_layout + (uint32_t)i + 1);
+    }
+}
+
+static void add_columns(struct writer *w, const struct series_log_batch *batch) {
+    begin_entry(w, COLUMNS, 1);
+    for (size_t i = 0; i < batch->column_count; i++) {
+        const struct series_column *column = &batch->columns[i];
+        add_uvarint(&w->entry, column->group);
+        add_uvarint(&w->entry, column->slot);
+        add_uvarint(&w->entry, column->owner);
+        buf_append_char(&w->entry, (char)column->key.kind);
+        if (column->key.layout != 0) {
+            add_uvarint(&w->entry, column->key.layout);
+        }
+        if (column_is_bucket(column->key.kind)) {
+            add_uvarint(&w->entry, zigzag_encode(column->key.bucket));
+        }
+        w->count++;
+        split_entry(w, 1);
+    }
+}
+
 enum err_code series_batch_encode(const struct series_log_batch *batch, struct buf *out,
                                   struct err *err) {
     struct writer w = {.out = out, .record_at = SIZE_MAX};
@@ -148,6 +183,8 @@ enum err_code series_batch_encode(const struct series_log_batch *batch, struct b
     if (code == ERR_OK) {
         add_groups(&w, batch);
         add_series(&w, batch);
+        add_layouts(&w, batch);
+        add_columns(&w, batch);
         finish_entry(&w);
         finish_record(&w);
         ASSERT(buf_ok(&w.entry));
@@ -239,6 +276,54 @@ static enum err_code decode_series(struct cursor *c, uint64_t first, uint64_t co
     return code;
 }
 
+static enum err_code decode_layouts(struct cursor *c, uint64_t first, uint64_t count,
+                                    const struct series_log_handler *handler, void *ctx,
+                                    struct err *err) {
+    struct arena arena;
+    enum err_code code = ERR_OK;
+    arena_init(&arena, 0);
+    for (uint64_t i = 0; i < count && code == ERR_OK; i++) {
+        struct hist_layout layout;
+        arena_reset(&arena);
+        if (hist_layout_decode(c, &arena, &layout) != ERR_OK) {
+            code = damaged(err);
+        } else if (handler->layout != NULL) {
+            code = handler->layout(ctx, (uint32_t)(first + i), &layout, err);
+        }
+    }
+    arena_release(&arena);
+    return code;
+}
+
+static enum err_code decode_columns(struct cursor *c, uint64_t count,
+                                    const struct series_log_handler *handler, void *ctx,
+                                    struct err *err) {
+    enum err_code code = ERR_OK;
+    for (uint64_t i = 0; i < count && code == ERR_OK; i++) {
+        const uint64_t group = cursor_uvarint(c);
+        const uint64_t slot = cursor_uvarint(c);
+        const uint64_t owner = cursor_uvarint(c);
+        const uint8_t kind = cursor_u8(c);
+        const uint64_t layout = kind >= COLUMN_COUNT ? cursor_uvarint(c) : 0;
+        const int64_t bucket = column_is_bucket(kind) ? cursor_varint(c) : 0;
+        const struct series_column column = {
+            .group = (uint32_t)group,
+            .slot = (uint32_t)slot,
+            .owner = (uint32_t)owner,
+            .key = {.layout = (uint32_t)layout, .bucket = (int32_t)bucket, .kind = kind},
+        };
+        if (c->failed || group > UINT32_MAX || slot > UINT32_MAX || owner > UINT32_MAX ||
+            slot == owner || layout > UINT32_MAX || bucket != column.key.bucket ||
+            kind == COLUMN_FLOAT || !column_key_valid(column.key)) {
+            return damaged(err);
+        }
+        if (handler->column != NULL) {
+            code = handler->column(ctx, &column, err);
+        }
+    }
+    return code;
+}
+
 enum err_code series_batch_decode(const uint8_t *payload, size_t size,
                                   const struct series_log_handler *handler, void *ctx,
                                   struct series_log_next *next, struct err *err) {
@@ -268,6 +353,16 @@ enum err_code series_batch_decode(const uint8_t *payload, size_t size,
             break;
         case SERIES:
             code = decode_series(&c, first, count, handler, ctx, &next->series, err);
+            break;
+        case LAYOUTS:
+            if (first + count > (uint64_t)HIST_LAYOUTS_MAX + 1) {
+                return damaged(err);
+            }
+            code = decode_layouts(&c, first, count, handler, ctx, err);
+            raise_to(&next->layout, first + count);
+            break;
+        case COLUMNS:
+            code = decode_columns(&c, count, handler, ctx, err);
             break;
         default:
             return damaged(err);

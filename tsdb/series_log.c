@@ -163,6 +163,7 @@ static void check_numbers_locked(const struct series_log *log, const struct seri
     ASSERT(batch->target_set_count == 0 || batch->first_target_set == log->next.target_set);
     ASSERT(batch->metric_set_count == 0 || batch->first_metric_set == log->next.metric_set);
     ASSERT(batch->group_count == 0 || batch->first_group == log->next.group);
+    ASSERT(batch->layout_count == 0 || batch->first_layout == log->next.layout);
     uint32_t series = log->next.series;
     for (size_t i = 0; i < batch->series_run_count; i++) {
         ASSERT(batch->series[i].first_series == series && batch->series[i].count > 0);
@@ -180,12 +181,18 @@ static enum err_code advance(const struct series_log_batch *batch, struct series
     const uint64_t target_set = next->target_set + (uint64_t)batch->target_set_count;
     const uint64_t metric_set = next->metric_set + (uint64_t)batch->metric_set_count;
     const uint64_t group = next->group + (uint64_t)batch->group_count;
-    if (series >= UINT32_MAX || target_set >= UINT32_MAX || metric_set >= UINT32_MAX ||
-        group >= UINT32_MAX) {
+    const uint64_t layout = next->layout + (uint64_t)batch->layout_count;
+    if (series >= UINT32_MAX || layout >= UINT32_MAX || target_set >= UINT32_MAX ||
+        metric_set >= UINT32_MAX || group >= UINT32_MAX) {
         return err_set(err, ERR_LIMIT, "series log: more than 2^32 series or label sets");
     }
-    *next = (struct series_log_next){(uint32_t)target_set, (uint32_t)metric_set, (uint32_t)group,
-                                     (uint32_t)series};
+    *next = (struct series_log_next){
+        .target_set = (uint32_t)target_set,
+        .metric_set = (uint32_t)metric_set,
+        .group = (uint32_t)group,
+        .series = (uint32_t)series,
+        .layout = (uint32_t)layout,
+    };
     return ERR_OK;
 }
 
@@ -265,6 +272,7 @@ void series_log_skip_to(struct series_log *log, struct series_log_next at_least)
     log->next.metric_set = greater(log->next.metric_set, at_least.metric_set);
     log->next.group = greater(log->next.group, at_least.group);
     log->next.series = greater(log->next.series, at_least.series);
+    log->next.layout = greater(log->next.layout, at_least.layout);
     mutex_unlock(&log->mu);
 }
 
@@ -496,7 +504,7 @@ enum err_code series_log_open(const struct series_log_options *options,
                               struct err *err) {
     struct series_log *log = mem_zalloc(sizeof(*log));
     struct record_scan_stats stats = {0};
-    struct replay replay = {.handler = handler, .ctx = ctx, .next = {1, 1, 1, 1}};
+    struct replay replay = {.handler = handler, .ctx = ctx, .next = {1, 1, 1, 1, 1}};
     log->vfs = options->vfs;
     log->dir = mem_strdup(options->dir);
     log->next_file = 1;

@@ -1,9 +1,10 @@
 /* Series log: the definitions that give the numbers in WAL and segments a meaning. One log for the
  * whole database, because label sets are interned across shards.
  *
- * Four kinds of things, each numbered densely from 1: target label sets, metric label sets (two
- * number spaces), groups (each with a target set) and series (each a slot of a group with a target
- * set and a metric set; number 0 of a set is the empty set). Append only; a definition never
+ * Five kinds of things, each numbered densely from 1: target label sets, metric label sets (two
+ * number spaces), groups (each with a target set), series (each a slot of a group with a target
+ * set and a metric set; number 0 of a set is the empty set) and histogram layouts. And columns,
+ * which have no numbers: hidden slots of a group (column.h). Append only; a definition never
  * changes. Format: FORMAT.md sections 1 and 6.
  *
  * ORDER. A definition is appended before any WAL record that uses it, and series_log_sync returns
@@ -26,6 +27,8 @@
 #include "base/err.h"
 #include "base/labels.h"
 #include "base/vfs.h"
+#include "tsdb/column.h"
+#include "tsdb/hist_columns.h"
 #include "tsdb/record_file.h"
 
 enum { SERIES_LOG_LABELS_MAX = 1 << 20 }; /* bytes of one label set */
@@ -43,6 +46,14 @@ struct series_run {
     uint32_t count;
 };
 
+/* Slot of the group is the column key of the series with the slot owner. */
+struct series_column {
+    uint32_t group;
+    uint32_t slot;
+    uint32_t owner;
+    struct column_key key;
+};
+
 /* What is new, in one append. Numbers are dense: target set first_target_set + i has labels
  * target_sets[i], and so on; the firsts must be what follows the last append (an assertion), and are
  * ignored where the count is 0. All borrowed. */
@@ -58,10 +69,16 @@ struct series_log_batch {
     size_t group_count;
     const struct series_run *series; /* dense and in order from one run to the next */
     size_t series_run_count;
+    uint32_t first_layout;
+    const struct hist_layout *const *layouts;
+    size_t layout_count;
+    const struct series_column *columns;
+    size_t column_count;
 };
 
-/* Replay, in the order of definition: a set before its group, a group before its series. labels are
- * borrowed and checked (labels_check). The same definition may come twice with the same content
+/* Replay, in the order of definition: a set before its group, a group before its series, a series
+ * and a layout before its columns. labels are borrowed and checked (labels_check), so are the
+ * bounds of layouts; a column's key is valid (column_key_valid). The same definition may come twice with the same content
  * (after a failure); a number may be missing where bytes were damaged. An error ends
  * series_log_open with it. */
 struct series_log_handler {
@@ -69,6 +86,9 @@ struct series_log_handler {
     enum err_code (*metric_set)(void *ctx, uint32_t set, struct labels labels, struct err *err);
     enum err_code (*group)(void *ctx, uint32_t group, uint32_t target_set, struct err *err);
     enum err_code (*series)(void *ctx, const struct series_run *run, struct err *err);
+    enum err_code (*layout)(void *ctx, uint32_t number, const struct hist_layout *layout,
+                            struct err *err);
+    enum err_code (*column)(void *ctx, const struct series_column *column, struct err *err);
 };
 
 struct series_log_options {
@@ -95,6 +115,7 @@ struct series_log_next {
     uint32_t metric_set;
     uint32_t group;
     uint32_t series;
+    uint32_t layout;
 };
 struct series_log_next series_log_next(struct series_log *log);
 /* Numbers below these are not given any more; smaller than the present ones is no change. */

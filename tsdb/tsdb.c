@@ -194,6 +194,7 @@ static const struct storage_ops ops = {
     .group_close = op_group_close,
     .appender_begin = tsdb_appender_begin,
     .append = tsdb_append,
+    .append_sample = tsdb_append_sample,
     .appender_commit = tsdb_appender_commit,
     .appender_rollback = tsdb_appender_rollback,
     .querier_open = tsdb_querier_open,
@@ -293,6 +294,11 @@ static void shard_free(struct head_shard *shard) {
     buf_release(&shard->payload);
     buf_release(&shard->labels);
     mem_free(shard->changes);
+    mem_free(shard->cells.items);
+    mem_free(shard->split);
+    mem_free(shard->split_slots);
+    mem_free(shard->wide_values);
+    mem_free(shard->wide_states);
     mem_free(shard->read_bytes);
     mutex_release(&shard->mu);
     mem_free(shard);
@@ -450,6 +456,8 @@ static void free_db(struct tsdb *db) {
     mem_free(db->shards);
     series_log_close(db->series_log);
     mem_free(db->pending.runs);
+    mem_free(db->pending.columns);
+    hist_layouts_free(db->layouts);
     index_release(&db->index);
     mutex_release(&db->open_mu);
     mutex_release(&db->define_mu);
@@ -479,6 +487,7 @@ static struct tsdb *new_db(const struct tsdb_options *options) {
     mutex_init(&db->define_mu);
     mutex_init(&db->wake_mu);
     cond_init(&db->wake);
+    db->layouts = hist_layouts_new();
     index_init(&db->index, rng_u64(&db->options.rng));
     tsdb_metrics_init(db);
     return db;

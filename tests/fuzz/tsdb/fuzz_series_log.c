@@ -13,6 +13,7 @@ struct seen {
     uint64_t count;
     uint32_t greatest_group;
     uint32_t greatest_series;
+    uint32_t greatest_layout;
 };
 
 static enum err_code see_set(void *ctx, uint32_t set, struct labels labels, struct err *err) {
@@ -43,14 +44,44 @@ static enum err_code see_series(void *ctx, const struct series_run *run, struct 
     return ERR_OK;
 }
 
-static const struct series_log_handler handler = {see_set, see_set, see_group, see_series};
+static enum err_code see_layout(void *ctx, uint32_t number, const struct hist_layout *layout,
+                                struct err *err) {
+    struct seen *seen = ctx;
+    (void)err;
+    ASSERT(number > 0 && layout->bound_count <= HIST_BOUNDS_MAX);
+    for (uint32_t i = 1; i < layout->bound_count; i++) {
+        ASSERT(layout->bounds[i - 1] < layout->bounds[i]);
+    }
+    seen->greatest_layout = number > seen->greatest_layout ? number : seen->greatest_layout;
+    seen->count++;
+    return ERR_OK;
+}
+
+static enum err_code see_column(void *ctx, const struct series_column *column, struct err *err) {
+    struct seen *seen = ctx;
+    (void)err;
+    ASSERT(column->slot != column->owner && column_key_valid(column->key) &&
+           column->key.kind != COLUMN_FLOAT);
+    seen->count++;
+    return ERR_OK;
+}
+
+static const struct series_log_handler handler = {
+    .target_set = see_set,
+    .metric_set = see_set,
+    .group = see_group,
+    .series = see_series,
+    .layout = see_layout,
+    .column = see_column,
+};
 
 static void try_payload(const uint8_t *bytes, size_t n) {
     struct seen seen = {0};
-    struct series_log_next next = {1, 1, 1, 1};
+    struct series_log_next next = {1, 1, 1, 1, 1};
     const enum err_code code = series_batch_decode(bytes, n, &handler, &seen, &next, NULL);
     ASSERT(code == ERR_OK || code == ERR_CORRUPT);
-    ASSERT(seen.greatest_group < next.group && seen.greatest_series < next.series);
+    ASSERT(seen.greatest_group < next.group && seen.greatest_series < next.series &&
+           seen.greatest_layout < next.layout);
 }
 
 static struct series_log *open_log(struct vfs *vfs, struct seen *seen) {

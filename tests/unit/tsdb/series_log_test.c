@@ -128,7 +128,8 @@ static enum err_code see_series(void *ctx, const struct series_run *run, struct 
     return ERR_OK;
 }
 
-static const struct series_log_handler handler = {see_target, see_metric, see_group, see_series};
+static const struct series_log_handler handler = {
+    .target_set = see_target, .metric_set = see_metric, .group = see_group, .series = see_series};
 
 static void note_damage(void *ctx, const struct record_damage *damage) {
     struct seen *seen = ctx;
@@ -302,12 +303,13 @@ static void numbers_found_in_use_are_skipped(void **state) {
     struct seen *seen = mem_zalloc(sizeof(*seen));
     struct mem_vfs *disk = disk_with(2);
     struct series_log *log = open_log(mem_vfs_base(disk), seen);
-    series_log_skip_to(log, (struct series_log_next){1, 1, 40, 20});
+    series_log_skip_to(log, (struct series_log_next){.group = 40, .series = 20, .layout = 7});
     const struct series_log_next next = series_log_next(log);
     assert_int_equal(next.target_set, 3);
     assert_int_equal(next.metric_set, 5);
     assert_int_equal(next.group, 40);
     assert_int_equal(next.series, 20);
+    assert_int_equal(next.layout, 7);
     series_log_close(log);
     mem_vfs_free(disk);
     mem_free(seen);
