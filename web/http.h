@@ -61,7 +61,7 @@ struct http_incoming {
 };
 
 /* The rest of an answer that is too large to be made at once. more appends about a piece, at least
- * a byte; false: that was the last. It runs on a worker, with nothing else of the request running,
+ * a byte, to to, which is the answer's body; false: that was the last. It runs on a worker, with nothing else of the request running,
  * and cannot fail. */
 struct http_source {
     bool (*more)(struct http_source *source, struct buf *to);

@@ -214,7 +214,8 @@ static void write_tail(struct query_writer *w) {
 
 static bool write_piece(struct http_source *source, struct buf *to) {
     struct query_writer *w = (struct query_writer *)source;
-    while (w->part != PART_DONE && to->len < HTTP_PIECE_BYTES) {
+    const size_t end = to->len + HTTP_PIECE_BYTES;
+    while (w->part != PART_DONE && to->len < end && buf_ok(to)) {
         switch (w->part) {
         case PART_HEAD:
             write_head(w);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/histogram.h"
 #include "tests/support/check_err.h"
 #include "tests/unit/web/web_world.h"
 
@@ -256,6 +257,92 @@ static void label_lists_are_sorted_limited_and_filtered(void **state) {
     CHECK(*state, rows);
 }
 
+static struct histogram_span span_of(int32_t offset, uint32_t length) {
+    return (struct histogram_span){.offset = offset, .length = length};
+}
+
+static void histograms_have_count_sum_and_populated_buckets(void **state) {
+    struct web_world *w = *state;
+    const struct label name = {LABEL_NAME, STR("h")};
+    struct histogram_span spans[] = {span_of(0, 3)};
+    struct histogram_span negative_spans[] = {span_of(0, 1)};
+    double counts[] = {1, 0, 2.5};
+    double negative_counts[] = {4};
+    const struct histogram h = {
+        .schema = 0,
+        .zero_threshold = 0.5,
+        .zero_count = 3,
+        .count = 10.5,
+        .sum = -1.25,
+        .positive = {.spans = spans, .counts = counts, .span_count = 1, .count = 3},
+        .negative = {
+            .spans = negative_spans, .counts = negative_counts, .span_count = 1, .count = 1}};
+    const struct histogram empty = {.schema = 0};
+    struct arena arena;
+    arena_init(&arena, 0);
+    fake_storage_put_histogram(w->fs, labels_of(&arena, &name, 1), 1000, &h, 0);
+    fake_storage_put_histogram(w->fs, labels_of(&arena, &name, 1), 2000, &empty, 0);
+    fake_storage_put(w->fs, labels_of(&arena, &name, 1), 3000, 7);
+    arena_release(&arena);
+#define H                                                                                          \
+    "{\"count\":\"10.5\",\"sum\":\"-1.25\",\"buckets\":[[1,\"-1\",\"-0.5\",\"4\"],[3,\"-0.5\","    \
+    "\"0.5\","                                                                                     \
+    "\"3\"],[0,\"0.5\",\"1\",\"1\"],[0,\"2\",\"4\",\"2.5\"]]}"
+    static const struct row rows[] = {
+        {"/api/v1/query?query=h&time=1", 200,
+         OK("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"h\"},\"histogram\":"
+            "[1," H "]}]}")},
+        {"/api/v1/query?query=h&time=2", 200,
+         OK("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"h\"},\"histogram\":"
+            "[2,{\"count\":\"0\",\"sum\":\"0\"}]}]}")},
+        {"/api/v1/query?query=h%5B5s%5D&time=3", 200,
+         OK("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"h\"},\"values\":[["
+            "3,"
+            "\"7\"]],\"histograms\":[[1," H "],[2,{\"count\":\"0\",\"sum\":\"0\"}]]}]}")},
+        {"/api/v1/query_range?query=h&start=1&end=2&step=1", 200,
+         OK("{\"resultType\":\"matrix\",\"result\":[{\"metric\":{\"__name__\":\"h\"},"
+            "\"histograms\":["
+            "[1," H "],[2,{\"count\":\"0\",\"sum\":\"0\"}]]}]}")},
+    };
+    CHECK(w, rows);
+#undef H
+}
+
+/* The text of a result by the simplest writer there could be. */
+static void write_plainly(struct buf *to, size_t series, size_t steps) {
+    buf_append_cstr(to, "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[");
+    for (size_t i = 0; i < series; i++) {
+        buf_printf(to, "%s{\"metric\":{\"n\":\"%03zu\"},\"values\":[", i > 0 ? "," : "", i);
+        for (size_t t = 0; t < steps; t++) {
+            buf_printf(to, "%s[%zu,\"%zu\"]", t > 0 ? "," : "", t, t + i);
+        }
+        buf_append_cstr(to, "]}");
+    }
+    buf_append_cstr(to, "]}}");
+}
+
+static void a_large_result_is_made_in_pieces_of_the_same_text(void **state) {
+    struct web_world *w = *state;
+    enum { SERIES = 40, STEPS = 3000 };
+    for (int i = 0; i < SERIES; i++) {
+        char name[40];
+        char value[8];
+        (void)snprintf(name, sizeof(name), "big{n=\"%03d\"}", i);
+        (void)snprintf(value, sizeof(value), "%d", i);
+        fake_storage_load(w->fs, 1000, name, value);
+    }
+    struct buf want;
+    buf_init(&want, 64 * 1024 * 1024);
+    write_plainly(&want, SERIES, STEPS);
+    const char *got = web_world_get(
+        w, "/api/v1/query_range?query=big%20%40%200%20%2B%20time()&start=0&end=2999&step=1");
+    assert_true(want.len > 4 * HTTP_PIECE_BYTES);
+    assert_true(w->piece_count >= 5 && w->piece_count <= want.len / HTTP_PIECE_BYTES + 1);
+    assert_int_equal(w->out.body.len, want.len);
+    assert_string_equal(got, want.ptr);
+    buf_release(&want);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -269,6 +356,8 @@ int main(void) {
         T(labels_are_not_escaped_for_html_and_other_texts_are),
         T(expressions_are_formatted_and_parsed),
         T(label_lists_are_sorted_limited_and_filtered),
+        T(histograms_have_count_sum_and_populated_buckets),
+        T(a_large_result_is_made_in_pieces_of_the_same_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

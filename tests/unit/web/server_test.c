@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -315,6 +316,125 @@ static void large_answers_are_compressed_for_who_takes_that(void **state) {
     buf_release(&packed.raw);
 }
 
+/* Chunks to their content; false when the last one is missing. */
+static bool unchunk(struct str from, struct buf *to) {
+    for (;;) {
+        const ptrdiff_t end = str_find(from, STR("\r\n"));
+        if (end < 0) {
+            return false;
+        }
+        const size_t n = (size_t)strtoull(from.ptr, NULL, 16);
+        from = str_from(from, (size_t)end + 2);
+        if (n == 0) {
+            return true;
+        }
+        if (from.len < n + 2) {
+            return false;
+        }
+        buf_append(to, from.ptr, n);
+        from = str_from(from, n + 2);
+    }
+}
+
+#define BIG_QUERY "GET /api/v1/query_range?query=big&start=0&end=290&step=0.1 HTTP/1.1\r\n" HOST
+
+static void load_big(void) {
+    for (int i = 0; i < 50; i++) {
+        char name[40];
+        (void)snprintf(name, sizeof(name), "big{number=\"%d\"}", i);
+        fake_storage_load(world.fs, 1000, name, "1");
+    }
+}
+
+/* Everything until the server closes, in steps of which the client rests between. */
+static struct answer ask_for_chunks(const char *request, bool slowly, struct buf *body) {
+    const int fd = dial();
+    struct answer a = {.status = 0};
+    buf_init(&a.raw, 64 * 1024 * 1024);
+    buf_init(body, 64 * 1024 * 1024);
+    send_text(fd, request);
+    for (int reads = 0; receive(fd, &a.raw); reads++) {
+        const struct timespec pause = {.tv_nsec = 1000 * 1000};
+        if (slowly && reads % 4 == 0) {
+            (void)nanosleep(&pause, NULL);
+        }
+    }
+    (void)close(fd);
+    const ptrdiff_t end = str_find(buf_str(&a.raw), STR("\r\n\r\n"));
+    assert_true(end > 0);
+    a.head = str_sub(buf_str(&a.raw), 0, (size_t)end + 2);
+    assert_str(header_of(&a, "Transfer-Encoding:"), "chunked");
+    assert_true(unchunk(str_from(buf_str(&a.raw), (size_t)end + 4), body));
+    return a;
+}
+
+static void a_large_answer_is_sent_while_it_is_made(void **state) {
+    (void)state;
+    load_big();
+    struct buf plain;
+    struct buf packed;
+    struct answer a = ask_for_chunks(BIG_QUERY "Connection: close\r\n\r\n", false, &plain);
+    assert_true(plain.len > 1024 * 1024);
+    assert_true(str_ends(buf_str(&plain), STR("\"1\"]]}]}}")));
+    buf_release(&a.raw);
+
+    a = ask_for_chunks(BIG_QUERY "Connection: close\r\nAccept-Encoding: gzip\r\n\r\n", true,
+                       &packed);
+    assert_str(header_of(&a, "Content-Encoding:"), "gzip");
+    assert_true(packed.len < plain.len / 4);
+    struct inflater *inflater = inflater_new();
+    struct buf out;
+    struct err err;
+    buf_init(&out, 64 * 1024 * 1024);
+    assert_ok(inflate_gzip(inflater, buf_str(&packed), &out, &err), &err);
+    assert_true(str_eq(buf_str(&out), buf_str(&plain)));
+    inflater_free(inflater);
+    buf_release(&out);
+    buf_release(&a.raw);
+    buf_release(&packed);
+    buf_release(&plain);
+}
+
+static void a_client_that_leaves_in_the_middle_of_an_answer_costs_nothing(void **state) {
+    (void)state;
+    load_big();
+    for (int i = 0; i < 8; i++) {
+        const int fd = dial();
+        struct buf some;
+        buf_init(&some, 64 * 1024 * 1024);
+        send_text(fd, BIG_QUERY "\r\n");
+        while (some.len < 300 * 1024 && receive(fd, &some)) {
+        }
+        (void)close(fd);
+        buf_release(&some);
+    }
+    check_status("GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
+}
+
+static void a_busy_server_still_answers(void **state) {
+    (void)state;
+    enum { STUCK = 30 };
+    int fds[STUCK];
+    atomic_store(&gate.block, true);
+    for (int i = 0; i < STUCK; i++) {
+        fds[i] = dial();
+        send_text(fds[i], "GET /api/v1/query?query=m HTTP/1.1\r\n" HOST "\r\n");
+    }
+    wait_for(&gate.waiting, 20 + 8); /* all places of the engine are taken */
+    check_status("GET /api/v1/targets HTTP/1.1\r\n" HOST "\r\n", 200);
+    atomic_store(&gate.released, true);
+    for (int i = 0; i < STUCK; i++) {
+        struct buf rest;
+        struct answer a;
+        buf_init(&rest, 64 * 1024);
+        assert_true(read_answer(fds[i], &rest, false, &a));
+        assert_int_equal(a.status, 200);
+        buf_release(&a.raw);
+        buf_release(&rest);
+        (void)close(fds[i]);
+    }
+}
+
 static void ambiguous_framing_is_refused_and_the_connection_closed(void **state) {
     (void)state;
     check_status("POST /api/v1/query HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 3\r\n"
@@ -450,7 +570,7 @@ static void stopping_cancels_what_runs(void **state) {
         fds[i] = dial();
         send_text(fds[i], QUERY "\r\n");
     }
-    wait_for(&gate.waiting, 4);
+    wait_for(&gate.waiting, COUNT);
     web_stop(server.web);
     server.web = NULL;
     assert_int_equal(atomic_load(&gate.waiting), 0);
@@ -509,6 +629,9 @@ int main(void) {
         T(head_has_the_head_of_get_and_no_body),
         T(forms_are_posted),
         T(large_answers_are_compressed_for_who_takes_that),
+        T(a_large_answer_is_sent_while_it_is_made),
+        T(a_client_that_leaves_in_the_middle_of_an_answer_costs_nothing),
+        T(a_busy_server_still_answers),
         T(ambiguous_framing_is_refused_and_the_connection_closed),
         T(bad_paths_are_refused),
         T(what_is_too_large_is_refused),

@@ -134,6 +134,13 @@ int web_world_run(struct web_world *w) {
     if (route != NULL) {
         route->handler(&w->web, &w->in, &w->out);
     }
+    w->piece_count = 1;
+    while (w->out.source != NULL) {
+        w->piece_count++;
+        if (!w->out.source->more(w->out.source, &w->out.body)) {
+            w->out.source = NULL;
+        }
+    }
     return w->out.status;
 }
 

@@ -18,7 +18,8 @@ struct web_world {
     struct metric_registry *registry;
     struct web web;
     struct http_incoming in;
-    struct http_outgoing out;
+    struct http_outgoing out; /* after a run its body is the whole answer, */
+    size_t piece_count;       /* made in so many pieces */
     /* what the stand-ins of the other modules answer */
     struct targets_snapshot targets;
     const struct metric_metadata *metadata;
