@@ -277,7 +277,8 @@ static bool has_room(const struct storage_appender *a, struct head_group *g, uin
     const size_t known = b != NULL ? b->count : 0;
     /* Most of them are known; only near the limit is it worth counting. */
     return h == NULL || known + hist_cell_count_max(h) < GROUP_COLUMNS_MAX ||
-           head_columns_room(g, slot, h, s->state == SLOT_FLOAT_HISTOGRAM);
+           head_columns_room(g, slot, h, s->state == SLOT_FLOAT_HISTOGRAM,
+                             a->extras[s->extra - 1].start_ts_ms != 0);
 }
 
 /* ERR_OK: newer than all of its series, stored or in this transaction. */

@@ -366,9 +366,9 @@ uint32_t head_newest_count(const struct head_group *g, uint32_t owner) REQUIRES(
 /* Is h the newest sample, whose count is in count_slot? */
 bool head_same_histogram(struct head_group *g, uint32_t owner, uint32_t count_slot,
                          const struct histogram *h, bool float_counts) REQUIRES(g->shard->mu);
-/* Could the series get the columns that h needs? */
+/* Could the series get the columns that h, and a start timestamp, need? */
 bool head_columns_room(struct head_group *g, uint32_t owner, const struct histogram *h,
-                       bool float_counts) REQUIRES(g->shard->mu);
+                       bool float_counts, bool has_start) REQUIRES(g->shard->mu);
 /* Pushed: the newest sample of a series may be a histogram. After replay. */
 void head_columns_restore_times(struct head_group *g) REQUIRES(g->mu);
 

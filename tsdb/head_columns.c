@@ -177,7 +177,7 @@ static void reserve_split(struct head_shard *shard, size_t n) REQUIRES(shard->mu
 }
 
 bool head_columns_room(struct head_group *g, uint32_t owner, const struct histogram *h,
-                       bool float_counts) {
+                       bool float_counts, bool has_start) {
     struct head_shard *shard = g->shard;
     head_shard_held(shard);
     const struct hist_layout layout = hist_layout_of(h, float_counts);
@@ -185,7 +185,8 @@ bool head_columns_room(struct head_group *g, uint32_t owner, const struct histog
     const struct column_bundle *b = group_columns_of(g->columns, owner);
     reserve_split(shard, hist_cell_count_max(h));
     const size_t n = hist_split(h, number, HINT_UNKNOWN, shard->split);
-    size_t missing = 1; /* a start timestamp */
+    const struct column_key start = {.kind = COLUMN_START};
+    size_t missing = has_start && (b == NULL || column_bundle_slot(b, start) == NO_SLOT);
     for (size_t i = 0; i < n; i++) {
         missing += b == NULL || column_bundle_slot(b, shard->split[i].key) == NO_SLOT;
     }

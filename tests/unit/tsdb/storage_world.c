@@ -162,6 +162,39 @@ size_t world_matchers(struct world *w, const char *text, struct matcher *out, si
     return n;
 }
 
+static void dump_side(struct buf *to, const char *name, const struct histogram_side *side) {
+    struct histogram_cursor c = histogram_cursor_of(side);
+    int32_t index;
+    double count;
+    while (histogram_cursor_next(&c, &index, &count)) {
+        buf_printf(to, ",%s%d=", name, index);
+        buf_append_number_g(to, count);
+    }
+}
+
+void world_dump_histogram(struct buf *to, const struct histogram *h) {
+    static const char *const hints[] = {"", "reset", "same", "gauge"};
+    if (f64_is_stale(h->sum)) {
+        buf_append_cstr(to, "{stale}");
+        return;
+    }
+    buf_printf(to, "{s%d,%s,n", h->schema, hints[h->hint]);
+    buf_append_number_g(to, h->count);
+    buf_append_cstr(to, ",sum");
+    buf_append_number_g(to, h->sum);
+    buf_append_cstr(to, ",zt");
+    buf_append_number_g(to, h->zero_threshold);
+    buf_append_cstr(to, ",z");
+    buf_append_number_g(to, h->zero_count);
+    dump_side(to, "+", &h->positive);
+    dump_side(to, "-", &h->negative);
+    for (uint32_t i = 0; i < h->bound_count; i++) {
+        buf_append_cstr(to, ",b");
+        buf_append_number_g(to, h->bounds[i]);
+    }
+    buf_append_char(to, '}');
+}
+
 static void dump_samples(struct buf *to, const struct storage_samples *s) {
     bool stale = false;
     for (size_t i = 0; i < s->count; i++) {
@@ -171,11 +204,18 @@ static void dump_samples(struct buf *to, const struct storage_samples *s) {
         buf_append_char(to, ' ');
         buf_append_i64(to, s->ts[i]);
         buf_append_char(to, ':');
-        if (f64_is_stale(s->values[i])) {
+        if (s->histograms != NULL && s->histograms[i] != NULL) {
+            world_dump_histogram(to, s->histograms[i]);
+            stale |= f64_is_stale(s->histograms[i]->sum);
+        } else if (f64_is_stale(s->values[i])) {
             buf_append_cstr(to, "stale");
             stale = true;
         } else {
             buf_append_number_g(to, s->values[i]);
+        }
+        if (s->start_ts != NULL && s->start_ts[i] != 0) {
+            buf_append_char(to, '@');
+            buf_append_i64(to, s->start_ts[i]);
         }
     }
     assert_true(s->has_stale || !stale);

@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
+#include "base/histogram.h"
 #include "base/labels.h"
 #include "base/matcher.h"
 #include "tests/support/fake_clock.h"
@@ -48,7 +50,9 @@ enum err_code world_append(struct world *w, struct storage_appender *a, const ch
 size_t world_matchers(struct world *w, const char *text, struct matcher *out, size_t max);
 
 /* Series that match and have samples, sorted, as text: one line a series, "up{a="b"} 1000:1 2000:2 ...". The
- * stale NaN prints as "stale". */
+ * stale NaN prints as "stale", a histogram with all its buckets and its hint (same: no reset), a start
+ * timestamp behind an @. */
 const char *world_dump(struct world *w, const char *matchers, int64_t mint, int64_t maxt);
+void world_dump_histogram(struct buf *to, const struct histogram *h);
 
 #endif
