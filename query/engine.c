@@ -9,6 +9,7 @@
 #include "query/engine_options.h"
 #include "query/eval.h"
 #include "query/parse.h"
+#include "query/profile.h"
 #include "query/result.h"
 #include "query/selector_state.h"
 #include "query/step_stats.h"
@@ -239,7 +240,11 @@ static enum err_code run_admitted(struct run *r, struct storage *storage, struct
     const int64_t start_ns = clock_mono_ns(clock);
     enum err_code code = prepare(r, storage, err);
     const int64_t prepared_ns = clock_mono_ns(clock);
-    if (code == ERR_OK) {
+    if (code == ERR_OK && r->query->profile != NULL) {
+        code = profile_make(r->query->profile, ev, &r->plan, err);
+        ev->profile = r->query->profile;
+    }
+    if (code == ERR_OK && (ev->profile == NULL || ev->profile->analyze)) {
         code = evaluate(r, err);
     }
     const int64_t end_ns = clock_mono_ns(clock);

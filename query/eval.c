@@ -8,6 +8,7 @@
 #include "query/bits.h"
 #include "query/eval_call.h"
 #include "query/gate.h"
+#include "query/profile.h"
 #include "query/running.h"
 #include "query/step_stats.h"
 
@@ -110,6 +111,19 @@ static enum err_code map_end(struct row_sink *sink, struct row *row, struct err 
     return code != ERR_OK || n == 0 ? code : m->down->end(m->down, row, err);
 }
 
+static enum err_code selector_part(struct eval *ev, const struct plan_node *node,
+                                   const struct grid *grid, enum sample_part part,
+                                   struct row_sink *sink, struct err *err) {
+    if (ev->profile == NULL) {
+        return eval_selector(ev, node, grid, part, sink, err);
+    }
+    struct profile_sink counted;
+    profile_sink_init(&counted, ev, node, grid->count, sink);
+    const enum err_code code = eval_selector(ev, node, grid, part, &counted.sink, err);
+    profile_end(&counted.span);
+    return code;
+}
+
 static enum err_code map_into(struct eval *ev, const struct plan_node *child,
                               const struct grid *grid, struct row_map *map, struct row_sink *down,
                               struct err *err) {
@@ -120,7 +134,7 @@ static enum err_code map_into(struct eval *ev, const struct plan_node *child,
                          .map = map};
     const uint64_t before = ev->samples_now;
     enum err_code code = map->part != SAMPLE_VALUE
-                             ? eval_selector(ev, child, grid, map->part, &m.sink, err)
+                             ? selector_part(ev, child, grid, map->part, &m.sink, err)
                              : eval_rows(ev, child, grid, &m.sink, err);
     if (code == ERR_OK && grid->count > 0) {
         /* the reference copies the inputs of one step at a time */
@@ -316,15 +330,27 @@ static enum err_code invariant_rows(struct eval *ev, const struct plan_node *nod
     return code;
 }
 
+static enum err_code rows_on_grid(struct eval *ev, const struct plan_node *node,
+                                  const struct grid *grid, struct row_sink *sink, struct err *err) {
+    if (node->invariant && grid->count > 1) {
+        return invariant_rows(ev, node, grid, sink, err);
+    }
+    return rows_of_kind(ev, node, grid, sink, err);
+}
+
 enum err_code eval_rows(struct eval *ev, const struct plan_node *node, const struct grid *grid,
                         struct row_sink *sink, struct err *err) {
     if (grid->count == 0) {
         return ERR_OK;
     }
-    if (node->invariant && grid->count > 1) {
-        return invariant_rows(ev, node, grid, sink, err);
+    if (ev->profile == NULL) {
+        return rows_on_grid(ev, node, grid, sink, err);
     }
-    return rows_of_kind(ev, node, grid, sink, err);
+    struct profile_sink counted;
+    profile_sink_init(&counted, ev, node, grid->count, sink);
+    const enum err_code code = rows_on_grid(ev, node, grid, &counted.sink, err);
+    profile_end(&counted.span);
+    return code;
 }
 
 enum err_code eval_matrix(struct eval *ev, const struct plan_node *node, const struct grid *grid,
@@ -424,8 +450,9 @@ static enum err_code scalar_of_kind(struct eval *ev, const struct plan_node *nod
     UNREACHABLE("not a scalar");
 }
 
-enum err_code eval_scalar(struct eval *ev, const struct plan_node *node, const struct grid *grid,
-                          struct work *to, struct scalar_column *out, struct err *err) {
+static enum err_code scalar_on_grid(struct eval *ev, const struct plan_node *node,
+                                    const struct grid *grid, struct work *to,
+                                    struct scalar_column *out, struct err *err) {
     if (grid->count > 1 && node->invariant) {
         const struct grid once = {.start_ms = grid->start_ms, .count = 1};
         struct scalar_column first;
@@ -440,15 +467,36 @@ enum err_code eval_scalar(struct eval *ev, const struct plan_node *node, const s
     return scalar_of_kind(ev, node, grid, to, out, err);
 }
 
+enum err_code eval_scalar(struct eval *ev, const struct plan_node *node, const struct grid *grid,
+                          struct work *to, struct scalar_column *out, struct err *err) {
+    struct profile_span span = profile_begin(ev, node);
+    const enum err_code code = scalar_on_grid(ev, node, grid, to, out, err);
+    profile_end(&span);
+    return code;
+}
+
+static enum err_code ranges_of_kind(struct eval *ev, const struct plan_node *node,
+                                    const struct grid *grid, struct range_visitor *visitor,
+                                    struct err *err) {
+    if (node->type == PLAN_RANGE) {
+        return eval_selector_ranges(ev, &node->selector, grid, visitor, err);
+    }
+    ASSERT(node->type == PLAN_SUBQUERY);
+    return eval_subquery_ranges(ev, &node->subquery, grid, visitor, err);
+}
+
 enum err_code eval_range_series(struct eval *ev, const struct plan_node *node,
                                 const struct grid *grid, struct range_visitor *visitor,
                                 struct err *err) {
     if (grid->count == 0) {
         return ERR_OK;
     }
-    if (node->type == PLAN_RANGE) {
-        return eval_selector_ranges(ev, &node->selector, grid, visitor, err);
+    if (ev->profile == NULL) {
+        return ranges_of_kind(ev, node, grid, visitor, err);
     }
-    ASSERT(node->type == PLAN_SUBQUERY);
-    return eval_subquery_ranges(ev, &node->subquery, grid, visitor, err);
+    struct profile_visitor counted;
+    profile_visitor_init(&counted, ev, node, visitor);
+    const enum err_code code = ranges_of_kind(ev, node, grid, &counted.visitor, err);
+    profile_end(&counted.span);
+    return code;
 }

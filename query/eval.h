@@ -24,6 +24,7 @@
 #include "tsdb/storage.h"
 
 struct gate_pass;
+struct query_profile;
 struct running;
 struct selector_state; /* eval_selector.c */
 struct step_stats;
@@ -43,11 +44,12 @@ struct eval {
     bool sorted_select;   /* instant queries show the order of labels */
     uint64_t samples_now; /* held at once, as Prometheus counts it */
     uint64_t samples_peak;
-    uint64_t samples_read;    /* totalQueryableSamples */
-    uint64_t samples_fetched; /* samplesRead */
-    struct step_stats *steps; /* NULL: nobody wants them, or the grid is not the query's */
-    struct running *running;  /* where progress shows; may be NULL */
-    struct gate_pass *pass;   /* of the engine's gate; may be NULL */
+    uint64_t samples_read;         /* totalQueryableSamples */
+    uint64_t samples_fetched;      /* samplesRead */
+    struct step_stats *steps;      /* NULL: nobody wants them, or the grid is not the query's */
+    struct running *running;       /* where progress shows; may be NULL */
+    struct query_profile *profile; /* NULL: nobody explains this query */
+    struct gate_pass *pass;        /* of the engine's gate; may be NULL */
     uint64_t samples_max;
     uint64_t work_since_check; /* samples since the last look at cancel */
 };
@@ -65,6 +67,14 @@ MUST_CHECK enum err_code eval_scalar(struct eval *ev, const struct plan_node *no
 /* Whether the rows of node stay different when the name goes (then nobody needs to compare). */
 MUST_CHECK enum err_code eval_rows_unique(struct eval *ev, const struct plan_node *node, bool *out,
                                           struct err *err);
+
+/* The selector's series; a few samples of one of them. For estimates. */
+MUST_CHECK enum err_code eval_selector_count(struct eval *ev, const struct plan_selector *selector,
+                                             size_t *out, struct err *err);
+MUST_CHECK enum err_code eval_selector_probe(struct eval *ev, const struct plan_selector *selector,
+                                             size_t series, int64_t mint, int64_t maxt,
+                                             struct work *scratch, struct storage_samples *out,
+                                             struct err *err);
 
 /* ---- accounting ---- */
 
@@ -117,7 +127,7 @@ MUST_CHECK enum err_code eval_map_rows(struct eval *ev, const struct plan_node *
 
 /* One series' samples without stale markers, and their windows. */
 struct range_series {
-    struct row labels; /* only its labels */
+    struct row labels;            /* only its labels */
     struct window_bounds *bounds; /* kernels may have them completed */
     const double *values;
     const struct histogram *const *histograms; /* NULL: floats only; else [i] NULL: a float */

@@ -99,6 +99,24 @@ enum err_code eval_selector_unique(struct eval *ev, const struct plan_selector *
     return code;
 }
 
+enum err_code eval_selector_count(struct eval *ev, const struct plan_selector *selector,
+                                  size_t *out, struct err *err) {
+    struct selector_state *state = NULL;
+    const enum err_code code = select_series(ev, selector, &state, err);
+    *out = state->count;
+    return code;
+}
+
+enum err_code eval_selector_probe(struct eval *ev, const struct plan_selector *selector,
+                                  size_t series, int64_t mint, int64_t maxt, struct work *scratch,
+                                  struct storage_samples *out, struct err *err) {
+    const struct selector_state *state = &ev->selectors[selector->number];
+    work_grant(scratch);
+    const enum err_code code = storage_read(ev->storage, ev->querier, state->selection, series, 1,
+                                            mint, maxt, &scratch->arena, out, err);
+    return code == ERR_LIMIT ? work_over(scratch, err) : code;
+}
+
 /* ---- reading ---- */
 
 struct scan {

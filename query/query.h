@@ -69,6 +69,8 @@ struct query_origin {
     struct str rule_group, rule_file; /* group empty: HTTP */
 };
 
+struct query_profile;
+
 struct query {
     struct str text;
     int64_t start_ms, end_ms;
@@ -78,6 +80,7 @@ struct query {
     const struct cancel *cancel;       /* may be NULL; may be shared */
     const struct query_origin *origin; /* may be NULL; borrowed until query_run returns */
     bool per_step_stats;               /* if the engine's options allow it */
+    struct query_profile *profile;     /* of query_explain; NULL for everybody else */
 };
 
 enum result_type { RESULT_VECTOR, RESULT_MATRIX, RESULT_SCALAR, RESULT_STRING };
@@ -126,6 +129,12 @@ struct query_result {
 MUST_CHECK enum err_code query_run(struct query_engine *engine, struct storage *storage,
                                    const struct query *query, struct arena *arena,
                                    struct query_result *out, struct err *err);
+
+/* Writes one JSON value (web/README.md): the plan as a tree, what each node is expected to cost and,
+ * with analyze, what it did cost when it was run. Errors as query_run; nothing is written then. */
+MUST_CHECK enum err_code query_explain(struct query_engine *engine, struct storage *storage,
+                                       const struct query *query, bool analyze, struct arena *arena,
+                                       struct json_out *j, struct err *err);
 
 /* ---- what runs ---- */
 

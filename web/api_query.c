@@ -1,10 +1,8 @@
 /* /query, /query_range, /format_query, /parse_query (spec/http-api.md section 2). */
-#include "base/duration.h"
 #include "web/api.h"
 #include "web/handlers.h"
+#include "web/query_params.h"
 #include "web/query_writer.h"
-
-enum { MAX_STEPS = 11000 };
 
 static void add_warning(struct api *api, struct str text) {
     struct str *grown = arena_alloc(&api->in->arena, (api->warning_count + 1) * sizeof(*grown));
@@ -36,31 +34,8 @@ static void write_result(struct api *api, const struct query_result *result, uin
     query_writer_start(api, result, count, stats.len != 0);
 }
 
-/* timeout and lookback_delta; on false the error is written */
-static bool read_limits(struct api *api, struct query *query) {
-    struct err err;
-    const struct str timeout = http_param(api->in, "timeout");
-    if (timeout.len != 0 && duration_parse_api_ms(timeout, &query->timeout_ms, &err) != ERR_OK) {
-        api_bad_param(api, "timeout", err.text);
-        return false;
-    }
-    const struct str lookback = http_param(api->in, "lookback_delta");
-    if (lookback.len != 0 && duration_parse_api_ms(lookback, &query->lookback_ms, &err) != ERR_OK) {
-        api_fail(api, API_BAD_DATA, "error parsing lookback delta duration: %s", err.text);
-        return false;
-    }
-    return true;
-}
-
-static struct query_origin origin_of(const struct http_incoming *in) {
-    return (struct query_origin){
-        .client = in->client, .method = http_method_name(in->method), .path = in->path};
-}
-
 static void run(struct api *api, struct query *query, uint64_t limit) {
-    const struct query_origin origin = origin_of(api->in);
-    query->text = http_param(api->in, "query");
-    query->cancel = &api->in->cancel;
+    const struct query_origin origin = query_params_origin(api->in);
     query->origin = &origin;
     query->per_step_stats = str_eq(http_param(api->in, "stats"), STR("all"));
     struct query_result result;
@@ -80,13 +55,9 @@ void api_query(struct web *web, struct http_incoming *in, struct http_outgoing *
     api_init(&api, web, in, out);
     struct query query = {.step_ms = 0};
     uint64_t limit = 0;
-    if (!api_limit(&api, "limit", &limit) ||
-        !api_time(&api, "time", false, clock_unix_ms(web->options.clock), &query.start_ms) ||
-        !read_limits(&api, &query)) {
-        return;
+    if (api_limit(&api, "limit", &limit) && query_params_instant(&api, &query)) {
+        run(&api, &query, limit);
     }
-    query.end_ms = query.start_ms;
-    run(&api, &query, limit);
 }
 
 void api_query_range(struct web *web, struct http_incoming *in, struct http_outgoing *out) {
@@ -94,36 +65,9 @@ void api_query_range(struct web *web, struct http_incoming *in, struct http_outg
     api_init(&api, web, in, out);
     struct query query = {.step_ms = 0};
     uint64_t limit = 0;
-    if (!api_limit(&api, "limit", &limit) || !api_time(&api, "start", true, 0, &query.start_ms) ||
-        !api_time(&api, "end", true, 0, &query.end_ms)) {
-        return;
+    if (api_limit(&api, "limit", &limit) && query_params_range(&api, &query)) {
+        run(&api, &query, limit);
     }
-    if (query.end_ms < query.start_ms) {
-        api_bad_param(&api, "end", "end timestamp must not be before start time");
-        return;
-    }
-    struct err err;
-    if (duration_parse_api_ms(http_param(in, "step"), &query.step_ms, &err) != ERR_OK) {
-        api_bad_param(&api, "step", err.text);
-        return;
-    }
-    if (query.step_ms <= 0) {
-        api_bad_param(&api, "step",
-                      "zero or negative query resolution step widths are not accepted. Try a "
-                      "positive integer");
-        return;
-    }
-    /* unsigned: start and end may be the two ends of the time axis */
-    if (((uint64_t)query.end_ms - (uint64_t)query.start_ms) / (uint64_t)query.step_ms > MAX_STEPS) {
-        api_fail(&api, API_BAD_DATA,
-                 "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the "
-                 "query resolution (?step=XX)");
-        return;
-    }
-    if (!read_limits(&api, &query)) {
-        return;
-    }
-    run(&api, &query, limit);
 }
 
 static bool parse_param(struct api *api, struct query_expr **out) {
