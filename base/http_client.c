@@ -10,15 +10,16 @@
  * curl_multi_socket_action, so that the cost of a poll follows the sockets that are ready and not
  * the number of targets. An easy handle (with its receive buffer) exists for a running request
  * only; between scrapes a target costs an idle connection in the cache and nothing else. Finished
- * requests go to a short list of idle ones with their easy handle and body buffer, newest first,
- * so that ten thousand targets that are scraped one after the other share a handful.
+ * requests go to a short list of idle ones with their easy handle, newest first, so that ten
+ * thousand targets that are scraped one after the other share a handful. A body buffer is taken
+ * when an answer begins to arrive, from a short list as well.
  *
  * FILES. http_shard.c has the multis, http_easy.c an easy handle's options, http_settings.c what is
  * checked when a client is made, http_hop.c redirects, http_failure.c error texts, http_kept.c the
  * requests that need no libcurl. This file has the lives of clients and requests, and the loop.
  *
  * CONCURRENCY. One thread, but for transport_wake. Requests that finish are put on the ready list
- * and their callbacks run at the end of poll, so that a callback may start, cancel and free
+ * and their callbacks run between two events of poll, so that a callback may start, cancel and free
  * anything. A client lives on, as memory, until the last of its requests was released. */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -32,8 +33,9 @@
 
 enum {
     BODY_BYTES_MAX = 1024 * 1024 * 1024,
-    IDLE_BODY_BYTES_MAX = 2 * 1024 * 1024, /* largest body buffer kept between requests */
-    IDLE_REQUEST_COUNT_MAX = 8,            /* a client */
+    SPARE_BODY_BYTES_MAX = 1024 * 1024, /* body buffers kept between requests, but for one */
+    SPARE_BODY_BYTES_ONE = 2 * 1024 * 1024,
+    IDLE_REQUEST_COUNT_MAX = 8, /* a client */
     REQUEST_TEXT_MAX = 256 * 1024,
     EPOLL_BATCH = 256
 };
@@ -127,14 +129,36 @@ static struct transport_request *request_take(struct transport_client *client) {
     return r;
 }
 
-/* Back to the idle list, with a body buffer only if it is of a usual size. */
+void http_body_begin(struct transport_request *r) {
+    struct curl_transport *t = r->client->t;
+    if (r->body.ptr != NULL || t->spare_body_count == 0) {
+        return;
+    }
+    const struct buf *spare = &t->spare_bodies[--t->spare_body_count];
+    t->spare_body_bytes -= spare->capacity;
+    r->body.ptr = spare->ptr;
+    r->body.capacity = spare->capacity;
+}
+
+/* The buffer that was used last is still in the caches, so it is the next one. */
+static void body_end(struct transport_request *r) {
+    struct curl_transport *t = r->client->t;
+    const size_t limit = t->spare_body_count == 0 ? SPARE_BODY_BYTES_ONE : SPARE_BODY_BYTES_MAX;
+    if (r->body.ptr != NULL && t->spare_body_count < SPARE_BODY_COUNT &&
+        t->spare_body_bytes + r->body.capacity <= limit) {
+        t->spare_bodies[t->spare_body_count++] = r->body;
+        t->spare_body_bytes += r->body.capacity;
+        buf_init(&r->body, 0);
+    }
+    buf_release(&r->body);
+}
+
+/* Back to the idle list. */
 static void request_release(struct transport_request *r) {
     struct transport_client *client = r->client;
     arena_reset(&r->arena);
+    body_end(r);
     if (client->idle_count < IDLE_REQUEST_COUNT_MAX) {
-        if (r->body.capacity > IDLE_BODY_BYTES_MAX) {
-            buf_release(&r->body);
-        }
         r->next = client->idle;
         client->idle = r;
         client->idle_count++;
@@ -377,6 +401,7 @@ static void handle_plain_event(struct curl_transport *t, uint32_t fd) {
     const int64_t now = http_now_ns();
     if (r != NULL) {
         r->head_done = plain_has_head(conn);
+        http_body_begin(r);
     }
     const enum plain_result result = plain_on_event(conn, now);
     if (result == PLAIN_WAIT) {
@@ -442,6 +467,7 @@ static void curl_poll(struct transport *base, int64_t timeout_ns) {
     const int n = wait_events(t, wait_ns(t, timeout_ns), events);
     for (int i = 0; i < n; i++) {
         handle_event(t, &events[i]);
+        run_ready(t); /* while what has come is in the caches, and its buffer serves the next */
     }
     const int64_t now = http_now_ns();
     /* libcurl sets the next timer from within the call. A redirect may arm another shard meanwhile,
@@ -480,6 +506,9 @@ static void curl_free_transport(struct transport *base) {
     plain_table_release(&t->plain);
     timer_heap_release(&t->deadlines);
     buf_release(&t->request_text);
+    while (t->spare_body_count > 0) {
+        buf_release(&t->spare_bodies[--t->spare_body_count]);
+    }
     mem_free(t->shards);
     close_fd(t->epoll_fd);
     close_fd(t->wake_fd);

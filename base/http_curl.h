@@ -25,7 +25,7 @@
 #include "base/transport.h"
 #include "base/url.h"
 
-enum { SHARD_COUNT_MAX = 64, OPENED_MAX = 4, ADDRESS_TEXT_MAX = 128 };
+enum { SHARD_COUNT_MAX = 64, OPENED_MAX = 4, ADDRESS_TEXT_MAX = 128, SPARE_BODY_COUNT = 8 };
 
 struct curl_transport {
     struct transport base;
@@ -40,6 +40,9 @@ struct curl_transport {
     int *parted;                 /* sockets that libcurl is done with, to be kept or closed */
     size_t parted_count;
     struct buf request_text;
+    struct buf spare_bodies[SPARE_BODY_COUNT]; /* for the next answers; the last was used last */
+    size_t spare_body_count;
+    size_t spare_body_bytes;
     struct http_shard *armed;              /* those whose timer runs */
     struct transport_request *ready_first; /* finished, callback not run yet */
     struct transport_request *ready_last;
@@ -154,6 +157,11 @@ static inline void close_fd(int fd) {
         (void)close(fd);
     }
 }
+
+/* ---- http_client.c ---- */
+
+/* Memory for the body of an answer that begins to arrive. */
+void http_body_begin(struct transport_request *r);
 
 /* ---- http_shard.c ---- */
 

@@ -53,6 +53,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx) {
     const size_t n = size * count;
     if (!r->body_started) {
         r->body_started = true;
+        http_body_begin(r);
         reserve_body(r);
     }
     if (n > r->max_body_bytes - r->body.len) {

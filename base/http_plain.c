@@ -40,6 +40,7 @@ struct plain_conn {
     int fd;
     void *owner; /* NULL = idle */
     struct buf *body;
+    size_t first_bytes; /* to reserve when the answer begins */
     struct http_reader reader;
 };
 
@@ -349,10 +350,7 @@ struct plain_conn *plain_start(struct plain_pool *pool, struct str authority, st
     http_reader_init(&conn->reader, reply, max_body_bytes);
     buf_clear(body);
     body->max_bytes = max_body_bytes + 2 * HTTP_HEAD_BYTES_MAX;
-    if (room < BODY_FIRST_MAX && room <= max_body_bytes) {
-        char *const ptr = buf_reserve(body, room + RECEIVE_BYTES_MIN);
-        ASSERT(ptr != NULL);
-    }
+    conn->first_bytes = room < BODY_FIRST_MAX && room <= max_body_bytes ? room : 0;
     conn->body = body;
     conn->owner = owner;
     return conn;
@@ -391,6 +389,7 @@ static ssize_t receive(struct plain_conn *conn, size_t *out_room) {
     size_t want = http_reader_missing(&conn->reader);
     want = want < RECEIVE_BYTES_MIN ? RECEIVE_BYTES_MIN : want;
     want = want > BODY_FIRST_MAX ? BODY_FIRST_MAX : want;
+    want += body->len == 0 ? conn->first_bytes : 0;
     if (body->capacity - body->len <= want && buf_reserve(body, want) == NULL) {
         *out_room = 0;
         return -1;

@@ -22,8 +22,8 @@
 #include "scrape/scrape.h"
 #include "scrape/worker.h"
 
-/* Jobs that are kept for the next requests, and the largest body buffer kept with one. */
-enum { SPARE_JOBS = 16, SPARE_BODY_BYTES = 4 * 1024 * 1024 };
+/* Jobs that are kept for the next requests, and the memory of their bodies. */
+enum { SPARE_JOBS = 16, SPARE_BODY_BYTES = 1024 * 1024 };
 
 /* What the io thread runs itself between two looks at its sockets and timers: jobs until they have
  * taken so long together, none with a larger body. One that took very long (a slow disk) sends all
@@ -62,7 +62,7 @@ struct scrape_manager {
     struct worker **workers;
     struct thread thread;
     struct scrape_job *spare; /* io thread */
-    size_t spare_count;
+    size_t spare_count, spare_body_bytes;
     struct scrape_job *own_done; /* io thread: those it ran itself, newest first */
     int64_t own_turn_ns;         /* io thread: what they took in this turn */
     int64_t own_resume_mono_ns;  /* io thread: until then the workers run all */
@@ -105,6 +105,7 @@ static bool run_here(struct scrape_manager *m, struct worker *worker, struct scr
     if (end_ns - start_ns > OWN_SLOW_NS) {
         m->own_resume_mono_ns = end_ns + OWN_PAUSE_NS;
     }
+    job->was_run_here = true;
     job->next = m->own_done;
     m->own_done = job;
     return true;
@@ -126,6 +127,7 @@ static struct scrape_job *take_job(void *ctx) {
     }
     m->spare = job->next;
     m->spare_count--;
+    m->spare_body_bytes -= job->body.capacity;
     job->next = NULL;
     return job;
 }
@@ -137,9 +139,10 @@ static void give_job(void *ctx, struct scrape_job *job) {
         return;
     }
     scrape_job_clear(job);
-    if (job->body.capacity > SPARE_BODY_BYTES) {
+    if (m->spare_body_bytes + job->body.capacity > SPARE_BODY_BYTES) {
         buf_release(&job->body);
     }
+    m->spare_body_bytes += job->body.capacity;
     job->next = m->spare;
     m->spare = job;
     m->spare_count++;

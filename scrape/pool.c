@@ -346,6 +346,7 @@ void pool_sync(struct pool *pool, struct sd_update *update) {
     for (size_t i = 0; i < gone_count; i++) {
         stop_loop(pool, gone[i], true);
     }
+    pool->target_count = fresh.count;
     install(pool, &fresh, loops);
     mem_free(gone);
     mem_free(fresh.targets);

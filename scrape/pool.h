@@ -27,6 +27,7 @@ struct pool {
     struct transport_client **old_clients; /* until their requests ended */
     size_t old_client_count;
     size_t request_count;
+    size_t target_count; /* of the last update */
     uint64_t seed;
     char *accept;            /* whole header line */
     char timeout_line[96];   /* header line of the last timeout asked for */

@@ -30,6 +30,14 @@ static enum body_coding coding_of(struct str name) {
     return str_eq(name, STR("zstd")) ? CODING_ZSTD : CODING_NONE;
 }
 
+static void exchange(struct scrape_job *job, struct http_response *response) {
+    const struct buf spare = job->body;
+    job->body = *response->body;
+    *response->body = spare;
+    response->body->max_bytes = job->body.max_bytes;
+    buf_clear(response->body);
+}
+
 void scrape_job_answer(struct scrape_job *job, struct http_response *response) {
     job->code = response->code;
     job->err = response->err;
@@ -39,11 +47,13 @@ void scrape_job_answer(struct scrape_job *job, struct http_response *response) {
     job->coding = coding_of(response->content_encoding);
     job->body_too_large = response->body_too_large;
     if (response->body != NULL && response->code == ERR_OK) {
-        const struct buf spare = job->body;
-        job->body = *response->body;
-        *response->body = spare;
-        response->body->max_bytes = job->body.max_bytes;
-        buf_clear(response->body);
+        exchange(job, response);
+    }
+}
+
+void scrape_job_return_body(struct scrape_job *job, struct http_response *response) {
+    if (response->body != NULL && response->code == ERR_OK) {
+        exchange(job, response);
     }
 }
 

@@ -42,9 +42,11 @@ struct scrape_job {
     int64_t start_unix_ns, start_mono_ns;
     int64_t ts_ms;
     uint64_t max_body_bytes;
-    unsigned features;  /* SCRAPE_* bits */
-    bool forget_lines;  /* the configuration changed what series look like */
-    bool write_markers; /* JOB_END */
+    unsigned features;      /* SCRAPE_* bits */
+    bool forget_lines;      /* the configuration changed what series look like */
+    bool write_markers;     /* JOB_END */
+    uint64_t waiting_bytes; /* of its body, while it counts as waiting */
+    bool was_run_here;      /* on the io thread, inside of submit */
 
     /* the answer; code and err also carry what failed before there was one */
     enum err_code code;
@@ -77,6 +79,8 @@ void scrape_job_free(struct scrape_job *job); /* NULL is fine */
 /* Takes over what the answer holds; the body's memory is exchanged for that of job->body, so that
  * bodies are not copied and their buffers go round. */
 void scrape_job_answer(struct scrape_job *job, struct http_response *response);
+/* Exchanges the memory back once the job was run. */
+void scrape_job_return_body(struct scrape_job *job, struct http_response *response);
 /* On whoever has the shard. */
 void scrape_job_run(struct scrape_job *job, struct job_scratch *s);
 

@@ -198,6 +198,28 @@ static void ticks_count_from_the_first_scrape_even_when_it_was_late(void **state
     assert_int_equal(fake_transport_request_count(f->scrape_net), 2);
 }
 
+/* A sixteenth of the interval is a slot, as long as there are few targets. */
+static void scrapes_begin_with_the_slots_of_the_interval(void **state) {
+    struct fixture *const f = *state;
+    static const char *const urls[] = {"http://h:1/metrics", "http://h:2/metrics",
+                                       "http://h:3/metrics", "http://h:4/metrics",
+                                       "http://h:5/metrics"};
+    const int64_t slot_ns = INTERVAL_MS * NS_PER_MS / 16;
+    for (size_t i = 0; i < COUNT_OF(urls); i++) {
+        f->addresses[i] = arena_printf(&f->arena, "h:%zu", i + 1);
+        answer_url(f, urls[i], "a 1\n");
+    }
+    f->group.target_count = COUNT_OF(urls);
+    apply(f, 1);
+    run_ms(f, 3 * INTERVAL_MS);
+    const char *rows = row_storage_take(f->rows, false);
+    assert_int_equal(count_lines(rows, " 1\n"), 3 * COUNT_OF(urls));
+    for (char *end = NULL; *rows != '\0'; rows = strchr(end, '\n') + 1) {
+        const int64_t ts_ns = strtoll(rows, &end, 10) * NS_PER_MS;
+        assert_true((ts_ns + NS_PER_MS) % slot_ns <= (STEP_MS + 1) * NS_PER_MS);
+    }
+}
+
 static void the_request_says_who_asks_for_what(void **state) {
     struct fixture *const f = *state;
     answer(f, "a 1\n");
@@ -506,6 +528,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(scrapes_come_once_an_interval_with_times_an_interval_apart),
         CASE(ticks_count_from_the_first_scrape_even_when_it_was_late),
+        CASE(scrapes_begin_with_the_slots_of_the_interval),
         CASE(the_request_says_who_asks_for_what),
         CASE(a_target_that_is_down_says_why),
         CASE(bad_answers_fail_with_their_text),
