@@ -246,12 +246,15 @@ static void begin_parts(struct expo_proto *p) {
     p->bounds = proto_of(p->value.body);
     p->infinite = false;
     p->native = false;
+    p->converted = false;
     p->part = PART_VALUE;
     if (p->kind == KIND_SUMMARY) {
         p->part = PART_COUNT;
     } else if (is_histogram_kind(p)) {
         p->native = p->histograms.native && proto_is_native(&p->value);
-        p->part = p->native || p->histograms.convert ? PART_NATIVE : PART_COUNT;
+        p->converted = !p->native && p->histograms.convert;
+        p->part =
+            p->native || (p->converted && !p->histograms.classic_too) ? PART_NATIVE : PART_COUNT;
     }
 }
 
@@ -338,7 +341,8 @@ static enum err_code give_native(struct expo_proto *p, struct expo_entry *out, s
     out->exemplars = to.found;
     out->exemplar_count = to.found_count;
     finish_sample(p, out, PART_NATIVE, 0);
-    p->part = p->histograms.classic_too && p->value.has_buckets ? PART_COUNT : PART_DONE;
+    p->part =
+        p->native && p->histograms.classic_too && p->value.has_buckets ? PART_COUNT : PART_DONE;
     return ERR_OK;
 }
 
@@ -409,8 +413,15 @@ static enum err_code next_sample(struct expo_proto *p, struct expo_entry *out, b
         return ERR_OK;
     case PART_BOUNDS:
         *out_given = p->kind == KIND_SUMMARY ? give_quantile(p, out) : give_bucket(p, out);
+        if (!proto_ok(&p->bounds)) {
+            return fail_wire(&p->bounds, err);
+        }
+        if (!*out_given && p->converted) {
+            *out_given = true;
+            return give_native(p, out, err);
+        }
         p->part = *out_given ? PART_BOUNDS : PART_DONE;
-        return proto_ok(&p->bounds) ? ERR_OK : fail_wire(&p->bounds, err);
+        return ERR_OK;
     case PART_VALUE:
         out->value = num_of_double(p->value.value);
         if (p->value.has_exemplar) {

@@ -70,7 +70,8 @@ struct expo_proto {
     bool has_timestamp;
     int64_t timestamp_ms;
     struct proto_value value;
-    bool native; /* and not as its classic form */
+    bool native;    /* and not as its classic form */
+    bool converted; /* from its classic form, behind which it comes if that is wanted */
     struct proto bounds;
     bool infinite; /* the +Inf bucket was given */
 

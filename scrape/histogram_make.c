@@ -2,10 +2,14 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/number.h"
+
+/* Buckets among which one is put into its place as it comes; more are sorted at the end. */
+enum { INSERTED_MAX = 256 };
 
 static COLD enum err_code too_large(struct err *err) {
     return err_set(err, ERR_LIMIT, "the histograms of the page are too large");
@@ -213,16 +217,47 @@ static void fail_cumulative(struct classic_histogram *c, double less, double tha
     fail(c, "count is not cumulative: ", less, " < ", than);
 }
 
+/* Room for one more. */
+static void reserve_bucket(struct classic_histogram *c) {
+    if (c->bucket_count == c->capacity) {
+        c->capacity = mem_grow(c->capacity, c->bucket_count + 1);
+        c->buckets = mem_resize(c->buckets, c->capacity, sizeof(c->buckets[0]));
+    }
+}
+
+/* A bucket below the last one, into its place. */
+static void insert_bucket(struct classic_histogram *c, double le, double count) {
+    size_t at = c->bucket_count - 1;
+    while (at > 0 && c->buckets[at - 1].le >= le) {
+        at--;
+    }
+    if (c->buckets[at].le == le) {
+        return;
+    }
+    if (at > 0 && count < c->buckets[at - 1].count) {
+        fail_cumulative(c, count, c->buckets[at - 1].count);
+        return;
+    }
+    if (count > c->buckets[at].count) {
+        fail(c, "count is not cumulative: ", count, " > ", c->buckets[at].count);
+        return;
+    }
+    reserve_bucket(c);
+    memmove(c->buckets + at + 1, c->buckets + at, (c->bucket_count - at) * sizeof(c->buckets[0]));
+    c->buckets[at] = (struct classic_bucket){le, count};
+    c->bucket_count++;
+}
+
 void classic_bucket(struct classic_histogram *c, double le, double count) {
     if (c->code != ERR_OK) {
         return;
     }
-    if (count < 0) {
-        fail(c, "bucket count must be non-negative: le=", le, ", count=", count);
-        return;
-    }
     if (isnan(le)) {
         c->code = err_set(&c->err, ERR_INVALID, "bucket boundary must not be NaN");
+        return;
+    }
+    if (count < 0) {
+        fail(c, "bucket count must be non-negative: le=", le, ", count=", count);
         return;
     }
     if (c->bucket_count >= HISTOGRAM_BUCKETS_MAX) {
@@ -235,16 +270,17 @@ void classic_bucket(struct classic_histogram *c, double le, double count) {
     if (last != NULL && last->le == le) {
         return;
     }
+    if (last != NULL && last->le > le && c->bucket_count <= INSERTED_MAX) {
+        insert_bucket(c, le, count);
+        return;
+    }
     if (last != NULL && last->le > le) {
         c->unsorted = true;
     } else if (last != NULL && !c->unsorted && count < last->count) {
         fail_cumulative(c, count, last->count);
         return;
     }
-    if (c->bucket_count == c->capacity) {
-        c->capacity = mem_grow(c->capacity, c->bucket_count + 1);
-        c->buckets = mem_resize(c->buckets, c->capacity, sizeof(c->buckets[0]));
-    }
+    reserve_bucket(c);
     c->buckets[c->bucket_count++] = (struct classic_bucket){le, count};
 }
 

@@ -57,6 +57,7 @@ struct line_reader {
     struct arena arena;     /* of a line's labels */
     const struct label *labels;
     size_t label_count;
+    bool skip_created; /* "_created" lines are no samples */
     struct collation collation;
     struct created created;
 };
@@ -125,6 +126,9 @@ static void open_collation(struct line_reader *l, struct str base, const struct 
     arena_reset(&c->arena);
     classic_reset(&c->classic);
     c->open = true;
+    /* Prometheus looks for a start timestamp here, whether one is wanted or not, and from then on
+     * leaves "_created" lines out. */
+    l->skip_created |= l->parser->format == EXPO_FORMAT_OPENMETRICS;
     c->start_ts_ms = first->start_ts_ms;
     c->exemplar_count = 0;
     c->base = arena_str(&c->arena, base);
@@ -245,17 +249,19 @@ static bool has_starts(enum expo_type type) {
     return type == EXPO_COUNTER || type == EXPO_HISTOGRAM || type == EXPO_SUMMARY;
 }
 
-/* A series but for le and quantile, whatever the order of its labels. */
-static uint64_t series_id(const struct expo_parser *p, struct str name) {
-    uint64_t sum = hash_keyed(name.ptr, name.len, 1);
+/* A series but for le of a histogram and quantile of a summary; in another order, labels make
+ * another one. */
+static uint64_t series_id(const struct expo_parser *p, enum expo_type type, struct str name) {
+    const struct str skipped = type == EXPO_HISTOGRAM ? STR("le") : STR("quantile");
+    uint64_t id = hash_keyed(name.ptr, name.len, 1);
     for (size_t i = 0; i < p->label_count; i++) {
         const struct expo_label *const label = &p->labels[i];
-        if (!str_eq(label->name, STR("le")) && !str_eq(label->name, STR("quantile"))) {
-            const uint64_t id = hash_keyed(label->name.ptr, label->name.len, 2);
-            sum += hash_keyed(label->value.ptr, label->value.len, id);
+        if (type == EXPO_COUNTER || !str_eq(label->name, skipped)) {
+            id = hash_keyed(label->name.ptr, label->name.len, id);
+            id = hash_keyed(label->value.ptr, label->value.len, id);
         }
     }
-    return sum;
+    return id;
 }
 
 /* Fills in what holds for samples from at on. */
@@ -274,7 +280,7 @@ static void look_ahead(struct line_reader *l, size_t at) {
         const struct str name = c->look->name;
         if (str_ends(name, STR("_created"))) {
             c->found = true;
-            c->series = series_id(c->look, strip(name, STR("_created")));
+            c->series = series_id(c->look, l->type, strip(name, STR("_created")));
             c->ts_ms = expo_seconds_to_ms(num_double(entry.value));
             return;
         }
@@ -288,7 +294,7 @@ static int64_t start_of(struct line_reader *l) {
         c->last_ts_ms = 0;
         return 0;
     }
-    const uint64_t series = series_id(l->parser, l->meta_family);
+    const uint64_t series = series_id(l->parser, l->type, l->meta_family);
     if (c->last_ts_ms > 0 && c->last_series == series) {
         return c->last_ts_ms;
     }
@@ -311,10 +317,10 @@ static enum err_code parser_labels(void *ctx, struct arena *arena, const struct 
 
 static enum err_code read_sample(struct line_reader *l, struct expo_entry *line, struct err *err) {
     const bool convert = l->e->r->scrape->histograms.convert;
+    if (l->skip_created && has_starts(l->type) && str_ends(l->parser->name, STR("_created"))) {
+        return ERR_OK;
+    }
     if (l->created.look != NULL) {
-        if (has_starts(l->type) && str_ends(l->parser->name, STR("_created"))) {
-            return ERR_OK;
-        }
         line->start_ts_ms = start_of(l);
     }
     page_take_exemplar(l->e->r, line);
@@ -329,8 +335,11 @@ static enum err_code read_sample(struct line_reader *l, struct expo_entry *line,
                 return code;
             }
         }
-        if (collate(l, line) && !l->e->r->scrape->histograms.classic_too) {
-            return ERR_OK;
+        if (collate(l, line)) {
+            if (!l->e->r->scrape->histograms.classic_too) {
+                return ERR_OK;
+            }
+            line->exemplar_count = 0; /* they went to the histogram */
         }
     }
     return entries_take(l->e, line, parser_labels, l->parser, err);
@@ -377,6 +386,7 @@ enum err_code entries_read_lines(struct entries *e, struct err *err) {
     arena_init(&l.arena, 0);
     arena_init(&l.collation.arena, 0);
     buf_init(&l.collation.key, 8 * EXPO_LINE_MAX);
+    l.skip_created = starts;
     if (starts) {
         l.created.look = mem_alloc(sizeof(*l.created.look));
         expo_init(l.created.look, scrape->format, e->r->body);

@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/histogram.h"
-#include "base/histogram_text.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/value.h"
@@ -129,6 +128,31 @@ static uint32_t slot_count(const struct storage_group *g) {
     return g->count;
 }
 
+static void log_numbers(struct buf *log, const double *numbers, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        buf_append_char(log, i == 0 ? '[' : ' ');
+        buf_append_number_g(log, numbers[i]);
+    }
+    buf_append_cstr(log, count > 0 ? "]" : "[]");
+}
+
+/* Every span by its first index: " +2:[1 0 3]". */
+static void log_side(struct buf *log, const struct histogram_side *side, char sign) {
+    const double *counts = side->counts;
+    int32_t index = 0;
+    for (uint32_t i = 0; i < side->span_count; i++) {
+        const struct histogram_span span = side->spans[i];
+        index += span.offset;
+        buf_append_char(log, ' ');
+        buf_append_char(log, sign);
+        buf_append_i64(log, index);
+        buf_append_char(log, ':');
+        log_numbers(log, counts, span.length);
+        index += (int32_t)span.length;
+        counts += span.length;
+    }
+}
+
 static void log_histogram(struct buf *log, uint8_t state, const struct histogram *h) {
     static const char *const hints[] = {[HINT_UNKNOWN] = "",
                                         [HINT_RESET] = "reset ",
@@ -137,7 +161,24 @@ static void log_histogram(struct buf *log, uint8_t state, const struct histogram
     ASSERT(histogram_check(h, NULL) == ERR_OK);
     buf_append_cstr(log, state == SLOT_FLOAT_HISTOGRAM ? "float " : "");
     buf_append_cstr(log, hints[h->hint]);
-    histogram_format_expression(log, h);
+    buf_append_cstr(log, "{schema:");
+    buf_append_i64(log, h->schema);
+    buf_append_cstr(log, " count:");
+    buf_append_number_g(log, h->count);
+    buf_append_cstr(log, " sum:");
+    buf_append_number_g(log, h->sum);
+    if (histogram_is_custom(h)) {
+        buf_append_cstr(log, " bounds:");
+        log_numbers(log, h->bounds, h->bound_count);
+    } else {
+        buf_append_cstr(log, " zero:");
+        buf_append_number_g(log, h->zero_count);
+        buf_append_char(log, '@');
+        buf_append_number_g(log, h->zero_threshold);
+    }
+    log_side(log, &h->positive, '+');
+    log_side(log, &h->negative, '-');
+    buf_append_char(log, '}');
 }
 
 static void log_sample(struct row_storage *rs, int64_t ts_ms, struct row_series *s, uint8_t state,
@@ -297,6 +338,12 @@ double row_storage_last(struct row_storage *rs, const char *metric) {
         }
     }
     return NAN;
+}
+
+void row_storage_rewind(struct row_storage *rs) {
+    for (struct storage_group *g = rs->groups; g != NULL; g = g->next) {
+        g->newest_ms = INT64_MIN;
+    }
 }
 
 void row_storage_refuse(struct row_storage *rs, const char *metric, enum err_code code) {

@@ -1,7 +1,8 @@
 /* A storage that takes rows and writes down what it was given, for tests of what writes by group.
  *
  * Every committed sample becomes a line "<ts> <metric> <value>" (value "stale" for a marker), in
- * the order of slots, own times behind them. A histogram's value is its text in braces, in front
+ * the order of slots, own times behind them. A histogram's value is its layout in braces, one list of counts for
+ * each span by its first index, in front
  * of it "float" for one of float counts and its hint unless that is unknown; behind a value stands
  * "@<start timestamp>" if there is one. Exemplars follow the row, as
  * "<ts> <metric> # {labels} <value>". Rows that are not newer than the last one of their
@@ -30,6 +31,8 @@ const char *row_storage_take(struct row_storage *rs, bool reports);
  * when there is none or it is stale. */
 double row_storage_last(struct row_storage *rs, const char *metric);
 
+/* The next row of every group is newer, whatever its time. */
+void row_storage_rewind(struct row_storage *rs);
 /* What rows are refused for, slot by slot, as ERR_OK for none: the slot of the series so named is
  * refused with code until further notice. */
 void row_storage_refuse(struct row_storage *rs, const char *metric, enum err_code code);
