@@ -100,6 +100,31 @@ void vfs_file_close(struct vfs_file *f) {
     }
 }
 
+enum err_code vfs_view_open(struct vfs_file *f, size_t n, struct vfs_view *out, struct err *err) {
+    const uint8_t *mapped = f->ops->map != NULL && n != 0 ? f->ops->map(f, n) : NULL;
+    if (mapped != NULL) {
+        *out = (struct vfs_view){mapped, n, f->ops->unmap};
+        return ERR_OK;
+    }
+    uint8_t *bytes = mem_alloc(n == 0 ? 1 : n);
+    const enum err_code code = vfs_file_pread(f, bytes, n, 0, NULL, err);
+    if (code != ERR_OK) {
+        mem_free(bytes);
+        return code;
+    }
+    *out = (struct vfs_view){bytes, n, NULL};
+    return ERR_OK;
+}
+
+void vfs_view_close(struct vfs_view *view) {
+    if (view->unmap != NULL) {
+        view->unmap(view->bytes, view->n);
+    } else {
+        mem_free((void *)(uintptr_t)view->bytes);
+    }
+    *view = (struct vfs_view){0};
+}
+
 /* The size is only a hint: files of /proc say 0, and others grow while they are read. */
 static enum err_code read_to_end(struct vfs_file *f, const char *path, struct buf *to,
                                  struct err *err) {

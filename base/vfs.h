@@ -77,6 +77,10 @@ struct vfs_file_ops {
     enum err_code (*size)(struct vfs_file *f, uint64_t *out, struct err *err);
     void (*drop_cache)(struct vfs_file *f, uint64_t offset, uint64_t n); /* advice */
     void (*close)(struct vfs_file *f);
+    /* The first n bytes of a file that is never changed or cut again, to be read; NULL: they cannot
+     * be mapped. Both may be NULL. */
+    const uint8_t *(*map)(struct vfs_file *f, size_t n);
+    void (*unmap)(const uint8_t *mapped, size_t n);
 };
 
 struct vfs *vfs_system(void);
@@ -112,6 +116,17 @@ MUST_CHECK enum err_code vfs_file_allocate(struct vfs_file *f, uint64_t size, st
 MUST_CHECK enum err_code vfs_file_size(struct vfs_file *f, uint64_t *out, struct err *err);
 void vfs_file_drop_cache(struct vfs_file *f, uint64_t offset, uint64_t n);
 void vfs_file_close(struct vfs_file *f); /* NULL is fine */
+
+/* The first n bytes of an immutable file: mapped where the vfs can, else copied to the heap. Stays
+ * when the file is closed. */
+struct vfs_view {
+    const uint8_t *bytes;
+    size_t n;
+    void (*unmap)(const uint8_t *mapped, size_t n); /* NULL: heap */
+};
+MUST_CHECK enum err_code vfs_view_open(struct vfs_file *f, size_t n, struct vfs_view *out,
+                                       struct err *err);
+void vfs_view_close(struct vfs_view *view); /* an empty one is fine */
 
 /* Whole small files (configuration, secrets, rules); ERR_LIMIT beyond max_bytes. The caller owns
  * *out and ends it with mem_free; a NUL follows the content. */

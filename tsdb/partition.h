@@ -55,6 +55,7 @@ struct partition_info {
     uint32_t timeline_count;
     uint32_t target_count; /* sets, with the empty one */
     uint32_t metric_count;
+    uint32_t name_count; /* label names */
     uint32_t layout_count;
     uint64_t sample_count; /* rows with a sample, summed over the series */
     uint64_t pair_count;   /* label names and values */

@@ -26,6 +26,7 @@ struct partition_writer_options {
     int64_t end_ms;
     const uint32_t *parents; /* ascending; copied */
     uint32_t parent_count;
+    uint64_t hash_seed; /* random: labels are chosen by strangers */
 };
 
 /* One block of a column. */

@@ -1,0 +1,748 @@
+/* Opening partitions and reading their index. FORMAT.md section 10. */
+#include "tsdb/partition_index.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "tsdb/chunk/pfor.h"
+
+static const char *const section_names[SECTION_COUNT] = {
+    "target sets", "metric sets",       "label names",       "label values",
+    "postings",    "series of targets", "series of metrics", "metric names",
+    "timelines",   "series table",      "repeats",           "pages",
+    "layouts"};
+
+/* ---- damage ---- */
+
+void partition_report(const struct partition *p, const struct err *err) {
+    if (p->options.damage != NULL) {
+        p->options.damage(p->options.damage_ctx, err);
+    }
+}
+
+enum err_code partition_bad_index(const struct partition *p, enum partition_section section,
+                                  uint64_t offset, struct err *err) {
+    return err_set(err, ERR_CORRUPT, "partition file %s: bad %s at offset %" PRIu64, p->index_path,
+                   section_names[section], p->sections[section].offset + offset);
+}
+
+static enum err_code bad_frame(const struct partition *p, const char *what, uint64_t offset,
+                               struct err *err) {
+    return err_set(err, ERR_CORRUPT, "partition file %s: %s at offset %" PRIu64, p->index_path,
+                   what, offset);
+}
+
+/* ---- checked bytes ---- */
+
+static enum err_code check_piece(struct partition *p, uint64_t piece, struct err *err) {
+    uint8_t state = atomic_load_explicit(&p->pieces[piece], memory_order_acquire);
+    const uint64_t offset = piece * PARTITION_PIECE_BYTES;
+    if (state == PIECE_UNKNOWN) {
+        const uint64_t left = p->index_bytes - offset;
+        const size_t n = left < PARTITION_PIECE_BYTES ? (size_t)left : PARTITION_PIECE_BYTES;
+        const bool good = hash_crc32c(partition_crc_seed(p->info.number, (uint32_t)piece),
+                                      p->index.bytes + offset,
+                                      n) == load_u32(p->piece_crcs + piece * sizeof(uint32_t));
+        state = good ? PIECE_GOOD : PIECE_BAD;
+        const uint8_t before = atomic_exchange(&p->pieces[piece], state);
+        if (!good && before == PIECE_UNKNOWN) {
+            struct err report;
+            (void)bad_frame(p, "wrong checksum of the piece", offset, &report);
+            partition_report(p, &report);
+        }
+    }
+    return state == PIECE_GOOD ? ERR_OK : bad_frame(p, "wrong checksum of the piece", offset, err);
+}
+
+enum err_code partition_bytes(struct partition *p, enum partition_section section, uint64_t offset,
+                              uint64_t n, const uint8_t **out, struct err *err) {
+    const uint64_t size = p->sections[section].size;
+    if (offset > size || n > size - offset) {
+        return partition_bad_index(p, section, offset, err);
+    }
+    const uint64_t at = p->sections[section].offset + offset;
+    *out = p->index.bytes + at;
+    for (uint64_t piece = at / PARTITION_PIECE_BYTES;
+         n != 0 && piece <= (at + n - 1) / PARTITION_PIECE_BYTES; piece++) {
+        if (UNLIKELY(atomic_load_explicit(&p->pieces[piece], memory_order_acquire) != PIECE_GOOD)) {
+            const enum err_code code = check_piece(p, piece, err);
+            if (code != ERR_OK) {
+                return code;
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- opening ---- */
+
+static char *path_of(const char *dir, const char *name) {
+    const size_t n = strlen(dir) + strlen(name) + 2;
+    char *path = mem_alloc(n);
+    (void)snprintf(path, n, "%s/%s", dir, name);
+    return path;
+}
+
+struct frame_counts {
+    uint64_t parents;
+    uint64_t pages;
+};
+
+static void take_info(struct cursor *c, struct partition_info *info, struct frame_counts *counts) {
+    info->level = cursor_u8(c);
+    info->out_of_order = (cursor_u8(c) & PARTITION_OUT_OF_ORDER) != 0;
+    c->failed |= cursor_u8(c) != SECTION_COUNT;
+    info->number = cursor_u32(c);
+    info->start_ms = (int64_t)cursor_u64(c);
+    info->end_ms = (int64_t)cursor_u64(c);
+    info->min_ts_ms = (int64_t)cursor_u64(c);
+    info->max_ts_ms = (int64_t)cursor_u64(c);
+    info->sample_count = cursor_u64(c);
+    info->pair_count = cursor_u64(c);
+    info->data_bytes = cursor_u64(c);
+    info->series_count = cursor_u32(c);
+    info->timeline_count = cursor_u32(c);
+    info->target_count = cursor_u32(c);
+    info->metric_count = cursor_u32(c);
+    info->name_count = cursor_u32(c);
+    info->layout_count = cursor_u32(c);
+    counts->pages = cursor_u32(c);
+    counts->parents = cursor_u32(c);
+}
+
+static bool take_sections(struct partition *p, struct cursor *c) {
+    for (size_t i = 0; i < SECTION_COUNT; i++) {
+        p->sections[i].offset = cursor_u64(c);
+        p->sections[i].size = cursor_u64(c);
+        if (p->sections[i].offset > p->index_bytes ||
+            p->sections[i].size > p->index_bytes - p->sections[i].offset) {
+            return false;
+        }
+    }
+    return !c->failed;
+}
+
+/* Counts that the sections cannot hold would make later allocations too large. */
+static bool counts_fit(const struct partition *p) {
+    const struct partition_info *info = &p->info;
+    const uint64_t blocks =
+        ((uint64_t)info->series_count + PARTITION_SERIES_GROUP - 1) / PARTITION_SERIES_GROUP;
+    return info->target_count != 0 && info->metric_count != 0 && info->series_count != UINT32_MAX &&
+           info->start_ms < info->end_ms &&
+           info->target_count - (uint64_t)1 <= p->sections[SECTION_TARGETS].size &&
+           info->metric_count - (uint64_t)1 <= p->sections[SECTION_METRICS].size &&
+           blocks * 4 <= p->sections[SECTION_SERIES].size &&
+           (uint64_t)info->timeline_count * 4 <= p->sections[SECTION_TIMELINES].size &&
+           info->name_count <= p->sections[SECTION_NAMES].size &&
+           info->layout_count <= p->sections[SECTION_LAYOUTS].size &&
+           (uint64_t)p->page_count * PARTITION_PAGE_ENTRY_BYTES ==
+               p->sections[SECTION_PAGES].size &&
+           p->page_count <= info->series_count;
+}
+
+static enum err_code parse_frame(struct partition *p, const uint8_t *frame, size_t size,
+                                 struct err *err) {
+    struct cursor c = cursor_of(frame, size);
+    struct frame_counts counts;
+    const uint8_t version = cursor_u8(&c);
+    if (version != PARTITION_VERSION) {
+        return err_set(err, ERR_UNSUPPORTED, "partition file %s has format %u, not %d",
+                       p->index_path, version, PARTITION_VERSION);
+    }
+    take_info(&c, &p->info, &counts);
+    if (c.failed || counts.parents > PARTITION_PARENTS_MAX) {
+        return bad_frame(p, "bad frame", p->index_bytes, err);
+    }
+    p->page_count = (uint32_t)counts.pages;
+    p->info.parent_count = (uint32_t)counts.parents;
+    p->parents = mem_array(p->info.parent_count + (size_t)1, sizeof(*p->parents));
+    for (uint32_t i = 0; i < p->info.parent_count; i++) {
+        p->parents[i] = cursor_u32(&c);
+    }
+    p->info.parents = p->parents;
+    const uint64_t pieces = (p->index_bytes + PARTITION_PIECE_BYTES - 1) / PARTITION_PIECE_BYTES;
+    if (!take_sections(p, &c) || !counts_fit(p) || cursor_left(&c) != pieces * sizeof(uint32_t)) {
+        return bad_frame(p, "bad frame", p->index_bytes, err);
+    }
+    p->piece_crcs = c.at;
+    p->pieces = mem_zalloc((size_t)pieces + 1);
+    p->damaged_pages = mem_zalloc((p->page_count / 64 + (size_t)1) * sizeof(*p->damaged_pages));
+    return ERR_OK;
+}
+
+static enum err_code find_frame(struct partition *p, struct err *err) {
+    const uint64_t size = p->index.n;
+    p->info.index_bytes = size;
+    if (size < PARTITION_MAGIC_BYTES + PARTITION_TRAILER_BYTES) {
+        return bad_frame(p, "no trailer", 0, err);
+    }
+    const uint64_t end = size - PARTITION_TRAILER_BYTES;
+    const uint8_t *trailer = p->index.bytes + end;
+    const uint64_t offset = load_u64(trailer);
+    const uint32_t frame_size = load_u32(trailer + 8);
+    if (memcmp(trailer + 16, PARTITION_INDEX_MAGIC, PARTITION_MAGIC_BYTES) != 0 || offset > end ||
+        frame_size != end - offset || frame_size > PARTITION_FRAME_BYTES_MAX) {
+        return bad_frame(p, "bad trailer", end, err);
+    }
+    if (hash_crc32c(0, p->index.bytes + offset, frame_size) != load_u32(trailer + 12)) {
+        return bad_frame(p, "wrong checksum of the frame", offset, err);
+    }
+    p->index_bytes = offset;
+    return parse_frame(p, p->index.bytes + offset, frame_size, err);
+}
+
+static enum err_code load_layouts(struct partition *p, struct err *err) {
+    const uint64_t size = p->sections[SECTION_LAYOUTS].size;
+    const uint8_t *bytes;
+    struct arena arena;
+    p->layouts = hist_layouts_new();
+    enum err_code code = partition_bytes(p, SECTION_LAYOUTS, 0, size, &bytes, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    arena_init(&arena, HIST_LAYOUT_BYTES_MAX);
+    struct cursor c = cursor_of(bytes, (size_t)size);
+    for (uint32_t i = 1; i <= p->info.layout_count && code == ERR_OK; i++) {
+        struct hist_layout layout;
+        if (hist_layout_decode(&c, &arena, &layout) != ERR_OK ||
+            hist_layouts_intern(p->layouts, &layout) != i) {
+            code = partition_bad_index(p, SECTION_LAYOUTS, cursor_offset(&c), err);
+        }
+    }
+    arena_release(&arena);
+    return code;
+}
+
+static enum err_code open_index(struct partition *p, struct err *err) {
+    struct vfs_file *f = NULL;
+    uint64_t size = 0;
+    enum err_code code = vfs_open(p->options.vfs, p->index_path, VFS_READ, &f, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = vfs_file_size(f, &size, err);
+    code = code == ERR_OK ? vfs_view_open(f, (size_t)size, &p->index, err) : code;
+    vfs_file_close(f);
+    return code == ERR_OK ? find_frame(p, err) : code;
+}
+
+enum err_code partition_open(const struct partition_options *options, struct partition **out,
+                             struct err *err) {
+    struct partition *p = mem_zalloc(sizeof(*p));
+    p->options = *options;
+    p->options.dir = mem_strdup(options->dir);
+    p->index_path = path_of(options->dir, "index");
+    p->data_path = path_of(options->dir, "data");
+    enum err_code code = open_index(p, err);
+    code = code == ERR_OK ? load_layouts(p, err) : code;
+    code = code == ERR_OK ? vfs_open(p->options.vfs, p->data_path, VFS_READ, &p->data, err) : code;
+    if (code != ERR_OK) {
+        (void)err_wrap(err, "opening partition %s", p->options.dir);
+        partition_close(p);
+        return code;
+    }
+    *out = p;
+    return ERR_OK;
+}
+
+void partition_close(struct partition *p) {
+    if (p == NULL) {
+        return;
+    }
+    vfs_file_close(p->data);
+    vfs_view_close(&p->index);
+    hist_layouts_free(p->layouts);
+    mem_free((void *)p->pieces);
+    mem_free((void *)p->damaged_pages);
+    mem_free(p->parents);
+    mem_free(p->index_path);
+    mem_free(p->data_path);
+    mem_free((char *)(uintptr_t)p->options.dir);
+    mem_free(p);
+}
+
+const struct partition_info *partition_info(const struct partition *p) {
+    return &p->info;
+}
+
+enum err_code partition_layout(struct partition *p, uint32_t layout, const struct hist_layout **out,
+                               struct err *err) {
+    *out = hist_layouts_get(p->layouts, layout);
+    return *out != NULL ? ERR_OK : partition_bad_index(p, SECTION_LAYOUTS, 0, err);
+}
+
+/* ---- lists ---- */
+
+struct partition_list partition_section_list(const struct partition *p,
+                                             enum partition_section section, uint32_t count,
+                                             uint32_t group) {
+    return (struct partition_list){
+        .section = section, .size = p->sections[section].size, .count = count, .group = group};
+}
+
+enum err_code partition_list_block(struct partition *p, const struct partition_list *list,
+                                   uint32_t block, struct cursor *out, struct err *err) {
+    const uint64_t blocks = ((uint64_t)list->count + list->group - 1) / list->group;
+    ASSERT(block < blocks);
+    const uint64_t table = blocks * sizeof(uint32_t);
+    const uint8_t *ends;
+    const uint64_t first = block == 0 ? 0 : (uint64_t)block - 1;
+    if (list->size < table) {
+        return partition_bad_index(p, list->section, list->offset, err);
+    }
+    enum err_code code = partition_bytes(p, list->section, list->offset + first * sizeof(uint32_t),
+                                         (block - first + 1) * sizeof(uint32_t), &ends, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    const uint32_t begin = block == 0 ? 0 : load_u32(ends);
+    const uint32_t end = load_u32(ends + (block - first) * sizeof(uint32_t));
+    const uint8_t *bytes;
+    if (begin > end || end > list->size - table) {
+        return partition_bad_index(p, list->section, list->offset + first * sizeof(uint32_t), err);
+    }
+    code =
+        partition_bytes(p, list->section, list->offset + table + begin, end - begin, &bytes, err);
+    if (code == ERR_OK) {
+        *out = cursor_of(bytes, end - begin);
+    }
+    return code;
+}
+
+static enum err_code bad_list(const struct partition *p, const struct partition_list *list,
+                              struct err *err) {
+    return partition_bad_index(p, list->section, list->offset, err);
+}
+
+bool partition_take_string(struct cursor *from, struct buf *text) {
+    const uint64_t shared = cursor_uvarint(from);
+    const uint64_t rest = cursor_uvarint(from);
+    if (from->failed || shared > text->len || rest > cursor_left(from)) {
+        return false;
+    }
+    text->len = (size_t)shared;
+    buf_append(text, cursor_bytes(from, (size_t)rest), (size_t)rest);
+    return buf_ok(text);
+}
+
+/* ---- sets ---- */
+
+enum err_code partition_set_labels(struct partition *p, enum partition_space space, uint32_t set,
+                                   struct arena *arena, struct labels *out, struct err *err) {
+    const bool target = space == PARTITION_TARGETS;
+    const struct partition_list list = partition_section_list(
+        p, target ? SECTION_TARGETS : SECTION_METRICS,
+        (target ? p->info.target_count : p->info.metric_count) - 1, PARTITION_LIST_GROUP);
+    ASSERT(set <= list.count);
+    if (set == 0) {
+        *out = (struct labels){0};
+        return ERR_OK;
+    }
+    struct cursor block;
+    struct buf text;
+    struct err ignored;
+    enum err_code code =
+        partition_list_block(p, &list, (set - 1) / PARTITION_LIST_GROUP, &block, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    buf_init(&text, PARTITION_STRING_MAX);
+    for (uint32_t i = 0; i <= (set - 1) % PARTITION_LIST_GROUP && code == ERR_OK; i++) {
+        code = partition_take_string(&block, &text) ? ERR_OK : bad_list(p, &list, err);
+    }
+    if (code == ERR_OK &&
+        (text.len == 0 || labels_check((const uint8_t *)text.ptr, text.len, &ignored) != ERR_OK)) {
+        code = bad_list(p, &list, err);
+    }
+    if (code == ERR_OK) {
+        uint8_t *copy = arena_try_alloc(arena, text.len, 1);
+        if (copy != NULL) {
+            memcpy(copy, text.ptr, text.len);
+            *out = (struct labels){copy, text.len};
+        } else {
+            code = err_set(err, ERR_LIMIT, "query needs more memory than its budget for labels");
+        }
+    }
+    buf_release(&text);
+    return code;
+}
+
+/* ---- label names ---- */
+
+void partition_name_iter_init(struct partition_name_iter *it) {
+    it->next = 0;
+    buf_init(&it->text, PARTITION_STRING_MAX);
+}
+
+void partition_name_iter_release(struct partition_name_iter *it) {
+    buf_release(&it->text);
+}
+
+enum err_code partition_next_name(struct partition *p, struct partition_name_iter *it,
+                                  struct partition_name_entry *out, bool *out_more,
+                                  struct err *err) {
+    const struct partition_list list =
+        partition_section_list(p, SECTION_NAMES, p->info.name_count, PARTITION_LIST_GROUP);
+    *out_more = it->next < list.count;
+    if (!*out_more) {
+        return ERR_OK;
+    }
+    if (it->next % PARTITION_LIST_GROUP == 0) {
+        const enum err_code code =
+            partition_list_block(p, &list, it->next / PARTITION_LIST_GROUP, &it->block, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        buf_clear(&it->text);
+    }
+    if (!partition_take_string(&it->block, &it->text)) {
+        return bad_list(p, &list, err);
+    }
+    const uint64_t count = cursor_uvarint(&it->block);
+    out->name = buf_str(&it->text);
+    out->values = (struct partition_list){SECTION_VALUES, cursor_uvarint(&it->block), 0,
+                                          (uint32_t)count, PARTITION_LIST_GROUP};
+    out->postings = (struct partition_list){SECTION_POSTINGS, cursor_uvarint(&it->block), 0,
+                                            (uint32_t)count + 1, PARTITION_LIST_GROUP};
+    out->values.size = cursor_uvarint(&it->block);
+    out->postings.size = cursor_uvarint(&it->block);
+    const uint64_t values_size = p->sections[SECTION_VALUES].size;
+    const uint64_t postings_size = p->sections[SECTION_POSTINGS].size;
+    /* a value has at least two bytes in either section */
+    if (it->block.failed || out->values.offset > values_size ||
+        out->values.size > values_size - out->values.offset ||
+        out->postings.offset > postings_size ||
+        out->postings.size > postings_size - out->postings.offset || count > out->values.size / 2) {
+        return bad_list(p, &list, err);
+    }
+    it->next++;
+    return ERR_OK;
+}
+
+enum err_code partition_find_name(struct partition *p, struct str name,
+                                  struct partition_name_entry *out, bool *out_found,
+                                  struct err *err) {
+    struct partition_name_iter it;
+    enum err_code code;
+    bool more = true;
+    *out_found = false;
+    partition_name_iter_init(&it);
+    do {
+        code = partition_next_name(p, &it, out, &more, err);
+        *out_found = code == ERR_OK && more && str_eq(out->name, name);
+    } while (code == ERR_OK && more && !*out_found);
+    partition_name_iter_release(&it);
+    out->name = name;
+    return code;
+}
+
+/* ---- values ---- */
+
+/* The first string of a block stands there whole. */
+static enum err_code first_of_block(struct partition *p, const struct partition_list *list,
+                                    uint32_t block, struct str *out, struct err *err) {
+    struct cursor c;
+    const enum err_code code = partition_list_block(p, list, block, &c, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (cursor_uvarint(&c) != 0) {
+        return bad_list(p, list, err);
+    }
+    *out = cursor_str(&c);
+    return c.failed ? bad_list(p, list, err) : ERR_OK;
+}
+
+/* Last block whose first string is not above text; 0 when there is none. */
+static enum err_code block_of(struct partition *p, const struct partition_list *list,
+                              struct str text, uint32_t *out, struct err *err) {
+    uint32_t low = 0;
+    uint32_t high = (list->count + list->group - 1) / list->group;
+    while (high - low > 1) {
+        const uint32_t middle = low + (high - low) / 2;
+        struct str first;
+        const enum err_code code = first_of_block(p, list, middle, &first, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        if (str_cmp(first, text) <= 0) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    *out = low;
+    return ERR_OK;
+}
+
+enum err_code partition_lower_value(struct partition *p, const struct partition_list *values,
+                                    struct str text, uint32_t *out_value, bool *out_equal,
+                                    struct err *err) {
+    *out_value = values->count;
+    *out_equal = false;
+    if (values->count == 0) {
+        return ERR_OK;
+    }
+    uint32_t block;
+    struct partition_value_iter it;
+    enum err_code code = block_of(p, values, text, &block, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = partition_value_iter_init(p, values, block * values->group, &it, err);
+    bool more = true;
+    while (code == ERR_OK && more) {
+        struct str value;
+        code = partition_next_value(p, &it, &value, &more, err);
+        if (code != ERR_OK || !more) {
+            break;
+        }
+        const int order = str_cmp(value, text);
+        if (order >= 0) {
+            *out_value = it.next - 1;
+            *out_equal = order == 0;
+            break;
+        }
+    }
+    partition_value_iter_release(&it);
+    return code;
+}
+
+enum err_code partition_value_iter_init(struct partition *p, const struct partition_list *values,
+                                        uint32_t first, struct partition_value_iter *it,
+                                        struct err *err) {
+    *it = (struct partition_value_iter){.values = values, .next = first - first % values->group};
+    buf_init(&it->text, PARTITION_STRING_MAX);
+    while (it->next < first) {
+        struct str value;
+        bool more;
+        const enum err_code code = partition_next_value(p, it, &value, &more, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+void partition_value_iter_release(struct partition_value_iter *it) {
+    buf_release(&it->text);
+}
+
+enum err_code partition_next_value(struct partition *p, struct partition_value_iter *it,
+                                   struct str *out, bool *out_more, struct err *err) {
+    const struct partition_list *list = it->values;
+    *out_more = it->next < list->count;
+    if (!*out_more) {
+        return ERR_OK;
+    }
+    if (it->next % list->group == 0) {
+        const enum err_code code =
+            partition_list_block(p, list, it->next / list->group, &it->block, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        buf_clear(&it->text);
+    }
+    if (!partition_take_string(&it->block, &it->text)) {
+        return bad_list(p, list, err);
+    }
+    it->next++;
+    *out = buf_str(&it->text);
+    return ERR_OK;
+}
+
+/* ---- series ---- */
+
+static bool take_numbers(struct cursor *c, size_t n, int64_t *out) {
+    uint64_t v[PARTITION_SERIES_GROUP];
+    const uint8_t form = cursor_u8(c);
+    const uint64_t first = (uint64_t)cursor_varint(c);
+    const bool steps = form == NUMBERS_BY_STEPS;
+    const uint64_t base = steps ? (uint64_t)cursor_varint(c) : first;
+    size_t used = 0;
+    const size_t packed = steps ? n - 1 : n;
+    if (c->failed || form > NUMBERS_BY_STEPS ||
+        pfor_read(c->at, cursor_left(c), packed, v, &used) != ERR_OK) {
+        return false;
+    }
+    c->at += used;
+    if (!steps) {
+        for (size_t i = 0; i < n; i++) {
+            out[i] = (int64_t)(base + v[i]);
+        }
+        return true;
+    }
+    uint64_t sum = first;
+    out[0] = (int64_t)sum;
+    for (size_t i = 1; i < n; i++) {
+        sum += base + v[i - 1];
+        out[i] = (int64_t)sum;
+    }
+    return true;
+}
+
+static bool put_below(const int64_t *from, size_t n, uint32_t limit, uint32_t *out) {
+    uint64_t above = 0;
+    for (size_t i = 0; i < n; i++) {
+        above |= (uint64_t)from[i] >= limit ? 1 : 0;
+        out[i] = (uint32_t)from[i];
+    }
+    return above == 0;
+}
+
+enum err_code partition_series_block_load(struct partition *p, uint32_t series,
+                                          struct partition_series_block *block, struct err *err) {
+    const uint32_t number = series / PARTITION_SERIES_GROUP;
+    if (LIKELY(block->number == number)) {
+        return ERR_OK;
+    }
+    const struct partition_info *info = &p->info;
+    ASSERT(series < info->series_count);
+    const uint32_t blocks = (info->series_count - 1) / PARTITION_SERIES_GROUP + 1;
+    const struct partition_list list = partition_section_list(p, SECTION_SERIES, blocks, 1);
+    struct cursor c;
+    block->number = UINT32_MAX;
+    const enum err_code code = partition_list_block(p, &list, number, &c, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    block->first = number * PARTITION_SERIES_GROUP;
+    const uint32_t left = info->series_count - block->first;
+    block->count = left < PARTITION_SERIES_GROUP ? left : PARTITION_SERIES_GROUP;
+    int64_t v[PARTITION_SERIES_GROUP];
+    const size_t n = block->count;
+    bool ok = take_numbers(&c, n, v) && put_below(v, n, info->target_count, block->targets);
+    ok = ok && take_numbers(&c, n, v) && put_below(v, n, info->metric_count, block->metrics);
+    ok = ok && take_numbers(&c, n, v);
+    for (size_t i = 0; i < n && ok; i++) {
+        v[i] = (int64_t)((uint64_t)v[i] + block->targets[i]);
+    }
+    if (!ok || !put_below(v, n, info->timeline_count, block->timelines)) {
+        return bad_list(p, &list, err);
+    }
+    block->number = number;
+    return ERR_OK;
+}
+
+enum err_code partition_name_range(struct partition *p, uint32_t value, uint32_t value_count,
+                                   uint32_t *out_begin, uint32_t *out_end, struct err *err) {
+    const bool last = value + 1 >= value_count;
+    const uint8_t *bytes;
+    const enum err_code code =
+        partition_bytes(p, SECTION_METRIC_NAMES, (uint64_t)value * sizeof(uint32_t),
+                        (last ? 1 : 2) * sizeof(uint32_t), &bytes, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    *out_begin = load_u32(bytes);
+    *out_end = last ? p->info.series_count : load_u32(bytes + sizeof(uint32_t));
+    return *out_begin <= *out_end && *out_end <= p->info.series_count
+               ? ERR_OK
+               : partition_bad_index(p, SECTION_METRIC_NAMES, (uint64_t)value * sizeof(uint32_t),
+                                     err);
+}
+
+enum err_code partition_repeats(struct partition *p, struct cursor *out, struct err *err) {
+    const uint8_t *bytes;
+    const uint64_t size = p->sections[SECTION_REPEATS].size;
+    const enum err_code code = partition_bytes(p, SECTION_REPEATS, 0, size, &bytes, err);
+    if (code == ERR_OK) {
+        *out = cursor_of(bytes, (size_t)size);
+    }
+    return code;
+}
+
+/* ---- timelines ---- */
+
+enum err_code partition_bad_timeline(const struct partition *p, uint32_t timeline,
+                                     struct err *err) {
+    return err_set(err, ERR_CORRUPT,
+                   "partition file %s: bad timeline %" PRIu32 " at offset %" PRIu64, p->index_path,
+                   timeline, p->sections[SECTION_TIMELINES].offset);
+}
+
+static enum err_code timeline_bytes(struct partition *p, uint32_t timeline, struct cursor *out,
+                                    uint64_t *out_blocks, struct err *err) {
+    const struct partition_list list =
+        partition_section_list(p, SECTION_TIMELINES, p->info.timeline_count, 1);
+    const enum err_code code = partition_list_block(p, &list, timeline, out, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    *out_blocks = cursor_uvarint(out);
+    return out->failed || *out_blocks == 0 || *out_blocks > cursor_left(out) / 4
+               ? partition_bad_timeline(p, timeline, err)
+               : ERR_OK;
+}
+
+static bool take_ts_block(struct cursor *c, bool first, int64_t before,
+                          struct partition_ts_block *out) {
+    const uint64_t rows = cursor_uvarint(c);
+    const int64_t step = cursor_varint(c);
+    const uint64_t span = cursor_uvarint(c);
+    const uint64_t size = cursor_uvarint(c);
+    out->rows = (uint32_t)rows;
+    out->min_ts_ms = (int64_t)((uint64_t)before + (uint64_t)step);
+    out->max_ts_ms = (int64_t)((uint64_t)out->min_ts_ms + span);
+    out->size = (size_t)size;
+    return !c->failed && rows != 0 && rows <= BLOCK_ROWS_MAX &&
+           (first || out->min_ts_ms > before) &&
+           span <= (uint64_t)INT64_MAX - (uint64_t)out->min_ts_ms && size <= UINT32_MAX;
+}
+
+enum err_code partition_ts_blocks(struct partition *p, uint32_t timeline, struct arena *arena,
+                                  struct partition_ts_block **out, uint32_t *out_count,
+                                  struct err *err) {
+    struct cursor c;
+    uint64_t count;
+    const enum err_code code = timeline_bytes(p, timeline, &c, &count, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct partition_ts_block *blocks = arena_try_alloc(arena, (size_t)count, sizeof(*blocks));
+    if (blocks == NULL) {
+        return err_set(err, ERR_LIMIT, "query needs more memory than its budget to read times");
+    }
+    int64_t before = 0;
+    uint64_t rows = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!take_ts_block(&c, i == 0, before, &blocks[i])) {
+            return partition_bad_timeline(p, timeline, err);
+        }
+        before = blocks[i].max_ts_ms;
+        rows += blocks[i].rows;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        blocks[i].bytes = cursor_bytes(&c, blocks[i].size);
+    }
+    if (c.failed || cursor_left(&c) != 0 || rows > UINT32_MAX) {
+        return partition_bad_timeline(p, timeline, err);
+    }
+    *out = blocks;
+    *out_count = (uint32_t)count;
+    return ERR_OK;
+}
+
+enum err_code partition_timeline_range(struct partition *p, uint32_t timeline, int64_t *out_min,
+                                       int64_t *out_max, struct err *err) {
+    struct cursor c;
+    uint64_t count;
+    const enum err_code code = timeline_bytes(p, timeline, &c, &count, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    int64_t before = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        struct partition_ts_block block;
+        if (!take_ts_block(&c, i == 0, before, &block)) {
+            return partition_bad_timeline(p, timeline, err);
+        }
+        *out_min = i == 0 ? block.min_ts_ms : *out_min;
+        before = block.max_ts_ms;
+    }
+    *out_max = before;
+    return ERR_OK;
+}

@@ -1,0 +1,322 @@
+/* Samples of a partition, for queries.
+ *
+ * METHOD. Series come in ascending order, so each page is read once and neighbouring pages with one
+ * read. The times of a timeline's blocks in the range are decoded once for all series that come.
+ * A plain float whose blocks have all rows is decoded straight into the array that is handed out,
+ * and shares the timeline's times; others share times with series that have the same rows. Whole
+ * blocks are decoded, the range is a slice of the result.
+ *
+ * DAMAGE. A page or timeline that cannot be read leaves its series without samples. */
+#include <string.h>
+
+#include "base/check.h"
+#include "tsdb/chunk/ts_column.h"
+#include "tsdb/partition_page.h"
+#include "tsdb/partition_samples.h"
+
+enum { READ_AHEAD_BYTES = 256 << 10, TABLE_MIN = 16 };
+
+struct reader {
+    struct partition *p;
+    int64_t min_ts_ms;
+    int64_t max_ts_ms;
+    struct arena *arena;
+    const struct cancel *cancel;
+    struct err *err;
+    struct partition_series_block block;
+    struct sample_rows *timelines; /* open addressing by timeline */
+    size_t mask;
+    size_t timeline_count;
+    struct sample_scratch samples;
+
+    struct arena scratch; /* of the open page, or the pages that were read together */
+    bool page_open;
+    bool page_bad;
+    struct partition_page page;
+    uint32_t ahead_first; /* pages in memory: [ahead_first, ahead_end) */
+    uint32_t ahead_end;
+    uint64_t ahead_offset;
+    const uint8_t *ahead;
+};
+
+static enum err_code over_budget(struct reader *r) {
+    return err_set(r->err, ERR_LIMIT, "query needs more memory than its budget to read samples");
+}
+
+/* ---- timelines ---- */
+
+static struct sample_rows *timeline_slot(const struct reader *r, uint32_t timeline) {
+    size_t at = (timeline * UINT32_C(2654435761)) & r->mask;
+    while (r->timelines[at].known && r->timelines[at].timeline != timeline) {
+        at = (at + 1) & r->mask;
+    }
+    return &r->timelines[at];
+}
+
+static enum err_code grow_table(struct reader *r) {
+    const size_t old_size = r->timelines == NULL ? 0 : r->mask + 1;
+    const struct sample_rows *old = r->timelines;
+    const size_t size = old_size == 0 ? TABLE_MIN : old_size * 2;
+    r->timelines = arena_try_alloc(r->arena, size, sizeof(*r->timelines));
+    if (r->timelines == NULL) {
+        return over_budget(r);
+    }
+    memset(r->timelines, 0, size * sizeof(*r->timelines));
+    r->mask = size - 1;
+    for (size_t i = 0; i < old_size; i++) {
+        if (old[i].known) {
+            *timeline_slot(r, old[i].timeline) = old[i];
+        }
+    }
+    return ERR_OK;
+}
+
+static uint32_t lower_bound(const int64_t *ts, uint32_t n, int64_t t) {
+    uint32_t low = 0;
+    while (n != 0) {
+        const uint32_t half = n / 2;
+        if (ts[low + half] < t) {
+            low += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return low;
+}
+
+/* Times of the blocks [first, end). */
+static enum err_code decode_times(struct reader *r, struct sample_rows *t,
+                                  const struct partition_ts_block *blocks) {
+    int64_t *ts = arena_try_alloc(r->arena, t->rows + (size_t)8, sizeof(*ts));
+    if (ts == NULL) {
+        return over_budget(r);
+    }
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < t->part_count; i++) {
+        const struct partition_ts_block *b = &blocks[t->first_block + i];
+        if (ts_column_decode(b->bytes, b->size, b->rows, ts + at) != ERR_OK ||
+            ts[at] != b->min_ts_ms || ts[at + b->rows - 1] != b->max_ts_ms) {
+            return partition_bad_timeline(r->p, t->timeline, r->err);
+        }
+        at += b->rows;
+    }
+    t->ts = ts;
+    t->from = lower_bound(ts, t->rows, r->min_ts_ms);
+    t->to = r->max_ts_ms == INT64_MAX ? t->rows : lower_bound(ts, t->rows, r->max_ts_ms + 1);
+    return ERR_OK;
+}
+
+static enum err_code open_rows(struct reader *r, struct sample_rows *t) {
+    struct partition_ts_block *blocks;
+    uint32_t count;
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    enum err_code code = partition_ts_blocks(r->p, t->timeline, &scratch, &blocks, &count, r->err);
+    if (code != ERR_OK) {
+        goto out;
+    }
+    t->block_count = count;
+    while (t->first_block < count && blocks[t->first_block].max_ts_ms < r->min_ts_ms) {
+        t->first_block++;
+    }
+    uint32_t end = t->first_block;
+    while (end < count && blocks[end].min_ts_ms <= r->max_ts_ms) {
+        t->rows += blocks[end++].rows;
+    }
+    t->part_count = end - t->first_block;
+    t->part_rows = arena_try_alloc(r->arena, t->part_count + (size_t)1, sizeof(*t->part_rows));
+    if (t->part_rows == NULL) {
+        code = over_budget(r);
+        goto out;
+    }
+    for (uint32_t i = 0; i < t->part_count; i++) {
+        t->part_rows[i] = blocks[t->first_block + i].rows;
+    }
+    code = decode_times(r, t, blocks);
+out:
+    arena_release(&scratch);
+    return code;
+}
+
+static enum err_code timeline_of(struct reader *r, uint32_t timeline, struct sample_rows **out) {
+    if (r->timelines == NULL || r->timeline_count * 2 > r->mask) {
+        const enum err_code code = grow_table(r);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    struct sample_rows *t = timeline_slot(r, timeline);
+    *out = t;
+    if (t->known) {
+        return ERR_OK;
+    }
+    *t = (struct sample_rows){.known = true, .timeline = timeline};
+    r->timeline_count++;
+    const enum err_code code = open_rows(r, t);
+    if (code == ERR_CORRUPT) {
+        partition_report(r->p, r->err);
+        t->from = t->to = 0;
+        t->rows = t->part_count = 0;
+        return ERR_OK;
+    }
+    return code;
+}
+
+/* ---- pages ---- */
+
+static void drop_pages(struct reader *r) {
+    arena_reset(&r->scratch);
+    r->page_open = false;
+    r->ahead_first = r->ahead_end = 0;
+}
+
+/* Pages from number on without gaps of wanted series; only pages without pieces. */
+static enum err_code last_wanted_page(struct reader *r, uint32_t number, const uint32_t *series,
+                                      size_t n, uint32_t *out_last, uint64_t *out_end) {
+    struct page_place place;
+    enum err_code code = partition_page_place(r->p, number, &place, r->err);
+    *out_last = number;
+    *out_end = place.offset + place.size;
+    size_t i = 0;
+    while (code == ERR_OK && place.head_bytes == place.size) {
+        *out_last = place.number;
+        *out_end = place.offset + place.size;
+        while (i < n && series[i] < place.first_series + place.series_count) {
+            i++;
+        }
+        if (i == n || place.number + 1 == r->p->page_count ||
+            place.number - number >= READ_AHEAD_BYTES / PARTITION_PAGE_BYTES) {
+            break;
+        }
+        const uint32_t end_series = place.first_series + place.series_count;
+        code = partition_page_place(r->p, place.number + 1, &place, r->err);
+        if (code != ERR_OK || place.first_series != end_series || place.offset != *out_end ||
+            series[i] >= place.first_series + place.series_count) {
+            break;
+        }
+    }
+    return code;
+}
+
+static enum err_code read_ahead(struct reader *r, uint32_t number, const uint32_t *series,
+                                size_t n) {
+    struct page_place place;
+    uint32_t last;
+    uint64_t end;
+    enum err_code code = last_wanted_page(r, number, series, n, &last, &end);
+    if (code != ERR_OK || last == number) {
+        return ERR_OK; /* loading the page tells */
+    }
+    code = partition_page_place(r->p, number, &place, r->err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    const size_t size = (size_t)(end - place.offset);
+    size_t got = 0;
+    uint8_t *bytes = arena_try_alloc(&r->scratch, size, 1);
+    if (bytes == NULL) {
+        return over_budget(r);
+    }
+    code = vfs_file_pread(r->p->data, bytes, size, place.offset, &got, r->err);
+    if (code == ERR_OK && got == size) {
+        r->ahead = bytes;
+        r->ahead_offset = place.offset;
+        r->ahead_first = number;
+        r->ahead_end = last + 1;
+    }
+    return code;
+}
+
+/* The page that has series[0]; the others are what comes next. */
+static enum err_code open_page(struct reader *r, const uint32_t *series, size_t n) {
+    const struct page_place *place = &r->page.place;
+    if (r->page_open && series[0] - place->first_series < place->series_count) {
+        return ERR_OK;
+    }
+    uint32_t number;
+    const bool next = r->page_open && r->page.number + 1 < r->ahead_end &&
+                      series[0] == place->first_series + place->series_count;
+    enum err_code code = ERR_OK;
+    if (next) {
+        number = r->page.number + 1;
+    } else {
+        code = partition_page_of(r->p, series[0], &number, r->err);
+    }
+    if (code == ERR_OK && (number < r->ahead_first || number >= r->ahead_end)) {
+        drop_pages(r);
+        code = read_ahead(r, number, series, n);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    const uint8_t *bytes = NULL;
+    if (number >= r->ahead_first && number < r->ahead_end) {
+        struct page_place at;
+        code = partition_page_place(r->p, number, &at, r->err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        bytes = r->ahead + (at.offset - r->ahead_offset);
+    }
+    memset(&r->page.place, 0, sizeof(r->page.place));
+    code = partition_page_load(r->p, number, bytes, &r->scratch, &r->page, r->err);
+    r->page_bad = code == ERR_CORRUPT;
+    r->page_open = code == ERR_OK || (r->page_bad && r->page.place.series_count != 0);
+    return code;
+}
+
+/* ---- series ---- */
+
+static enum err_code read_series(struct reader *r, const uint32_t *series, size_t left,
+                                 struct storage_samples *out) {
+    enum err_code code = partition_series_block_load(r->p, series[0], &r->block, r->err);
+    struct sample_rows *rows = NULL;
+    if (code == ERR_OK) {
+        code = timeline_of(r, r->block.timelines[series[0] - r->block.first], &rows);
+    }
+    if (code != ERR_OK || rows->from >= rows->to) {
+        return code;
+    }
+    code = open_page(r, series, left);
+    if (code != ERR_OK || r->page_bad) {
+        return code;
+    }
+    const struct page_series *s = &r->page.series[series[0] - r->page.place.first_series];
+    return sample_rows_read(rows, &r->page, s, &r->samples, r->arena, out, r->err);
+}
+
+static enum err_code read_all(struct reader *r, const uint32_t *series, size_t n,
+                              struct storage_samples *out) {
+    for (size_t i = 0; i < n; i++) {
+        enum err_code code = i % 256 == 0 ? cancel_check(r->cancel) : ERR_OK;
+        if (code != ERR_OK) {
+            return err_set(r->err, code, "query stopped while it read samples");
+        }
+        code = read_series(r, series + i, n - i, &out[i]);
+        if (code == ERR_CORRUPT) {
+            out[i] = (struct storage_samples){0};
+        } else if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+enum err_code partition_read(struct partition *p, const uint32_t *series, size_t n, int64_t mint,
+                             int64_t maxt, struct arena *arena, const struct cancel *cancel,
+                             struct storage_samples *out, struct err *err) {
+    struct err own;
+    struct reader r = {.p = p,
+                       .min_ts_ms = mint,
+                       .max_ts_ms = maxt,
+                       .arena = arena,
+                       .cancel = cancel,
+                       .err = err != NULL ? err : &own};
+    memset(out, 0, n * sizeof(*out));
+    partition_series_block_init(&r.block);
+    arena_init(&r.scratch, 0);
+    const enum err_code code = read_all(&r, series, n, out);
+    arena_release(&r.scratch);
+    return code;
+}

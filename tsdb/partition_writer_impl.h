@@ -1,0 +1,84 @@
+/* The two halves of the writer of partitions. Private to partition_writer.c, which makes pages, and
+ * partition_index_writer.c, which makes the index of what the pages have. */
+#ifndef TSDB_PARTITION_WRITER_IMPL_H
+#define TSDB_PARTITION_WRITER_IMPL_H
+
+#include "base/buf.h"
+#include "tsdb/chunk/block.h"
+#include "tsdb/hist_columns.h"
+#include "tsdb/label_sets.h"
+#include "tsdb/partition_format.h"
+#include "tsdb/partition_writer.h"
+
+enum { WRITER_ENCODERS = 16 };
+
+struct number_array {
+    uint32_t *items;
+    size_t count;
+    size_t capacity;
+};
+void number_array_add(struct number_array *to, uint32_t number);
+
+struct writer_page {
+    uint64_t offset;
+    uint32_t first_series;
+    uint32_t head_bytes;
+    uint32_t crc;
+};
+
+struct writer_timeline {
+    uint32_t rows;
+    uint32_t first_block; /* in block_rows */
+    uint32_t block_count;
+};
+
+struct partition_writer {
+    struct vfs *vfs;
+    char *dir;
+    struct partition_info info;
+    uint32_t *parents;
+    struct err error; /* the first one */
+    bool finished;
+
+    struct label_sets targets;
+    struct label_sets metrics;
+    struct hist_layouts *layouts;
+
+    /* by series */
+    struct number_array series_targets;
+    struct number_array series_metrics;
+    struct number_array series_timelines;
+    struct number_array repeats;
+    struct number_array first_of_name; /* by metric name: its first series */
+    uint32_t last_target;
+    uint32_t last_metric;
+
+    struct writer_timeline *timelines;
+    size_t timeline_capacity;
+    struct number_array block_rows;    /* of all timelines */
+    struct number_array timeline_ends; /* in timeline_bytes */
+    struct buf timeline_bytes;
+
+    /* pages */
+    char *data_path;
+    struct vfs_file *data;
+    uint64_t data_bytes; /* with what is in out */
+    struct buf out;
+    struct writer_page *pages;
+    size_t page_count;
+    size_t page_capacity;
+    struct buf heads; /* of the open page's series */
+    struct buf blocks;
+    uint32_t page_first;
+    uint32_t page_timeline; /* of its newest series */
+    bool page_open;
+    struct number_array pieces;  /* ends in blocks */
+    struct number_array entries; /* of the series being added */
+    struct block_encoder *encoders[WRITER_ENCODERS + 1];
+    struct block_column count_scratch;
+};
+
+/* Writes and syncs the file "index"; the pages are complete. */
+MUST_CHECK enum err_code partition_write_index(struct partition_writer *w, struct err *err);
+
+#endif
