@@ -212,6 +212,19 @@ static char *folder_of(const char *path) {
     return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+enum err_code vfs_make_dir(struct vfs *vfs, const char *path, struct err *err) {
+    char *folder = folder_of(path);
+    enum err_code code = vfs_mkdir(vfs, path, err);
+    if (code == ERR_OK) {
+        code = vfs_sync_dir(vfs, folder, err);
+    }
+    if (code == ERR_OK) {
+        code = vfs_sync_dir(vfs, path, err);
+    }
+    mem_free(folder);
+    return code;
+}
+
 enum err_code vfs_replace_file(struct vfs *vfs, const char *path, const void *bytes, size_t n,
                                struct err *err) {
     const size_t path_len = strlen(path);

@@ -127,6 +127,9 @@ struct vfs_view {
 MUST_CHECK enum err_code vfs_view_open(struct vfs_file *f, size_t n, struct vfs_view *out,
                                        struct err *err);
 void vfs_view_close(struct vfs_view *view); /* an empty one is fine */
+/* Makes the folder if it is missing, and makes its name durable and what was done to the names in it:
+ * an earlier run may not have come that far. */
+MUST_CHECK enum err_code vfs_make_dir(struct vfs *vfs, const char *path, struct err *err);
 
 /* Whole small files (configuration, secrets, rules); ERR_LIMIT beyond max_bytes. The caller owns
  * *out and ends it with mem_free; a NUL follows the content. */

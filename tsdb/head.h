@@ -105,6 +105,7 @@ struct head_group {
     /* shard->mu */
     uint32_t seal_at;            /* rows */
     uint32_t wal_segment;        /* of the oldest record that is still needed; 0 = none */
+    uint32_t rewritten_segment;  /* of the rotation under way: where the window was written to */
     bool wal_gap;                /* rows are in memory that the WAL does not have */
     uint32_t synced_runs;        /* runs before this are durable */
     uint32_t synced_upto;        /* runs that were there when the newest sync began */
@@ -113,7 +114,8 @@ struct head_group {
     struct wal_position *replay; /* records found at opening, until they are replayed */
     uint32_t replay_count;
     uint32_t replay_capacity;
-    struct head_side *sides; /* by slot, or NULL */
+    uint64_t replay_first_row; /* smallest row number in them */
+    struct head_side *sides;   /* by slot, or NULL */
     uint32_t side_capacity;
 };
 
@@ -273,6 +275,11 @@ void head_note_series_locked(struct tsdb *db, uint32_t group, uint32_t slot, uin
 void head_note_column_locked(struct tsdb *db, const struct series_column *column)
     REQUIRES(db->index.mu);
 extern const struct series_log_handler head_series_log_handler; /* ctx: struct tsdb */
+/* For numbers in use whose definition was lost: they are never given again. False when the number
+ * is too far from those that are known to be believed. */
+enum { HEAD_LOST_AT_ONCE_MAX = 1 << 20 };
+MUST_CHECK bool head_reserve_group(struct tsdb *db, uint32_t id);
+MUST_CHECK bool head_reserve_slots(struct head_group *g, uint32_t slot_count);
 /* After replay: numbers go on where the log's do. */
 void head_definitions_opened(struct tsdb *db, struct series_log_next next);
 
@@ -434,6 +441,8 @@ void head_restore_times(struct head_group *g) REQUIRES(g->shard->mu);
 /* For wal_rotate_after_failure: the windows of all groups of the shard. */
 MUST_CHECK enum err_code head_rewrite_windows(void *shard, struct wal_rewriter *to,
                                               struct err *err);
+/* After it worked: the windows are where they were written to. */
+void head_windows_rewritten(struct head_shard *shard) REQUIRES(shard->mu);
 
 /* ---- head_read.c ---- */
 
@@ -456,6 +465,8 @@ size_t head_filter_hits(struct head_group *g, int64_t min_ts_ms, int64_t max_ts_
 /* ---- head_maintain.c ---- */
 
 void head_maintain(struct tsdb *db);
+/* Writes what memory has and the shard's log lacks after a failure, if that can be done now. */
+void head_repair_shard(struct head_shard *shard);
 /* Series log first, then the shard's WAL. */
 MUST_CHECK enum err_code head_sync_shard(struct head_shard *shard, struct err *err);
 

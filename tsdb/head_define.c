@@ -211,6 +211,11 @@ static enum err_code on_metric_set(void *ctx, uint32_t set, struct labels labels
     return ERR_OK;
 }
 
+/* A number that was left out reads as the empty set, but is not one. */
+static bool is_defined(const struct label_sets *sets, uint32_t set) {
+    return set == 0 || (set < sets->count && label_sets_get(sets, set).size != 0);
+}
+
 /* A group whose definition was lost stays in the numbering, with the empty target set. */
 static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, struct err *err) {
     (void)err;
@@ -219,7 +224,7 @@ static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, st
         mutex_lock(&db->index.mu);
         const uint32_t next = db->index.group_count;
         if (next <= group) {
-            const bool known = next == group && target_set < db->index.targets.sets.count;
+            const bool known = next == group && is_defined(&db->index.targets.sets, target_set);
             index_add_group_locked(&db->index, known ? target_set : 0);
         }
         mutex_unlock(&db->index.mu);
@@ -228,6 +233,30 @@ static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, st
         }
         head_group_adopt(db, next);
     }
+}
+
+bool head_reserve_group(struct tsdb *db, uint32_t id) {
+    mutex_lock(&db->index.mu);
+    const uint32_t next = db->index.group_count;
+    mutex_unlock(&db->index.mu);
+    return id < next || (id - next < HEAD_LOST_AT_ONCE_MAX && on_group(db, id, 0, NULL) == ERR_OK);
+}
+
+bool head_reserve_slots(struct head_group *g, uint32_t slot_count) {
+    struct tsdb *db = g->shard->db;
+    mutex_lock(&db->index.mu);
+    const uint32_t known = db->index.groups[g->id].slot_count;
+    const bool believed = slot_count <= known || slot_count - known <= HEAD_LOST_AT_ONCE_MAX;
+    for (uint32_t slot = known; believed && slot < slot_count; slot++) {
+        index_add_lost_slot_locked(&db->index, g->id);
+    }
+    mutex_unlock(&db->index.mu);
+    if (believed) {
+        mutex_lock(&g->mu);
+        head_group_reserve(g, slot_count);
+        mutex_unlock(&g->mu);
+    }
+    return believed;
 }
 
 void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
@@ -265,7 +294,7 @@ static void add_replayed_series(struct tsdb *db, const struct series_run *run, u
     while (g->slot_count < slot) {
         index_add_lost_slot_locked(&db->index, run->group);
     }
-    if (set >= db->index.metrics.sets.count) {
+    if (!is_defined(&db->index.metrics.sets, set)) {
         index_add_lost_slot_locked(&db->index, run->group);
         atomic_fetch_add(&db->damage_count, 1);
         return;

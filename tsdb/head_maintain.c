@@ -47,11 +47,42 @@ static void repair_wal(struct head_shard *shard) REQUIRES(shard->mu) {
         return;
     }
     if (wal_rotate_after_failure(shard->wal, head_rewrite_windows, shard, &err) == ERR_OK) {
+        head_windows_rewritten(shard);
         log_info(shard->db->options.log, "tsdb", "write-ahead log works again",
                  log_u64("shard", shard->number));
     } else {
         report(shard->db, shard, "write-ahead log still fails, rows are in memory only", &err);
     }
+}
+
+/* Rows that could not be logged, of a group that nobody writes to any more. */
+static void repair_gap(struct head_group *g) REQUIRES(g->shard->mu) {
+    struct err err;
+    if (!g->wal_gap || wal_state_get(g->shard->wal) != WAL_OK) {
+        return;
+    }
+    enum err_code code = head_flush_definitions(g->shard->db, &err);
+    if (code == ERR_OK) {
+        code = head_log_window(g, &err);
+    }
+    if (code != ERR_OK) {
+        report(g->shard->db, g->shard, "rows are still in memory only", &err);
+    }
+}
+
+void head_repair_shard(struct head_shard *shard) {
+    struct tsdb *db = shard->db;
+    const uint32_t count = count_groups(db);
+    mutex_lock(&shard->mu);
+    repair_wal(shard);
+    for (uint32_t id = 1; id < count; id++) {
+        struct head_group *g = head_group_get(db, id);
+        if (g->shard == shard) {
+            head_shard_held(g->shard);
+            repair_gap(g);
+        }
+    }
+    mutex_unlock(&shard->mu);
 }
 
 /* Notes which runs are durable now; those whose file failed are written again. */
@@ -138,6 +169,7 @@ static void maintain_shard(struct head_shard *shard, bool runs_synced) {
             continue;
         }
         head_shard_held(g->shard);
+        repair_gap(g);
         seal_if_idle(g, now_ns);
         if (runs_synced) {
             settle_runs(g);

@@ -2,11 +2,12 @@
  *
  * At opening only headers are looked at: each group gets the list of its runs and of its WAL
  * records. The records are decoded when the group is first written or read, or by the maintenance
- * thread. A run whose rows are still in the WAL is verified then; one that is damaged is dropped
- * together with the later ones, and its rows come from the WAL.
+ * thread. A run whose rows are still in the WAL is verified then; rows of one that is damaged come
+ * from the WAL and are sealed again.
  *
  * A lost record breaks the chain of differences of its group until the next complete row: rows
  * between are skipped and counted, never guessed. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -44,8 +45,9 @@ static void put_run(struct head_group *g, const struct segment_run_info *info) R
     g->first_row = end_row > g->first_row ? end_row : g->first_row;
 }
 
+/* A group whose definition was lost keeps its number: its rows must not become those of another. */
 static struct head_group *group_of(struct head_shard *shard, uint32_t id) {
-    struct head_group *g = head_group_get(shard->db, id);
+    struct head_group *g = head_reserve_group(shard->db, id) ? head_group_get(shard->db, id) : NULL;
     if (g == NULL || (g->shard != NULL && g->shard != shard)) {
         atomic_fetch_add(&shard->db->damage_count, 1);
         return NULL;
@@ -57,7 +59,7 @@ static struct head_group *group_of(struct head_shard *shard, uint32_t id) {
 enum err_code head_found_run(void *ctx, const struct segment_run_info *run, struct err *err) {
     (void)err;
     struct head_group *g = group_of(ctx, run->group);
-    if (g != NULL && run->min_ts_ms <= run->max_ts_ms) {
+    if (g != NULL && run->min_ts_ms <= run->max_ts_ms && head_reserve_slots(g, run->slot_count)) {
         mutex_lock(&g->mu);
         put_run(g, run);
         mutex_unlock(&g->mu);
@@ -65,6 +67,13 @@ enum err_code head_found_run(void *ctx, const struct segment_run_info *run, stru
         head_note_time(g, run->max_ts_ms);
     }
     return ERR_OK;
+}
+
+/* Number of the record's row, or of its first one: both kinds begin alike. */
+static uint64_t first_row_of(const struct wal_record *record) {
+    struct cursor from = cursor_of(record->payload, record->size);
+    cursor_uvarint(&from);
+    return cursor_uvarint(&from);
 }
 
 /* Group and times of a record; group 0 when it is none of ours. */
@@ -96,6 +105,10 @@ enum err_code head_found_record(void *ctx, const struct wal_record *record, stru
     if (g->replay_count == g->replay_capacity) {
         g->replay_capacity = (uint32_t)mem_grow(g->replay_capacity, g->replay_count + (size_t)1);
         g->replay = mem_resize(g->replay, g->replay_capacity, sizeof(*g->replay));
+    }
+    const uint64_t row = first_row_of(record);
+    if (g->replay_count == 0 || row < g->replay_first_row) {
+        g->replay_first_row = row;
     }
     g->replay[g->replay_count++] = record->at;
     head_note_time(g, first_ms);
@@ -169,7 +182,9 @@ static enum err_code replay_row(struct head_group *g, struct cursor *from,
     const bool in_order = row < g->rows ? g->row_ts_ms[row] == header.ts_ms
                                         : g->rows == 0 || header.ts_ms > g->row_ts_ms[g->rows - 1];
     if (!in_order || row >= HEAD_ROWS_MAX ||
-        head_row_decode_changes(from, g->slot_count, scratch, scratch_capacity, &n) != ERR_OK) {
+        head_row_decode_changes(from, g->slot_count + HEAD_LOST_AT_ONCE_MAX, scratch,
+                                scratch_capacity, &n) != ERR_OK ||
+        (n != 0 && !head_reserve_slots(g, (*scratch)[n - 1].slot + 1))) {
         return ERR_CORRUPT;
     }
     const struct head_change *changes = *scratch;
@@ -185,32 +200,41 @@ static enum err_code replay_row(struct head_group *g, struct cursor *from,
 
 /* ---- a group ---- */
 
-/* Where the group's rows in the WAL begin; UINT64_MAX when that cannot be told. */
-static uint64_t first_logged_row(struct head_group *g) REQUIRES(g->shard->mu) {
-    struct head_shard *shard = g->shard;
-    struct wal_record record;
-    if (wal_read(shard->wal, g->replay[0], &shard->read_bytes, &shard->read_capacity, &record,
-                 NULL) != ERR_OK) {
-        return UINT64_MAX;
+/* Rows that no sound run has and the log may have: [begin, end). */
+struct hole {
+    uint64_t begin;
+    uint64_t end;
+    bool rewound; /* there are runs with its first rows */
+};
+
+struct holes { /* ascending; the last one has no end: it becomes the open rows */
+    struct hole *items;
+    size_t count;
+    size_t capacity;
+};
+
+static void add_hole(struct holes *holes, uint64_t begin, uint64_t end) {
+    if (begin < end) {
+        if (holes->count == holes->capacity) {
+            holes->capacity = mem_grow(holes->capacity, holes->count + 1);
+            holes->items = mem_resize(holes->items, holes->capacity, sizeof(*holes->items));
+        }
+        holes->items[holes->count++] = (struct hole){begin, end, false};
     }
-    struct cursor from = cursor_of(record.payload, record.size);
-    cursor_uvarint(&from);
-    return cursor_uvarint(&from);
 }
 
-static void drop_runs(struct head_group *g, uint32_t first, uint64_t next_row)
-    REQUIRES(g->shard->mu) {
+static void remove_run(struct head_group *g, uint32_t at) REQUIRES(g->shard->mu) {
     mutex_lock(&g->mu);
-    g->first_row = next_row;
-    g->run_count = first;
+    g->run_count--;
+    memmove(g->runs + at, g->runs + at + 1, (g->run_count - at) * sizeof(*g->runs));
     mutex_unlock(&g->mu);
 }
 
-/* Where the log still has rows, its word counts: from the first run there that is damaged, or that
- * was not found at opening, all runs are dropped and the rows come from the log. */
-static void verify_runs(struct head_group *g) REQUIRES(g->shard->mu) {
+/* Verifies the runs whose rows the log may still have, and removes the damaged ones. What is then
+ * missing between the runs, or behind them, is looked for in the log. */
+static void find_holes(struct head_group *g, struct holes *holes) REQUIRES(g->shard->mu) {
     struct head_shard *shard = g->shard;
-    const uint64_t logged = first_logged_row(g);
+    const uint64_t logged = g->replay_count != 0 ? g->replay_first_row : g->first_row;
     uint32_t at = g->run_count;
     while (at != 0 && g->runs[at - 1].first_row >= logged) {
         at--;
@@ -219,32 +243,131 @@ static void verify_runs(struct head_group *g) REQUIRES(g->shard->mu) {
     if (at != 0 && g->runs[at - 1].first_row + g->runs[at - 1].rows > logged) {
         next_row = g->runs[at - 1].first_row + g->runs[at - 1].rows;
     }
-    for (; at < g->run_count; at++) {
+    while (at < g->run_count) {
+        const struct head_run *run = &g->runs[at];
         struct err err;
-        enum err_code code = ERR_OK;
-        if (g->runs[at].first_row > next_row) {
-            code = err_set(&err, ERR_CORRUPT, "the run of row %llu is missing",
-                           (unsigned long long)next_row);
-        } else {
-            code = segment_verify(shard->store, g->runs[at].at, &err);
-        }
-        if (code != ERR_OK) {
+        if (segment_verify(shard->store, run->at, &err) != ERR_OK) {
             log_warn(shard->db->options.log, "tsdb", "rows of a damaged run are read from the log",
                      log_u64("group", g->id), log_err(&err));
-            drop_runs(g, at, next_row);
-            return;
+            remove_run(g, at);
+            continue;
         }
-        next_row = g->runs[at].first_row + g->runs[at].rows;
+        add_hole(holes, next_row, run->first_row);
+        next_row = run->first_row + run->rows;
+        at++;
     }
+    add_hole(holes, next_row, UINT64_MAX);
 }
 
-static void report_lost(struct head_group *g, const char *what, struct wal_position at) {
+static void begin_hole(struct head_group *g, const struct hole *hole) REQUIRES(g->shard->mu) {
+    mutex_lock(&g->mu);
+    g->first_row = hole->begin;
+    mutex_unlock(&g->mu);
+}
+
+/* Rows that were found for a hole become a run. When that cannot be written, they stay open and the
+ * runs behind them come from the log too: rows in memory are always the newest. */
+static void end_hole(struct head_group *g, struct hole *hole) REQUIRES(g->shard->mu) {
+    struct err err;
+    if (g->rows == 0 || head_seal(g, &err) == ERR_OK) {
+        return;
+    }
+    log_error(g->shard->db->options.log, "tsdb", "rows found again could not be sealed",
+              log_u64("group", g->id), log_err(&err));
+    for (uint32_t at = g->run_count; at != 0 && g->runs[at - 1].first_row >= hole->begin; at--) {
+        remove_run(g, at - 1);
+    }
+    hole->end = UINT64_MAX;
+}
+
+static int by_first_row(const void *a, const void *b) {
+    const struct head_run *x = a;
+    const struct head_run *y = b;
+    return (x->first_row > y->first_row) - (x->first_row < y->first_row);
+}
+
+/* Of two runs with the same rows: the one that goes further, or was written later. */
+static bool counts_more(const struct head_run *a, const struct head_run *b) {
+    const uint64_t end_a = a->first_row + a->rows;
+    const uint64_t end_b = b->first_row + b->rows;
+    return end_a != end_b ? end_a > end_b : segment_location_before(b->at, a->at);
+}
+
+/* Runs of holes were added at the end. */
+static void order_runs(struct head_group *g) REQUIRES(g->shard->mu) {
+    mutex_lock(&g->mu);
+    if (g->run_count > 1) {
+        qsort(g->runs, g->run_count, sizeof(*g->runs), by_first_row);
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < g->run_count; i++) {
+        const struct head_run run = g->runs[i];
+        const bool overlaps =
+            kept != 0 && g->runs[kept - 1].first_row + g->runs[kept - 1].rows > run.first_row;
+        if (!overlaps) {
+            g->runs[kept++] = run;
+        } else if (counts_more(&run, &g->runs[kept - 1])) {
+            g->runs[kept - 1] = run;
+        }
+    }
+    g->run_count = kept;
+    mutex_unlock(&g->mu);
+}
+
+/* Records that could not be used. Whether that costs a row is known at the end: a window that was
+ * written later may have it. */
+struct lost_list {
+    struct lost {
+        uint64_t row;
+        struct wal_position at;
+    } * items;
+    size_t count;
+    size_t capacity;
+};
+
+static void note_lost(struct lost_list *list, uint64_t row, struct wal_position at) {
+    if (list->count == list->capacity) {
+        list->capacity = mem_grow(list->capacity, list->count + 1);
+        list->items = mem_resize(list->items, list->capacity, sizeof(*list->items));
+    }
+    list->items[list->count++] = (struct lost){row, at};
+}
+
+static bool has_row(const struct head_group *g, uint64_t row) REQUIRES(g->shard->mu) {
+    if (row >= g->first_row && row < g->first_row + g->rows) {
+        return true;
+    }
+    uint32_t low = 0;
+    uint32_t high = g->run_count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (g->runs[middle].first_row + g->runs[middle].rows <= row) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < g->run_count && g->runs[low].first_row <= row;
+}
+
+static void report_lost(struct head_group *g, const struct lost_list *list) REQUIRES(g->shard->mu) {
     struct tsdb *db = g->shard->db;
-    atomic_fetch_add(&db->damage_count, 1);
-    metric_inc(db->metrics.wal_corruptions);
-    log_warn(db->options.log, "tsdb", "a row of the log cannot be used", log_text("why", what),
-             log_u64("group", g->id), log_u64("shard", g->shard->number),
-             log_u64("segment", at.segment), log_u64("offset", at.offset));
+    const struct lost *first = NULL;
+    uint64_t count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!has_row(g, list->items[i].row)) {
+            first = first != NULL ? first : &list->items[i];
+            count++;
+        }
+    }
+    if (count == 0) {
+        return;
+    }
+    atomic_fetch_add(&db->damage_count, count);
+    metric_add(db->metrics.wal_corruptions, (double)count);
+    log_warn(db->options.log, "tsdb", "rows of the log cannot be used, what is before them is lost",
+             log_u64("rows", count), log_u64("group", g->id), log_u64("shard", g->shard->number),
+             log_u64("segment", first->at.segment), log_u64("offset", first->at.offset));
 }
 
 /* Rows are missing before this record. A complete row may start anew, after the rows that are in
@@ -290,9 +413,19 @@ static void skip_lost_rows(struct head_group *g, uint64_t next_row) REQUIRES(g->
     }
 }
 
+/* Number behind the last row of a record. */
 static uint64_t row_after(const struct wal_record *record) {
     struct cursor from = cursor_of(record->payload, record->size);
     struct head_row_header header;
+    if (record->type == HEAD_RECORD_WINDOW) {
+        cursor_uvarint(&from);
+        const uint64_t first_row = cursor_uvarint(&from);
+        (void)cursor_u8(&from);
+        const uint64_t rows = cursor_uvarint(&from);
+        return from.failed || rows > HEAD_ROWS_MAX || first_row >= UINT64_MAX / 2
+                   ? 0
+                   : first_row + rows;
+    }
     return record->type == HEAD_RECORD_ROW && head_row_decode_header(&from, &header) == ERR_OK
                ? header.row + 1
                : 0;
@@ -317,66 +450,97 @@ static void note_complete(const struct wal_record *record, uint32_t i, struct co
     }
 }
 
-/* The row right behind the last run needs what was before it: a window that was to become several
- * runs did so only in part (head_seal.c). Its runs are dropped, to be replayed from its complete
- * row. */
-static bool drop_half_window(struct head_group *g, const struct wal_record *record,
-                             const struct complete_row *last) REQUIRES(g->shard->mu) {
-    struct cursor from = cursor_of(record->payload, record->size);
-    struct head_row_header header;
-    if (record->type != HEAD_RECORD_ROW || g->rows != 0 || last->row >= g->first_row ||
-        head_row_decode_header(&from, &header) != ERR_OK || header.row != g->first_row) {
-        return false;
-    }
-    uint32_t at = g->run_count;
-    while (at != 0 && g->runs[at - 1].first_row >= last->row) {
-        at--;
-    }
-    if (at == g->run_count || g->runs[at].first_row != last->row) {
-        return false;
-    }
-    drop_runs(g, at, last->row);
-    return true;
+/* The first row of a hole needs what was before it: a window that was to become several runs did so
+ * only in part (head_seal.c). The hole begins at its complete row then; runs that are made of it
+ * replace those that are there. */
+static void rewind_hole(struct head_group *g, struct hole *hole, uint64_t to)
+    REQUIRES(g->shard->mu) {
+    hole->begin = to;
+    hole->rewound = true;
+    begin_hole(g, hole);
 }
 
-static void replay_records(struct head_group *g) REQUIRES(g->shard->mu) {
+static bool needs_rewind(const struct head_group *g, const struct hole *hole, uint64_t row,
+                         const struct complete_row *last) REQUIRES(g->shard->mu) {
+    return g->rows == 0 && row == hole->begin && last->row < row;
+}
+
+/* The same for a window record: a part of its rows is in runs already. */
+static bool begins_before(const struct head_group *g, const struct hole *hole,
+                          const struct wal_record *record, uint64_t row) REQUIRES(g->shard->mu) {
+    return record->type == HEAD_RECORD_WINDOW && row < hole->begin &&
+           row_after(record) > g->first_row + g->rows;
+}
+
+/* All records of the group, in the order of the log, into the holes. */
+static uint64_t replay_records(struct head_group *g, struct holes *holes, struct lost_list *lost)
+    REQUIRES(g->shard->mu) {
     struct head_shard *shard = g->shard;
     struct head_change *scratch = NULL;
     size_t capacity = 0;
     uint64_t next_row = 0;
     struct complete_row complete = {.row = UINT64_MAX};
+    size_t at = 0;
+    begin_hole(g, &holes->items[0]);
     for (uint32_t i = 0; i < g->replay_count; i++) {
         struct wal_record record;
+        uint64_t row = UINT64_MAX;
         enum err_code code = wal_read(shard->wal, g->replay[i], &shard->read_bytes,
                                       &shard->read_capacity, &record, NULL);
         if (code == ERR_OK) {
+            row = first_row_of(&record);
             const uint64_t after = row_after(&record);
             next_row = after > next_row ? after : next_row;
             note_complete(&record, i, &complete);
+            while (row >= holes->items[at].end) {
+                end_hole(g, &holes->items[at]);
+                if (holes->items[at].end != UINT64_MAX) {
+                    begin_hole(g, &holes->items[++at]);
+                }
+            }
+            if (begins_before(g, &holes->items[at], &record, row)) {
+                rewind_hole(g, &holes->items[at], row);
+            }
             code = replay_record(g, &record, &scratch, &capacity);
-            if (code == ERR_NOT_FOUND && drop_half_window(g, &record, &complete)) {
+            if (code == ERR_NOT_FOUND && needs_rewind(g, &holes->items[at], row, &complete)) {
+                rewind_hole(g, &holes->items[at], complete.row);
                 i = complete.record - 1; /* wraps for record 0: the loop takes it on */
                 continue;
             }
         }
         if (code != ERR_OK) {
-            report_lost(g, code == ERR_NOT_FOUND ? "rows before it are lost" : "damaged",
-                        g->replay[i]);
+            note_lost(lost, row, g->replay[i]);
         }
         if (g->rows != 0 && g->wal_segment == 0) {
             g->wal_segment = g->replay[i].segment;
         }
     }
-    skip_lost_rows(g, next_row);
+    while (holes->items[at].end != UINT64_MAX) {
+        end_hole(g, &holes->items[at]);
+        if (holes->items[at].end != UINT64_MAX) {
+            begin_hole(g, &holes->items[++at]);
+        }
+    }
+    if (holes->items[at].rewound) {
+        end_hole(g, &holes->items[at]);
+    }
     mem_free(scratch);
+    return next_row;
 }
 
 void head_replay_locked(struct head_group *g) {
     if (atomic_load_explicit(&g->replayed, memory_order_acquire)) {
         return;
     }
-    verify_runs(g);
-    replay_records(g);
+    struct holes holes = {0};
+    struct lost_list lost = {0};
+    find_holes(g, &holes);
+    const uint64_t next_row = replay_records(g, &holes, &lost);
+    skip_lost_rows(g, next_row);
+    order_runs(g);
+    report_lost(g, &lost);
+    mem_free(holes.items);
+    mem_free(lost.items);
     mem_free(g->replay);
     g->replay = NULL;
     g->replay_count = 0;

@@ -76,9 +76,13 @@ static enum err_code write_window(struct head_group *g, struct wal_rewriter *to,
         }
         first_segment = first_segment == 0 ? at.segment : first_segment;
     } while (slot < g->slot_count);
-    g->wal_segment = first_segment;
-    g->wal_gap = false;
+    g->rewritten_segment = first_segment;
     return ERR_OK;
+}
+
+static void use_rewritten(struct head_group *g) REQUIRES(g->shard->mu) {
+    g->wal_segment = g->rewritten_segment;
+    g->wal_gap = false;
 }
 
 enum err_code head_log_window(struct head_group *g, struct err *err) {
@@ -86,15 +90,24 @@ enum err_code head_log_window(struct head_group *g, struct err *err) {
         g->wal_gap = false;
         return ERR_OK;
     }
-    return write_window(g, NULL, err);
+    const enum err_code code = write_window(g, NULL, err);
+    if (code == ERR_OK) {
+        use_rewritten(g);
+    }
+    return code;
+}
+
+static uint32_t count_groups(struct tsdb *db) {
+    mutex_lock(&db->index.mu);
+    const uint32_t count = db->group_count;
+    mutex_unlock(&db->index.mu);
+    return count;
 }
 
 enum err_code head_rewrite_windows(void *ctx, struct wal_rewriter *to, struct err *err) {
     struct head_shard *shard = ctx;
     enum err_code code = ERR_OK;
-    mutex_lock(&shard->db->index.mu);
-    const uint32_t count = shard->db->group_count;
-    mutex_unlock(&shard->db->index.mu);
+    const uint32_t count = count_groups(shard->db);
     for (uint32_t id = 1; id < count && code == ERR_OK; id++) {
         struct head_group *g = head_group_get(shard->db, id);
         if (g == NULL || g->shard != shard) {
@@ -109,6 +122,19 @@ enum err_code head_rewrite_windows(void *ctx, struct wal_rewriter *to, struct er
     return code;
 }
 
+void head_windows_rewritten(struct head_shard *shard) {
+    const uint32_t count = count_groups(shard->db);
+    for (uint32_t id = 1; id < count; id++) {
+        struct head_group *g = head_group_get(shard->db, id);
+        if (g->shard == shard) {
+            head_shard_held(g->shard);
+            if (g->rows != 0) {
+                use_rewritten(g);
+            }
+        }
+    }
+}
+
 struct window_slot {
     struct value_state state;
     uint32_t confirmed;
@@ -116,6 +142,13 @@ struct window_slot {
     uint32_t len;
     uint32_t end_row;
 };
+
+/* Of a value that is not known, scale and mantissa are only hints from before the window. */
+static bool same_state(struct value_state a, struct value_state b) {
+    const uint8_t flags = FORM_PRESENT | FORM_KNOWN;
+    return a.form & FORM_KNOWN ? a.form == b.form && a.m == b.m
+                               : (a.form & flags) == (b.form & flags);
+}
 
 /* Reads a slot and walks its chunk once, so that what is in memory is always sound. */
 static enum err_code decode_slot(struct cursor *from, bool pushed, uint32_t rows,
@@ -141,8 +174,7 @@ static enum err_code decode_slot(struct cursor *from, bool pushed, uint32_t rows
     while (code == ERR_OK && (code = open_chunk_next(&it, &span, &more)) == ERR_OK && more) {
     }
     const bool legal = it.token_end <= rows && (out->state.form & FORM_SCALE_MASK) <= NUM_SCALE_MAX;
-    const bool agrees =
-        len == 0 || (it.state.m == out->state.m && it.state.form == out->state.form);
+    const bool agrees = len == 0 || same_state(it.state, out->state);
     out->end_row = it.token_end;
     return code == ERR_OK && legal && agrees ? ERR_OK : ERR_CORRUPT;
 }
@@ -254,13 +286,42 @@ static enum err_code load_slots(struct head_group *g, struct cursor *from,
     return ERR_OK;
 }
 
+/* Slots of which only the window is left keep their numbers. */
+static enum err_code reserve_slots(struct head_group *g, struct cursor from,
+                                   const struct window_header *h) REQUIRES(g->shard->mu) {
+    uint64_t slot = h->first_slot;
+    enum err_code code = ERR_OK;
+    for (; code == ERR_OK && cursor_left(&from) != 0; slot++) {
+        struct window_slot s;
+        code = decode_slot(&from, h->pushed, h->rows, &s);
+    }
+    return code == ERR_OK && slot < INDEX_SLOT_MAX && head_reserve_slots(g, (uint32_t)slot)
+               ? ERR_OK
+               : ERR_CORRUPT;
+}
+
+/* Rows before the window were lost, or are in memory whole: the window begins behind them. */
+static enum err_code begin_behind(struct head_group *g, const struct window_header *h)
+    REQUIRES(g->shard->mu) {
+    const enum err_code code = head_seal(g, NULL);
+    if (code == ERR_OK) {
+        mutex_lock(&g->mu);
+        g->first_row = h->first_row;
+        mutex_unlock(&g->mu);
+    }
+    return code;
+}
+
 enum err_code head_replay_window(struct head_group *g, struct cursor *from) {
     struct window_header h;
     if (take_header(from, &h) != ERR_OK) {
         return ERR_CORRUPT;
     }
-    enum err_code code = ERR_OK;
-    if (h.first_row == g->first_row) { /* else it was sealed since */
+    enum err_code code = reserve_slots(g, *from, &h);
+    if (code == ERR_OK && h.first_row > g->first_row && h.first_row >= g->first_row + g->rows) {
+        code = begin_behind(g, &h);
+    }
+    if (code == ERR_OK && h.first_row == g->first_row) { /* else it was sealed since */
         const bool known = g->kind != GROUP_UNDECIDED && g->rows != 0;
         if (known && h.pushed != (g->kind == GROUP_PUSHED)) {
             code = ERR_CORRUPT;

@@ -604,7 +604,7 @@ static enum err_code open_files(struct segment_store *store, const struct segmen
                                 struct err *err) {
     uint32_t *numbers = NULL;
     size_t count = 0;
-    enum err_code code = vfs_mkdir(store->vfs, store->dir, err);
+    enum err_code code = vfs_make_dir(store->vfs, store->dir, err);
     if (code == ERR_OK) {
         code = record_file_list(store->vfs, store->dir, &numbers, &count, err);
     }

@@ -1,8 +1,10 @@
 /* Series log.
  *
  * FORMAT. Record files (record_file.c) with magic "BRASASER", shard 0. Records: type 1, a batch of
- * definitions (series_batch.c); type 2, only as the first of a file: u32 file, u32 records: of the
- * older file only so many records count, what followed stands in this file or never was.
+ * definitions (series_batch.c); type 2, only as the first of a file: u32 file, u32 records, u32 copies:
+ * of the older file only so many records count, what followed stands in this file or never was. That
+ * holds once so many records behind it, the copies of what followed, are intact: a file that was cut
+ * short while it began takes nothing away.
  *
  * INVARIANTS
  *   L1  Bytes of the current file before end are whole records.
@@ -33,7 +35,7 @@
 enum {
     RECORD_BATCH = 1,
     RECORD_CONTINUE = 2,
-    CONTINUE_BYTES = 8,
+    CONTINUE_BYTES = 12,
     SCAN_READ_BYTES = 256 << 10,
     UNSYNCED_SOON_BYTES = 32 << 20, /* an append that passes this syncs by itself */
     BATCH_BYTES_MAX = 512 << 20,
@@ -104,6 +106,14 @@ static uint32_t frame_payloads(struct series_log *log, const struct log_file *fi
     return number;
 }
 
+static uint32_t count_payloads(const struct buf *list) {
+    uint32_t count = 0;
+    for (size_t at = 0; at < list->len; count++) {
+        at += sizeof(uint32_t) + load_u32((const uint8_t *)list->ptr + at);
+    }
+    return count;
+}
+
 /* The content of a fresh file: header, what it replaces, and all that is not durable. */
 static enum err_code frame_file(struct series_log *log, struct log_file *file, struct err *err) {
     const struct record_file_id id = {SERIES_MAGIC, 0, file->number};
@@ -114,7 +124,8 @@ static enum err_code frame_file(struct series_log *log, struct log_file *file, s
     if (log->file != NULL) {
         uint8_t record[RECORD_HEADER_BYTES + CONTINUE_BYTES];
         uint8_t payload[CONTINUE_BYTES];
-        put_u32(put_u32(payload, log->file->number), log->file->synced);
+        uint8_t *to = put_u32(payload, log->file->number);
+        put_u32(put_u32(to, log->file->synced), count_payloads(&log->unsynced));
         record_write(record, file->seed, RECORD_CONTINUE, file->next++, payload, sizeof(payload));
         buf_append(&log->frame, record, sizeof(record));
     }
@@ -375,6 +386,7 @@ struct replay {
     uint32_t limit; /* records of this file that count */
     uint32_t continued_file;
     uint32_t continued_records;
+    uint32_t copies; /* still to come */
 };
 
 static enum err_code replay_record(void *ctx, const struct record_view *record, uint64_t *out_extra,
@@ -396,11 +408,16 @@ static enum err_code peek_continue(void *ctx, const struct record_view *record, 
                                    struct err *err) {
     struct replay *replay = ctx;
     (void)out_extra;
-    if (record->type == RECORD_CONTINUE && record->size == CONTINUE_BYTES) {
+    if (record->number == 0 && record->type == RECORD_CONTINUE && record->size == CONTINUE_BYTES) {
         replay->continued_file = load_u32(record->payload);
         replay->continued_records = load_u32(record->payload + 4);
+        replay->copies = load_u32(record->payload + 8);
+    } else if (replay->copies != 0 && record->type == RECORD_BATCH) {
+        replay->copies--;
     }
-    return err_set(err, ERR_CANCELED, "seen enough");
+    return replay->continued_file != 0 && replay->copies != 0
+               ? ERR_OK
+               : err_set(err, ERR_CANCELED, "seen enough");
 }
 
 /* What a file says in its first record about an older one; nothing if it cannot be read. */
@@ -412,8 +429,12 @@ static void read_continue(const struct series_log *log, uint32_t number, struct 
     uint64_t end = 0;
     uint32_t next = 0;
     replay->continued_file = 0;
+    replay->copies = 0;
     if (vfs_open(log->vfs, file->path, VFS_READ, &file->f, NULL) == ERR_OK) {
         (void)!record_scan(file->f, &scan, peek_continue, replay, &end, &next, &stats, NULL);
+    }
+    if (replay->copies != 0) {
+        replay->continued_file = 0; /* nor may the file go on: what comes would pass for copies */
     }
     file_free(file);
 }
@@ -432,13 +453,51 @@ static uint32_t record_limit(const struct series_log *log, const uint32_t *numbe
     return limit;
 }
 
-/* The newest file takes more when it is whole and syncs. */
+/* The newest file takes more when it is whole. */
 static bool can_go_on(struct log_file *file, bool damaged) {
     uint64_t size = 0;
     return !damaged && file->end >= RECORD_FILE_HEADER_BYTES &&
            vfs_file_size(file->f, &size, NULL) == ERR_OK &&
-           (size == file->end || vfs_file_truncate(file->f, file->end, NULL) == ERR_OK) &&
-           vfs_file_sync(file->f, NULL) == ERR_OK;
+           (size == file->end || vfs_file_truncate(file->f, file->end, NULL) == ERR_OK);
+}
+
+struct keeping {
+    struct buf *list;
+    uint32_t limit;
+};
+
+static enum err_code keep_payload(void *ctx, const struct record_view *record, uint64_t *out_extra,
+                                  struct err *err) {
+    struct keeping *keeping = ctx;
+    uint8_t size[sizeof(uint32_t)];
+    (void)out_extra;
+    if (record->type == RECORD_BATCH && record->number < keeping->limit) {
+        put_u32(size, record->size);
+        buf_append(keeping->list, size, sizeof(size));
+        buf_append(keeping->list, record->payload, record->size);
+    }
+    return buf_ok(keeping->list) ? ERR_OK
+                                 : err_set(err, ERR_LIMIT, "series log is too large to be copied");
+}
+
+/* Whether the last process synced a file is not known. When that fails now, all that counts of it goes
+ * to a fresh file (L2). */
+static enum err_code sync_found(struct series_log *log, struct log_file *file, uint32_t limit,
+                                const struct record_scan_options *scan, struct err *err) {
+    struct record_scan_stats stats = {0};
+    struct record_scan_options again = *scan;
+    struct keeping keeping = {&log->unsynced, limit};
+    uint64_t end = 0;
+    uint32_t next = 0;
+    if (vfs_file_sync(file->f, NULL) == ERR_OK) {
+        return ERR_OK;
+    }
+    again.damage = NULL;
+    again.quarantine_dir = NULL;
+    file->synced = 0;
+    log->failed = true;
+    log->stats.syncs_failed++;
+    return record_scan(file->f, &again, keep_payload, &keeping, &end, &next, &stats, err);
 }
 
 static enum err_code open_file(struct series_log *log, const struct series_log_options *options,
@@ -466,14 +525,17 @@ static enum err_code open_file(struct series_log *log, const struct series_log_o
         file_free(file);
         return err_wrap(err, "opening series log file %" PRIu32 " of %s", number, log->dir);
     }
-    if (newest) {
-        log->fresh = !can_go_on(file, stats->damaged_records > damage_before);
-    }
-    file->synced = file->next; /* nothing of it could be rewritten anyway */
+    file->synced = file->next;
     file->synced_end = file->end;
+    if (newest) {
+        read_continue(log, number, replay);
+        log->fresh =
+            replay->copies != 0 || !can_go_on(file, stats->damaged_records > damage_before);
+    }
+    code = sync_found(log, file, replay->limit, &scan, err);
     file->older = log->file;
     log->file = file;
-    return ERR_OK;
+    return code;
 }
 
 static enum err_code open_files(struct series_log *log, const struct series_log_options *options,
@@ -481,7 +543,7 @@ static enum err_code open_files(struct series_log *log, const struct series_log_
                                 struct err *err) {
     uint32_t *numbers = NULL;
     size_t count = 0;
-    enum err_code code = vfs_mkdir(log->vfs, log->dir, err);
+    enum err_code code = vfs_make_dir(log->vfs, log->dir, err);
     if (code == ERR_OK) {
         code = record_file_list(log->vfs, log->dir, &numbers, &count, err);
     }

@@ -10,6 +10,7 @@
  * may be more shards on disk than asked for now: they stay, a group keeps its shard. */
 #include "tsdb/tsdb.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -238,8 +239,10 @@ static enum err_code make_paths(const char *root, struct paths *p, struct err *e
     return code != ERR_OK ? code : make_path(p->lock, root, "lock", err);
 }
 
-/* Makes the folder and those above it. */
+/* Makes the folder and those above it, durably: a log in a folder without a name is lost. Folders
+ * that are not ours may be closed to us. */
 static enum err_code make_dirs(struct vfs *vfs, const char *path, struct err *err) {
+    struct err local;
     char *copy = mem_strdup(path);
     enum err_code code = ERR_OK;
     for (char *at = copy + 1; code == ERR_OK && *copy != '\0' && (at = strchr(at, '/')) != NULL;
@@ -249,7 +252,16 @@ static enum err_code make_dirs(struct vfs *vfs, const char *path, struct err *er
         *at = '/';
     }
     mem_free(copy);
-    return code != ERR_OK ? code : vfs_mkdir(vfs, path, err);
+    if (code == ERR_OK) {
+        code = vfs_mkdir(vfs, path, err);
+    }
+    if (code == ERR_OK && vfs_make_dir(vfs, path, &local) != ERR_OK && local.sys_errno != EACCES) {
+        if (err != NULL) {
+            *err = local;
+        }
+        code = local.code;
+    }
+    return code;
 }
 
 static void on_damage(void *ctx, const struct record_damage *damage) {
@@ -325,6 +337,7 @@ static enum err_code open_shard(struct head_shard *shard, const struct paths *pa
             .vfs = db->options.vfs,
             .dir = dir,
             .shard = shard->number,
+            .file_bytes = db->options.segment_file_bytes,
             .quarantine_dir = paths->quarantine,
             .damage = on_damage,
             .damage_ctx = db,
@@ -344,6 +357,8 @@ static enum err_code open_shard(struct head_shard *shard, const struct paths *pa
             .vfs = db->options.vfs,
             .dir = dir,
             .shard = shard->number,
+            .segment_bytes = db->options.wal_segment_bytes,
+            .allocate_bytes = db->options.wal_allocate_bytes,
             .quarantine_dir = paths->quarantine,
             .damage = on_damage,
             .damage_ctx = db,
@@ -381,8 +396,8 @@ static enum err_code open_files(struct tsdb *db, const struct paths *paths,
     struct vfs *vfs = db->options.vfs;
     enum err_code code = make_dirs(vfs, db->options.path, err);
     code = code != ERR_OK ? code : take_lock(db, paths->lock, err);
-    code = code != ERR_OK ? code : vfs_mkdir(vfs, paths->wal, err);
-    code = code != ERR_OK ? code : vfs_mkdir(vfs, paths->l0, err);
+    code = code != ERR_OK ? code : vfs_make_dir(vfs, paths->wal, err);
+    code = code != ERR_OK ? code : vfs_make_dir(vfs, paths->l0, err);
     code = code != ERR_OK ? code : vfs_list(vfs, paths->wal, note_shard, &db->shard_count, err);
     if (code != ERR_OK) {
         return code;
@@ -409,6 +424,8 @@ static enum err_code open_files(struct tsdb *db, const struct paths *paths,
         code = open_shard(db->shards[i], paths, stats, err);
     }
     if (code == ERR_OK) {
+        /* Groups of which only rows are left keep their numbers. */
+        series_log_skip_to(db->series_log, (struct series_log_next){.group = db->group_count});
         head_definitions_opened(db, series_log_next(db->series_log));
     }
     return code;
@@ -533,6 +550,7 @@ void tsdb_close(struct tsdb *db) {
         log_error(db->options.log, "tsdb", "new series could not be written", log_err(&err));
     }
     for (uint32_t i = 0; i < db->shard_count; i++) {
+        head_repair_shard(db->shards[i]);
         const bool failed = wal_state_get(db->shards[i]->wal) == WAL_FAILED;
         if (failed || head_sync_shard(db->shards[i], &err) != ERR_OK) {
             log_error(db->options.log, "tsdb", "rows may be lost: the log could not be synced",

@@ -31,6 +31,9 @@ struct tsdb_options {
     int64_t wal_sync_interval_ns;     /* default 1 s; 0 = sync at each commit */
     uint64_t max_series;              /* 0 = no limit */
     int64_t partition_ms;             /* what the smallest partitions span; default 2 h */
+    uint32_t wal_segment_bytes;       /* 0 = default, also of the next two; see wal.h, segment.h */
+    uint32_t wal_allocate_bytes;
+    uint32_t segment_file_bytes;
     bool no_lock_file;
     bool no_background; /* tests: nothing runs by itself, see tsdb_maintain */
 };

@@ -8,6 +8,8 @@
  *   W2  Numbers of segments only grow while the log is open; a number is used once.
  *   W3  After WAL_FAILED no byte is written to, and no sync done on, a file that existed then.
  *   W4  An old segment is unlinked only when all that is needed of it is durable elsewhere.
+ *   W5  What an earlier process unlinked cannot come back: opening syncs the folder before anything
+ *       is written. A failed rotation that came back would hold rows whose numbers were given again.
  *
  * STATES
  *   WAL_OK --failed write, sync, allocate: fail()--> WAL_FAILED
@@ -595,7 +597,6 @@ enum err_code wal_rotate_after_failure(struct wal *wal, wal_rewrite_fn *rewrite,
         return ERR_OK;
     }
     struct wal_rewriter to = {.wal = wal};
-    const uint32_t first_fresh = wal->next_segment;
     wal->tail = (struct tail){0};
     enum err_code code = rewrite(ctx, &to, err);
     if (code == ERR_OK) {
@@ -608,8 +609,6 @@ enum err_code wal_rotate_after_failure(struct wal *wal, wal_rewrite_fn *rewrite,
         mutex_unlock(&wal->mu);
     } else {
         rewriter_publish(&to);
-        /* What cannot be removed now stays on the list and goes with a later drop (W4 holds). */
-        (void)!wal_drop_before(wal, first_fresh, NULL);
     }
     mem_free(to.fresh);
     return code;
@@ -711,7 +710,7 @@ static enum err_code open_segments(struct wal *wal, const struct wal_options *op
                                    struct err *err) {
     uint32_t *numbers = NULL;
     size_t count = 0;
-    enum err_code code = vfs_mkdir(wal->vfs, wal->dir, err);
+    enum err_code code = vfs_make_dir(wal->vfs, wal->dir, err);
     if (code == ERR_OK) {
         code = record_file_list(wal->vfs, wal->dir, &numbers, &count, err);
     }

@@ -144,8 +144,8 @@ MUST_CHECK enum err_code wal_rewrite(struct wal_rewriter *to, struct wal_payload
  * old records. An error ends the rotation with it. */
 typedef enum err_code wal_rewrite_fn(void *ctx, struct wal_rewriter *to, struct err *err);
 
-/* After WAL_FAILED: writes what rewrite gives to a fresh file, syncs it and its folder, returns to
- * WAL_OK and removes all older segments. On failure the log stays WAL_FAILED, the fresh file is
+/* After WAL_FAILED: writes what rewrite gives to a fresh file, syncs it and its folder, and returns to
+ * WAL_OK. The older segments stay, for what was not rewritten, until wal_drop_before. On failure the log stays WAL_FAILED, the fresh file is
  * removed if possible and never used again, positions given out by this rotation are void (the old
  * ones still hold), and the call may be made again. In WAL_OK it does nothing. */
 MUST_CHECK enum err_code wal_rotate_after_failure(struct wal *wal, wal_rewrite_fn *rewrite,

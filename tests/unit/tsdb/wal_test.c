@@ -515,14 +515,16 @@ static void dropped_segments_are_gone_and_the_others_stay(void **state) {
 struct needed {
     uint32_t first;
     uint32_t end;
-    struct wal_position at;
+    struct wal_position first_at;
 };
 
 static enum err_code rewrite_needed(void *ctx, struct wal_rewriter *to, struct err *err) {
     struct needed *needed = ctx;
     for (uint32_t i = needed->first; i < needed->end; i++) {
         uint8_t bytes[PAYLOAD_MAX];
-        const enum err_code code = wal_rewrite(to, make_payload(i, bytes), &needed->at, err);
+        struct wal_position at;
+        const enum err_code code = wal_rewrite(to, make_payload(i, bytes), &at, err);
+        needed->first_at = i == needed->first ? at : needed->first_at;
         if (code != ERR_OK) {
             return code;
         }
@@ -557,6 +559,7 @@ static void a_full_disk_fails_the_log_until_memory_is_rewritten(void **state) {
         mem_vfs_set_capacity(disk, UINT64_MAX);
         assert_ok(wal_rotate_after_failure(wal, rewrite_needed, &needed, &err), &err);
         assert_int_equal(wal_state_get(wal), WAL_OK);
+        assert_ok(wal_drop_before(wal, needed.first_at.segment, &err), &err);
         (void)append(wal, next + 3);
         wal_close(wal);
         wal_close(open_wal(disk, seen, NULL));
