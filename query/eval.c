@@ -359,11 +359,11 @@ enum err_code eval_matrix(struct eval *ev, const struct plan_node *node, const s
     struct matrix_collect collect;
     matrix_collect_init(&collect, out);
     const uint64_t before = ev->samples_now;
-    const enum err_code code = eval_rows(ev, node, grid, &collect.sink, err);
+    enum err_code code = eval_rows(ev, node, grid, &collect.sink, err);
+    if (code == ERR_OK && !ev->sorted_select) {
+        code = matrix_sort(out, ev->cancel, err);
+    }
     if (code == ERR_OK) {
-        if (!ev->sorted_select) {
-            matrix_sort(out);
-        }
         ev->samples_now = before + matrix_samples(out);
     }
     return code;

@@ -3,7 +3,6 @@
  * and of native ones, row by row, which come first. */
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/number.h"
@@ -288,7 +287,11 @@ static enum err_code gather(struct histograms *h, const struct plan_node *vector
     if (code != ERR_OK) {
         return code;
     }
-    qsort(h->buckets, h->bucket_count, sizeof(*h->buckets), by_group_and_bound);
+    code = work_sort(tmp, h->buckets, h->bucket_count, sizeof(*h->buckets), by_group_and_bound,
+                     h->ev->cancel, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     h->kinds = work_zalloc(tmp, (size_t)h->groups.keys.count + 1, sizeof(*h->kinds), err);
     if (h->kinds == NULL) {
         return ERR_LIMIT;

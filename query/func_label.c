@@ -1,7 +1,6 @@
 /* Functions that work on labels and on which series there are: label_replace, label_join, the
  * sorts, absent (spec/promql.md sections 7 and 20). */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/number.h"
@@ -261,7 +260,10 @@ static enum err_code emit_sorted(struct eval *ev, const struct plan_node *node,
         }
         items[n++] = (struct sort_item){.row = &rows.rows[i], .index = i, .call = &node->call};
     }
-    qsort(items, n, sizeof(*items), order);
+    code = work_sort(tmp, items, n, sizeof(*items), order, ev->cancel, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     for (size_t i = 0; i < n; i++) {
         sorted[i] = *items[i].row;
     }

@@ -1,6 +1,5 @@
 #include "query/matrix.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/histogram.h"
@@ -118,13 +117,13 @@ static int by_labels(const void *left, const void *right) {
     return labels_cmp(a->labels, b->labels);
 }
 
-void matrix_sort(struct matrix *m) {
+enum err_code matrix_sort(struct matrix *m, const struct cancel *cancel, struct err *err) {
     for (size_t i = 1; i < m->count; i++) {
         if (by_labels(&m->rows[i - 1], &m->rows[i]) > 0) {
-            qsort(m->rows, m->count, sizeof(*m->rows), by_labels);
-            return;
+            return work_sort(m->work, m->rows, m->count, sizeof(*m->rows), by_labels, cancel, err);
         }
     }
+    return ERR_OK;
 }
 
 static bool share_a_step(const struct row *a, const struct row *b, size_t steps) {

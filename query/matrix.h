@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/cancel.h"
 #include "base/err.h"
 #include "base/labels.h"
 #include "query/grid.h"
@@ -63,8 +64,9 @@ void row_drop_histograms(struct row *row, size_t steps);
 uint64_t row_weight(const struct row *row, size_t steps);
 /* Number of samples, as the limit counts them. */
 uint64_t matrix_samples(const struct matrix *m);
-/* By labels, all rows spelled out. */
-void matrix_sort(struct matrix *m);
+/* By labels, all rows spelled out. Errors as those of work_sort. */
+MUST_CHECK enum err_code matrix_sort(struct matrix *m, const struct cancel *cancel,
+                                     struct err *err);
 
 /* What to do with rows of equal labels. */
 enum merge_rule {

@@ -1,6 +1,5 @@
 #include "query/result.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/histogram.h"
@@ -134,7 +133,7 @@ static enum err_code make_vector(struct making *m, struct work *tmp, struct err 
     }
     if (code == ERR_OK && !m->instant) {
         const int64_t before_ns = clock_mono_ns(m->ev->clock);
-        matrix_sort(&rows);
+        code = matrix_sort(&rows, m->ev->cancel, err);
         m->out->stats.sort_ns = clock_mono_ns(m->ev->clock) - before_ns;
     }
     return code == ERR_OK ? copy_rows(m, &rows, grid, err) : code;
@@ -281,13 +280,13 @@ static int by_labels(const void *left, const void *right) {
 static enum err_code make_ranges(struct making *m, struct err *err) {
     struct raw_visitor v = {.visitor = {.visit = raw_visit}, .m = m};
     m->out->type = RESULT_MATRIX;
-    const enum err_code code =
-        eval_range_series(m->ev, m->plan->root, &m->plan->grid, &v.visitor, err);
+    enum err_code code = eval_range_series(m->ev, m->plan->root, &m->plan->grid, &v.visitor, err);
+    if (code == ERR_OK && v.count > 0) {
+        code = work_sort(&m->ev->base, v.series, v.count, sizeof(*v.series), by_labels,
+                         m->ev->cancel, err);
+    }
     if (code != ERR_OK) {
         return code;
-    }
-    if (v.count > 0) {
-        qsort(v.series, v.count, sizeof(*v.series), by_labels);
     }
     for (size_t i = 1; i < v.count; i++) {
         if (labels_eq(v.series[i - 1].labels, v.series[i].labels)) {

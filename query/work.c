@@ -4,6 +4,7 @@
 
 #include "base/budget.h"
 #include "base/check.h"
+#include "base/sort.h"
 
 static size_t used_by_all(const struct work_budget *budget) {
     size_t sum =
@@ -103,4 +104,22 @@ enum err_code work_check(struct work *work, struct err *err) {
         return over(work->budget, err);
     }
     return ERR_OK;
+}
+
+enum err_code work_sort(struct work *work, void *items, size_t count, size_t bytes,
+                        int (*order)(const void *a, const void *b), const struct cancel *cancel,
+                        struct err *err) {
+    struct work tmp;
+    work_begin(&tmp, work->budget);
+    void **scratch = work_alloc(&tmp, count, 2 * sizeof(void *), err);
+    enum err_code code = ERR_LIMIT;
+    if (scratch != NULL) {
+        code = sort_items(items, count, bytes, order, scratch, cancel);
+        if (code != ERR_OK) {
+            (void)err_set(err, code, "query %s in expression evaluation",
+                          code == ERR_TIMEOUT ? "timed out" : "was canceled");
+        }
+    }
+    work_end(&tmp);
+    return code;
 }

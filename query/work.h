@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/attr.h"
+#include "base/cancel.h"
 #include "base/err.h"
 
 struct work_budget {
@@ -46,6 +47,10 @@ MUST_CHECK void *work_alloc(struct work *work, size_t count, size_t bytes, struc
 MUST_CHECK void *work_zalloc(struct work *work, size_t count, size_t bytes, struct err *err);
 /* Lets work->arena, when handed to somebody else, grow to what the others leave. */
 void work_grant(struct work *work);
+/* As qsort, stable, within the budget and stoppable: errors as those of eval_pause. */
+MUST_CHECK enum err_code work_sort(struct work *work, void *items, size_t count, size_t bytes,
+                                   int (*order)(const void *a, const void *b),
+                                   const struct cancel *cancel, struct err *err);
 /* What the whole query holds. */
 size_t work_used_bytes(const struct work *work);
 /* The error itself: for a part that found its granted arena full. */

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/sort.h"
 #include "tsdb/head.h"
 
 struct storage_querier {
@@ -314,31 +315,45 @@ static enum err_code permute(struct storage_querier *q, struct storage_selection
     return ERR_OK;
 }
 
+/* Sorts the items, whose labels are spelled out in scratch first. */
+static enum err_code spell_and_sort(struct storage_querier *q, const struct storage_selection *sel,
+                                    struct sort_item *items, struct arena *scratch,
+                                    struct err *err) {
+    enum { LABELS_BETWEEN_CHECKS = 1024 };
+    enum err_code code = ERR_OK;
+    void **pointers = arena_try_alloc(scratch, sel->count, 2 * sizeof(void *));
+    if (pointers == NULL) {
+        return over_budget(err);
+    }
+    for (size_t i = 0; i < sel->count && code == ERR_OK; i++) {
+        const struct storage_series *s = &sel->series[i];
+        items[i].series = (uint32_t)i;
+        items[i].labels = labels_merge(scratch, tsdb_set_labels(q, s->target_set),
+                                       tsdb_set_labels(q, s->metric_set));
+        if (scratch->budget_bytes != 0 && scratch->used_bytes > scratch->budget_bytes) {
+            return over_budget(err);
+        }
+        code = i % LABELS_BETWEEN_CHECKS == 0 ? cancel_check(q->cancel) : ERR_OK;
+    }
+    if (code == ERR_OK) {
+        code = sort_items(items, sel->count, sizeof(*items), by_labels, pointers, q->cancel);
+    }
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "query stopped while it sorted its series");
+}
+
 static enum err_code sort_selection(struct storage_querier *q, struct storage_selection *sel,
                                     struct err *err) {
     struct arena scratch;
     const size_t budget = q->arena->budget_bytes;
     const size_t left = budget > q->arena->used_bytes ? budget - q->arena->used_bytes : 1;
     arena_init(&scratch, budget == 0 ? 0 : left);
-    enum err_code code = ERR_OK;
+    scratch.pool = q->arena->pool;
     struct sort_item *items = arena_try_alloc(&scratch, sel->count, sizeof(*items));
-    if (items == NULL) {
-        code = over_budget(err);
-        goto out;
+    enum err_code code =
+        items != NULL ? spell_and_sort(q, sel, items, &scratch, err) : over_budget(err);
+    if (code == ERR_OK) {
+        code = permute(q, sel, items, err);
     }
-    for (size_t i = 0; i < sel->count; i++) {
-        const struct storage_series *s = &sel->series[i];
-        items[i].series = (uint32_t)i;
-        items[i].labels = labels_merge(&scratch, tsdb_set_labels(q, s->target_set),
-                                       tsdb_set_labels(q, s->metric_set));
-        if (scratch.budget_bytes != 0 && scratch.used_bytes > scratch.budget_bytes) {
-            code = over_budget(err);
-            goto out;
-        }
-    }
-    qsort(items, sel->count, sizeof(*items), by_labels);
-    code = permute(q, sel, items, err);
-out:
     arena_release(&scratch);
     return code;
 }
