@@ -27,15 +27,25 @@ void arena_init(struct arena *arena, size_t budget_bytes) {
     *arena = (struct arena){.budget_bytes = budget_bytes};
 }
 
-void arena_reset(struct arena *arena) {
+static void run_links(struct arena *arena) {
     for (struct arena_link *link = arena->links; link != NULL; link = link->older) {
         link->release(link->object);
     }
-    while (arena->chunks != NULL) {
-        struct arena_chunk *chunk = arena->chunks;
-        arena->chunks = chunk->older;
+    arena->links = NULL;
+}
+
+static void free_chunks(struct arena_chunk *chunk) {
+    while (chunk != NULL) {
+        struct arena_chunk *older = chunk->older;
         mem_free(chunk);
+        chunk = older;
     }
+}
+
+void arena_reset(struct arena *arena) {
+    run_links(arena);
+    free_chunks(arena->chunks);
+    free_chunks(arena->spare);
     struct budget *pool = arena->pool;
     if (pool != NULL) {
         budget_give(pool, arena->used_bytes);
@@ -46,6 +56,50 @@ void arena_reset(struct arena *arena) {
 
 void arena_release(struct arena *arena) {
     arena_reset(arena);
+}
+
+void arena_rewind(struct arena *arena, size_t keep_bytes) {
+    run_links(arena);
+    while (arena->chunks != NULL) {
+        struct arena_chunk *chunk = arena->chunks;
+        arena->chunks = chunk->older;
+        if (arena->spare_bytes + chunk->bytes <= keep_bytes) {
+            chunk->older = arena->spare;
+            arena->spare = chunk;
+            arena->spare_bytes += chunk->bytes;
+            continue;
+        }
+        arena->used_bytes -= chunk->bytes;
+        if (arena->pool != NULL) {
+            budget_give(arena->pool, chunk->bytes);
+        }
+        mem_free(chunk);
+    }
+    arena->next = NULL;
+    arena->end = NULL;
+}
+
+/* A spare chunk with room for bytes, taken out; or NULL. */
+static struct arena_chunk *take_spare(struct arena *arena, size_t bytes) {
+    for (struct arena_chunk **at = &arena->spare; *at != NULL; at = &(*at)->older) {
+        struct arena_chunk *chunk = *at;
+        if (chunk->bytes - sizeof(*chunk) >= bytes) {
+            *at = chunk->older;
+            arena->spare_bytes -= chunk->bytes;
+            return chunk;
+        }
+    }
+    return NULL;
+}
+
+static void drop_spare(struct arena *arena) {
+    free_chunks(arena->spare);
+    if (arena->pool != NULL) {
+        budget_give(arena->pool, arena->spare_bytes);
+    }
+    arena->used_bytes -= arena->spare_bytes;
+    arena->spare_bytes = 0;
+    arena->spare = NULL;
 }
 
 /* Chunks grow with the arena (a quarter of what is used) so that many small arenas stay small
@@ -84,6 +138,22 @@ static bool admit(struct arena *arena, size_t size, bool must) {
     return !arena->pool_refused;
 }
 
+/* A new chunk with room for bytes; spare ones must not keep it from being had. */
+static struct arena_chunk *take_chunk(struct arena *arena, size_t bytes, bool must) {
+    size_t size = chunk_size(arena, bytes);
+    if (!admit(arena, size, false)) {
+        drop_spare(arena);
+        size = bytes + sizeof(struct arena_chunk);
+        if (!admit(arena, size, must)) {
+            return NULL;
+        }
+    }
+    struct arena_chunk *chunk = mem_alloc(size);
+    chunk->bytes = size;
+    arena->used_bytes += size;
+    return chunk;
+}
+
 static void *take(struct arena *arena, size_t bytes, bool must) {
     if (bytes > SIZE_MAX / 2) {
         return NULL;
@@ -91,20 +161,17 @@ static void *take(struct arena *arena, size_t bytes, bool must) {
     const size_t rounded = (bytes + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     /* No chunk yet: not even a block of no bytes may be NULL, which means "over budget". */
     if (arena->next == NULL || rounded > (size_t)(arena->end - arena->next)) {
-        size_t size = chunk_size(arena, rounded);
-        if (!admit(arena, size, false)) {
-            size = rounded + sizeof(struct arena_chunk);
-            if (!admit(arena, size, must)) {
-                return NULL;
-            }
+        struct arena_chunk *chunk = take_spare(arena, rounded);
+        if (chunk == NULL) {
+            chunk = take_chunk(arena, rounded, must);
         }
-        struct arena_chunk *chunk = mem_alloc(size);
+        if (chunk == NULL) {
+            return NULL;
+        }
         chunk->older = arena->chunks;
-        chunk->bytes = size;
         arena->chunks = chunk;
-        arena->used_bytes += size;
         arena->next = chunk->data;
-        arena->end = (char *)chunk + size;
+        arena->end = (char *)chunk + chunk->bytes;
     }
     void *ptr = arena->next;
     arena->next += rounded;

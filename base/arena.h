@@ -24,7 +24,9 @@ struct arena {
     char *next;
     char *end;
     struct arena_link *links;
-    size_t used_bytes;   /* taken from the system */
+    struct arena_chunk *spare; /* kept by arena_rewind, not in use */
+    size_t spare_bytes;
+    size_t used_bytes;   /* taken from the system, spare ones as well */
     size_t budget_bytes; /* 0 = no limit */
     struct budget *pool; /* may be NULL; set between arena_init and the first allocation */
     bool pool_refused;   /* the last failure was the pool's */
@@ -34,6 +36,8 @@ void arena_init(struct arena *arena, size_t budget_bytes);
 /* Runs the links and frees everything; the arena is as after arena_init. */
 void arena_reset(struct arena *arena);
 void arena_release(struct arena *arena);
+/* As arena_reset, but about keep_bytes of its memory at most stay with it for what comes next. */
+void arena_rewind(struct arena *arena, size_t keep_bytes);
 
 /* 16-byte aligned, not zeroed. */
 void *arena_alloc(struct arena *arena, size_t bytes) __attribute__((returns_nonnull));

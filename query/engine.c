@@ -24,6 +24,7 @@ void query_options_default(struct query_options *options) {
         .max_samples = 50 * 1000 * 1000,
         .max_memory_bytes = UINT64_C(1) << 30,
         .max_concurrency = 20,
+        .workers = crew_default_size(),
         .default_step_ms = INT64_C(60) * 1000,
     };
 }
@@ -76,6 +77,8 @@ struct query_engine *query_engine_new(const struct query_options *options) {
     atomic_init(&engine->default_step_ms, options->default_step_ms);
     query_gate_init(&engine->gate, options->max_concurrency);
     budget_init(&engine->memory, options->max_total_memory_bytes);
+    crew_init(&engine->crew, options->workers);
+    read_shelf_init(&engine->shelf);
     running_list_init(&engine->list);
     query_log_init(&engine->log);
     register_metrics(engine);
@@ -86,6 +89,8 @@ void query_engine_free(struct query_engine *engine) {
     if (engine == NULL) {
         return;
     }
+    crew_release(&engine->crew);
+    read_shelf_release(&engine->shelf);
     query_gate_release(&engine->gate);
     active_file_close(engine->active);
     query_log_release(&engine->log);
@@ -311,6 +316,8 @@ enum err_code query_run(struct query_engine *engine, struct storage *storage,
                           .max_bytes = engine->options.max_memory_bytes,
                           .pool = &engine->memory},
                .running = &running,
+               .crew = &engine->crew,
+               .shelf = &engine->shelf,
                .delayed_names = engine->options.delayed_name_removal,
                .use_start_timestamps = engine->options.use_start_timestamps,
                .samples_max = engine->options.max_samples},

@@ -8,9 +8,11 @@
 
 #include "base/budget.h"
 #include "base/metric.h"
+#include "query/crew.h"
 #include "query/gate.h"
 #include "query/query.h"
 #include "query/query_log.h"
+#include "query/read_ahead.h"
 #include "query/running.h"
 
 /* Where the time of a query goes. */
@@ -21,6 +23,8 @@ struct query_engine {
     _Atomic int64_t default_step_ms;
     struct query_gate gate;
     struct budget memory; /* of all running queries */
+    struct crew crew;
+    struct read_shelf shelf;
     struct running_list list;
     struct query_log log;
     struct active_file *active; /* may be NULL */

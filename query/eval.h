@@ -23,8 +23,10 @@
 #include "query/work.h"
 #include "tsdb/storage.h"
 
+struct crew;
 struct gate_pass;
 struct query_profile;
+struct read_shelf;
 struct running;
 struct selector_state; /* eval_selector.c */
 struct step_stats;
@@ -34,6 +36,8 @@ struct eval {
     struct storage_querier *querier; /* NULL when the plan selects nothing */
     const struct cancel *cancel;
     struct clock *clock;
+    struct crew *crew;        /* may be NULL: the query's own thread does it all */
+    struct read_shelf *shelf; /* may be NULL */
     struct work_budget budget;
     struct work base; /* lives to the end of the query */
     struct annotations notes;

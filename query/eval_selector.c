@@ -1,6 +1,6 @@
 /* Selectors: series are found once per query, read in batches into scratch memory, and handed on
  * one by one. A batch is as large as keeps the scratch at a few MiB, so memory does not grow with
- * the number of series; window bounds are shared by the series of a batch that share a timestamp
+ * the number of series (read_ahead.h); window bounds are shared by the series of a batch that share a timestamp
  * column. */
 #include <string.h>
 
@@ -11,9 +11,8 @@
 #include "query/histogram_note.h"
 #include "query/histogram_stats.h"
 #include "query/interpolate.h"
+#include "query/read_ahead.h"
 #include "query/selector_state.h"
-
-enum { BATCH_FIRST = 32, BATCH_MAX = 256, SCRATCH_AIM_BYTES = 4 * 1024 * 1024 };
 
 static enum err_code select_series(struct eval *ev, const struct plan_selector *selector,
                                    struct selector_state **out, struct err *err) {
@@ -165,61 +164,53 @@ static enum err_code scan_one(struct scan *scan, const struct storage_series *se
     return code == ERR_OK ? scan->series(scan, samples, &row, err) : code;
 }
 
-static enum err_code scan_batch(struct scan *scan, const struct selector_state *state, size_t first,
-                                size_t n, struct err *err) {
-    struct storage_samples samples[BATCH_MAX];
+static struct read_source source_of(const struct scan *scan, const struct selector_state *state) {
     const struct window_spec *spec = &scan->spec;
     /* hints of statistics look at the sample on the excluded edge as well (spec section 22) */
-    const int64_t mint = time_add(time_sub(window_end(spec, 0), spec->range_ms),
-                                  scan->selector->statistics_only ? 0 : 1);
-    const int64_t maxt = window_end(spec, spec->grid->count - 1);
-    struct eval *ev = scan->ev;
-    work_grant(&scan->scratch);
-    enum err_code code = storage_read(ev->storage, ev->querier, state->selection, first, n, mint,
-                                      maxt, &scan->scratch.arena, samples, err);
-    if (code == ERR_LIMIT) {
-        return work_over(&scan->scratch, err);
-    }
-    if (code == ERR_OK) {
-        code = work_check(&scan->scratch, err);
-    }
-    if (code == ERR_OK) {
-        code = eval_pause(ev, err);
-    }
-    for (size_t i = 0; i < n && code == ERR_OK; i++) {
-        code = scan_one(scan, &state->series[first + i], &samples[i], err);
-    }
-    return code;
+    return (struct read_source){.selection = state->selection,
+                                .series = state->series,
+                                .count = state->count,
+                                .mint = time_add(time_sub(window_end(spec, 0), spec->range_ms),
+                                                 scan->selector->statistics_only ? 0 : 1),
+                                .maxt = window_end(spec, spec->grid->count - 1)};
 }
 
-/* Batch size that brings the scratch to its aim, from what the last one took. */
-static size_t next_batch(size_t batch, size_t used_bytes) {
-    const size_t per_series = used_bytes / batch + 1;
-    size_t next = SCRATCH_AIM_BYTES / per_series;
-    next = next > BATCH_MAX ? BATCH_MAX : next;
-    return next < 1 ? 1 : next;
+static enum err_code scan_batch(struct scan *scan, const struct selector_state *state,
+                                const struct read_batch *batch, struct err *err) {
+    enum err_code code = eval_pause(scan->ev, err);
+    for (size_t i = 0; i < batch->count && code == ERR_OK; i++) {
+        code = scan_one(scan, &state->series[batch->first + i], &batch->samples[i], err);
+    }
+    return code;
 }
 
 static enum err_code scan_run(struct scan *scan, struct err *err) {
     struct selector_state *state = NULL;
     struct eval *ev = scan->ev;
     enum err_code code = select_series(ev, scan->selector, &state, err);
-    if (code != ERR_OK || scan->spec.range_ms <= 0) {
+    if (code != ERR_OK || scan->spec.range_ms <= 0 || state->count == 0) {
         return code;
     }
+    struct work slots;
+    struct read_ahead reader;
+    const struct read_source source = source_of(scan, state);
+    work_begin(&slots, &ev->budget);
     work_begin(&scan->scratch, &ev->budget);
     window_cache_init(&scan->cache, &scan->scratch, &scan->spec);
-    size_t batch = BATCH_FIRST;
-    for (size_t first = 0; first < state->count && code == ERR_OK;) {
-        const size_t left = state->count - first;
-        const size_t n = left < batch ? left : batch;
-        code = scan_batch(scan, state, first, n, err);
-        first += n;
-        batch = next_batch(n, scan->scratch.arena.used_bytes);
+    read_ahead_begin(&reader, ev, &slots, &source);
+    struct read_batch *batch = NULL;
+    do {
+        const size_t scratch_bytes = scan->scratch.arena.used_bytes;
         work_reset(&scan->scratch);
         window_cache_clear(&scan->cache);
-    }
+        code = read_ahead_next(&reader, scratch_bytes, &batch, err);
+        if (code == ERR_OK && batch != NULL) {
+            code = scan_batch(scan, state, batch, err);
+        }
+    } while (code == ERR_OK && batch != NULL);
+    read_ahead_end(&reader);
     work_end(&scan->scratch);
+    work_end(&slots);
     return code;
 }
 

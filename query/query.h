@@ -2,7 +2,7 @@
  * other modules include.
  *
  * Owner: main makes one engine; web, rules and tools run queries on it from any thread. A query
- * runs on the calling thread (and, later, on the engine's workers), lives in the caller's arena
+ * runs on the calling thread, with the engine's workers reading ahead for it, lives in the caller's arena
  * and is bounded by its limits; cancel stops it within a millisecond. */
 #ifndef QUERY_QUERY_H
 #define QUERY_QUERY_H
@@ -36,7 +36,8 @@ struct query_options {
     uint64_t max_memory_bytes;       /* per query */
     uint64_t max_total_memory_bytes; /* of all running queries and answers; 0 = no limit */
     uint32_t max_concurrency;        /* default 20 */
-    int64_t default_step_ms;         /* of subqueries: global evaluation_interval */
+    uint32_t workers;        /* threads that all queries share; default: one less than processors */
+    int64_t default_step_ms; /* of subqueries: global evaluation_interval */
     bool experimental_functions;
     bool extended_range_selectors;
     bool binop_fill_modifiers;

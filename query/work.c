@@ -6,9 +6,13 @@
 #include "base/check.h"
 #include "base/sort.h"
 
+/* What a work that is used again and again keeps: it counts as used, so it is little. */
+enum { KEEP_BYTES = 64 * 1024 };
+
 static size_t used_by_all(const struct work_budget *budget) {
     size_t sum =
         budget->results != NULL ? budget->results->used_bytes - budget->results_before_bytes : 0;
+    sum += budget->lent_bytes;
     for (const struct work *w = budget->top; w != NULL; w = w->below) {
         sum += w->arena.used_bytes;
     }
@@ -63,7 +67,7 @@ void work_end(struct work *work) {
 
 void work_reset(struct work *work) {
     (void)note_peak(work->budget);
-    arena_reset(&work->arena);
+    arena_rewind(&work->arena, KEEP_BYTES);
 }
 
 void work_grant(struct work *work) {

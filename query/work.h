@@ -22,6 +22,7 @@ struct work_budget {
     size_t results_before_bytes;
     size_t max_bytes; /* 0 = no limit */
     size_t peak_bytes;
+    size_t lent_bytes;   /* held elsewhere for the query: the samples at hand */
     struct budget *pool; /* of all running queries; may be NULL */
 };
 

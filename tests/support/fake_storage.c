@@ -28,7 +28,7 @@ struct fake_storage {
     uint32_t set_count;
     struct fake_series *series;
     size_t series_count;
-    int fail_in, cancel_in; /* reads; < 0: never */
+    _Atomic int fail_in, cancel_in; /* reads, of any thread; < 0: never */
     enum err_code fail_code;
     struct cancel *cancel;
     int64_t mint, maxt;
