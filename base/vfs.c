@@ -53,6 +53,13 @@ enum err_code vfs_free_bytes(struct vfs *vfs, const char *path, uint64_t *out, s
     return vfs->ops->free_bytes(vfs, path, out, err);
 }
 
+enum err_code vfs_total_bytes(struct vfs *vfs, const char *path, uint64_t *out, struct err *err) {
+    return vfs->ops->total_bytes != NULL
+               ? vfs->ops->total_bytes(vfs, path, out, err)
+               : err_set(err, ERR_UNSUPPORTED, "the size of the file system of %s is unknown",
+                         path);
+}
+
 enum err_code vfs_file_pread(struct vfs_file *f, void *to, size_t n, uint64_t offset,
                              size_t *out_read, struct err *err) {
     size_t got = 0;

@@ -60,6 +60,8 @@ struct vfs_ops {
                           struct err *err);
     /* Bytes free for us on the file system of path. */
     enum err_code (*free_bytes)(struct vfs *vfs, const char *path, uint64_t *out, struct err *err);
+    /* Size of the file system of path. NULL: unknown. */
+    enum err_code (*total_bytes)(struct vfs *vfs, const char *path, uint64_t *out, struct err *err);
 };
 
 struct vfs_file_ops {
@@ -104,6 +106,9 @@ MUST_CHECK enum err_code vfs_lock(struct vfs *vfs, const char *path, struct vfs_
                                   struct err *err);
 MUST_CHECK enum err_code vfs_free_bytes(struct vfs *vfs, const char *path, uint64_t *out,
                                         struct err *err);
+/* ERR_UNSUPPORTED when it is unknown. */
+MUST_CHECK enum err_code vfs_total_bytes(struct vfs *vfs, const char *path, uint64_t *out,
+                                         struct err *err);
 
 /* With out_read NULL a short count is an error: ERR_CORRUPT. */
 MUST_CHECK enum err_code vfs_file_pread(struct vfs_file *f, void *to, size_t n, uint64_t offset,

@@ -308,19 +308,34 @@ static enum err_code system_lock(struct vfs *vfs, const char *path, struct vfs_f
     return ERR_OK;
 }
 
+static enum err_code file_system_of(const char *path, struct statvfs *out, struct err *err) {
+    int rc = 0;
+    do {
+        rc = statvfs(path, out);
+    } while (rc != 0 && errno == EINTR);
+    return rc != 0 ? failed(err, errno, "statvfs", path) : ERR_OK;
+}
+
 static enum err_code system_free_bytes(struct vfs *vfs, const char *path, uint64_t *out,
                                        struct err *err) {
     (void)vfs;
     struct statvfs st;
-    int rc = 0;
-    do {
-        rc = statvfs(path, &st);
-    } while (rc != 0 && errno == EINTR);
-    if (rc != 0) {
-        return failed(err, errno, "statvfs", path);
+    const enum err_code code = file_system_of(path, &st, err);
+    if (code == ERR_OK) {
+        *out = (uint64_t)st.f_bavail * st.f_frsize;
     }
-    *out = (uint64_t)st.f_bavail * st.f_frsize;
-    return ERR_OK;
+    return code;
+}
+
+static enum err_code system_total_bytes(struct vfs *vfs, const char *path, uint64_t *out,
+                                        struct err *err) {
+    (void)vfs;
+    struct statvfs st;
+    const enum err_code code = file_system_of(path, &st, err);
+    if (code == ERR_OK) {
+        *out = (uint64_t)st.f_blocks * st.f_frsize;
+    }
+    return code;
 }
 
 struct vfs *vfs_system(void) {
@@ -336,6 +351,7 @@ struct vfs *vfs_system(void) {
         .sync_dir = system_sync_dir,
         .lock = system_lock,
         .free_bytes = system_free_bytes,
+        .total_bytes = system_total_bytes,
     };
     static struct vfs system_vfs = {&ops};
     return &system_vfs;

@@ -7,6 +7,7 @@
  * not change costs nothing; in a pushed group a slot that is not named in a row is absent there.
  *
  * LOCKS, in this order; a thread takes only downwards:
+ *   compactor.mu    a round of the compactor, a snapshot
  *   db->open_mu     who opens a scraped group
  *   shard->mu       who writes to the shard: its WAL, L0 store, slab, scratch memory
  *   db->define_mu   who appends to the series log
@@ -39,6 +40,7 @@
 #include "tsdb/slab.h"
 #include "tsdb/storage.h"
 #include "tsdb/tsdb.h"
+#include "tsdb/view.h"
 #include "tsdb/wal.h"
 
 enum {
@@ -213,6 +215,8 @@ struct tsdb {
     struct hist_layouts *layouts;
     struct pending_definitions pending;
     atomic_bool has_pending;
+    struct view_list views;
+    struct compactor *compactor;
     struct head_shard **shards;
     uint32_t shard_count;      /* WALs that exist */
     uint32_t writer_count;     /* what callers are told */
@@ -452,6 +456,7 @@ struct head_read {
     int64_t max_ts_ms;
     struct arena *arena; /* results and scratch */
     const struct cancel *cancel;
+    const struct view *view; /* runs that its partitions have are left out; NULL: none are */
 };
 /* Samples of slots (ascending) of one group to out[0 .. n - 1]. */
 MUST_CHECK enum err_code head_read_group(const struct head_read *read, struct head_group *g,

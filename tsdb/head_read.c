@@ -95,8 +95,11 @@ static enum err_code copy_runs(struct group_read *r, struct segment_location **o
         return read_over_budget(r);
     }
     for (uint32_t i = 0; i < g->run_count; i++) {
-        if (overlaps(r->read, g->runs[i].min_ts_ms, g->runs[i].max_ts_ms)) {
-            at[n++] = g->runs[i].at;
+        const struct head_run *run = &g->runs[i];
+        if (overlaps(r->read, run->min_ts_ms, run->max_ts_ms) &&
+            (r->read->view == NULL ||
+             !view_covers_run(r->read->view, g->shard->number, run->min_ts_ms, run->at))) {
+            at[n++] = run->at;
         }
     }
     *out = at;

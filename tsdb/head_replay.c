@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tsdb/compactor.h"
 #include "tsdb/head.h"
 
 /* ---- opening ---- */
@@ -56,10 +57,42 @@ static struct head_group *group_of(struct head_shard *shard, uint32_t id) {
     return g;
 }
 
+/* Rows up to there are in a partition. */
+static void pass_rows(struct head_group *g, uint64_t end_row) {
+    mutex_lock(&g->mu);
+    g->first_row = end_row > g->first_row ? end_row : g->first_row;
+    mutex_unlock(&g->mu);
+}
+
+/* Is all of a record in partitions? Then *out_end_row is the row behind it. */
+static bool is_cut(const struct head_shard *shard, const struct wal_record *record,
+                   int64_t first_ms, int64_t last_ms, uint64_t *out_end_row) {
+    struct cursor from = cursor_of(record->payload, record->size);
+    *out_end_row = 0;
+    if (!compactor_has_row(shard->db->compactor, shard->number, first_ms, record->at.segment) ||
+        !compactor_has_row(shard->db->compactor, shard->number, last_ms, record->at.segment)) {
+        return false;
+    }
+    cursor_uvarint(&from);
+    const uint64_t row = cursor_uvarint(&from);
+    if (record->type == HEAD_RECORD_ROW) {
+        *out_end_row = row + 1;
+    } else {
+        cursor_u8(&from);
+        *out_end_row = row + cursor_uvarint(&from);
+    }
+    return !from.failed && *out_end_row > row;
+}
+
 enum err_code head_found_run(void *ctx, const struct segment_run_info *run, struct err *err) {
     (void)err;
-    struct head_group *g = group_of(ctx, run->group);
-    if (g != NULL && run->min_ts_ms <= run->max_ts_ms && head_reserve_slots(g, run->slot_count)) {
+    struct head_shard *shard = ctx;
+    struct head_group *g = group_of(shard, run->group);
+    if (g != NULL &&
+        compactor_has_run(shard->db->compactor, shard->number, run->min_ts_ms, run->at.file)) {
+        pass_rows(g, run->first_row + run->rows);
+    } else if (g != NULL && run->min_ts_ms <= run->max_ts_ms &&
+               head_reserve_slots(g, run->slot_count)) {
         mutex_lock(&g->mu);
         put_run(g, run);
         mutex_unlock(&g->mu);
@@ -100,6 +133,11 @@ enum err_code head_found_record(void *ctx, const struct wal_record *record, stru
     const uint32_t id = scan_record(record, &first_ms, &last_ms);
     struct head_group *g = id != 0 ? group_of(ctx, id) : NULL;
     if (g == NULL) {
+        return ERR_OK;
+    }
+    uint64_t end_row;
+    if (is_cut(g->shard, record, first_ms, last_ms, &end_row)) {
+        pass_rows(g, end_row);
         return ERR_OK;
     }
     if (g->replay_count == g->replay_capacity) {

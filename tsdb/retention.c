@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "tsdb/manifest.h"
 
 struct aged {
     int64_t end_ms;

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tsdb/manifest.h"
+struct manifest_partition;
 
 struct retention_limits { /* 0 = no limit */
     int64_t time_ms;

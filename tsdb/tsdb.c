@@ -4,6 +4,7 @@
  *     <path>/series/         definitions of sets, groups and series    series_log.h
  *     <path>/wal/<shard>/    rows that are not sealed                  wal.h, head_row.c
  *     <path>/l0/<shard>/     sealed runs                               segment.h
+ *     <path>/partitions/     what is older                             compactor.h, partition.h
  *     <path>/quarantine/     damaged bytes, kept for whoever wants to look
  *
  * OPENING reads the series log to the end, run frames and WAL headers; rows are decoded later. There
@@ -17,6 +18,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "tsdb/compactor.h"
 #include "tsdb/head.h"
 
 enum { PAYLOAD_MAX = 64 << 20, LABELS_MAX = 64 << 20 };
@@ -28,6 +30,7 @@ void tsdb_options_default(struct tsdb_options *options) {
         .clock = clock_system(),
         .rng = rng_system(),
         .wal_sync_interval_ns = NS_PER_S,
+        .no_compaction = true,
         .partition_ms = INT64_C(2) * 60 * 60 * 1000,
     };
 }
@@ -183,7 +186,7 @@ static void op_stats(struct storage *st, struct storage_stats *out) {
     }
     struct series_log_stats log;
     series_log_stats_get(db->series_log, &log);
-    out->disk_bytes += log.disk_bytes;
+    out->disk_bytes += log.disk_bytes + compactor_disk_bytes(db->compactor);
 }
 
 static const struct storage_ops ops = {
@@ -214,6 +217,18 @@ struct storage *tsdb_storage(struct tsdb *db) {
 
 void tsdb_maintain(struct tsdb *db) {
     head_maintain(db);
+    if (!db->options.no_compaction) {
+        (void)compactor_round(db->compactor, false, NULL); /* logged and counted */
+    }
+}
+
+void tsdb_set_retention(struct tsdb *db, const struct retention_limits *limits) {
+    compactor_set_retention(db->compactor, limits);
+}
+
+enum err_code tsdb_compact(struct tsdb *db, struct err *err) {
+    head_maintain(db);
+    return compactor_round(db->compactor, true, err);
 }
 
 /* ---- opening ---- */
@@ -338,6 +353,7 @@ static enum err_code open_shard(struct head_shard *shard, const struct paths *pa
             .dir = dir,
             .shard = shard->number,
             .file_bytes = db->options.segment_file_bytes,
+            .first_file = compactor_floor(db->compactor, shard->number).l0_file,
             .quarantine_dir = paths->quarantine,
             .damage = on_damage,
             .damage_ctx = db,
@@ -359,6 +375,7 @@ static enum err_code open_shard(struct head_shard *shard, const struct paths *pa
             .shard = shard->number,
             .segment_bytes = db->options.wal_segment_bytes,
             .allocate_bytes = db->options.wal_allocate_bytes,
+            .first_segment = compactor_floor(db->compactor, shard->number).wal_segment,
             .quarantine_dir = paths->quarantine,
             .damage = on_damage,
             .damage_ctx = db,
@@ -420,6 +437,7 @@ static enum err_code open_files(struct tsdb *db, const struct paths *paths,
         return code;
     }
     add_stats(stats, &scan);
+    code = compactor_open(db, &db->compactor, err);
     for (uint32_t i = 0; i < db->shard_count && code == ERR_OK; i++) {
         code = open_shard(db->shards[i], paths, stats, err);
     }
@@ -469,6 +487,8 @@ static void free_db(struct tsdb *db) {
     for (uint32_t i = 0; i < db->shard_count && db->shards != NULL; i++) {
         shard_free(db->shards[i]);
     }
+    compactor_free(db->compactor);
+    view_list_release(&db->views);
     mem_free(db->groups);
     mem_free(db->shards);
     series_log_close(db->series_log);
@@ -498,6 +518,12 @@ static struct tsdb *new_db(const struct tsdb_options *options) {
     db->writer_count = options->shard_count != 0 ? options->shard_count : core_count();
     db->writer_count = db->writer_count > HEAD_SHARDS_MAX ? HEAD_SHARDS_MAX : db->writer_count;
     db->shard_count = db->writer_count;
+    if (db->options.partition_ms <= 0) {
+        struct tsdb_options standard;
+        tsdb_options_default(&standard);
+        db->options.partition_ms = standard.partition_ms;
+    }
+    view_list_init(&db->views);
     atomic_init(&db->min_ts_ms, INT64_MAX);
     atomic_init(&db->max_ts_ms, INT64_MIN);
     mutex_init(&db->open_mu);
@@ -532,6 +558,9 @@ enum err_code tsdb_open(const struct tsdb_options *options, struct tsdb **out,
     if (!options->no_background) {
         thread_start(&db->maintenance, "tsdb", run_maintenance, db);
         db->has_thread = true;
+        if (!options->no_compaction) {
+            compactor_start(db->compactor);
+        }
     }
     if (stats != NULL) {
         *stats = found;
@@ -544,6 +573,7 @@ void tsdb_close(struct tsdb *db) {
     if (db == NULL) {
         return;
     }
+    compactor_stop(db->compactor);
     stop_maintenance(db);
     struct err err;
     if (head_flush_definitions(db, &err) != ERR_OK) {

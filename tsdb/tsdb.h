@@ -16,6 +16,7 @@
 #include "base/metric.h"
 #include "base/rng.h"
 #include "base/vfs.h"
+#include "tsdb/retention.h"
 #include "tsdb/storage.h"
 
 struct tsdb;
@@ -34,6 +35,10 @@ struct tsdb_options {
     uint32_t wal_segment_bytes;       /* 0 = default, also of the next two; see wal.h, segment.h */
     uint32_t wal_allocate_bytes;
     uint32_t segment_file_bytes;
+    int64_t partition_max_ms; /* and merged ones; 0 = by the retention, at most 31 d */
+    struct retention_limits retention;
+    size_t compact_memory_bytes; /* for samples that are merged or cut; 0 = 8 MiB */
+    bool no_compaction;          /* but for tsdb_compact */
     bool no_lock_file;
     bool no_background; /* tests: nothing runs by itself, see tsdb_maintain */
 };
@@ -71,5 +76,10 @@ MUST_CHECK enum err_code tsdb_snapshot(struct tsdb *db, bool skip_head,
 
 /* One round of background work; for no_background. */
 void tsdb_maintain(struct tsdb *db);
+/* Any thread; obeyed within a minute. */
+void tsdb_set_retention(struct tsdb *db, const struct retention_limits *limits);
+/* Makes partitions of all that is stored, also of what may still get more (tools, after an import),
+ * merges and removes what is due. */
+MUST_CHECK enum err_code tsdb_compact(struct tsdb *db, struct err *err);
 
 #endif

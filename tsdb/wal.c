@@ -338,6 +338,16 @@ uint32_t wal_current_segment(const struct wal *wal) {
     return wal->tail.segment != NULL ? wal->tail.segment->number : wal->next_segment;
 }
 
+uint32_t wal_oldest_segment(struct wal *wal) {
+    mutex_lock(&wal->mu);
+    uint32_t oldest = wal->next_segment;
+    for (size_t i = 0; i < wal->segment_count; i++) {
+        oldest = wal->segments[i]->number < oldest ? wal->segments[i]->number : oldest;
+    }
+    mutex_unlock(&wal->mu);
+    return oldest;
+}
+
 /* ---- syncing ---- */
 
 static bool needs_sync(const struct wal_segment *s) {

@@ -117,6 +117,9 @@ void wal_cut(struct wal *wal);
  * on are at or after {this, 0}. */
 uint32_t wal_current_segment(const struct wal *wal);
 
+/* The lowest number of a segment that is there; that of the current one when there is none. */
+uint32_t wal_oldest_segment(struct wal *wal);
+
 /* Removes all segments with a number below first_needed, but never the one being written. What the
  * records in them say must be durable elsewhere. A failed unlink is returned; the rest is still
  * tried, and the next call tries again. */

@@ -743,6 +743,17 @@ static enum err_code mem_free_bytes(struct vfs *vfs, const char *path, uint64_t 
     return ERR_OK;
 }
 
+static enum err_code mem_total_bytes(struct vfs *vfs, const char *path, uint64_t *out,
+                                     struct err *err) {
+    (void)path;
+    (void)err;
+    struct mem_vfs *v = vfs_of(vfs);
+    mutex_lock(&v->mu);
+    *out = v->capacity_bytes;
+    mutex_unlock(&v->mu);
+    return ERR_OK;
+}
+
 /* ---- the whole ---- */
 
 struct mem_vfs *mem_vfs_new(void) {
@@ -758,6 +769,7 @@ struct mem_vfs *mem_vfs_new(void) {
         .sync_dir = mem_sync_dir,
         .lock = mem_lock,
         .free_bytes = mem_free_bytes,
+        .total_bytes = mem_total_bytes,
     };
     struct mem_vfs *v = mem_zalloc(sizeof(*v));
     v->base.ops = &ops;

@@ -6,6 +6,7 @@
 
 #include "base/attr.h"
 #include "tests/support/check_err.h"
+#include "tsdb/manifest.h"
 
 enum { MAX = 6 };
 

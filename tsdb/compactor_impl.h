@@ -1,0 +1,111 @@
+/* What the files of the compactor share. Private to compactor*.c. */
+#ifndef TSDB_COMPACTOR_IMPL_H
+#define TSDB_COMPACTOR_IMPL_H
+
+#include <stdatomic.h>
+
+#include "base/cancel.h"
+#include "base/metric.h"
+#include "base/mutex.h"
+#include "tsdb/compactor.h"
+#include "tsdb/head.h"
+#include "tsdb/partition_writer.h"
+#include "tsdb/view.h"
+
+enum { COMPACTOR_SHARDS_MAX = HEAD_SHARDS_MAX };
+
+struct compactor_metrics {
+    struct metric *compactions;
+    struct metric *failed;
+    struct metric *triggered;
+    struct metric *skipped;
+    struct metric *vertical;
+    struct metric_histogram *duration_s;
+    struct metric *populating;
+    struct metric *blocks_loaded;
+    struct metric *blocks_bytes;
+    struct metric *size_retentions;
+    struct metric *time_retentions;
+    struct metric *limit_bytes;
+    struct metric *limit_s;
+    struct metric *limit_percent;
+    struct metric *reloads;
+    struct metric *reloads_failed;
+    struct metric *truncations;
+    struct metric *truncations_failed;
+    struct metric *lowest_ms;
+    struct metric *lowest_s;
+};
+
+struct compactor {
+    struct tsdb *db;
+    struct vfs *vfs;
+    char *dir;
+    size_t memory_bytes;
+    struct cancel cancel;
+    struct compactor_metrics metrics;
+    _Atomic uint64_t disk_bytes;
+    _Atomic size_t memory_peak;
+
+    struct mutex mu; /* a round, or a snapshot; what is below, but while the database is opened: */
+    struct manifest manifest;
+    uint32_t manifest_number;
+    bool in_doubt;                /* a restart may find a manifest that was not acknowledged */
+    struct view_partition **live; /* by number; a reference of each */
+    size_t live_count;
+    bool head_is_full;     /* of runs that are in partitions */
+    uint64_t cleanup_view; /* they go when this view is the oldest */
+    int64_t first_round_unix_ms;
+
+    struct mutex limits_mu;
+    struct retention_limits limits; /* limits_mu */
+
+    struct mutex wake_mu;
+    struct cond wake;
+    bool stopping; /* wake_mu */
+    bool has_thread;
+    struct thread thread;
+};
+
+/* ---- compactor.c ---- */
+
+/* ERR_CANCELED when the database is being closed; pauses a while after busy_ns of work when it is in
+ * its own thread, so that it never takes a whole core. */
+MUST_CHECK enum err_code compactor_breathe(struct compactor *c, int64_t *io_since_ns,
+                                           struct err *err);
+void compactor_note_memory(struct compactor *c, size_t bytes);
+uint32_t compactor_next_number(struct compactor *c);
+/* Begins a partition in its temporary folder. */
+MUST_CHECK enum err_code compactor_begin(struct compactor *c,
+                                         struct partition_writer_options *options,
+                                         struct partition_writer **out, struct err *err);
+/* Finishes it, takes the place of replaced (count partitions), sets marks (with a shard below
+ * mark_count each that has an l0_file), publishes. On failure the old state stays. */
+struct compactor_change {
+    struct partition_writer *writer; /* NULL: nothing comes; ended in any case */
+    const struct partition_writer_options *options;
+    const uint32_t *replaced;
+    size_t replaced_count;
+    const struct manifest_mark *marks;
+    size_t mark_count;
+};
+MUST_CHECK enum err_code compactor_commit(struct compactor *c,
+                                          const struct compactor_change *change, struct err *err);
+
+/* ---- compactor_cut.c ---- */
+
+/* The earliest window that is to be cut; false = none. late: also windows with a partition. */
+bool compactor_find_window(struct compactor *c, bool all, bool late, int64_t *out_start_ms)
+    REQUIRES(c->mu);
+MUST_CHECK enum err_code compactor_cut(struct compactor *c, int64_t start_ms, struct err *err)
+    REQUIRES(c->mu);
+/* Removes what is in partitions from the head. */
+void compactor_clean_head(struct compactor *c) REQUIRES(c->mu);
+
+/* ---- compactor_merge.c ---- */
+
+/* Merges what the planner says; *out_merged is false when there was nothing. */
+MUST_CHECK enum err_code compactor_merge(struct compactor *c, bool *out_merged, struct err *err)
+    REQUIRES(c->mu);
+
+#endif
