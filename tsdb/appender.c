@@ -43,7 +43,10 @@ struct storage_appender {
     struct push_extra *extras;
     size_t extra_count;
     size_t extra_capacity;
-    struct arena histograms;   /* copies */
+    struct arena copies; /* of histograms and exemplars */
+    struct series_exemplar *exemplars;
+    size_t exemplar_count;
+    size_t exemplar_capacity;
     struct last_sample *table; /* NULL while the samples' places ascend */
     size_t table_mask;
     size_t table_count;
@@ -63,7 +66,7 @@ enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **
     struct storage_appender *a = mem_zalloc(sizeof(*a));
     a->db = db;
     a->bounds = head_bounds(db);
-    arena_init(&a->histograms, 0);
+    arena_init(&a->copies, 0);
     buf_init(&a->target, LABELS_MAX);
     buf_init(&a->metric, LABELS_MAX);
     metric_inc(db->metrics.appenders_created);
@@ -79,7 +82,8 @@ void tsdb_appender_rollback(struct storage_appender *a) {
     metric_add(a->db->metrics.active_appenders, -1);
     mem_free(a->samples);
     mem_free(a->extras);
-    arena_release(&a->histograms);
+    mem_free(a->exemplars);
+    arena_release(&a->copies);
     mem_free(a->table);
     mem_free(a->cohorts);
     buf_release(&a->target);
@@ -354,9 +358,9 @@ static bool is_split(struct labels labels, struct labels target, struct labels m
     return take_front(&metric, metric_from, start) && metric.size == 0 && target.size == 0;
 }
 
-/* Is this series the one behind the newest? In the newest group of its target set: a series that
- * moved has a place in a later group, which is the one that counts. */
-static bool guess_place(const struct storage_appender *a, struct labels labels) {
+/* Is the series in this slot of the group that the newest went to? In the newest group of its target
+ * set: a series that moved has a place in a later group, which is the one that counts. */
+static bool is_at(const struct storage_appender *a, uint32_t slot, struct labels labels) {
     struct head_group *g = a->guess_group;
     if (g == NULL || g->kind != GROUP_PUSHED) {
         return false;
@@ -365,11 +369,10 @@ static bool guess_place(const struct storage_appender *a, struct labels labels) 
     struct labels metric = {0};
     mutex_lock(&index->mu);
     const struct index_group *slots = &index->groups[g->id];
-    const bool known = a->guess_slot < slots->slot_count &&
-                       slots->slots[a->guess_slot] < INDEX_SLOT_WHOLE &&
+    const bool known = slot < slots->slot_count && slots->slots[slot] < INDEX_SLOT_WHOLE &&
                        index->target_groups[g->target_set] == g->id;
     if (known) {
-        metric = label_sets_get(&index->metrics.sets, slots->slots[a->guess_slot]);
+        metric = label_sets_get(&index->metrics.sets, slots->slots[slot]);
     }
     mutex_unlock(&index->mu);
     return known && is_split(labels, g->target, metric);
@@ -377,7 +380,7 @@ static bool guess_place(const struct storage_appender *a, struct labels labels) 
 
 static enum err_code find_and_check(struct storage_appender *a, struct labels labels,
                                     struct push_sample *s) {
-    if (guess_place(a, labels)) {
+    if (is_at(a, a->guess_slot, labels)) { /* behind the newest */
         struct head_group *g = a->guess_group;
         mutex_lock(&g->shard->mu);
         const enum err_code code = check_place(a, g, s, a->guess_slot);
@@ -453,13 +456,69 @@ enum err_code tsdb_append_sample(struct storage_appender *a, struct labels label
     }
     if (h != NULL) {
         s.state = sample->float_histogram ? SLOT_FLOAT_HISTOGRAM : SLOT_HISTOGRAM;
-        h = histogram_copy(&a->histograms, h);
+        h = histogram_copy(&a->copies, h);
     }
     add_extra(a, h, sample->start_ts_ms);
     s.extra = (uint32_t)a->extra_count;
     const enum err_code code = append_checked(a, labels, &s);
     a->extra_count -= code != ERR_OK ? 1 : 0;
     return code == ERR_EXISTS ? ERR_OK : code;
+}
+
+/* ---- exemplars ---- */
+
+/* Has the series a place? Mostly it is that of the newest sample. */
+static bool is_known(struct storage_appender *a, struct labels labels) {
+    if (a->guess_slot != 0 && is_at(a, a->guess_slot - 1, labels)) {
+        return true;
+    }
+    split(a, labels);
+    if (!buf_ok(&a->target) || !buf_ok(&a->metric)) {
+        return false;
+    }
+    struct index *index = &a->db->index;
+    const struct labels target = labels_in(&a->target);
+    mutex_lock(&index->mu);
+    const uint32_t target_set = label_sets_find(&index->targets.sets, target);
+    const uint32_t metric_set = label_sets_find(&index->metrics.sets, labels_in(&a->metric));
+    mutex_unlock(&index->mu);
+    if (target_set == LABEL_SET_NONE || metric_set == LABEL_SET_NONE) {
+        return false;
+    }
+    struct head_shard *shard = shard_of(a->db, target_set, target);
+    struct head_side place;
+    mutex_lock(&shard->mu);
+    const bool found = head_push_find(shard, target_set, metric_set, &place);
+    mutex_unlock(&shard->mu);
+    return found;
+}
+
+static struct labels copy_labels(struct arena *arena, struct labels labels) {
+    uint8_t *copy = arena_alloc(arena, labels.size + 1);
+    if (labels.size != 0) {
+        memcpy(copy, labels.data, labels.size);
+    }
+    return (struct labels){copy, labels.size};
+}
+
+enum err_code tsdb_append_exemplar(struct storage_appender *a, struct labels labels,
+                                   const struct storage_exemplar *exemplar) {
+    const enum err_code code = exemplars_check(notes_exemplars(a->db->notes), labels, exemplar);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (!is_known(a, labels)) {
+        return ERR_NOT_FOUND;
+    }
+    if (a->exemplar_count == a->exemplar_capacity) {
+        a->exemplar_capacity = mem_grow(a->exemplar_capacity, a->exemplar_count + 1);
+        a->exemplars = mem_resize(a->exemplars, a->exemplar_capacity, sizeof(*a->exemplars));
+    }
+    struct series_exemplar *item = &a->exemplars[a->exemplar_count++];
+    *item =
+        (struct series_exemplar){.series = copy_labels(&a->copies, labels), .exemplar = *exemplar};
+    item->exemplar.labels = copy_labels(&a->copies, exemplar->labels);
+    return ERR_OK;
 }
 
 /* ---- commit ---- */
@@ -520,6 +579,7 @@ enum err_code tsdb_appender_commit(struct storage_appender *a, struct err *err) 
         result = code != ERR_OK ? code : result;
         done += taken;
     }
+    head_push_exemplars(db, a->exemplars, a->exemplar_count);
     tsdb_appender_rollback(a);
     return result;
 }

@@ -35,6 +35,7 @@
 #include "tsdb/group_columns.h"
 #include "tsdb/hist_columns.h"
 #include "tsdb/index.h"
+#include "tsdb/notes.h"
 #include "tsdb/segment.h"
 #include "tsdb/series_log.h"
 #include "tsdb/slab.h"
@@ -213,6 +214,7 @@ struct tsdb {
     struct mutex define_mu;
     struct series_log *series_log;
     struct hist_layouts *layouts;
+    struct notes *notes;
     struct pending_definitions pending;
     atomic_bool has_pending;
     struct view_list views;
@@ -356,6 +358,15 @@ MUST_CHECK enum err_code head_commit_late_row(struct head_group *g, const struct
     REQUIRES(g->shard->mu);
 void head_count_result(struct storage_row_result *out, enum err_code code);
 
+/* ---- head_notes.c ---- */
+
+/* Exemplars of the row's series; what the rules refuse is left out. */
+void head_commit_exemplars(struct head_group *g, const struct storage_row *row);
+void head_push_exemplars(struct tsdb *db, const struct series_exemplar *items, size_t n);
+void tsdb_metadata_put(struct storage *st, struct str family, const struct storage_metadata *m);
+enum err_code tsdb_metadata_list(struct storage *st, struct arena *arena,
+                                 struct storage_family **out, size_t *out_count);
+
 /* ---- head_columns.c ---- */
 
 struct head_sample { /* of the series with this slot */
@@ -485,6 +496,8 @@ enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int6
                           double value);
 enum err_code tsdb_append_sample(struct storage_appender *a, struct labels labels,
                                  const struct storage_sample *sample);
+enum err_code tsdb_append_exemplar(struct storage_appender *a, struct labels labels,
+                                   const struct storage_exemplar *exemplar);
 enum err_code tsdb_appender_commit(struct storage_appender *a, struct err *err);
 void tsdb_appender_rollback(struct storage_appender *a);
 
@@ -501,6 +514,9 @@ struct labels tsdb_set_labels(struct storage_querier *q, uint32_t set);
 enum err_code tsdb_read(struct storage_querier *q, const struct storage_selection *sel,
                         size_t first, size_t count, int64_t mint, int64_t maxt,
                         struct arena *scratch, struct storage_samples *out, struct err *err);
+enum err_code tsdb_exemplars(struct storage_querier *q, const struct matcher *matchers, size_t n,
+                             struct storage_exemplar_series **out, size_t *out_count,
+                             struct err *err);
 enum err_code tsdb_label_names(struct storage_querier *q, const struct matcher *matchers, size_t n,
                                size_t limit, struct str **out, size_t *out_count, struct err *err);
 enum err_code tsdb_label_values(struct storage_querier *q, struct str name,

@@ -382,6 +382,9 @@ enum err_code head_group_commit(struct head_group *g, const struct storage_row *
     }
     g->last_commit_ns = clock_mono_ns(db->options.clock);
     mutex_unlock(&g->shard->mu);
+    if (UNLIKELY(row->exemplar_count != 0)) {
+        head_commit_exemplars(g, row);
+    }
     count_metrics(db, &result);
     *out = result;
     return code;

@@ -218,5 +218,6 @@ void head_maintain(struct tsdb *db) {
     for (uint32_t i = 0; i < db->shard_count; i++) {
         maintain_shard(db->shards[i], runs_synced[i]);
     }
+    notes_maintain(db->notes);
     tsdb_metrics_update(db);
 }

@@ -52,6 +52,13 @@ enum err_code tsdb_querier_open(struct storage *st, int64_t mint, int64_t maxt, 
     return ERR_OK;
 }
 
+enum err_code tsdb_exemplars(struct storage_querier *q, const struct matcher *matchers, size_t n,
+                             struct storage_exemplar_series **out, size_t *out_count,
+                             struct err *err) {
+    return exemplars_select(notes_exemplars(q->db->notes), matchers, n, q->min_ts_ms, q->max_ts_ms,
+                            q->arena, out, out_count, err);
+}
+
 static enum err_code over_budget(struct err *err) {
     return err_set(err, ERR_LIMIT, "query needs more memory than its budget to select series");
 }

@@ -199,6 +199,10 @@ static const struct storage_ops ops = {
     .appender_begin = tsdb_appender_begin,
     .append = tsdb_append,
     .append_sample = tsdb_append_sample,
+    .append_exemplar = tsdb_append_exemplar,
+    .metadata_put = tsdb_metadata_put,
+    .metadata_list = tsdb_metadata_list,
+    .exemplars = tsdb_exemplars,
     .appender_commit = tsdb_appender_commit,
     .appender_rollback = tsdb_appender_rollback,
     .querier_open = tsdb_querier_open,
@@ -238,6 +242,7 @@ struct paths {
     char l0[4096];
     char series[4096];
     char quarantine[4096];
+    char notes[4096];
     char lock[4096];
 };
 
@@ -251,6 +256,7 @@ static enum err_code make_paths(const char *root, struct paths *p, struct err *e
     code = code != ERR_OK ? code : make_path(p->l0, root, "l0", err);
     code = code != ERR_OK ? code : make_path(p->series, root, "series", err);
     code = code != ERR_OK ? code : make_path(p->quarantine, root, "quarantine", err);
+    code = code != ERR_OK ? code : make_path(p->notes, root, "notes", err);
     return code != ERR_OK ? code : make_path(p->lock, root, "lock", err);
 }
 
@@ -437,7 +443,18 @@ static enum err_code open_files(struct tsdb *db, const struct paths *paths,
         return code;
     }
     add_stats(stats, &scan);
-    code = compactor_open(db, &db->compactor, err);
+    code = notes_open(
+        &(struct notes_options){
+            .vfs = vfs,
+            .dir = paths->notes,
+            .quarantine_dir = paths->quarantine,
+            .log = db->options.log,
+            .max_exemplars = db->options.max_exemplars,
+            .damage = on_damage,
+            .damage_ctx = db,
+        },
+        &db->notes, err);
+    code = code != ERR_OK ? code : compactor_open(db, &db->compactor, err);
     for (uint32_t i = 0; i < db->shard_count && code == ERR_OK; i++) {
         code = open_shard(db->shards[i], paths, stats, err);
     }
@@ -492,6 +509,7 @@ static void free_db(struct tsdb *db) {
     mem_free(db->groups);
     mem_free(db->shards);
     series_log_close(db->series_log);
+    notes_close(db->notes);
     mem_free(db->pending.runs);
     mem_free(db->pending.columns);
     hist_layouts_free(db->layouts);
@@ -590,6 +608,10 @@ void tsdb_close(struct tsdb *db) {
             log_error(db->options.log, "tsdb", "sealed runs could not be synced",
                       log_u64("shard", i), log_err(&err));
         }
+    }
+    if (notes_sync(db->notes, &err) != ERR_OK) {
+        log_error(db->options.log, "tsdb", "exemplars and metadata could not be synced",
+                  log_err(&err));
     }
     if (db->lock_file != NULL) {
         char path[4096];

@@ -31,6 +31,7 @@ struct tsdb_options {
     uint32_t shard_count;             /* 0 = number of cores, at most 64 */
     int64_t wal_sync_interval_ns;     /* default 1 s; 0 = sync at each commit */
     uint64_t max_series;              /* 0 = no limit */
+    size_t max_exemplars;             /* 0, the default: none are kept */
     int64_t partition_ms;             /* what the smallest partitions span; default 2 h */
     uint32_t wal_segment_bytes;       /* 0 = default, also of the next two; see wal.h, segment.h */
     uint32_t wal_allocate_bytes;
@@ -63,6 +64,9 @@ MUST_CHECK enum err_code tsdb_open(const struct tsdb_options *options, struct ts
 void tsdb_close(struct tsdb *db);
 
 struct storage *tsdb_storage(struct tsdb *db);
+
+/* Another limit; the newest exemplars stay. Any thread. */
+void tsdb_set_max_exemplars(struct tsdb *db, size_t max);
 
 enum { TSDB_SNAPSHOT_NAME_MAX = 64 };
 

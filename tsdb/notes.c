@@ -1,0 +1,316 @@
+#include "tsdb/notes.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/cursor.h"
+#include "base/mem.h"
+#include "base/mutex.h"
+#include "base/value.h"
+#include "tsdb/wal.h"
+
+enum {
+    NOTE_EXEMPLARS = 1,
+    NOTE_FAMILY = 2,
+    SHARD = 0xFFFF, /* no shard of samples has this number */
+    SEGMENT_BYTES = 4 << 20,
+    ALLOCATE_BYTES = 64 << 10,
+    PAYLOAD_BYTES_MAX = 8 << 20,
+};
+
+struct notes {
+    struct mutex mu; /* the log and the scratch */
+    struct wal *wal;
+    struct log *log;
+    struct exemplars *exemplars;
+    struct metadata_map *metadata;
+    struct buf payload;
+    bool failed; /* it was said already */
+};
+
+/* ---- bytes ---- */
+
+static void put_text(struct buf *to, const void *bytes, size_t n) {
+    uint8_t size[UVARINT_MAX];
+    buf_append(to, size, (size_t)(put_uvarint(size, n) - size));
+    if (n != 0) {
+        buf_append(to, bytes, n);
+    }
+}
+
+static void put_exemplar(struct buf *to, struct labels series, const struct storage_exemplar *e) {
+    uint8_t bytes[UVARINT_MAX + 8];
+    put_text(to, series.data, series.size);
+    uint8_t *at = put_varint(bytes, e->ts_ms);
+    at = put_u64(at, f64_bits(e->value));
+    buf_append(to, bytes, (size_t)(at - bytes));
+    put_text(to, e->labels.data, e->labels.size);
+}
+
+static struct labels take_labels(struct cursor *from) {
+    const struct str text = cursor_str(from);
+    if (from->failed || labels_check((const uint8_t *)text.ptr, text.len, NULL) != ERR_OK) {
+        from->failed = true;
+        return (struct labels){0};
+    }
+    return (struct labels){(const uint8_t *)text.ptr, text.len};
+}
+
+static void load_exemplars(struct notes *notes, struct cursor *from, uint32_t segment) {
+    while (!from->failed && cursor_left(from) != 0) {
+        const struct labels series = take_labels(from);
+        const int64_t ts_ms = cursor_varint(from);
+        const double value = f64_of_bits(cursor_u64(from));
+        const struct storage_exemplar e = {
+            .labels = take_labels(from), .ts_ms = ts_ms, .value = value};
+        if (!from->failed) {
+            (void)!exemplars_add(notes->exemplars, series, &e, segment);
+        }
+    }
+}
+
+static void load_family(struct notes *notes, struct cursor *from, uint32_t segment) {
+    const struct str name = cursor_str(from);
+    struct storage_metadata m;
+    m.type = cursor_str(from);
+    m.help = cursor_str(from);
+    m.unit = cursor_str(from);
+    if (!from->failed) {
+        (void)metadata_map_put(notes->metadata, name, &m, segment);
+    }
+}
+
+static enum err_code load_record(void *ctx, const struct wal_record *record, struct err *err) {
+    (void)err;
+    struct notes *notes = ctx;
+    struct cursor from = cursor_of(record->payload, record->size);
+    if (record->type == NOTE_EXEMPLARS) {
+        load_exemplars(notes, &from, record->at.segment);
+    } else if (record->type == NOTE_FAMILY) {
+        load_family(notes, &from, record->at.segment);
+    }
+    return ERR_OK;
+}
+
+/* ---- opening ---- */
+
+enum err_code notes_open(const struct notes_options *options, struct notes **out, struct err *err) {
+    struct notes *notes = mem_zalloc(sizeof(*notes));
+    mutex_init(&notes->mu);
+    notes->log = options->log;
+    notes->exemplars = exemplars_new(options->max_exemplars);
+    notes->metadata = metadata_map_new();
+    buf_init(&notes->payload, PAYLOAD_BYTES_MAX);
+    struct wal_replay_stats stats;
+    const enum err_code code = wal_open(
+        &(struct wal_options){
+            .vfs = options->vfs,
+            .dir = options->dir,
+            .shard = SHARD,
+            .segment_bytes = SEGMENT_BYTES,
+            .allocate_bytes = ALLOCATE_BYTES,
+            .quarantine_dir = options->quarantine_dir,
+            .damage = options->damage,
+            .damage_ctx = options->damage_ctx,
+        },
+        load_record, notes, &notes->wal, &stats, err);
+    if (code != ERR_OK) {
+        notes_close(notes);
+        return code;
+    }
+    *out = notes;
+    return ERR_OK;
+}
+
+void notes_close(struct notes *notes) {
+    if (notes == NULL) {
+        return;
+    }
+    wal_close(notes->wal);
+    exemplars_free(notes->exemplars);
+    metadata_map_free(notes->metadata);
+    buf_release(&notes->payload);
+    mutex_release(&notes->mu);
+    mem_free(notes);
+}
+
+struct exemplars *notes_exemplars(struct notes *notes) {
+    return notes->exemplars;
+}
+
+struct metadata_map *notes_metadata(struct notes *notes) {
+    return notes->metadata;
+}
+
+/* ---- adding ---- */
+
+static void report(struct notes *notes, const char *what, const struct err *err)
+    REQUIRES(notes->mu) {
+    if (!notes->failed) {
+        log_error(notes->log, "tsdb", what, log_err(err));
+    }
+    notes->failed = true;
+}
+
+/* Writes the payload; the segment it went to, or the present one when that failed. */
+static uint32_t write_payload(struct notes *notes, uint8_t type) REQUIRES(notes->mu) {
+    struct wal_position at = {.segment = wal_current_segment(notes->wal)};
+    struct err err;
+    enum err_code code = ERR_OK;
+    if (!buf_ok(&notes->payload)) {
+        code = err_set(&err, ERR_LIMIT, "they are too large for a record");
+    } else if (notes->payload.len != 0) {
+        code =
+            wal_append(notes->wal,
+                       (struct wal_payload){
+                           .type = type, .bytes = notes->payload.ptr, .size = notes->payload.len},
+                       &at, &err);
+    }
+    if (code != ERR_OK && code != ERR_UNAVAILABLE) {
+        report(notes, "exemplars and metadata are in memory only", &err);
+    }
+    return at.segment;
+}
+
+static void add_part(struct notes *notes, const struct series_exemplar *items, size_t n)
+    REQUIRES(notes->mu) {
+    const uint32_t segment = write_payload(notes, NOTE_EXEMPLARS);
+    for (size_t i = 0; i < n; i++) {
+        (void)!exemplars_add(notes->exemplars, items[i].series, &items[i].exemplar, segment);
+    }
+}
+
+void notes_add_exemplars(struct notes *notes, const struct series_exemplar *items, size_t n) {
+    size_t first = 0;
+    mutex_lock(&notes->mu);
+    buf_clear(&notes->payload);
+    for (size_t i = 0; i < n; i++) {
+        if (exemplars_check(notes->exemplars, items[i].series, &items[i].exemplar) == ERR_OK &&
+            items[i].series.size <= EXEMPLAR_LABELS_MAX) {
+            put_exemplar(&notes->payload, items[i].series, &items[i].exemplar);
+        }
+        if (notes->payload.len > PAYLOAD_BYTES_MAX / 2) {
+            add_part(notes, items + first, i + 1 - first);
+            first = i + 1;
+            buf_clear(&notes->payload);
+        }
+    }
+    if (notes->payload.len != 0) {
+        add_part(notes, items + first, n - first);
+    }
+    mutex_unlock(&notes->mu);
+}
+
+static void put_family(struct buf *to, const struct storage_family *f) {
+    const struct str texts[4] = {f->name, f->metadata.type, f->metadata.help, f->metadata.unit};
+    for (int i = 0; i < 4; i++) {
+        put_text(to, texts[i].ptr, texts[i].len);
+    }
+}
+
+void notes_put_metadata(struct notes *notes, struct str family, const struct storage_metadata *m) {
+    if (!metadata_map_is_news(notes->metadata, family, m)) {
+        return;
+    }
+    const struct storage_family f = {.name = family, .metadata = *m};
+    mutex_lock(&notes->mu);
+    buf_clear(&notes->payload);
+    put_family(&notes->payload, &f);
+    const uint32_t segment = write_payload(notes, NOTE_FAMILY);
+    (void)metadata_map_put(notes->metadata, family, m, segment);
+    mutex_unlock(&notes->mu);
+}
+
+/* ---- background ---- */
+
+struct rewrite {
+    struct notes *notes;
+    struct wal_rewriter *to; /* NULL: appends to the log */
+    uint32_t below;          /* only what is in older segments */
+};
+
+static enum err_code write_again(struct rewrite *r, uint8_t type, uint32_t *io_tag,
+                                 struct err *err) {
+    const struct buf *payload = &r->notes->payload;
+    const struct wal_payload note = {.type = type, .bytes = payload->ptr, .size = payload->len};
+    struct wal_position at;
+    const enum err_code code = r->to != NULL ? wal_rewrite(r->to, note, &at, err)
+                                             : wal_append(r->notes->wal, note, &at, err);
+    if (code == ERR_OK) {
+        *io_tag = at.segment;
+    }
+    return code;
+}
+
+static enum err_code rewrite_exemplar(void *ctx, struct labels series,
+                                      const struct storage_exemplar *e, uint32_t *io_tag,
+                                      struct err *err) {
+    struct rewrite *r = ctx;
+    buf_clear(&r->notes->payload);
+    put_exemplar(&r->notes->payload, series, e);
+    return write_again(r, NOTE_EXEMPLARS, io_tag, err);
+}
+
+static enum err_code rewrite_family(void *ctx, const struct storage_family *f, uint32_t *io_tag,
+                                    struct err *err) {
+    struct rewrite *r = ctx;
+    if (*io_tag >= r->below) {
+        return ERR_OK;
+    }
+    buf_clear(&r->notes->payload);
+    put_family(&r->notes->payload, f);
+    return write_again(r, NOTE_FAMILY, io_tag, err);
+}
+
+static enum err_code rewrite_all(void *ctx, struct wal_rewriter *to, struct err *err) {
+    struct rewrite r = {.notes = ctx, .to = to, .below = UINT32_MAX};
+    const enum err_code code = exemplars_visit(r.notes->exemplars, rewrite_exemplar, &r, err);
+    return code == ERR_OK ? metadata_map_visit(r.notes->metadata, rewrite_family, &r, err) : code;
+}
+
+/* Segments behind the oldest exemplar: what they say of families is written again, durably. */
+static enum err_code drop_segments(struct notes *notes, struct err *err) REQUIRES(notes->mu) {
+    const uint32_t current = wal_current_segment(notes->wal);
+    const uint32_t oldest = exemplars_oldest_tag(notes->exemplars);
+    const uint32_t needed = oldest < current ? oldest : current;
+    struct wal_stats stats;
+    wal_stats_get(notes->wal, &stats);
+    if (stats.segments < 2 || needed < 2) {
+        return ERR_OK;
+    }
+    struct rewrite r = {.notes = notes, .below = needed};
+    enum err_code code = metadata_map_visit(notes->metadata, rewrite_family, &r, err);
+    if (code == ERR_OK) {
+        code = wal_sync(notes->wal, err);
+    }
+    return code == ERR_OK ? wal_drop_before(notes->wal, needed, err) : code;
+}
+
+enum err_code notes_sync(struct notes *notes, struct err *err) {
+    mutex_lock(&notes->mu);
+    const enum err_code code =
+        wal_state_get(notes->wal) == WAL_OK ? wal_sync(notes->wal, err) : ERR_OK;
+    mutex_unlock(&notes->mu);
+    return code;
+}
+
+void notes_maintain(struct notes *notes) {
+    struct err err;
+    mutex_lock(&notes->mu);
+    enum err_code code = ERR_OK;
+    if (wal_state_get(notes->wal) == WAL_FAILED) {
+        code = wal_rotate_after_failure(notes->wal, rewrite_all, notes, &err);
+        notes->failed = notes->failed && code != ERR_OK;
+    }
+    if (code == ERR_OK) {
+        code = wal_sync(notes->wal, &err);
+    }
+    if (code == ERR_OK) {
+        code = drop_segments(notes, &err);
+    }
+    if (code != ERR_OK) {
+        report(notes, "the log of exemplars and metadata fails", &err);
+    }
+    mutex_unlock(&notes->mu);
+}
