@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -352,10 +353,22 @@ bool ingest_must_flush(const struct ingest *ig) {
 
 /* ---- staleness ---- */
 
+/* A bit for each of eight states that is not SLOT_ABSENT. */
+static uint64_t present_of_eight(const uint8_t *states) {
+    const uint64_t low = UINT64_C(0x7F7F7F7F7F7F7F7F);
+    const uint64_t x = load_u64(states) ^ SLOT_ABSENT * UINT64_C(0x0101010101010101);
+    const uint64_t high_bits = (((x & low) + low) | x) & ~low;
+    return (high_bits >> 7) * UINT64_C(0x0102040810204080) >> 56; /* each to its place on top */
+}
+
 static uint64_t tracked_now(const struct ingest_scratch *s, uint32_t word) {
     uint64_t bits = word < s->own_tracked_words ? s->own_tracked[word] : 0;
     const uint32_t first = word * 64;
-    for (uint32_t i = 0; i < 64 && first + i < s->slot_count; i++) {
+    uint32_t i = 0;
+    for (; i < 64 && first + i + 8 <= s->slot_count; i += 8) {
+        bits |= present_of_eight(s->states + first + i) << i;
+    }
+    for (; i < 64 && first + i < s->slot_count; i++) {
         bits |= (uint64_t)(s->states[first + i] != SLOT_ABSENT) << i;
     }
     return bits;
