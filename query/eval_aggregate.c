@@ -130,25 +130,63 @@ static ALWAYS_INLINE void add_next(enum aggregate_op op, struct accumulator *acc
     }
 }
 
+/* The means of LANES steps that all have values; false: one of them leaves the plain sum. */
+static bool add_means(struct accumulator *acc, size_t i, const double *values) {
+    double sum[LANES];
+    double c[LANES];
+    memcpy(sum, acc->a + i, sizeof(sum));
+    memcpy(c, acc->b + i, sizeof(c));
+    lane_kernels_best()->add(sum, c, values, LANES);
+    for (size_t l = 0; l < LANES; l++) {
+        if (isinf(sum[l]) || bits_get(acc->switched, i + l)) {
+            return false;
+        }
+    }
+    for (size_t l = 0; l < LANES; l++) {
+        acc->n[i + l] += 1;
+    }
+    memcpy(acc->a + i, sum, sizeof(sum));
+    memcpy(acc->b + i, c, sizeof(c));
+    return true;
+}
+
+/* LANES steps that all have a value already; false: they are to be added one by one. */
+static ALWAYS_INLINE bool add_lanes(enum aggregate_op op, struct accumulator *acc, size_t i,
+                                    const double *values) {
+    if (op == AGG_SUM) {
+        lane_kernels_best()->add(acc->a + i, acc->b + i, values, LANES);
+        return true;
+    }
+    if (op == AGG_AVG) {
+        return add_means(acc, i, values);
+    }
+    if (op == AGG_COUNT) {
+        for (size_t l = 0; l < LANES; l++) {
+            acc->a[i + l] += 1;
+        }
+        return true;
+    }
+    return op == AGG_GROUP;
+}
+
 static void add_row(enum aggregate_op op, struct accumulator *acc, const struct row *row,
                     size_t steps) {
     for (size_t w = 0; w < bits_words(steps); w++) {
         uint64_t word = row->present[w];
+        const uint64_t both = word & acc->present[w];
         const size_t from = w * 64;
-        if (word == UINT64_MAX && acc->present[w] == UINT64_MAX) { /* all have a value already */
-            if (op == AGG_SUM) {
-                lane_kernels_best()->add(acc->a + from, acc->b + from, row->values + from, 64);
-                continue;
-            }
-            if (op == AGG_COUNT || op == AGG_GROUP) {
-                for (size_t i = 0; i < 64 && op == AGG_COUNT; i++) {
-                    acc->a[from + i] += 1;
-                }
-                continue;
+        if (both == UINT64_MAX && op == AGG_SUM) {
+            lane_kernels_best()->add(acc->a + from, acc->b + from, row->values + from, 64);
+            continue;
+        }
+        for (size_t byte = 0; byte < 64 && (both >> byte) != 0; byte += LANES) {
+            if ((both >> byte & 0xFF) == 0xFF &&
+                add_lanes(op, acc, from + byte, row->values + from + byte)) {
+                word &= ~(UINT64_C(0xFF) << byte);
             }
         }
         for (; word != 0; word &= word - 1) {
-            const size_t i = w * 64 + (size_t)__builtin_ctzll(word);
+            const size_t i = from + (size_t)__builtin_ctzll(word);
             if (bits_get(acc->present, i)) {
                 add_next(op, acc, i, row->values[i]);
             } else {

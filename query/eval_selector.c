@@ -380,6 +380,17 @@ static enum err_code without_stale(struct work *scratch, const struct storage_sa
     return ERR_OK;
 }
 
+/* The same for values without stale markers: what is present is a matter of the column. */
+static void fill_values(const struct window_bounds *b, const double *values, size_t steps,
+                        struct row *row) {
+    for (size_t i = 0; i < steps; i++) {
+        if (b->high[i] > b->low[i]) {
+            row->values[i] = values[b->high[i] - 1];
+        }
+    }
+    memcpy(row->present, b->present, bits_words(steps) * sizeof(*row->present));
+}
+
 static enum err_code fill_row(struct scan *scan, const struct window_bounds *b,
                               const struct storage_samples *samples, struct row *row,
                               struct err *err) {
@@ -396,7 +407,9 @@ static enum err_code fill_row(struct scan *scan, const struct window_bounds *b,
     if (native && row_add_histograms(row, &scan->scratch, steps, err) != ERR_OK) {
         return ERR_LIMIT;
     }
-    if (in->part == SAMPLE_VALUE && !native) { /* constants for the compiler */
+    if (in->part == SAMPLE_VALUE && !native && !samples->has_stale) {
+        fill_values(b, samples->values, steps, row);
+    } else if (in->part == SAMPLE_VALUE && !native) { /* constants for the compiler */
         fill_newest(b, samples, steps, SAMPLE_VALUE, row);
     } else {
         fill_newest(b, samples, steps, in->part, row);

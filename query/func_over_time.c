@@ -54,10 +54,10 @@ static ALWAYS_INLINE enum err_code each_window(const struct range_call *call,
         if (high > low) {
             const struct window w = {b->ts + low, series->values + low, high - low};
             out->values[i] = fn(&w);
-            bits_set(out->present, i);
         }
     }
-    return eval_worked(call->ev, b->total, err);
+    memcpy(out->present, b->present, bits_words(call->grid->count) * sizeof(*out->present));
+    return eval_worked(call->ev, call->grid->count, err);
 }
 
 #define RANGE_KERNEL(name)                                                                         \

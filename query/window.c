@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "query/bits.h"
 #include "query/kahan.h"
 
 void window_cache_init(struct window_cache *cache, struct work *scratch,
@@ -41,6 +42,9 @@ static void note(struct window_bounds *b, size_t step, size_t low, size_t high) 
     const uint32_t width = (uint32_t)(high - low);
     b->widest = width > b->widest ? width : b->widest;
     b->total += width;
+    if (width > 0) {
+        bits_set(b->present, step);
+    }
 }
 
 static void find_bounds(const struct window_spec *spec, struct window_bounds *b) {
@@ -66,10 +70,14 @@ static struct window_bounds *make_bounds(struct window_cache *cache, const int64
     struct window_bounds *b = work_alloc(cache->scratch, 1, sizeof(*b), err);
     uint32_t *columns =
         b != NULL ? work_alloc(cache->scratch, steps, 2 * sizeof(*columns), err) : NULL;
-    if (columns == NULL) {
+    uint64_t *present = columns != NULL
+                            ? work_zalloc(cache->scratch, bits_words(steps), sizeof(*present), err)
+                            : NULL;
+    if (present == NULL) {
         return NULL;
     }
-    *b = (struct window_bounds){.ts = ts, .count = count, .low = columns, .high = columns + steps};
+    *b = (struct window_bounds){
+        .ts = ts, .count = count, .low = columns, .high = columns + steps, .present = present};
     find_bounds(&cache->spec, b);
     return b;
 }

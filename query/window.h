@@ -46,8 +46,9 @@ struct window_times {
 struct window_bounds {
     const int64_t *ts;
     size_t count;
-    uint32_t *low;  /* per step: first index inside */
-    uint32_t *high; /* first index behind */
+    uint32_t *low;     /* per step: first index inside */
+    uint32_t *high;    /* first index behind */
+    uint64_t *present; /* a bit per step whose window holds a sample */
     uint32_t widest;
     uint64_t total;            /* samples in all windows */
     struct window_shape shape; /* made by window_shape_of, else NULLs */

@@ -241,8 +241,16 @@ static enum err_code read_sealed(struct group_read *r, const struct read_part *p
     if (code != ERR_OK) {
         return code;
     }
-    for (uint32_t i = 0; i < c->count; i++) {
-        const uint32_t row = c->dense ? i : c->rows[i];
+    if (c->dense) {
+        const uint32_t to = c->count < p->to ? c->count : p->to;
+        if (p->from < to) {
+            memcpy(values + out->count, c->values + p->from, (to - p->from) * sizeof(*values));
+            out->count += to - p->from;
+            read_mark_rows(r, p->at, p->at + (to - p->from));
+        }
+    }
+    for (uint32_t i = 0; i < c->count && !c->dense; i++) {
+        const uint32_t row = c->rows[i];
         if (row >= p->from && row < p->to) {
             values[out->count++] = c->values[i];
             read_mark(r, p->at + (row - p->from));
@@ -265,10 +273,11 @@ static enum err_code read_open(struct group_read *r, const struct read_part *p,
             continue;
         }
         const double v = span.state == SLOT_STALE ? f64_stale() : num_double(span.value);
-        for (uint32_t row = span.begin < p->from ? p->from : span.begin; row < span.end; row++) {
+        const uint32_t from = span.begin < p->from ? p->from : span.begin;
+        for (uint32_t row = from; row < span.end; row++) {
             values[out->count++] = v;
-            read_mark(r, p->at + (row - p->from));
         }
+        read_mark_rows(r, p->at + (from - p->from), p->at + (span.end - p->from));
         out->has_stale |= span.state == SLOT_STALE;
     }
     ASSERT(code == ERR_OK); /* memory that we wrote */

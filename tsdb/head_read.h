@@ -61,6 +61,13 @@ enum err_code read_over_budget(struct group_read *r);
 static inline void read_mark(struct group_read *r, size_t row) {
     r->present[row / 64] |= UINT64_C(1) << row % 64;
 }
+static inline void read_mark_rows(struct group_read *r, size_t from, size_t to) {
+    while (from < to) {
+        const size_t end = (from | 63) + 1 < to ? (from | 63) + 1 : to;
+        r->present[from / 64] |= (UINT64_MAX >> (64 - (end - from))) << from % 64;
+        from = end;
+    }
+}
 /* The times of the rows that are marked, shared with series that have the same ones. */
 MUST_CHECK enum err_code read_choose_column(struct group_read *r, struct storage_samples *out);
 /* A series with hidden columns: wanted is its number. */
