@@ -1,9 +1,10 @@
 /* Nanoseconds per sample from page to row: parse, look up, put into the row of a storage that
  * drops it.
  *
- *   bench_page FILE...            pages of one target, in order; all but the first are measured
+ *   bench_page [-ncx] FILE...     pages of one target, in order; all but the first are measured
  *
- * A page that ends in "# EOF" is read as OpenMetrics. Prints ns/sample, MB/s and the memory of the
+ * A page that ends in "# EOF" is read as OpenMetrics, a file named *.pb as protobuf. n scrapes
+ * native histograms, c classic ones too, x converts classic ones. Prints ns/sample, MB/s and the memory of the
  * target per line. Pages are read before; the best of several rounds counts. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ enum { ROUNDS = 60, PAGE_MAX = 256 * 1024 * 1024, SLACK = 64 };
 struct page {
     char *text;
     size_t size;
+    enum expo_format format;
 };
 
 struct bench {
@@ -28,6 +30,7 @@ struct bench {
     struct ingest *ingest;
     struct ingest_scratch *scratch;
     struct scrape_config config;
+    struct scrape_histograms histograms;
     struct labels target;
     int64_t ts_ms;
     uint64_t samples, bytes;
@@ -35,12 +38,11 @@ struct bench {
 
 static void feed(struct bench *b, const struct page *page) {
     const struct ingest_report report = {.up = true};
-    const bool openmetrics = str_ends((struct str){page->text, page->size}, STR("# EOF\n"));
     struct ingest_scrape scrape = {.config = &b->config,
                                    .target = b->target,
                                    .clock = b->clock,
-                                   .format =
-                                       openmetrics ? EXPO_FORMAT_OPENMETRICS : EXPO_FORMAT_TEXT,
+                                   .format = page->format,
+                                   .histograms = b->histograms,
                                    .ts_ms = b->ts_ms,
                                    .now_ms = b->ts_ms};
     struct err err;
@@ -65,15 +67,24 @@ static struct page *read_pages(int n, char **paths) {
             (void)fprintf(stderr, "bench_page: %s\n", err.text);
             exit(1);
         }
+        const bool openmetrics =
+            str_ends((struct str){pages[i].text, pages[i].size}, STR("# EOF\n"));
+        pages[i].format = openmetrics ? EXPO_FORMAT_OPENMETRICS : EXPO_FORMAT_TEXT;
+        if (str_ends(str_of(paths[i]), STR(".pb"))) {
+            pages[i].format = EXPO_FORMAT_PROTOBUF;
+        }
         pages[i].text = mem_resize(pages[i].text, pages[i].size + SLACK, 1);
     }
     return pages;
 }
 
 int main(int argc, char **argv) {
+    const char *const settings = argc > 1 && argv[1][0] == '-' ? argv[1] : "";
+    argv += settings[0] != '\0';
+    argc -= settings[0] != '\0';
     const int n = argc - 1;
     if (n < 2) {
-        (void)fprintf(stderr, "usage: bench_page FILE FILE...\n");
+        (void)fprintf(stderr, "usage: bench_page [-ncx] FILE FILE...\n");
         return 2;
     }
     struct page *const pages = read_pages(n, argv + 1);
@@ -85,6 +96,9 @@ int main(int argc, char **argv) {
                       .ingest = ingest_new(row_storage_as_storage(rows), 0),
                       .scratch = ingest_scratch_new(),
                       .config = {.job_name = STR("bench"), .honor_timestamps = true},
+                      .histograms = {.native = strchr(settings, 'n') != NULL,
+                                     .classic_too = strchr(settings, 'c') != NULL,
+                                     .convert = strchr(settings, 'x') != NULL},
                       .target = labels_of(&arena, &job, 1),
                       .ts_ms = 1700000000000};
     const int64_t first_ns = clock_mono_ns(b.clock);

@@ -159,6 +159,30 @@ static void identity_is_of_all_labels_and_the_url(void **state) {
     target_unref(d);
 }
 
+static void labels_choose_the_histograms_over_the_configuration(void **state) {
+    struct fixture *const f = *state;
+    static const struct {
+        const char *labels;
+        bool native, classic_too, convert;
+    } cases[] = {
+        {"__address__=h", false, true, false},
+        {"__address__=h __scrape_native_histograms__=t __always_scrape_classic_histograms__=F "
+         "__convert_classic_histograms_to_nhcb__=1",
+         true, false, true},
+        {"__address__=h __scrape_native_histograms__=TRUE "
+         "__always_scrape_classic_histograms__=true __convert_classic_histograms_to_nhcb__=0",
+         true, true, false},
+    };
+    f->config.always_classic_histograms = true;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct target *const t = make(f, cases[i].labels, "");
+        assert_true(t->histograms.native == cases[i].native);
+        assert_true(t->histograms.classic_too == cases[i].classic_too);
+        assert_true(t->histograms.convert == cases[i].convert);
+        target_unref(t);
+    }
+}
+
 static void offsets_are_stable_within_the_interval(void **state) {
     struct fixture *const f = *state;
     struct target *const t = make(f, "__address__=h", "");
@@ -186,6 +210,7 @@ int main(void) {
         CASE(urls_are_built_and_escaped),
         CASE(bad_targets_are_refused_with_their_text),
         CASE(identity_is_of_all_labels_and_the_url),
+        CASE(labels_choose_the_histograms_over_the_configuration),
         CASE(offsets_are_stable_within_the_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
