@@ -35,6 +35,9 @@ enum {
     KIND_COUNT
 };
 
+/* Room for what tells a metric's samples apart at the end of their keys. */
+enum { KEY_TAIL_MAX = 16 };
+
 /* A length in front of a family takes no more bytes than this. */
 enum { LENGTH_BYTES_MAX = 5 };
 
@@ -277,8 +280,9 @@ static enum err_code open_metric(struct expo_proto *p, struct str bytes, struct 
     if (!proto_ok(&metric)) {
         return fail_wire(&metric, err);
     }
-    if (!buf_ok(&p->key) || p->key.len > EXPO_LINE_MAX - 16) {
-        return err_set(err, ERR_LIMIT, "series of more than %d bytes", EXPO_LINE_MAX - 16);
+    if (buf_reserve(&p->key, KEY_TAIL_MAX) == NULL || p->key.len > EXPO_LINE_MAX - KEY_TAIL_MAX) {
+        return err_set(err, ERR_LIMIT, "series of more than %d bytes",
+                       EXPO_LINE_MAX - KEY_TAIL_MAX);
     }
     p->key_base = p->key.len;
     const enum err_code code = read_value(p, value, err);
@@ -300,10 +304,12 @@ static void finish_sample(struct expo_proto *p, struct expo_entry *out, enum pro
                                  [PART_SUM] = 's',    [PART_BOUNDS] = 'b', [PART_DONE] = 0};
     p->given = part;
     p->bound = bound;
-    p->key.len = p->key_base;
-    buf_append_char(&p->key, marks[part]);
+    char *const tail = p->key.ptr + p->key_base; /* open_metric made the room */
+    tail[0] = marks[part];
+    p->key.len = p->key_base + 1;
     if (part == PART_BOUNDS) {
-        buf_append(&p->key, &bound, sizeof(bound));
+        memcpy(tail + 1, &bound, sizeof(bound));
+        p->key.len += sizeof(bound);
     }
     out->kind = EXPO_SAMPLE;
     out->series = buf_str(&p->key);

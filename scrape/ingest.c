@@ -18,6 +18,9 @@
 /* Scratch rows and orders beyond this are given back after a scrape. */
 enum { SCRATCH_KEEP_COUNT = 1 << 18 };
 
+/* The histograms of one page: what a hostile page can make a worker hold. */
+#define ROW_ARENA_BYTES (512UL * 1024 * 1024)
+
 /* Targets with equal labels that may be open at once. */
 enum { TWINS_MAX = 1000 };
 
@@ -46,7 +49,7 @@ struct ingest_scratch *ingest_scratch_new(void) {
     struct rng rng = rng_system();
     line_index_init(&s->index, rng_u64(&rng));
     arena_init(&s->arena, 0);
-    arena_init(&s->row_arena, 0);
+    arena_init(&s->row_arena, ROW_ARENA_BYTES);
     buf_init(&s->comments, UINT32_MAX);
     return s;
 }
