@@ -96,11 +96,26 @@ static enum err_code load_config(struct app *app, struct config **out, struct er
     return config_load_with(vfs_system(), app->config_path, &defaults, app->log, out, err);
 }
 
+static bool has_feature(const struct flags *f, struct str name) {
+    for (size_t i = 0; i < f->features.count; i++) {
+        if (str_eq(f->features.items[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t max_exemplars(const struct app *app, const struct config *config) {
+    const bool keeps = has_feature(app->flags, STR("exemplar-storage"));
+    return keeps && config->max_exemplars > 0 ? (size_t)config->max_exemplars : 0;
+}
+
 /* Every part is tried, as in Prometheus; the first error is returned. */
 static enum err_code apply(struct app *app, struct config *config, struct err *err) {
     struct err part;
     enum err_code code = ERR_OK;
     query_engine_set_default_step(app->engine, config->evaluation_interval_ms);
+    tsdb_set_max_exemplars(app->db, max_exemplars(app, config));
     struct arena scratch;
     arena_init(&scratch, 0);
     enum err_code done =
@@ -225,7 +240,7 @@ static enum err_code on_snapshot(void *ctx, bool skip_head, char name[WEB_SNAPSH
 
 /* ---- making the parts ---- */
 
-static enum err_code open_database(struct app *app, struct err *err) {
+static enum err_code open_database(struct app *app, const struct config *config, struct err *err) {
     const struct flags *f = app->flags;
     struct tsdb_options options;
     tsdb_options_default(&options);
@@ -238,6 +253,7 @@ static enum err_code open_database(struct app *app, struct err *err) {
     options.wal_sync_interval_ns = f->storage_wal_sync_interval_ms * NS_PER_MS;
     options.max_series = (uint64_t)f->storage_max_series;
     options.no_lock_file = f->storage_no_lockfile;
+    options.max_exemplars = max_exemplars(app, config);
     struct tsdb_replay_stats stats = {.series = 0};
     const enum err_code code = tsdb_open(&options, &app->db, &stats, err);
     if (code != ERR_OK) {
@@ -249,15 +265,6 @@ static enum err_code open_database(struct app *app, struct err *err) {
              log_u64("damaged_records", stats.damaged_records),
              log_duration_ns("duration", stats.duration_ns));
     return ERR_OK;
-}
-
-static bool has_feature(const struct flags *f, struct str name) {
-    for (size_t i = 0; i < f->features.count; i++) {
-        if (str_eq(f->features.items[i], name)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* All queries together may use half of the memory, the other half is the database's and the
@@ -412,6 +419,7 @@ static enum err_code start_web(struct app *app, struct err *err) {
         .enable_lifecycle = f->web_enable_lifecycle,
         .enable_admin_api = f->web_enable_admin_api,
         .enable_remote_write = f->web_enable_remote_write_receiver,
+        .keep_start_timestamps = has_feature(f, STR("st-storage")),
         .page_title = f->web_page_title,
         .flags = shown,
         .flag_count = flag_count,
@@ -451,7 +459,7 @@ static void warn_about_flags(struct app *app) {
 }
 
 static enum err_code start_parts(struct app *app, struct config *config, struct err *err) {
-    enum err_code code = open_database(app, err);
+    enum err_code code = open_database(app, config, err);
     if (code != ERR_OK) {
         return code;
     }

@@ -43,6 +43,8 @@ struct tsdb_options {
     bool has_retention;
 };
 
+enum { EXEMPLARS_DEFAULT = 100000 };
+
 struct exemplar_options {
     int64_t max_exemplars;
 };
@@ -629,6 +631,8 @@ static enum err_code convert(struct loader *l, struct err *err) {
     config->evaluation_interval_ms = root->global.evaluation_interval_ms;
     config->query_log_file = root->global.query_log_file;
     config->out_of_order_window_ms = tsdb->out_of_order_window_ms;
+    config->max_exemplars =
+        root->storage.has_exemplars ? root->storage.exemplars.max_exemplars : EXEMPLARS_DEFAULT;
     config->retention = (struct config_retention){
         .time_ms = tsdb->retention.time_ms,
         .size_bytes = tsdb->retention.size_bytes,

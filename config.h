@@ -37,6 +37,7 @@ struct config {
     struct str query_log_file;
     int64_t out_of_order_window_ms; /* storage.tsdb */
     struct config_retention retention;
+    int64_t max_exemplars; /* storage.exemplars; 100000 when it does not say */
     struct str text; /* the whole configuration as /status/config prints it, secrets as <secret> */
 };
 

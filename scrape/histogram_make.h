@@ -15,20 +15,10 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/histogram.h"
+#include "base/histogram_tidy.h"
 
 /* Empty buckets that may stand between two others rather than start a new span. */
 enum { HISTOGRAM_DENSE_GAP = 2 };
-
-/* h with its schema lowered by shift, without empty buckets but for gaps of up to max_gap. Spans
- * and counts of h must agree in number. ERR_INVALID for indices out of range, ERR_LIMIT for the
- * arena's budget. */
-MUST_CHECK enum err_code histogram_tidy(struct arena *arena, const struct histogram *h, int shift,
-                                        uint32_t max_gap, struct histogram **out, struct err *err);
-
-/* What the storage demands: histogram_check, no negative counts, and of integer counts that they
- * add up (with a NaN sum: to at most the count). */
-MUST_CHECK enum err_code histogram_validate(const struct histogram *h, bool floats,
-                                            struct err *err);
 
 /* The highest schema by native_histogram_min_bucket_factor; HISTOGRAM_SCHEMA_MAX is no limit. */
 int histogram_max_schema(double min_bucket_factor);

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/vfs.h"
 #include "tsdb/exemplars.h"
-#include "tsdb/metadata.h"
+#include "tsdb/family_map.h"
 #include "tsdb/record_file.h"
 
 struct notes;

@@ -232,6 +232,31 @@ static void write_families(struct json_out *j, const struct metadata_list *list,
     json_object_end(j);
 }
 
+/* Families from pushed data, behind what scrapes say. False: the error is written. */
+static bool collect_pushed(struct api *api, struct metadata_list *list) {
+    struct storage_family *families;
+    size_t count;
+    struct err err;
+    const struct str wanted = http_param(api->in, "metric");
+    const enum err_code code =
+        storage_metadata_list(api->web->options.storage, &api->in->arena, &families, &count);
+    if (code != ERR_OK) {
+        (void)err_set(&err, code, "metadata needs more memory than the request's budget");
+        api_fail_err(api, code, &err);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct storage_family *f = &families[i];
+        if (wanted.len == 0 || str_eq(f->name, wanted)) {
+            (void)collect(list, &(struct metric_metadata){.family = f->name,
+                                                          .type = f->metadata.type,
+                                                          .unit = f->metadata.unit,
+                                                          .help = f->metadata.help});
+        }
+    }
+    return true;
+}
+
 void api_metadata(struct web *web, struct http_incoming *in, struct http_outgoing *out) {
     struct api api;
     api_init(&api, web, in, out);
@@ -242,6 +267,10 @@ void api_metadata(struct web *web, struct http_incoming *in, struct http_outgoin
     }
     struct metadata_list list = {.arena = &in->arena};
     scrape_each_metadata(web->options.scrapes, http_param(in, "metric"), collect, &list);
+    if (!collect_pushed(&api, &list)) {
+        mem_free(list.items);
+        return;
+    }
     if (list.count > 0) {
         qsort(list.items, list.count, sizeof(*list.items), compare_metadata);
     }

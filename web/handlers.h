@@ -4,10 +4,11 @@
 
 #include "web/router.h"
 
-http_handler api_query, api_query_range, api_format_query, api_parse_query;     /* api_query.c */
-http_handler api_explain;                                                       /* api_explain.c */
-http_handler api_queries, api_query_kill;                                       /* api_running.c */
-http_handler api_labels, api_label_values, api_series;                          /* api_series.c */
+http_handler api_query, api_query_range, api_format_query, api_parse_query; /* api_query.c */
+http_handler api_explain;                                                   /* api_explain.c */
+http_handler api_query_exemplars;                                           /* api_exemplars.c */
+http_handler api_queries, api_query_kill;                                   /* api_running.c */
+http_handler api_labels, api_label_values, api_series;                      /* api_series.c */
 http_handler api_targets, api_scrape_pools, api_metadata, api_targets_metadata; /* api_targets.c */
 http_handler api_rules, api_alerts, api_alertmanagers;                          /* api_rules.c */
 http_handler api_status_buildinfo, api_status_config, api_status_flags, api_status_runtimeinfo,

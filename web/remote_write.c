@@ -65,6 +65,7 @@ static struct write_scratch *take_scratch(struct remote_write *receiver) {
     if (s == NULL) {
         s = mem_zalloc(sizeof(*s));
         buf_init(&s->plain, WRITE_BODY_MAX);
+        arena_init(&s->arena, WRITE_ARENA_MAX);
     }
     buf_clear(&s->plain);
     s->symbol_count = 0;
@@ -79,6 +80,7 @@ static void give_scratch(struct remote_write *receiver, struct write_scratch *s)
     if (bytes > SCRATCH_KEEP_BYTES) {
         write_scratch_release(s);
     }
+    arena_reset(&s->arena);
     mutex_lock(&receiver->mu);
     s->next = receiver->spare;
     receiver->spare = s;
@@ -188,10 +190,11 @@ static void add_count(struct http_incoming *in, struct http_outgoing *out, const
     http_add_header(out, name, arena_str(&in->arena, (struct str){text, n}));
 }
 
-static void add_counts(struct http_incoming *in, struct http_outgoing *out, uint64_t samples) {
-    add_count(in, out, "X-Prometheus-Remote-Write-Samples-Written", samples);
-    add_count(in, out, "X-Prometheus-Remote-Write-Histograms-Written", 0);
-    add_count(in, out, "X-Prometheus-Remote-Write-Exemplars-Written", 0);
+static void add_counts(struct http_incoming *in, struct http_outgoing *out,
+                       const struct write_batch *b, bool stored) {
+    add_count(in, out, "X-Prometheus-Remote-Write-Samples-Written", stored ? b->samples : 0);
+    add_count(in, out, "X-Prometheus-Remote-Write-Histograms-Written", stored ? b->histograms : 0);
+    add_count(in, out, "X-Prometheus-Remote-Write-Exemplars-Written", stored ? b->exemplars : 0);
 }
 
 static void fail_text(struct http_outgoing *out, int status, struct str text) {
@@ -212,21 +215,20 @@ static void answer_committed(struct write_batch *b, struct http_outgoing *out) {
     }
     if (b->partial && b->errors.len != 0) {
         fail_text(out, 400, buf_str(&b->errors));
-    } else if (b->histograms != 0) {
+    } else if (b->unsupported != 0) {
         http_text(out, 400, WRITE_NO_HISTOGRAMS "\n");
     } else {
         http_text(out, 204, "");
     }
 }
 
-/* Decodes and stores in one transaction; returns the number of samples stored. */
-static uint64_t store(struct write_batch *b, enum write_version version,
-                      struct http_outgoing *out) {
+/* Decodes and stores in one transaction; false: nothing is stored. */
+static bool store(struct write_batch *b, enum write_version version, struct http_outgoing *out) {
     struct err err;
     enum err_code code = storage_appender_begin(b->storage, &b->appender, &err);
     if (code != ERR_OK) {
         fail_text(out, 500, str_of(err.text));
-        return 0;
+        return false;
     }
     code = version == WRITE_V2 ? write_decode_v2(b, &err) : write_decode_v1(b, &err);
     if (code != ERR_OK || b->failure != ERR_OK) {
@@ -236,15 +238,15 @@ static uint64_t store(struct write_batch *b, enum write_version version,
         } else {
             fail_text(out, is_refusal(b->failure) ? 400 : 500, buf_str(&b->errors));
         }
-        return 0;
+        return false;
     }
     code = storage_appender_commit(b->storage, b->appender, &err);
     if (code != ERR_OK) {
         fail_text(out, 500, str_of(err.text));
-        return 0;
+        return false;
     }
     answer_committed(b, out);
-    return b->samples;
+    return true;
 }
 
 static void note_invalid(struct web *web, const struct write_batch *b) {
@@ -271,11 +273,12 @@ void remote_write(struct web *web, struct http_incoming *in, struct http_outgoin
             .storage = web->options.storage,
             .max_ts_ms = clock_unix_ms(web->options.clock) + WRITE_FUTURE_MAX_MS,
             .partial = version == WRITE_V2,
+            .keep_start = web->options.keep_start_timestamps,
         };
         buf_init(&b.errors, WRITE_ERRORS_BYTES_MAX);
-        const uint64_t stored = store(&b, version, out);
+        const bool stored = store(&b, version, out);
         if (version == WRITE_V2) {
-            add_counts(in, out, stored);
+            add_counts(in, out, &b, stored);
         }
         note_invalid(web, &b);
         buf_release(&b.errors);

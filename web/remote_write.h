@@ -5,12 +5,12 @@
  * storage's form and handed over with each sample. Nothing is allocated per series; scratch memory
  * is kept from one request to the next, one for each that runs at a time.
  *
- * Native histograms and exemplars are not stored by this version: a request with histograms has
- * its float samples stored and is answered 400, exemplars are left out in silence. Messages that
- * are not stored are not looked into.
+ * A storage that keeps floats only has those stored of a request with histograms, and the answer is
+ * 400; messages that it cannot store are not looked into.
  *
  *   remote_write.c         HTTP: checks, answers, scratch memory
  *   remote_write_series.c  one series: labels, samples, what is refused
+ *   remote_write_more.c    histograms, exemplars, metadata
  *   remote_write_v1.c      prometheus.WriteRequest
  *   remote_write_usual.c   its series as nearly all are
  *   remote_write_v2.c      io.prometheus.write.v2.Request */
@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/metric.h"
@@ -34,12 +35,13 @@ enum {
     WRITE_LABELS_MAX = 1 << 14,       /* of one series */
     WRITE_LABEL_BYTES_MAX = 1 << 20,  /* of one series, packed */
     WRITE_ERRORS_BYTES_MAX = 1 << 20, /* of an answer */
+    WRITE_ARENA_MAX = 128 << 20,      /* of one histogram */
     /* Labels of all series of a request together: references let a few bytes stand for many. */
     WRITE_ALL_LABEL_BYTES_MAX = 256 << 20,
 };
 
 #define WRITE_FUTURE_MAX_MS (INT64_C(10) * 60 * 1000)
-#define WRITE_NO_HISTOGRAMS "native histograms are not supported by this version of Brasa"
+#define WRITE_NO_HISTOGRAMS "native histograms are not supported by this storage"
 
 struct write_symbol {
     const char *ptr;
@@ -59,6 +61,7 @@ struct write_scratch {
     struct write_symbol *symbols;
     size_t symbol_count;
     size_t symbol_capacity;
+    struct arena arena;         /* of one histogram or exemplar */
     struct write_scratch *next; /* in the list of free ones */
 };
 
@@ -69,10 +72,13 @@ struct write_batch {
     struct storage_appender *appender;
     int64_t max_ts_ms; /* later samples are refused */
     bool partial;      /* v2: a refused sample does not end the request */
+    bool keep_start;   /* start timestamps are stored */
 
-    uint64_t samples;          /* taken */
-    uint64_t without_metadata; /* of these */
-    uint64_t histograms;       /* refused */
+    uint64_t samples;          /* taken; floats */
+    uint64_t histograms;       /* taken */
+    uint64_t exemplars;        /* taken */
+    uint64_t without_metadata; /* of the first two */
+    uint64_t unsupported;      /* histograms that the storage cannot keep */
     uint64_t invalid;          /* v1: series, v2: samples, with labels that none may have */
 
     enum err_code failure; /* of the storage, or v1's first refusal: nothing is stored */
@@ -100,13 +106,33 @@ enum write_labels write_labels_pack(struct write_scratch *scratch, struct labels
                                     struct str *out_duplicate);
 /* Stores a sample, or notes why not. Does nothing after a failure. True: stored. */
 bool write_sample(struct write_batch *b, struct labels labels, int64_t ts_ms, double value);
+/* The same with all that a sample may have. */
+bool write_whole_sample(struct write_batch *b, struct labels labels,
+                        const struct storage_sample *sample);
+/* A sample is not stored: noted in v2, else the failure of the request. */
+void write_refuse(struct write_batch *b, enum err_code code, const char *text);
+static inline bool write_takes_histograms(const struct write_batch *b) {
+    return b->storage->ops->append_sample != NULL;
+}
 /* Adds an error to those of v2: before, the series' labels as they came if with_labels, behind. */
 void write_error(struct write_batch *b, const char *before, bool with_labels, struct str behind);
 /* No more errors fit: they are only counted from here on. */
 bool write_errors_full(const struct write_batch *b);
-/* Sample{1 double value, 2 int64 timestamp}, as in both versions. False: outer->error is set. */
+/* Sample{1 double value, 2 int64 timestamp, in v2 3 int64 start timestamp}. False: outer->error is
+ * set. */
 MUST_CHECK bool write_read_sample(struct proto *outer, struct str bytes, double *out_value,
-                                  int64_t *out_ts_ms);
+                                  int64_t *out_ts_ms, int64_t *out_start_ms);
+
+/* ---- remote_write_more.c ---- */
+
+/* Reads a histogram and stores it, or notes why not. False: outer->error is set. */
+MUST_CHECK bool write_histogram(struct write_batch *b, struct labels labels, struct proto *outer,
+                                struct str bytes);
+void write_exemplar(struct write_batch *b, struct labels series,
+                    const struct storage_exemplar *exemplar);
+/* name: of the family or of one of its series; type: the number of both versions. */
+void write_metadata(struct write_batch *b, struct str name, uint64_t type, struct str help,
+                    struct str unit);
 
 /* ---- remote_write_usual.c ---- */
 

@@ -171,18 +171,21 @@ void write_error(struct write_batch *b, const char *before, bool with_labels, st
 
 /* ---- samples ---- */
 
-bool write_read_sample(struct proto *outer, struct str bytes, double *out_value,
-                       int64_t *out_ts_ms) {
-    enum { VALUE = 1, TIMESTAMP = 2 };
+bool write_read_sample(struct proto *outer, struct str bytes, double *out_value, int64_t *out_ts_ms,
+                       int64_t *out_start_ms) {
+    enum { VALUE = 1, TIMESTAMP = 2, START_TIMESTAMP = 3 };
     struct proto p = proto_of(bytes);
     struct proto_field f;
     *out_value = 0;
     *out_ts_ms = 0;
+    *out_start_ms = 0;
     while (proto_next(&p, &f)) {
         if (f.number == VALUE && proto_want(&p, &f, PROTO_FIXED64)) {
             *out_value = proto_double(&f);
         } else if (f.number == TIMESTAMP && proto_want(&p, &f, PROTO_VARINT)) {
             *out_ts_ms = (int64_t)f.value;
+        } else if (f.number == START_TIMESTAMP && proto_want(&p, &f, PROTO_VARINT)) {
+            *out_start_ms = (int64_t)f.value;
         }
     }
     return proto_ok(&p) || proto_fail(outer, p.error);
@@ -198,7 +201,7 @@ static const char *refusal_text(enum err_code code) {
                                        : NULL;
 }
 
-static COLD void refuse(struct write_batch *b, enum err_code code, const char *text) {
+COLD void write_refuse(struct write_batch *b, enum err_code code, const char *text) {
     if (text != NULL && b->partial) {
         char before[96];
         (void)snprintf(before, sizeof(before), "%s for series ", text);
@@ -212,25 +215,47 @@ static COLD void refuse(struct write_batch *b, enum err_code code, const char *t
                                                     : "the storage failed");
 }
 
-bool write_sample(struct write_batch *b, struct labels labels, int64_t ts_ms, double value) {
+static bool may_store(struct write_batch *b, int64_t ts_ms) {
     if (UNLIKELY(b->failure != ERR_OK)) {
         return false;
     }
     if (UNLIKELY(ts_ms > b->max_ts_ms)) {
-        refuse(b, ERR_OUT_OF_BOUNDS, "out of bounds: timestamp is too far in the future");
+        write_refuse(b, ERR_OUT_OF_BOUNDS, "out of bounds: timestamp is too far in the future");
+        return false;
+    }
+    return true;
+}
+
+bool write_sample(struct write_batch *b, struct labels labels, int64_t ts_ms, double value) {
+    if (!may_store(b, ts_ms)) {
         return false;
     }
     const enum err_code code = storage_append(b->storage, b->appender, labels, ts_ms, value);
     if (UNLIKELY(code != ERR_OK)) {
-        refuse(b, code, refusal_text(code));
+        write_refuse(b, code, refusal_text(code));
         return false;
     }
     b->samples++;
     return true;
 }
 
+bool write_whole_sample(struct write_batch *b, struct labels labels,
+                        const struct storage_sample *sample) {
+    if (!may_store(b, sample->ts_ms)) {
+        return false;
+    }
+    const enum err_code code = storage_append_sample(b->storage, b->appender, labels, sample);
+    if (UNLIKELY(code != ERR_OK)) {
+        write_refuse(b, code, refusal_text(code));
+        return false;
+    }
+    *(sample->histogram != NULL ? &b->histograms : &b->samples) += 1;
+    return true;
+}
+
 void write_scratch_release(struct write_scratch *scratch) {
     buf_release(&scratch->plain);
+    arena_reset(&scratch->arena);
     mem_free(scratch->labels);
     mem_free(scratch->packed);
     mem_free(scratch->symbols);

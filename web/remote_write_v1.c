@@ -4,8 +4,10 @@
 #include "base/proto.h"
 #include "web/remote_write.h"
 
-enum { REQUEST_TIMESERIES = 1 };
-enum { SERIES_LABELS = 1, SERIES_SAMPLES = 2, SERIES_HISTOGRAMS = 4 };
+enum { REQUEST_TIMESERIES = 1, REQUEST_METADATA = 3 };
+enum { SERIES_LABELS = 1, SERIES_SAMPLES = 2, SERIES_EXEMPLARS = 3, SERIES_HISTOGRAMS = 4 };
+enum { EXEMPLAR_LABELS = 1, EXEMPLAR_VALUE = 2, EXEMPLAR_TIMESTAMP = 3 };
+enum { METADATA_TYPE = 1, METADATA_FAMILY = 2, METADATA_HELP = 4, METADATA_UNIT = 5 };
 enum { LABEL_NAME_FIELD = 1, LABEL_VALUE_FIELD = 2 };
 
 static bool read_label(struct proto *outer, struct str bytes, struct label *out) {
@@ -45,10 +47,66 @@ static bool read_labels(struct write_batch *b, struct proto *outer, struct str b
         }
         only_labels = false;
         if (f.number == SERIES_HISTOGRAMS && proto_want(&p, &f, PROTO_BYTES)) {
-            b->histograms++;
+            b->unsupported += write_takes_histograms(b) ? 0 : 1;
         }
     }
     return proto_ok(&p) || proto_fail(outer, p.error);
+}
+
+/* Errors of an exemplar cost only itself. */
+static void read_exemplar(struct write_batch *b, struct labels series, struct str bytes) {
+    struct storage_exemplar e = {.ts_ms = 0};
+    struct labels_builder labels;
+    struct proto p = proto_of(bytes);
+    struct proto_field f;
+    struct err err;
+    arena_reset(&b->scratch->arena);
+    labels_builder_init(&labels, &b->scratch->arena);
+    while (proto_next(&p, &f)) {
+        struct label label;
+        if (f.number == EXEMPLAR_LABELS && proto_want(&p, &f, PROTO_BYTES) &&
+            read_label(&p, f.bytes, &label)) {
+            labels_builder_set(&labels, label.name, label.value);
+        } else if (f.number == EXEMPLAR_VALUE && proto_want(&p, &f, PROTO_FIXED64)) {
+            e.value = proto_double(&f);
+        } else if (f.number == EXEMPLAR_TIMESTAMP && proto_want(&p, &f, PROTO_VARINT)) {
+            e.ts_ms = (int64_t)f.value;
+        }
+    }
+    if (proto_ok(&p) && labels_builder_finish(&labels, &e.labels, &err) == ERR_OK) {
+        write_exemplar(b, series, &e);
+    }
+}
+
+static bool read_metadata(struct write_batch *b, struct proto *outer, struct str bytes) {
+    struct proto p = proto_of(bytes);
+    struct proto_field f;
+    uint64_t type = 0;
+    struct str texts[METADATA_UNIT + 1] = {{0}};
+    while (proto_next(&p, &f)) {
+        if (f.number == METADATA_TYPE && proto_want(&p, &f, PROTO_VARINT)) {
+            type = f.value;
+        } else if ((f.number == METADATA_FAMILY || f.number == METADATA_HELP ||
+                    f.number == METADATA_UNIT) &&
+                   proto_want(&p, &f, PROTO_BYTES)) {
+            texts[f.number] = f.bytes;
+        }
+    }
+    if (!proto_ok(&p)) {
+        return proto_fail(outer, p.error);
+    }
+    write_metadata(b, texts[METADATA_FAMILY], type, texts[METADATA_HELP], texts[METADATA_UNIT]);
+    return true;
+}
+
+/* Once the samples are stored. */
+static void read_exemplars(struct write_batch *b, struct labels labels, struct proto p) {
+    struct proto_field f;
+    while (proto_next(&p, &f)) {
+        if (f.number == SERIES_EXEMPLARS && f.wire == PROTO_BYTES) {
+            read_exemplar(b, labels, f.bytes);
+        }
+    }
 }
 
 static bool read_series(struct write_batch *b, struct proto *outer, struct str bytes) {
@@ -56,6 +114,7 @@ static bool read_series(struct write_batch *b, struct proto *outer, struct str b
     struct labels labels;
     double value;
     int64_t ts_ms;
+    int64_t start_ms;
     if (LIKELY(write_read_usual(b->scratch, bytes, &labels, &value, &ts_ms))) {
         (void)write_sample(b, labels, ts_ms, value);
         return true;
@@ -66,12 +125,21 @@ static bool read_series(struct write_batch *b, struct proto *outer, struct str b
     struct str duplicate;
     const bool valid = write_labels_pack(b->scratch, &labels, &duplicate) == WRITE_LABELS_OK;
     b->invalid += valid ? 0 : 1;
+    const struct proto rest = p;
     struct proto_field f;
+    bool has_exemplars = false;
     while (proto_next(&p, &f)) {
         if (f.number == SERIES_SAMPLES && proto_want(&p, &f, PROTO_BYTES) &&
-            write_read_sample(&p, f.bytes, &value, &ts_ms) && valid) {
+            write_read_sample(&p, f.bytes, &value, &ts_ms, &start_ms) && valid) {
             (void)write_sample(b, labels, ts_ms, value);
+        } else if (f.number == SERIES_HISTOGRAMS && proto_want(&p, &f, PROTO_BYTES) && valid &&
+                   write_takes_histograms(b)) {
+            (void)!write_histogram(b, labels, &p, f.bytes);
         }
+        has_exemplars = has_exemplars || f.number == SERIES_EXEMPLARS;
+    }
+    if (has_exemplars && valid && proto_ok(&p)) {
+        read_exemplars(b, labels, rest);
     }
     return proto_ok(&p) || proto_fail(outer, p.error);
 }
@@ -82,6 +150,9 @@ enum err_code write_decode_v1(struct write_batch *b, struct err *err) {
     while (proto_next(&p, &f)) {
         if (f.number == REQUEST_TIMESERIES && proto_want(&p, &f, PROTO_BYTES)) {
             (void)read_series(b, &p, f.bytes);
+        } else if (f.number == REQUEST_METADATA && b->storage->ops->metadata_put != NULL &&
+                   proto_want(&p, &f, PROTO_BYTES)) {
+            (void)read_metadata(b, &p, f.bytes);
         }
     }
     return proto_ok(&p) ? ERR_OK : err_set(err, ERR_INVALID, "%s", p.error);

@@ -5,7 +5,14 @@
 #include "web/remote_write.h"
 
 enum { REQUEST_SYMBOLS = 4, REQUEST_TIMESERIES = 5 };
-enum { SERIES_LABEL_REFS = 1, SERIES_SAMPLES = 2, SERIES_HISTOGRAMS = 3, SERIES_METADATA = 5 };
+enum {
+    SERIES_LABEL_REFS = 1,
+    SERIES_SAMPLES = 2,
+    SERIES_HISTOGRAMS = 3,
+    SERIES_EXEMPLARS = 4,
+    SERIES_METADATA = 5,
+};
+enum { EXEMPLAR_LABEL_REFS = 1, EXEMPLAR_VALUE = 2, EXEMPLAR_TIMESTAMP = 3 };
 enum { METADATA_TYPE = 1, METADATA_HELP = 3, METADATA_UNIT = 4 };
 
 /* One series while it is read. */
@@ -15,6 +22,10 @@ struct series {
     uint64_t samples;
     uint64_t histograms;
     bool has_metadata;
+    bool has_exemplars;
+    uint64_t type;
+    struct str help;
+    struct str unit;
     uint64_t bad_name, bad_value; /* first pair of references outside of the table */
     bool bad_refs;
     uint64_t bad_metadata_ref;
@@ -120,11 +131,13 @@ static void read_metadata(const struct write_scratch *s, struct series *series, 
         }
         if (f.number == METADATA_TYPE) {
             series->has_metadata = series->has_metadata || f.value != 0;
+            series->type = f.value;
         } else if (f.value >= s->symbol_count && f.value != 0) {
             series->bad_metadata = f.number == METADATA_HELP ? "help" : "unit";
             series->bad_metadata_ref = f.value;
         } else if (f.value < s->symbol_count && s->symbols[f.value].len != 0) {
             series->has_metadata = true;
+            *(f.number == METADATA_HELP ? &series->help : &series->unit) = symbol(s, f.value);
         }
     }
     if (!proto_ok(&p)) {
@@ -138,6 +151,7 @@ static void count_fields(const struct write_scratch *s, struct series *series,
     struct proto p = series->body;
     struct proto_field f;
     while (proto_next(&p, &f)) {
+        series->has_exemplars = series->has_exemplars || f.number == SERIES_EXEMPLARS;
         if (f.number != SERIES_SAMPLES && f.number != SERIES_HISTOGRAMS &&
             f.number != SERIES_METADATA) {
             continue;
@@ -234,21 +248,76 @@ static void store_samples(struct write_batch *b, const struct series *series, bo
                           struct labels labels, struct proto *outer) {
     struct proto p = series->body;
     struct proto_field f;
-    const uint64_t before = b->samples;
+    const uint64_t before = b->samples + b->histograms;
     while (proto_next(&p, &f)) {
         if (f.number == SERIES_SAMPLES) {
-            double value;
-            int64_t ts_ms;
-            if (write_read_sample(&p, f.bytes, &value, &ts_ms) && valid) {
-                (void)write_sample(b, labels, ts_ms, value);
+            struct storage_sample s = {.ts_ms = 0};
+            if (!write_read_sample(&p, f.bytes, &s.value, &s.ts_ms, &s.start_ts_ms) || !valid) {
+                continue;
             }
+            if (LIKELY(s.start_ts_ms == 0 || !b->keep_start || !write_takes_histograms(b))) {
+                (void)write_sample(b, labels, s.ts_ms, s.value);
+            } else {
+                (void)write_whole_sample(b, labels, &s);
+            }
+        } else if (f.number == SERIES_HISTOGRAMS && valid && write_takes_histograms(b)) {
+            (void)!write_histogram(b, labels, &p, f.bytes);
         }
     }
     if (!series->has_metadata) {
-        b->without_metadata += b->samples - before;
+        b->without_metadata += b->samples + b->histograms - before;
     }
     if (!proto_ok(&p)) {
         (void)proto_fail(outer, p.error);
+    }
+}
+
+/* Errors of an exemplar's message cost only itself. */
+static void read_exemplar(struct write_batch *b, struct labels series, struct str bytes) {
+    const struct write_scratch *s = b->scratch;
+    struct storage_exemplar e = {.ts_ms = 0};
+    struct labels_builder labels;
+    struct proto_field f;
+    struct err err;
+    uint64_t name = UINT64_MAX;
+    uint64_t ref;
+    arena_reset(&b->scratch->arena);
+    labels_builder_init(&labels, &b->scratch->arena);
+    _Static_assert((int)EXEMPLAR_LABEL_REFS == (int)SERIES_LABEL_REFS, "next_ref reads both");
+    struct refs refs = {.outer = proto_of(bytes)};
+    while (next_ref(&refs, &ref)) {
+        if (ref >= s->symbol_count) {
+            return;
+        }
+        if (name == UINT64_MAX) {
+            name = ref;
+        } else {
+            labels_builder_set(&labels, symbol(s, name), symbol(s, ref));
+            name = UINT64_MAX;
+        }
+    }
+    struct proto p = proto_of(bytes);
+    while (proto_next(&p, &f)) {
+        if (f.number == EXEMPLAR_VALUE && proto_want(&p, &f, PROTO_FIXED64)) {
+            e.value = proto_double(&f);
+        } else if (f.number == EXEMPLAR_TIMESTAMP && proto_want(&p, &f, PROTO_VARINT)) {
+            e.ts_ms = (int64_t)f.value;
+        }
+    }
+    if (proto_ok(&p) && proto_ok(&refs.outer) && name == UINT64_MAX &&
+        labels_builder_finish(&labels, &e.labels, &err) == ERR_OK) {
+        write_exemplar(b, series, &e);
+    }
+}
+
+static void read_exemplars(struct write_batch *b, const struct series *series,
+                           struct labels labels) {
+    struct proto p = series->body;
+    struct proto_field f;
+    while (proto_next(&p, &f)) {
+        if (f.number == SERIES_EXEMPLARS && f.wire == PROTO_BYTES) {
+            read_exemplar(b, labels, f.bytes);
+        }
     }
 }
 
@@ -270,8 +339,15 @@ static void read_series(struct write_batch *b, struct proto *outer, struct str b
         valid = false;
     }
     store_samples(b, &series, valid, labels, outer);
-    b->histograms += series.histograms;
-    if (valid && series.histograms != 0) {
+    if (valid && series.has_exemplars && proto_ok(outer)) {
+        read_exemplars(b, &series, labels);
+    }
+    if (valid && series.has_metadata) {
+        write_metadata(b, labels_get(labels, LABEL_NAME), series.type, series.help, series.unit);
+    }
+    const bool unsupported = series.histograms != 0 && !write_takes_histograms(b);
+    b->unsupported += unsupported ? series.histograms : 0;
+    if (valid && unsupported) {
         write_error(b, WRITE_NO_HISTOGRAMS " for series ", true, STR(""));
     }
 }

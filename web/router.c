@@ -11,6 +11,7 @@
 static const struct route routes[] = {
     {"/api/v1/query", FORM, API_WORK, api_query},
     {"/api/v1/query_range", FORM, API_WORK, api_query_range},
+    {"/api/v1/query_exemplars", FORM, API_WORK, api_query_exemplars},
     {"/api/v1/format_query", FORM, API_CHEAP, api_format_query},
     {"/api/v1/parse_query", FORM, API_CHEAP, api_parse_query},
     {"/api/v1/labels", FORM, API_WORK, api_labels},

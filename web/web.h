@@ -45,6 +45,7 @@ struct web_options {
     int64_t read_timeout_ms; /* 5 m */
     struct str cors_origin;  /* regex; empty = no CORS */
     bool enable_lifecycle, enable_admin_api, enable_remote_write;
+    bool keep_start_timestamps; /* of remote writes */
     struct str page_title;
     const struct web_flag *flags; /* as /status/flags shows them, sorted */
     size_t flag_count;

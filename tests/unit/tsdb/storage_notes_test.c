@@ -8,7 +8,7 @@
 #include "tests/support/check_err.h"
 #include "tests/support/mem_vfs.h"
 #include "tsdb/exemplars.h"
-#include "tsdb/metadata.h"
+#include "tsdb/family_map.h"
 #include "tsdb/notes.h"
 
 enum { S = 1000000000 };

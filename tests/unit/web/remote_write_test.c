@@ -401,7 +401,7 @@ static void v1_stores_the_samples_of_a_request_with_histograms(void **state) {
     pb_bytes(&f->series, 4, STR("whatever it says"));
     end_series(f);
     send_v1(f);
-    expect(f, 400, "native histograms are not supported by this version of Brasa\n");
+    expect(f, 400, "native histograms are not supported by this storage\n");
     expect_stored(f, "{__name__=\"a\"} 1700000000000 3ff0000000000000\n");
 }
 
@@ -645,7 +645,7 @@ static void v2_stores_the_good_and_names_the_bad(void **state) {
            "label a\n"
            "TimeSeries must contain at least one sample or histogram for series {__name__=\"up\", "
            "b=\"b\"}\n"
-           "native histograms are not supported by this version of Brasa for series "
+           "native histograms are not supported by this storage for series "
            "{__name__=\"up\", b=\"b\"}\n"
            "parsing metadata for series [1 2 4 3]: help reference 50 outside of symbols table "
            "(size 5)\n");

@@ -2,8 +2,8 @@
  *
  * When it is full, families that are not in it yet are not taken. Ownership: all is copied in, and
  * copied out to an arena. Threads: any; one lock, held for short steps and for a listing. */
-#ifndef TSDB_METADATA_H
-#define TSDB_METADATA_H
+#ifndef TSDB_FAMILY_MAP_H
+#define TSDB_FAMILY_MAP_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "tsdb/metadata.h"
+#include "tsdb/family_map.h"
 
 #include <stdlib.h>
 #include <string.h>
