@@ -12,6 +12,7 @@
 #include "tsdb/prom_db.h"
 #include "tsdb/prom_dump.h"
 #include "tsdb/tsdb.h"
+#include "tsdb/verify.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 enum { SELECTORS_MAX = 64, LIST_BYTES_MAX = 256 << 20 };
@@ -251,17 +252,56 @@ static int import(int argc, char *const *argv) {
     return code == ERR_OK ? EXIT_OK : fail(&err);
 }
 
+/* ---- verify ---- */
+
+static void print_finding(void *ctx, const struct verify_finding *f) {
+    (void)ctx;
+    if (f->path[0] == '\0') {
+        (void)printf("%s\n", f->text);
+    } else {
+        (void)printf("%s: offset %llu, %llu bytes: %s\n", f->path, (unsigned long long)f->offset,
+                     (unsigned long long)f->size, f->text);
+    }
+}
+
+static int verify(int argc, char *const *argv) {
+    struct tsdb_args args;
+    struct verify_result r;
+    struct err err;
+    if (!parse_args(argc, argv, 0, 0, &args)) {
+        return EXIT_USAGE;
+    }
+    const char *dir = args.dir != NULL ? args.dir : "data";
+    if (verify_database(vfs_system(), dir, print_finding, NULL, &r, &err) != ERR_OK) {
+        return fail(&err);
+    }
+    (void)printf(
+        "%llu series of %llu groups, %llu records of the write-ahead log, %llu sealed runs, "
+        "%llu partitions: ",
+        (unsigned long long)r.series, (unsigned long long)r.groups,
+        (unsigned long long)r.wal_records, (unsigned long long)r.runs,
+        (unsigned long long)r.partitions);
+    if (r.findings == 0) {
+        (void)printf("no damage\n");
+    } else {
+        (void)printf("%llu damaged places\n", (unsigned long long)r.findings);
+    }
+    print_count(r.unfinished_bytes, "bytes at the end were never completely written");
+    return r.findings == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
 int cmd_tsdb(int argc, char *const *argv) {
     static const struct {
         const char *name;
         int (*run)(int argc, char *const *argv);
-    } commands[] = {{"import", import}, {"list", list}, {"dump", dump}};
+    } commands[] = {{"import", import}, {"verify", verify}, {"list", list}, {"dump", dump}};
     for (size_t i = 0; argc > 0 && i < COUNT_OF(commands); i++) {
         if (strcmp(argv[0], commands[i].name) == 0) {
             return commands[i].run(argc - 1, argv + 1);
         }
     }
     (void)fprintf(stderr, "usage: brasa tsdb import DIR [--storage.tsdb.path=data] [--quiet]\n"
+                          "       brasa tsdb verify [DIR]\n"
                           "       brasa tsdb list [DIR] [--human-readable]\n"
                           "       brasa tsdb dump [DIR] [--min-time=MS] [--max-time=MS] "
                           "[--match=SELECTOR]...\n");

@@ -435,7 +435,9 @@ static enum err_code record_on(struct vfs_file *f, enum op_kind kind, uint64_t s
     struct mem_file *file = file_of(f);
     mutex_lock(&file->v->mu);
     enum err_code code = ERR_OK;
-    if (kind != OP_SYNC && !fits_locked(file->v, &file->v->now.nodes[file->node], size)) {
+    if (kind != OP_SYNC && !file->writable) {
+        code = err_set(err, ERR_IO, "%s %s: Bad file descriptor", call, file->path);
+    } else if (kind != OP_SYNC && !fits_locked(file->v, &file->v->now.nodes[file->node], size)) {
         code = no_space(err, call, file->path);
     } else {
         record_locked(file->v, (struct op){.kind = kind, .node = file->node, .offset = size});

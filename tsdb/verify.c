@@ -1,0 +1,393 @@
+#include "tsdb/verify.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "base/number.h"
+#include "base/vfs_read_only.h"
+#include "tsdb/head.h"
+#include "tsdb/manifest.h"
+#include "tsdb/partition.h"
+
+enum { PATH_BYTES = 4096, RUN_BYTES_MAX = 1 << 30 };
+
+struct verify {
+    struct vfs_read_only vfs;
+    const char *root;
+    verify_fn *fn;
+    void *ctx;
+    struct verify_result *out;
+    uint32_t *slots; /* by group: how many are defined */
+    uint32_t group_count;
+    uint32_t group_capacity;
+    struct series_log_next defined; /* numbers below */
+    struct segment_run_info *runs;  /* of one shard */
+    size_t run_count;
+    size_t run_capacity;
+    struct segment_store *store;
+    const char *file; /* for findings of records: their file is not known, their log is */
+    struct head_change *changes;
+    size_t change_capacity;
+};
+
+static void report(struct verify *v, const char *path, uint64_t offset, uint64_t size,
+                   const char *text) {
+    v->out->findings++;
+    v->fn(v->ctx, &(struct verify_finding){path, offset, size, text});
+}
+
+static void on_damage(void *ctx, const struct record_damage *damage) {
+    struct verify *v = ctx;
+    if (damage->torn) {
+        v->out->unfinished_bytes += damage->size;
+    } else {
+        report(v, damage->path, damage->offset, damage->size, damage->reason);
+    }
+}
+
+static enum err_code join(char to[PATH_BYTES], const char *a, const char *b, struct err *err) {
+    const int n = snprintf(to, PATH_BYTES, "%s/%s", a, b);
+    return n > 0 && n < PATH_BYTES ? ERR_OK : err_set(err, ERR_INVALID, "path %s is too long", a);
+}
+
+/* ---- series log ---- */
+
+static void broken_definition(struct verify *v, const char *what, uint32_t number) {
+    char text[128];
+    (void)snprintf(text, sizeof(text), "%s %" PRIu32 " refers to something that is not defined",
+                   what, number);
+    report(v, v->file, 0, 0, text);
+}
+
+static uint32_t greater(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
+
+static enum err_code on_target_set(void *ctx, uint32_t set, struct labels labels, struct err *err) {
+    struct verify *v = ctx;
+    (void)labels;
+    (void)err;
+    v->defined.target_set = greater(v->defined.target_set, set + 1);
+    return ERR_OK;
+}
+
+static enum err_code on_metric_set(void *ctx, uint32_t set, struct labels labels, struct err *err) {
+    struct verify *v = ctx;
+    (void)labels;
+    (void)err;
+    v->defined.metric_set = greater(v->defined.metric_set, set + 1);
+    return ERR_OK;
+}
+
+static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, struct err *err) {
+    struct verify *v = ctx;
+    if (group >= UINT32_MAX / 2) {
+        return err_set(err, ERR_CORRUPT, "group number %" PRIu32, group);
+    }
+    if (group >= v->group_capacity) {
+        const uint32_t capacity = (uint32_t)mem_grow(v->group_capacity, group + (size_t)1);
+        v->slots = mem_resize(v->slots, capacity, sizeof(*v->slots));
+        memset(v->slots + v->group_capacity, 0, (capacity - v->group_capacity) * sizeof(*v->slots));
+        v->group_capacity = capacity;
+    }
+    v->group_count = greater(v->group_count, group + 1);
+    v->out->groups++;
+    if (target_set >= v->defined.target_set) {
+        broken_definition(v, "group", group);
+    }
+    return ERR_OK;
+}
+
+static void note_slots(struct verify *v, uint32_t group, uint32_t end) {
+    if (group < v->group_count) {
+        v->slots[group] = greater(v->slots[group], end);
+    } else {
+        broken_definition(v, "a series of group", group);
+    }
+}
+
+static enum err_code on_series(void *ctx, const struct series_run *run, struct err *err) {
+    struct verify *v = ctx;
+    (void)err;
+    note_slots(v, run->group, run->first_slot + run->count);
+    if (run->first_metric_set + (uint64_t)run->count > v->defined.metric_set ||
+        run->target_set >= v->defined.target_set) {
+        broken_definition(v, "series", run->first_series);
+    }
+    v->out->series += run->count;
+    return ERR_OK;
+}
+
+static enum err_code on_layout(void *ctx, uint32_t number, const struct hist_layout *layout,
+                               struct err *err) {
+    (void)ctx;
+    (void)number;
+    (void)layout;
+    (void)err;
+    return ERR_OK;
+}
+
+static enum err_code on_column(void *ctx, const struct series_column *column, struct err *err) {
+    (void)err;
+    note_slots(ctx, column->group, column->slot + 1);
+    return ERR_OK;
+}
+
+static enum err_code verify_series_log(struct verify *v, struct err *err) {
+    static const struct series_log_handler handler = {.target_set = on_target_set,
+                                                      .metric_set = on_metric_set,
+                                                      .group = on_group,
+                                                      .series = on_series,
+                                                      .layout = on_layout,
+                                                      .column = on_column};
+    struct series_log *log = NULL;
+    char dir[PATH_BYTES];
+    enum err_code code = join(dir, v->root, "series", err);
+    v->defined = (struct series_log_next){.target_set = 1, .metric_set = 1};
+    v->file = dir;
+    if (code == ERR_OK) {
+        code = series_log_open(
+            &(struct series_log_options){
+                .vfs = &v->vfs.base, .dir = dir, .damage = on_damage, .damage_ctx = v},
+            &handler, v, &log, NULL, err);
+    }
+    if (code == ERR_OK) {
+        series_log_close(log);
+    }
+    return code;
+}
+
+/* ---- write-ahead log ---- */
+
+static const char *check_row(struct verify *v, const struct wal_record *record) {
+    struct cursor from = cursor_of(record->payload, record->size);
+    struct head_row_header header;
+    size_t n = 0;
+    if (head_row_decode_header(&from, &header) != ERR_OK) {
+        return "a row cannot be decoded";
+    }
+    if (header.group >= v->group_count) {
+        return "a row of a group that is not defined";
+    }
+    return head_row_decode_changes(&from, v->slots[header.group], &v->changes, &v->change_capacity,
+                                   &n) == ERR_OK
+               ? NULL
+               : "a row cannot be decoded, or names a series that is not defined";
+}
+
+static const char *check_window(struct verify *v, const struct wal_record *record) {
+    struct cursor from = cursor_of(record->payload, record->size);
+    int64_t first_ms;
+    int64_t last_ms;
+    const uint32_t group = head_scan_window(&from, &first_ms, &last_ms);
+    return group == 0                ? "a window cannot be decoded"
+           : group >= v->group_count ? "a window of a group that is not defined"
+                                     : NULL;
+}
+
+static enum err_code on_record(void *ctx, const struct wal_record *record, struct err *err) {
+    struct verify *v = ctx;
+    (void)err;
+    const char *wrong = record->type == HEAD_RECORD_ROW      ? check_row(v, record)
+                        : record->type == HEAD_RECORD_WINDOW ? check_window(v, record)
+                                                             : NULL;
+    v->out->wal_records++;
+    if (wrong != NULL) {
+        char path[PATH_BYTES + 16];
+        (void)snprintf(path, sizeof(path), "%s/%08" PRIu32, v->file, record->at.segment);
+        report(v, path, record->at.offset, record->size, wrong);
+    }
+    return ERR_OK;
+}
+
+static enum err_code verify_wal(struct verify *v, const char *dir, uint32_t shard,
+                                struct err *err) {
+    struct wal *wal = NULL;
+    v->file = dir;
+    const enum err_code code = wal_open(
+        &(struct wal_options){
+            .vfs = &v->vfs.base, .dir = dir, .shard = shard, .damage = on_damage, .damage_ctx = v},
+        on_record, v, &wal, NULL, err);
+    if (code == ERR_OK) {
+        wal_close(wal);
+    }
+    return code;
+}
+
+/* ---- L0 segments ---- */
+
+static enum err_code on_run(void *ctx, const struct segment_run_info *run, struct err *err) {
+    struct verify *v = ctx;
+    (void)err;
+    if (v->run_count == v->run_capacity) {
+        v->run_capacity = mem_grow(v->run_capacity, v->run_count + 1);
+        v->runs = mem_resize(v->runs, v->run_capacity, sizeof(*v->runs));
+    }
+    v->runs[v->run_count++] = *run;
+    return ERR_OK;
+}
+
+static enum err_code decode_run(struct verify *v, const struct segment_run_info *info,
+                                struct err *err) {
+    struct arena arena;
+    struct segment_run *run = NULL;
+    arena_init(&arena, RUN_BYTES_MAX);
+    const uint32_t capacity = block_decode_capacity(info->rows);
+    struct block_ints column = {
+        .m = arena_alloc(&arena, capacity * sizeof(int64_t)),
+        .stale = arena_alloc(&arena, capacity),
+        .rows = arena_alloc(&arena, capacity * sizeof(uint16_t)),
+    };
+    enum err_code code = segment_verify(v->store, info->at, err);
+    if (code == ERR_OK) {
+        code = segment_run_open(v->store, info->at, &arena, &run, err);
+    }
+    for (uint32_t slot = 0; code == ERR_OK && slot < info->slot_count; slot++) {
+        code = segment_run_ints(run, slot, &column, err);
+    }
+    segment_run_close(run);
+    arena_release(&arena);
+    return code;
+}
+
+static void check_run(struct verify *v, const struct segment_run_info *info) {
+    struct err err;
+    char path[PATH_BYTES + 16];
+    (void)snprintf(path, sizeof(path), "%s/%08" PRIu32, v->file, info->at.file);
+    v->out->runs++;
+    if (info->group >= v->group_count || info->slot_count > v->slots[info->group]) {
+        report(v, path, info->at.offset, info->at.bytes, "a run of series that are not defined");
+    }
+    if (decode_run(v, info, &err) != ERR_OK) {
+        report(v, path, info->at.offset, info->at.bytes, err.text);
+    }
+}
+
+static enum err_code verify_segments(struct verify *v, const char *dir, uint32_t shard,
+                                     struct err *err) {
+    v->file = dir;
+    v->run_count = 0;
+    const enum err_code code = segment_store_open(
+        &(struct segment_options){
+            .vfs = &v->vfs.base, .dir = dir, .shard = shard, .damage = on_damage, .damage_ctx = v},
+        on_run, v, &v->store, NULL, err);
+    if (code == ERR_OK) {
+        for (size_t i = 0; i < v->run_count; i++) {
+            check_run(v, &v->runs[i]);
+        }
+        segment_store_close(v->store);
+    }
+    return code;
+}
+
+/* ---- shards ---- */
+
+struct shard_list {
+    bool present[HEAD_SHARDS_MAX];
+};
+
+static bool note_shard(void *ctx, const char *name) {
+    struct shard_list *list = ctx;
+    uint64_t number;
+    if (number_parse_u64(str_of(name), &number) == NUMBER_OK && number < HEAD_SHARDS_MAX) {
+        list->present[number] = true;
+    }
+    return true;
+}
+
+typedef enum err_code shard_fn(struct verify *v, const char *dir, uint32_t shard, struct err *err);
+
+static enum err_code each_shard(struct verify *v, const char *folder, shard_fn *fn,
+                                struct err *err) {
+    struct shard_list list = {{false}};
+    char dir[PATH_BYTES];
+    char shard_dir[PATH_BYTES];
+    enum err_code code = join(dir, v->root, folder, err);
+    if (code == ERR_OK) {
+        code = vfs_list(&v->vfs.base, dir, note_shard, &list, err);
+    }
+    for (uint32_t i = 0; i < HEAD_SHARDS_MAX && code == ERR_OK; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%02" PRIu32, i);
+        code = list.present[i] ? join(shard_dir, dir, name, err) : ERR_OK;
+        if (code == ERR_OK && list.present[i]) {
+            code = fn(v, shard_dir, i, err);
+        }
+    }
+    return code;
+}
+
+/* ---- partitions ---- */
+
+static void on_partition_damage(void *ctx, const struct err *err) {
+    report(ctx, "", 0, 0, err->text);
+}
+
+static void verify_partition(struct verify *v, const char *dir,
+                             const struct manifest_partition *want) {
+    struct partition *p = NULL;
+    struct err err;
+    char name[PARTITION_NAME_MAX];
+    char path[PATH_BYTES];
+    uint64_t damaged = 0;
+    partition_name(name, want->number, false);
+    if (join(path, dir, name, &err) != ERR_OK) {
+        report(v, dir, 0, 0, err.text);
+        return;
+    }
+    v->out->partitions++;
+    const struct partition_options options = {
+        .vfs = &v->vfs.base, .dir = path, .damage = on_partition_damage, .damage_ctx = v};
+    if (partition_open(&options, &p, &err) != ERR_OK) {
+        report(v, path, 0, 0, err.text);
+        return;
+    }
+    if (partition_verify(p, NULL, &damaged, &err) != ERR_OK) {
+        report(v, path, 0, 0, err.text);
+    }
+    partition_close(p);
+}
+
+static enum err_code verify_partitions(struct verify *v, struct err *err) {
+    struct manifest manifest;
+    struct manifest_found found = {0};
+    struct vfs_stat st;
+    char dir[PATH_BYTES];
+    enum err_code code = join(dir, v->root, "partitions", err);
+    if (code != ERR_OK || vfs_stat(&v->vfs.base, dir, &st, NULL) != ERR_OK) {
+        return code;
+    }
+    manifest_init(&manifest);
+    code = manifest_load(&v->vfs.base, dir, &manifest, &found, err);
+    if (code == ERR_OK && found.is_damaged) {
+        report(v, "", 0, 0, found.damage.text);
+    }
+    for (size_t i = 0; code == ERR_OK && i < manifest.partition_count; i++) {
+        verify_partition(v, dir, &manifest.partitions[i]);
+    }
+    manifest_release(&manifest);
+    return code;
+}
+
+enum err_code verify_database(struct vfs *vfs, const char *path, verify_fn *fn, void *ctx,
+                              struct verify_result *out, struct err *err) {
+    struct verify *v = mem_zalloc(sizeof(*v));
+    *out = (struct verify_result){0};
+    vfs_read_only_init(&v->vfs, vfs);
+    v->root = path;
+    v->fn = fn;
+    v->ctx = ctx;
+    v->out = out;
+    enum err_code code = verify_series_log(v, err);
+    code = code != ERR_OK ? code : each_shard(v, "wal", verify_wal, err);
+    code = code != ERR_OK ? code : each_shard(v, "l0", verify_segments, err);
+    code = code != ERR_OK ? code : verify_partitions(v, err);
+    mem_free(v->slots);
+    mem_free(v->runs);
+    mem_free(v->changes);
+    mem_free(v);
+    return code;
+}
