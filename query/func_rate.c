@@ -13,15 +13,10 @@
 
 enum rate_kind { KIND_DELTA, KIND_INCREASE, KIND_RATE };
 
-/* First index in [from, count - 1] whose successor is smaller: where a counter was reset; or
+/* Where a counter was reset: the first index at or behind from whose successor is smaller; or
  * count. */
 static size_t next_reset(const double *v, size_t count, size_t from) {
-    for (size_t i = from; i + 1 < count; i++) {
-        if (v[i + 1] < v[i]) {
-            return i;
-        }
-    }
-    return count;
+    return lane_kernels_best()->next_drop(v, count, from);
 }
 
 /* What the counter lost at resets in [low, high), added in time order. *reset is the first reset

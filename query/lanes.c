@@ -235,6 +235,26 @@ static ALWAYS_INLINE bool rate_of_windows(const struct lane_windows *w,
     return true;
 }
 
+static ALWAYS_INLINE size_t drop_in_column(const double *v, size_t count, size_t from) {
+    size_t i = from;
+    for (; i + LANES < count; i += LANES) {
+        lanes_f64 now;
+        lanes_f64 next;
+        memcpy(&now, v + i, sizeof(now));
+        memcpy(&next, v + i + 1, sizeof(next));
+        const lanes_i64 drops = next < now;
+        if (any_lane(&drops)) {
+            break;
+        }
+    }
+    for (; i + 1 < count; i++) {
+        if (v[i + 1] < v[i]) {
+            return i;
+        }
+    }
+    return count;
+}
+
 static ALWAYS_INLINE void add_columns(double *sum, double *c, const double *x, size_t n) {
     for (size_t i = 0; i < n; i += LANES) {
         struct sums k;
@@ -267,6 +287,9 @@ static ALWAYS_INLINE void add_columns(double *sum, double *c, const double *x, s
                                       double out[LANES]) {                                         \
         return rate_of_windows(w, rate, out);                                                      \
     }                                                                                              \
+    attributes static size_t next_drop_##set(const double *v, size_t count, size_t from) {         \
+        return drop_in_column(v, count, from);                                                     \
+    }                                                                                              \
     attributes static void add_##set(double *sum, double *c, const double *x, size_t n) {          \
         add_columns(sum, c, x, n);                                                                 \
     }                                                                                              \
@@ -275,6 +298,7 @@ static ALWAYS_INLINE void add_columns(double *sum, double *c, const double *x, s
                                                   .variance = variance_##set,                      \
                                                   .line = line_##set,                              \
                                                   .rate = rate_##set,                              \
+                                                  .next_drop = next_drop_##set,                    \
                                                   .add = add_##set};
 
 LANE_SET(portable, )

@@ -51,6 +51,8 @@ struct lane_kernels {
     /* Last minus first value, times the factor. False: a counter might start below zero, which
      * asks for another factor; out is undefined. Each window has two values or more, no resets. */
     bool (*rate)(const struct lane_windows *w, const struct lane_rate *rate, double out[LANES]);
+    /* The first i in [from, count) whose successor, below count, is smaller; or count. */
+    size_t (*next_drop)(const double *v, size_t count, size_t from);
     /* Adds x[i] to the compensated sums sum[i], c[i], i < n; n is a multiple of LANES. */
     void (*add)(double *sum, double *c, const double *x, size_t n);
 };

@@ -12,12 +12,15 @@
  * it does. */
 enum need { NEED_UNDECIDED, NEED_STATISTICS, NEED_ALL };
 
+enum { KNOWN_MAX = 16 };
+
 struct planner {
     struct arena *arena;
     const struct plan_options *options;
     struct err *err;
     uint32_t selector_count;
-    enum need need; /* of the selectors at hand, by what is around */
+    const struct plan_selector *known[KNOWN_MAX]; /* by number, the first of them */
+    enum need need;                               /* of the selectors at hand, by what is around */
     /* Inside the parameter of an aggregation: the reference does not preprocess it, so that
      * @ start() and @ end() are ignored and @ T moves along with the step (spec section 3). */
     bool raw_times;
@@ -181,13 +184,36 @@ static void widen_window(const struct planner *p, const struct vector_selector *
     }
 }
 
+static bool same_matchers(const struct plan_selector *a, const struct plan_selector *b) {
+    bool same = a->matcher_count == b->matcher_count;
+    for (size_t i = 0; i < a->matcher_count && same; i++) {
+        same = a->matchers[i].type == b->matchers[i].type &&
+               str_eq(a->matchers[i].name, b->matchers[i].name) &&
+               str_eq(a->matchers[i].value, b->matchers[i].value);
+    }
+    return same;
+}
+
+/* Selectors with the same matchers have one number: their series are found once. */
+static uint32_t number_of(struct planner *p, const struct plan_selector *s) {
+    for (uint32_t i = 0; i < p->selector_count && i < KNOWN_MAX; i++) {
+        if (p->known[i] != NULL && same_matchers(p->known[i], s)) {
+            return i;
+        }
+    }
+    if (p->selector_count < KNOWN_MAX) {
+        p->known[p->selector_count] = s;
+    }
+    return p->selector_count++;
+}
+
 static enum err_code build_selector(struct planner *p, const struct vector_selector *ast,
                                     bool range, int64_t range_ms, struct plan_node *out) {
     out->selector = (struct plan_selector){.matchers = ast->matchers,
                                            .matcher_count = ast->matcher_count,
                                            .range_ms = range_ms,
-                                           .statistics_only = p->need == NEED_STATISTICS,
-                                           .number = p->selector_count++};
+                                           .statistics_only = p->need == NEED_STATISTICS};
+    out->selector.number = number_of(p, &out->selector);
     const enum err_code code = resolve_time(p, &ast->time, &out->selector.time);
     widen_window(p, ast, range, &out->selector);
     out->invariant = out->selector.time.has_at;

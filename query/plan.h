@@ -52,7 +52,7 @@ struct plan_selector {
     int64_t inner_range_ms; /* and this the range as written, */
     int64_t after_ms;       /* which ends so long before the window */
     bool statistics_only;   /* of histograms nothing but hint, schema, count and sum is used */
-    uint32_t number;        /* dense: the evaluator keeps its state by it */
+    uint32_t number;        /* dense, one for equal matchers: the evaluator keeps its state by it */
 };
 
 struct plan_subquery {

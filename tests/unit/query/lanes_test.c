@@ -182,6 +182,32 @@ static void rates_are_refused_near_zero_and_exact_elsewhere(void **state) {
     assert_true(refused > 0);
 }
 
+static void drops_are_found_wherever_they_are(void **state) {
+    (void)state;
+    struct rng rng = rng_seeded(6);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct column c;
+        fill(&rng, round, &c);
+        if (round % 2 == 0) { /* few of them */
+            const size_t at = 1 + rng_below(&rng, COLUMN - 1);
+            for (size_t i = 0; i < COLUMN; i++) {
+                c.v[i] = i < at ? (double)i + 1 : (double)i - COLUMN;
+            }
+        }
+        for (size_t s = 0; lane_kernels_at(s) != NULL; s++) {
+            for (size_t count = 0; count <= COLUMN; count += 1 + rng_below(&rng, 9)) {
+                const size_t from = rng_below(&rng, count + 3);
+                size_t want = from;
+                while (want + 1 < count && !(c.v[want + 1] < c.v[want])) {
+                    want++;
+                }
+                want = want + 1 < count ? want : count;
+                assert_int_equal(lane_kernels_at(s)->next_drop(c.v, count, from), want);
+            }
+        }
+    }
+}
+
 static void columns_are_added_step_by_step(void **state) {
     (void)state;
     struct rng rng = rng_seeded(4);
@@ -241,6 +267,7 @@ int main(void) {
         cmocka_unit_test(sums_are_those_of_the_plain_loop),
         cmocka_unit_test(variances_and_lines_are_those_of_the_plain_loop),
         cmocka_unit_test(rates_are_refused_near_zero_and_exact_elsewhere),
+        cmocka_unit_test(drops_are_found_wherever_they_are),
         cmocka_unit_test(columns_are_added_step_by_step),
         cmocka_unit_test(a_slid_window_is_in_the_order_of_a_stable_sort),
     };
