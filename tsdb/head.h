@@ -159,7 +159,8 @@ struct head_shard {
     struct buf labels; /* scratch: a metric set */
     struct num seal_values[HEAD_ROWS_MAX];
     uint8_t seal_states[HEAD_ROWS_MAX];
-    bool seal_failed; /* wait for the maintenance round before trying again */
+    uint32_t needed_before; /* oldest WAL segment that was needed when the newest sync began */
+    bool seal_failed;       /* wait for the maintenance round before trying again */
     uint8_t *read_bytes;
     size_t read_capacity;
 };

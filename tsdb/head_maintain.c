@@ -142,25 +142,35 @@ static void drop_wal(struct head_shard *shard, uint32_t first_needed) REQUIRES(s
     }
 }
 
-/* What is sealed before the sync must be durable after it. */
-static void note_runs(struct head_shard *shard) {
+struct synced { /* of a shard, in this round */
+    bool wal;
+    bool runs;
+};
+
+/* What is sealed before the sync must be durable after it. So is what was logged again: a window that
+ * is logged during the sync or after it is not, and the segments that it replaces stay. */
+static void note_state(struct head_shard *shard) {
     const uint32_t count = count_groups(shard->db);
     mutex_lock(&shard->mu);
+    shard->needed_before = UINT32_MAX;
     for (uint32_t id = 1; id < count; id++) {
         struct head_group *g = head_group_get(shard->db, id);
         if (g->shard == shard) {
+            head_shard_held(g->shard);
+            const uint32_t needed = needed_wal(g);
+            shard->needed_before = needed < shard->needed_before ? needed : shard->needed_before;
             g->synced_upto = g->run_count;
         }
     }
     mutex_unlock(&shard->mu);
 }
 
-static void maintain_shard(struct head_shard *shard, bool runs_synced) {
+static void maintain_shard(struct head_shard *shard, struct synced synced) {
     struct tsdb *db = shard->db;
     const int64_t now_ns = clock_mono_ns(db->options.clock);
     const uint32_t count = count_groups(db);
-    uint32_t first_needed = UINT32_MAX;
     mutex_lock(&shard->mu);
+    uint32_t first_needed = shard->needed_before;
     repair_wal(shard);
     shard->seal_failed = false;
     for (uint32_t id = 1; id < count; id++) {
@@ -171,18 +181,20 @@ static void maintain_shard(struct head_shard *shard, bool runs_synced) {
         head_shard_held(g->shard);
         repair_gap(g);
         seal_if_idle(g, now_ns);
-        if (runs_synced) {
+        if (synced.runs) {
             settle_runs(g);
         }
         const uint32_t needed = needed_wal(g);
         first_needed = needed < first_needed ? needed : first_needed;
     }
-    drop_wal(shard, first_needed);
+    if (synced.wal) {
+        drop_wal(shard, first_needed);
+    }
     mutex_unlock(&shard->mu);
 }
 
 /* Everything that was acknowledged becomes durable. */
-static void sync_all(struct tsdb *db, bool *runs_synced) {
+static void sync_all(struct tsdb *db, struct synced *synced) {
     struct err err;
     mutex_lock(&db->define_mu);
     const enum err_code log_code = series_log_sync(db->series_log, &err);
@@ -192,31 +204,33 @@ static void sync_all(struct tsdb *db, bool *runs_synced) {
     }
     for (uint32_t i = 0; i < db->shard_count; i++) {
         struct head_shard *shard = db->shards[i];
-        runs_synced[i] = false;
+        synced[i] = (struct synced){false, false};
         if (log_code != ERR_OK) {
             continue;
         }
-        if (db->options.wal_sync_interval_ns != 0 && wal_state_get(shard->wal) == WAL_OK &&
-            wal_sync(shard->wal, &err) != ERR_OK) {
-            metric_inc(db->metrics.wal_writes_failed);
-            report(db, shard, "write-ahead log could not be synced", &err);
+        if (wal_state_get(shard->wal) == WAL_OK) {
+            synced[i].wal = wal_sync(shard->wal, &err) == ERR_OK;
+            if (!synced[i].wal) {
+                metric_inc(db->metrics.wal_writes_failed);
+                report(db, shard, "write-ahead log could not be synced", &err);
+            }
         }
-        runs_synced[i] = segment_sync(shard->store, &err) == ERR_OK;
-        if (!runs_synced[i]) {
+        synced[i].runs = segment_sync(shard->store, &err) == ERR_OK;
+        if (!synced[i].runs) {
             report(db, shard, "sealed runs could not be synced", &err);
         }
     }
 }
 
 void head_maintain(struct tsdb *db) {
-    bool runs_synced[HEAD_SHARDS_MAX];
+    struct synced synced[HEAD_SHARDS_MAX];
     replay_all(db);
     for (uint32_t i = 0; i < db->shard_count; i++) {
-        note_runs(db->shards[i]);
+        note_state(db->shards[i]);
     }
-    sync_all(db, runs_synced);
+    sync_all(db, synced);
     for (uint32_t i = 0; i < db->shard_count; i++) {
-        maintain_shard(db->shards[i], runs_synced[i]);
+        maintain_shard(db->shards[i], synced[i]);
     }
     notes_maintain(db->notes);
     tsdb_metrics_update(db);
