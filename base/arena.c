@@ -10,6 +10,8 @@
 #include "base/mem.h"
 
 enum { ALIGN = 16, CHUNK_MIN = 4096, CHUNK_MAX = 1024 * 1024 };
+/* Of an arena, never refused by its pool: what is small goes on while others hold all there is. */
+enum { POOL_FREE_BYTES = 32 * 1024 };
 
 struct arena_chunk {
     struct arena_chunk *older;
@@ -130,7 +132,8 @@ static bool admit(struct arena *arena, size_t size, bool must) {
     if (arena->pool == NULL) {
         return true;
     }
-    if (must) {
+    if (must || arena->used_bytes + size <= POOL_FREE_BYTES) {
+        arena->pool_refused = false;
         budget_force(arena->pool, size);
         return true;
     }

@@ -3,7 +3,7 @@
  * The budget counts every byte taken from the system. arena_try_alloc returns NULL when it
  * would be passed: for everything whose size somebody else chooses. arena_alloc is for small
  * fixed things and may pass the budget by at most one chunk rather than fail. Several arenas may
- * share a pool beside their own budgets, with the same rules. An arena also
+ * share a pool beside their own budgets, with the same rules; it refuses none its first 32 KiB. An arena also
  * holds linked references: callbacks that run, newest first, when it is reset or released
  * (unpin a block, unref a config). One thread at a time. */
 #ifndef BASE_ARENA_H

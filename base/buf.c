@@ -6,6 +6,9 @@
 #include "base/budget.h"
 #include "base/mem.h"
 
+/* Never refused by the pool: small texts are made while others hold all there is. */
+enum { POOL_FREE_BYTES = 8 * 1024 };
+
 void buf_init(struct buf *buf, size_t max_bytes) {
     *buf = (struct buf){.max_bytes = max_bytes};
 }
@@ -44,7 +47,9 @@ char *buf_reserve(struct buf *buf, size_t more) {
         if (grown > buf->max_bytes + 1) {
             grown = buf->max_bytes + 1;
         }
-        if (buf->pool != NULL && !budget_take(buf->pool, grown - buf->capacity)) {
+        if (buf->pool != NULL && grown <= POOL_FREE_BYTES) {
+            budget_force(buf->pool, grown - buf->capacity);
+        } else if (buf->pool != NULL && !budget_take(buf->pool, grown - buf->capacity)) {
             fail(buf);
             return NULL;
         }

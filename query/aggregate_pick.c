@@ -53,6 +53,9 @@ static bool param_has_nan(const struct pick *p) {
     return false;
 }
 
+/* What finding a row's group costs, in samples of a sum. */
+enum { GROUPING = 256 };
+
 static enum err_code group_rows(struct pick *p, struct err *err) {
     const struct aggregate *ast = p->node->aggregate.ast;
     enum err_code code = label_groups_init(&p->groups, p->tmp, ast->grouping, ast->grouping_count,
@@ -66,6 +69,9 @@ static enum err_code group_rows(struct pick *p, struct err *err) {
     }
     for (size_t i = 0; i < p->rows.count && code == ERR_OK; i++) {
         code = label_groups_of(&p->groups, &p->rows.rows[i], &p->group_of[i], err);
+        if (code == ERR_OK) {
+            code = eval_worked(p->ev, GROUPING, err);
+        }
     }
     return code;
 }
@@ -350,6 +356,10 @@ static enum err_code pick_ratio(struct pick *p, struct row_sink *sink, struct er
                 bits_clear(row->present, step);
             }
         }
+        const enum err_code code = eval_worked(p->ev, p->grid->count, err);
+        if (code != ERR_OK) {
+            return code;
+        }
     }
     return matrix_replay(&p->rows, sink, err);
 }
@@ -368,6 +378,9 @@ static void note_quantiles(const struct pick *p) {
         eval_note_quantile(p->ev, pos, param_min(p));
     }
 }
+
+/* What a sorted value costs in samples of a sum. */
+enum { SORTED = 32 };
 
 static enum err_code pick_quantile(struct pick *p, struct row_sink *sink, struct err *err) {
     note_quantiles(p);
@@ -389,7 +402,7 @@ static enum err_code pick_quantile(struct pick *p, struct row_sink *sink, struct
         for (size_t i = 0; i < n; i++) {
             out->drop_name = out->drop_name || p->rows.rows[rows[i]].drop_name;
         }
-        for (size_t step = 0; step < p->grid->count; step++) {
+        for (size_t step = 0; step < p->grid->count && code == ERR_OK; step++) {
             size_t there = 0;
             for (size_t i = 0; i < n; i++) {
                 if (bits_get(p->rows.rows[rows[i]].present, step)) {
@@ -397,11 +410,14 @@ static enum err_code pick_quantile(struct pick *p, struct row_sink *sink, struct
                 }
             }
             if (there > 0) {
+                code = eval_worked(p->ev, SORTED * there, err);
                 out->values[step] = quantile_of(scalar_at(&p->param, step), sorted, there);
                 bits_set(out->present, step);
             }
         }
-        code = eval_worked(p->ev, n * p->grid->count, err);
+        if (code == ERR_OK) {
+            code = eval_worked(p->ev, n * p->grid->count, err);
+        }
         if (code == ERR_OK) {
             code = sink->end(sink, out, err);
         }

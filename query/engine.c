@@ -75,7 +75,7 @@ struct query_engine *query_engine_new(const struct query_options *options) {
         engine->options.vfs = vfs_system();
     }
     atomic_init(&engine->default_step_ms, options->default_step_ms);
-    query_gate_init(&engine->gate, options->max_concurrency);
+    query_gate_init(&engine->gate, options->max_concurrency, 0);
     budget_init(&engine->memory, options->max_total_memory_bytes);
     crew_init(&engine->crew, options->workers);
     read_shelf_init(&engine->shelf);
@@ -334,8 +334,8 @@ enum err_code query_run(struct query_engine *engine, struct storage *storage,
             active_file_begin(engine->active, query->text, running.start_unix_ms / 1000);
         code = run_admitted(&r, storage, err);
         active_file_end(engine->active, slot);
-        query_gate_leave(&pass);
     }
+    query_gate_leave(&pass);
     const bool killed = running_end(&engine->list, &running);
     metric_add(engine->running, -1);
     r.result.stats.total_ns = clock_mono_ns(clock) - start_ns;

@@ -124,12 +124,14 @@ void extended_value(const struct range_call *call, const struct range_series *se
 enum err_code range_extended(const struct range_call *call, const struct range_series *series,
                              struct row *out, struct err *err) {
     const struct window_bounds *b = series->bounds;
-    for (size_t i = 0; i < call->grid->count; i++) {
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < call->grid->count && code == ERR_OK; i++) {
         if (b->high[i] > b->low[i]) {
             extended_value(call, series, i, out);
+            code = eval_worked(call->ev, b->high[i] - b->low[i], err);
         }
     }
-    return eval_worked(call->ev, b->total, err);
+    return code;
 }
 
 size_t extended_points(const struct plan_selector *selector, const struct window_spec *spec,

@@ -185,6 +185,9 @@ static enum err_code value_at(const struct extending *x, const struct range_seri
     return change_at(x, &s, step, out, err);
 }
 
+/* Of looking at one, in samples of floats. */
+enum { HISTOGRAM_COST = 256 };
+
 enum err_code mixed_extended(const struct range_call *call, const struct range_series *series,
                              struct row *out, struct err *err) {
     const int id = call->node->call.function->id;
@@ -197,8 +200,12 @@ enum err_code mixed_extended(const struct range_call *call, const struct range_s
     enum err_code code = ERR_OK;
     for (size_t i = 0; i < call->grid->count && code == ERR_OK; i++) {
         work_reset(call->scratch);
-        if (series->bounds->high[i] > series->bounds->low[i]) {
+        const size_t n = series->bounds->high[i] - series->bounds->low[i];
+        if (n > 0) {
             code = value_at(&x, series, i, out, err);
+        }
+        if (code == ERR_OK) {
+            code = eval_worked(call->ev, n * HISTOGRAM_COST, err);
         }
     }
     return code;

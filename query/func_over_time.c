@@ -177,10 +177,15 @@ static void sums_by_prefix(const struct window_bounds *b, const double *prefix, 
     }
 }
 
-static void sums_by_window(const struct window_bounds *b, const double *v, enum sum_kind kind,
-                           size_t steps, struct row *out) {
+static enum err_code sums_by_window(struct eval *ev, const struct window_bounds *b, const double *v,
+                                    enum sum_kind kind, size_t steps, struct row *out,
+                                    struct err *err) {
     const struct lane_kernels *lanes = lane_kernels_best();
     for (size_t i = 0; i < steps;) {
+        const enum err_code code = eval_worked(ev, b->high[i] - b->low[i], err);
+        if (code != ERR_OK) {
+            return code;
+        }
         if (window_all_hold(b, 1, i, steps)) {
             const struct lane_windows w = {v, b->low + i, b->high + i};
             values_of_lanes(kind, lanes, &w, out->values + i);
@@ -195,6 +200,7 @@ static void sums_by_window(const struct window_bounds *b, const double *v, enum 
         }
         i++;
     }
+    return ERR_OK;
 }
 
 static enum err_code sums(const struct range_call *call, const struct range_series *series,
@@ -215,10 +221,8 @@ static enum err_code sums(const struct range_call *call, const struct range_seri
             return ERR_LIMIT;
         }
     }
-    if (!done) {
-        sums_by_window(b, series->values, kind, steps, out);
-    }
-    return eval_worked(call->ev, done ? b->count : b->total, err);
+    return done ? eval_worked(call->ev, b->count, err)
+                : sums_by_window(call->ev, b, series->values, kind, steps, out, err);
 }
 
 enum err_code range_sum(const struct range_call *call, const struct range_series *series,
@@ -332,7 +336,7 @@ enum err_code range_quantile(const struct range_call *call, const struct range_s
     struct work tmp;
     work_begin(&tmp, &call->ev->budget);
     struct window_order order;
-    const enum err_code code = window_order_init(&order, &tmp, series->values, b->widest, err);
+    enum err_code code = window_order_init(&order, &tmp, series->values, b->widest, err);
     for (size_t i = 0; i < call->grid->count && code == ERR_OK; i++) {
         const size_t n = b->high[i] - b->low[i];
         if (n > 0) {
@@ -341,10 +345,11 @@ enum err_code range_quantile(const struct range_call *call, const struct range_s
             note_bad_phi(call, phi);
             out->values[i] = quantile_of_sorted(phi, sorted, n);
             bits_set(out->present, i);
+            code = eval_worked(call->ev, n, err);
         }
     }
     work_end(&tmp);
-    return code == ERR_OK ? eval_worked(call->ev, b->total, err) : code;
+    return code;
 }
 
 /* Median of the distances from the median; NaN when any sample is NaN. */
@@ -362,19 +367,24 @@ static double mad_of(const double *v, size_t n, double *sorted) {
     return quantile_of(0.5, sorted, n);
 }
 
+/* What a sample of it costs in samples of a sum. */
+enum { SORTED_TWICE = 64 };
+
 enum err_code range_mad(const struct range_call *call, const struct range_series *series,
                         struct row *out, struct err *err) {
     const struct window_bounds *b = series->bounds;
     struct work tmp;
     work_begin(&tmp, &call->ev->budget);
     double *sorted = work_alloc(&tmp, b->widest, sizeof(*sorted), err);
-    for (size_t i = 0; i < call->grid->count && sorted != NULL; i++) {
+    enum err_code code = sorted != NULL ? ERR_OK : ERR_LIMIT;
+    for (size_t i = 0; i < call->grid->count && code == ERR_OK; i++) {
         const size_t n = b->high[i] - b->low[i];
         if (n > 0) {
             out->values[i] = mad_of(series->values + b->low[i], n, sorted);
             bits_set(out->present, i);
+            code = eval_worked(call->ev, SORTED_TWICE * n, err);
         }
     }
     work_end(&tmp);
-    return sorted != NULL ? eval_worked(call->ev, b->total, err) : ERR_LIMIT;
+    return code;
 }

@@ -32,6 +32,9 @@ static enum err_code sum_window(const struct range_call *call, const struct hist
     return range_put(call, out, step, native_sum_finish(&sum, &call->results->arena), err);
 }
 
+/* Of adding one, in samples of a sum of floats. */
+enum { HISTOGRAM_COST = 256 };
+
 static enum err_code sum_all(const struct range_call *call, const struct range_series *series,
                              struct row *out, range_kernel *floats, bool mean, struct err *err) {
     const struct window_bounds *b = series->bounds;
@@ -44,7 +47,8 @@ static enum err_code sum_all(const struct range_call *call, const struct range_s
         for (size_t k = 0; k < n; k++) {
             natives += h[k] != NULL;
         }
-        if (natives == 0) {
+        code = eval_worked(call->ev, n + natives * HISTOGRAM_COST, err);
+        if (code != ERR_OK || natives == 0) {
             continue;
         }
         bits_clear(out->present, i);

@@ -214,12 +214,16 @@ static bool times_are_small(const struct window_bounds *b, const struct grid *gr
            grid_last(grid) < most;
 }
 
-static void fit_lines(const struct line_fit *f) {
+static enum err_code fit_lines(const struct line_fit *f, struct err *err) {
     const struct window_bounds *b = f->bounds;
     const size_t steps = f->call->grid->count;
     const struct lane_kernels *lanes = lane_kernels_best();
     const bool by_lanes = times_are_small(b, f->call->grid);
     for (size_t i = 0; i < steps;) {
+        const enum err_code code = eval_worked(f->call->ev, b->high[i] - b->low[i], err);
+        if (code != ERR_OK) {
+            return code;
+        }
         if (by_lanes && window_all_hold(b, 2, i, steps)) {
             const struct lane_windows w = {f->v, b->low + i, b->high + i};
             struct lane_line line;
@@ -240,6 +244,7 @@ static void fit_lines(const struct line_fit *f) {
         }
         i++;
     }
+    return ERR_OK;
 }
 
 static enum err_code lines(const struct range_call *call, const struct range_series *series,
@@ -249,12 +254,8 @@ static enum err_code lines(const struct range_call *call, const struct range_ser
                                .v = series->values,
                                .out = out,
                                .predicts = predicts};
-    enum err_code code = window_times_of(series->cache, series->bounds, predicts, err);
-    if (code == ERR_OK) {
-        fit_lines(&f);
-        code = eval_worked(call->ev, series->bounds->total, err);
-    }
-    return code;
+    const enum err_code code = window_times_of(series->cache, series->bounds, predicts, err);
+    return code == ERR_OK ? fit_lines(&f, err) : code;
 }
 
 enum err_code range_deriv(const struct range_call *call, const struct range_series *series,
@@ -352,6 +353,10 @@ enum err_code range_double_exponential_smoothing(const struct range_call *call,
             out->values[i] = smooth(series->values + b->low[i], n, sf, tf);
             bits_set(out->present, i);
         }
+        const enum err_code code = eval_worked(call->ev, n, err);
+        if (code != ERR_OK) {
+            return code;
+        }
     }
-    return eval_worked(call->ev, b->total, err);
+    return ERR_OK;
 }

@@ -232,6 +232,9 @@ static enum err_code rate_histograms(const struct rating *r, const struct window
                      histogram_multiply(&r->call->results->arena, change, factor), err);
 }
 
+/* Of looking at one, in samples of floats. */
+enum { HISTOGRAM_COST = 256 };
+
 static enum err_code rate_all(const struct range_call *call, const struct range_series *series,
                               struct row *out, enum rate_kind kind, struct err *err) {
     const struct rating r = {.call = call,
@@ -244,6 +247,10 @@ static enum err_code rate_all(const struct range_call *call, const struct range_
         struct window w;
         if (!window_at(series, i, &w)) {
             continue;
+        }
+        code = eval_worked(call->ev, w.n + w.natives * HISTOGRAM_COST, err);
+        if (code != ERR_OK) {
+            break;
         }
         const int64_t start_ms = time_sub(window_end(call->spec, i), call->spec->range_ms);
         const bool started = starts_inside(&r, &w, start_ms);
