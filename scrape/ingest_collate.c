@@ -29,6 +29,10 @@ struct collation {
     struct label *labels; /* without le, the name's suffix and empty ones; sorted */
     size_t label_count;
     struct str base; /* the name without suffix */
+    /* of the line that opened it, as they stand there; le left out */
+    struct str raw_base;
+    struct expo_label *raw;
+    size_t raw_count, raw_capacity;
     struct buf key;
     bool has_timestamp; /* of the last line */
     int64_t timestamp_ms;
@@ -120,6 +124,20 @@ static bool continues(const struct line_reader *l) {
     return at == c->label_count;
 }
 
+static void keep_raw(struct collation *c, const struct expo_parser *p) {
+    (void)base_name(p->name, &c->raw_base);
+    c->raw_count = 0;
+    if (p->label_count > c->raw_capacity) {
+        c->raw_capacity = mem_grow(c->raw_capacity, p->label_count);
+        c->raw = mem_resize(c->raw, c->raw_capacity, sizeof(c->raw[0]));
+    }
+    for (size_t i = 0; i < p->label_count; i++) {
+        if (!str_eq(p->labels[i].name, STR("le"))) {
+            c->raw[c->raw_count++] = p->labels[i];
+        }
+    }
+}
+
 /* labels[0] is the name here; put in order only for a new series. */
 static void open_collation(struct line_reader *l, struct str base, const struct expo_entry *first) {
     struct collation *const c = &l->collation;
@@ -152,6 +170,7 @@ static void open_collation(struct line_reader *l, struct str base, const struct 
     if (c->label_count > 1) {
         buf_append_char(&c->key, '}');
     }
+    keep_raw(c, l->parser);
 }
 
 static void keep_exemplars(struct collation *c, const struct expo_entry *line) {
@@ -162,6 +181,53 @@ static void keep_exemplars(struct collation *c, const struct expo_entry *line) {
         }
         c->exemplars[c->exemplar_count++] = line->exemplars[i];
     }
+}
+
+static void add_line(struct collation *c, char part, double le, const struct expo_entry *line) {
+    const double value = num_double(line->value);
+    c->has_timestamp = line->has_timestamp;
+    c->timestamp_ms = line->timestamp_ms;
+    keep_exemplars(c, line);
+    if (part == 'b') {
+        classic_bucket(&c->classic, le, value);
+    } else if (part == 'c') {
+        classic_count(&c->classic, value);
+    } else {
+        classic_sum(&c->classic, value);
+    }
+}
+
+/* Most lines read like the one that opened the collation, but for suffix and le: then they go into
+ * it without work on labels. False says nothing about the line. */
+static bool collate_alike(struct line_reader *l, const struct expo_entry *line) {
+    struct collation *const c = &l->collation;
+    const struct expo_parser *const p = l->parser;
+    struct str base;
+    double le = 0;
+    size_t at = 0;
+    bool has_le = false;
+    const char part = base_name(p->name, &base);
+    if (!c->open || part == 0 || !str_eq(base, c->raw_base)) {
+        return false;
+    }
+    for (size_t i = 0; i < p->label_count; i++) {
+        if (str_eq(p->labels[i].name, STR("le"))) {
+            if (has_le || number_parse_double(p->labels[i].value, &le) != NUMBER_OK || isnan(le)) {
+                return false;
+            }
+            has_le = true;
+        } else if (at == c->raw_count || !str_eq(p->labels[i].name, c->raw[at].name) ||
+                   !str_eq(p->labels[i].value, c->raw[at].value)) {
+            return false;
+        } else {
+            at++;
+        }
+    }
+    if (at != c->raw_count || (part == 'b' && !has_le)) {
+        return false;
+    }
+    add_line(c, part, le, line);
+    return true;
 }
 
 /* Whether the line went into the collation. */
@@ -180,16 +246,7 @@ static bool collate(struct line_reader *l, const struct expo_entry *line) {
     if (!c->open) {
         open_collation(l, base, line);
     }
-    c->has_timestamp = line->has_timestamp;
-    c->timestamp_ms = line->timestamp_ms;
-    keep_exemplars(c, line);
-    if (part == 'b') {
-        classic_bucket(&c->classic, le, num_double(line->value));
-    } else if (part == 'c') {
-        classic_count(&c->classic, num_double(line->value));
-    } else {
-        classic_sum(&c->classic, num_double(line->value));
-    }
+    add_line(c, part, le, line);
     return true;
 }
 
@@ -315,8 +372,30 @@ static enum err_code parser_labels(void *ctx, struct arena *arena, const struct 
     return ERR_OK;
 }
 
+/* Whether the line went into a histogram; the one before it is given when the line ends it. */
+static enum err_code convert(struct line_reader *l, const struct expo_entry *line, bool *out_taken,
+                             struct err *err) {
+    *out_taken = collate_alike(l, line);
+    if (*out_taken || (l->type != EXPO_HISTOGRAM && !l->collation.open)) {
+        return ERR_OK;
+    }
+    if (l->arena.used_bytes > LINE_ARENA_BYTES) {
+        arena_reset(&l->arena);
+    }
+    l->labels = expo_labels(l->parser, &l->arena, &l->label_count);
+    if (l->collation.open && !continues(l)) {
+        const enum err_code code = close_collation(l, line, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    *out_taken = collate(l, line);
+    return ERR_OK;
+}
+
 static enum err_code read_sample(struct line_reader *l, struct expo_entry *line, struct err *err) {
-    const bool convert = l->e->r->scrape->histograms.convert;
+    const struct scrape_histograms histograms = l->e->r->scrape->histograms;
+    bool taken = false;
     if (l->skip_created && has_starts(l->type) && str_ends(l->parser->name, STR("_created"))) {
         return ERR_OK;
     }
@@ -324,24 +403,11 @@ static enum err_code read_sample(struct line_reader *l, struct expo_entry *line,
         line->start_ts_ms = start_of(l);
     }
     page_take_exemplar(l->e->r, line);
-    if (convert && (l->type == EXPO_HISTOGRAM || l->collation.open)) {
-        if (l->arena.used_bytes > LINE_ARENA_BYTES) {
-            arena_reset(&l->arena);
-        }
-        l->labels = expo_labels(l->parser, &l->arena, &l->label_count);
-        if (l->collation.open && !continues(l)) {
-            const enum err_code code = close_collation(l, line, err);
-            if (code != ERR_OK) {
-                return code;
-            }
-        }
-        if (collate(l, line)) {
-            if (!l->e->r->scrape->histograms.classic_too) {
-                return ERR_OK;
-            }
-            line->exemplar_count = 0; /* they went to the histogram */
-        }
+    const enum err_code code = histograms.convert ? convert(l, line, &taken, err) : ERR_OK;
+    if (code != ERR_OK || (taken && !histograms.classic_too)) {
+        return code;
     }
+    line->exemplar_count = taken ? 0 : line->exemplar_count; /* the histogram has them */
     return entries_take(l->e, line, parser_labels, l->parser, err);
 }
 
@@ -394,6 +460,7 @@ enum err_code entries_read_lines(struct entries *e, struct err *err) {
     const enum err_code code = read_lines(&l, err);
     mem_free(l.created.look);
     mem_free(l.collation.exemplars);
+    mem_free(l.collation.raw);
     classic_release(&l.collation.classic);
     buf_release(&l.collation.key);
     arena_release(&l.collation.arena);
