@@ -299,7 +299,8 @@ static enum err_code check_page(struct segment_run *run, struct run_page *page, 
     struct cursor c = cursor_of(page->bytes, page->size);
     uint64_t end = 0;
     for (uint32_t i = 0; i < page->slots; i++) {
-        const uint64_t entry = cursor_uvarint(&c);
+        const bool one_byte = c.at < c.end && *c.at < 0x80; /* as most are */
+        const uint64_t entry = one_byte ? *c.at++ : cursor_uvarint(&c);
         const bool stored = entry > SEGMENT_ENTRY_BLOCKS;
         end += stored ? entry - SEGMENT_ENTRY_BLOCKS : 0;
         if (c.failed || entry > (uint64_t)page->size + SEGMENT_ENTRY_BLOCKS || end > page->size) {

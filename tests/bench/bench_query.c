@@ -4,7 +4,7 @@
  *   bench_query [SERIES [ROUNDS [PART]]]
  *
  * 6 h of samples every 15 s, steps of 1 m, one thread. Per line the best of the rounds: ns per
- * stored sample and ns per sample in a window, as samples in windows are what queries ask for. One
+ * stored sample and ns per sample in a window, as samples in windows are what queries ask for; and the memory of the query. One
  * round under callgrind (tools: --toggle-collect=query_run) gives instructions that do not depend
  * on the machine's load. With PART only queries that contain it run. */
 #include <math.h>
@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "query/query.h"
 
-enum { STEP_MS = 15000, SAMPLES = 6 * 3600 / 15, TARGETS = 20, BUCKETS = 10 };
+enum { STEP_MS = 15000, SAMPLES = 6 * 3600 / 15, TARGETS = 20, BUCKETS = 10, COLUMNS = 1000 };
 
 /* Series s is of target s / per_target; values are counters or wander, as the name says. */
 struct bench_store {
@@ -26,7 +26,7 @@ struct bench_store {
     size_t per_target;
     size_t count;
     int64_t ts[SAMPLES];
-    double *counters; /* [series][SAMPLES] */
+    double *counters; /* [series % COLUMNS][SAMPLES] */
     double *gauges;
     struct arena labels_arena;
     struct labels *metric_sets; /* of the three names, [name][series] */
@@ -110,9 +110,10 @@ static enum err_code read_columns(struct storage_querier *q, const struct storag
     }
     const double *const columns = sel->name == NAME_GAUGE ? s->gauges : s->counters;
     for (size_t i = 0; i < count; i++) {
-        out[i] = (struct storage_samples){.ts = s->ts + from,
-                                          .values = columns + (first + i) * SAMPLES + from,
-                                          .count = to - from};
+        out[i] =
+            (struct storage_samples){.ts = s->ts + from,
+                                     .values = columns + (first + i) % COLUMNS * SAMPLES + from,
+                                     .count = to - from};
     }
     return ERR_OK;
 }
@@ -138,8 +139,9 @@ static void fill(struct bench_store *s, size_t series) {
     s->storage.ops = &OPS;
     s->count = series;
     s->per_target = (series + TARGETS - 1) / TARGETS;
-    s->counters = mem_array(series * SAMPLES, sizeof(double));
-    s->gauges = mem_array(series * SAMPLES, sizeof(double));
+    const size_t columns = series < COLUMNS ? series : COLUMNS;
+    s->counters = mem_array(columns * SAMPLES, sizeof(double));
+    s->gauges = mem_array(columns * SAMPLES, sizeof(double));
     s->metric_sets = mem_array(series * NAME_COUNT, sizeof(struct labels));
     arena_init(&s->labels_arena, 0);
     for (size_t i = 0; i < SAMPLES; i++) {
@@ -158,7 +160,7 @@ static void fill(struct bench_store *s, size_t series) {
         }
     }
     uint64_t seed = 1;
-    for (size_t i = 0; i < series * SAMPLES; i++) {
+    for (size_t i = 0; i < columns * SAMPLES; i++) {
         seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         const double noise = (double)(seed >> 44);
         const bool first = i % SAMPLES == 0;
@@ -204,6 +206,7 @@ static const char *const QUERIES[] = {
 
 struct timing {
     double ns;
+    uint64_t peak_bytes;
     uint64_t window_samples;
 };
 
@@ -221,7 +224,7 @@ static struct timing run_once(struct query_engine *engine, struct bench_store *s
         exit(1);
     }
     const struct timing t = {(double)(clock_mono_ns(clock_system()) - from_ns),
-                             result.stats.samples_read};
+                             result.stats.peak_bytes, result.stats.samples_read};
     arena_release(&arena);
     return t;
 }
@@ -240,18 +243,18 @@ int main(int argc, char **argv) {
     options.workers = 0;
     options.max_memory_bytes = 0;
     struct query_engine *engine = query_engine_new(&options);
-    (void)printf("%-84s %9s %9s\n", "", "ns/stored", "ns/window");
+    (void)printf("%-84s %9s %9s %9s\n", "", "ns/stored", "ns/window", "peak MB");
     for (size_t q = 0; q < COUNT_OF(QUERIES); q++) {
         if (argc > 3 && strstr(QUERIES[q], argv[3]) == NULL) {
             continue;
         }
-        struct timing best = {INFINITY, 1};
+        struct timing best = {.ns = INFINITY};
         for (int r = 0; r < rounds; r++) {
             const struct timing t = run_once(engine, s, QUERIES[q]);
             best = t.ns < best.ns ? t : best;
         }
-        (void)printf("%-84s %9.2f %9.3f\n", QUERIES[q], best.ns / (double)(series * SAMPLES),
-                     best.ns / (double)best.window_samples);
+        (void)printf("%-84s %9.2f %9.3f %9.1f\n", QUERIES[q], best.ns / (double)(series * SAMPLES),
+                     best.ns / (double)best.window_samples, (double)best.peak_bytes / 1e6);
     }
     query_engine_free(engine);
     release(s);
