@@ -15,6 +15,7 @@
 #ifndef TSDB_PARTITION_H
 #define TSDB_PARTITION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -107,6 +108,11 @@ enum partition_space { PARTITION_TARGETS, PARTITION_METRICS };
 MUST_CHECK enum err_code partition_set_labels(struct partition *p, enum partition_space space,
                                               uint32_t set, struct arena *arena, struct labels *out,
                                               struct err *err);
+
+/* For whoever numbers sets of several partitions: a number that is remembered for the set, 0 at first;
+ * in memory only. The caller sees to it that what is stored stays true. */
+_Atomic uint32_t *partition_known_set(struct partition *p, enum partition_space space,
+                                      uint32_t set);
 
 /* Sorted and unique, at most limit (0 = all), copied to arena. */
 MUST_CHECK enum err_code partition_label_names(struct partition *p, const struct matcher *matchers,

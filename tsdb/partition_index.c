@@ -257,6 +257,8 @@ void partition_close(struct partition *p) {
     hist_layouts_free(p->layouts);
     mem_free((void *)p->pieces);
     mem_free((void *)p->damaged_pages);
+    mem_free((void *)p->known_sets[PARTITION_TARGETS]);
+    mem_free((void *)p->known_sets[PARTITION_METRICS]);
     mem_free(p->parents);
     mem_free(p->index_path);
     mem_free(p->data_path);
@@ -368,6 +370,22 @@ enum err_code partition_set_labels(struct partition *p, enum partition_space spa
     }
     buf_release(&text);
     return code;
+}
+
+_Atomic uint32_t *partition_known_set(struct partition *p, enum partition_space space,
+                                      uint32_t set) {
+    const uint32_t count = space == PARTITION_TARGETS ? p->info.target_count : p->info.metric_count;
+    ASSERT(set < count);
+    _Atomic uint32_t *known = atomic_load_explicit(&p->known_sets[space], memory_order_acquire);
+    if (UNLIKELY(known == NULL)) {
+        _Atomic uint32_t *mine = mem_zalloc(count * sizeof(*mine));
+        if (atomic_compare_exchange_strong(&p->known_sets[space], &known, mine)) {
+            known = mine;
+        } else {
+            mem_free((void *)mine);
+        }
+    }
+    return &known[set];
 }
 
 /* ---- label names ---- */

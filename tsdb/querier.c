@@ -1,38 +1,29 @@
-/* Selecting and reading series.
+/* Selecting and reading series, of the head and of partitions.
  *
- * A selection is a list of series; a series has one or more places (group, slot): a pushed series
- * that was moved, a target that came back with other target labels, two targets that claim the
- * same series. Places with equal labels are merged; where they have samples of the same time, that
- * of the lower group number wins.
+ * A selection is a list of series; a series has one or more places: its slot in a group of the head,
+ * a series of each partition that has samples of it, and more of them for a pushed series that was
+ * moved, a target that came back with other target labels, two targets that claim the same series.
+ * Places with equal labels are merged; of samples of the same time the first place's stays, in the
+ * order of enum place_kind.
  *
- * Set numbers that callers see: target set * 2, metric set * 2 + 1, and 0 for either empty set. */
+ * A querier holds a view: the partitions that were live when it was opened, and with them the
+ * knowledge which sealed runs of the head they replace (view.h). What a damaged partition cannot
+ * say is left out; the partition reports it. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/sort.h"
-#include "tsdb/head.h"
+#include "tsdb/querier_impl.h"
 
-struct storage_querier {
-    struct tsdb *db;
-    int64_t min_ts_ms;
-    int64_t max_ts_ms;
-    struct arena *arena;
-    const struct cancel *cancel;
-};
+static enum err_code over_budget(struct err *err) {
+    return querier_over_budget(err);
+}
 
-struct place {
-    uint32_t group;
-    uint32_t slot;
-};
-
-struct storage_selection {
-    struct storage_series *series;
-    uint32_t *first_place; /* count + 1 numbers into places; NULL: one place each */
-    struct place *places;
-    size_t count;
-};
+static void release_view(void *view) {
+    view_unref(view);
+}
 
 enum err_code tsdb_querier_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
                                 const struct cancel *cancel, struct storage_querier **out,
@@ -48,6 +39,8 @@ enum err_code tsdb_querier_open(struct storage *st, int64_t mint, int64_t maxt, 
         .arena = arena,
         .cancel = cancel,
     };
+    q->view = view_ref_newest(&q->db->views);
+    arena_link(arena, release_view, q->view);
     *out = q;
     return ERR_OK;
 }
@@ -59,29 +52,7 @@ enum err_code tsdb_exemplars(struct storage_querier *q, const struct matcher *ma
                             q->arena, out, out_count, err);
 }
 
-static enum err_code over_budget(struct err *err) {
-    return err_set(err, ERR_LIMIT, "query needs more memory than its budget to select series");
-}
-
-static uint32_t public_target(uint32_t set) {
-    return set * 2;
-}
-
-static uint32_t public_metric(uint32_t set) {
-    return set == 0 ? 0 : set * 2 + 1;
-}
-
-struct labels tsdb_set_labels(struct storage_querier *q, uint32_t set) {
-    struct index *index = &q->db->index;
-    mutex_lock(&index->mu);
-    const struct label_sets *sets = set % 2 != 0 ? &index->metrics.sets : &index->targets.sets;
-    const struct labels labels = label_sets_get(sets, set / 2);
-    mutex_unlock(&index->mu);
-    return labels;
-}
-
-/* ---- hits ---- */
-
+/* ---- hits of the head ---- */
 static int by_place(const void *a, const void *b) {
     const struct index_hit *x = a;
     const struct index_hit *y = b;
@@ -117,6 +88,118 @@ static size_t filter_hits(struct storage_querier *q, struct index_hit *hits, siz
     return kept;
 }
 
+/* ---- hits of all sources ---- */
+
+struct hit {
+    uint32_t target; /* as callers see them */
+    uint32_t metric;
+    struct place place;
+};
+
+struct hits {
+    struct hit *items; /* by precedence */
+    size_t count;
+    size_t capacity;
+    bool repeats;      /* places of one series in one partition */
+    size_t partitions; /* with hits */
+};
+
+static struct hit *add_hits(struct storage_querier *q, struct hits *hits, size_t n) {
+    if (hits->capacity - hits->count < n) {
+        const size_t need = hits->count + n;
+        const size_t capacity = need > hits->capacity * 2 ? need : hits->capacity * 2;
+        struct hit *items = arena_try_alloc(q->arena, capacity, sizeof(*items));
+        if (items == NULL) {
+            return NULL;
+        }
+        if (hits->count != 0) {
+            memcpy(items, hits->items, hits->count * sizeof(*items));
+        }
+        hits->items = items;
+        hits->capacity = capacity;
+    }
+    struct hit *to = hits->items + hits->count;
+    hits->count += n;
+    return to;
+}
+
+static enum err_code hits_of_head(struct storage_querier *q, const struct matcher *matchers,
+                                  size_t n, struct hits *to, struct err *err) {
+    struct index_hit *hits = NULL;
+    size_t count = 0;
+    const enum err_code code =
+        index_select(&q->db->index, matchers, n, q->arena, q->cancel, &hits, &count, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    sort_hits(hits, count);
+    count = filter_hits(q, hits, count);
+    struct hit *out = add_hits(q, to, count);
+    if (out == NULL && count != 0) {
+        return over_budget(err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        out[i] = (struct hit){.target = querier_target(hits[i].target_set),
+                              .metric = querier_metric(hits[i].metric_set),
+                              .place = {hits[i].group, hits[i].slot, PLACE_HEAD}};
+    }
+    return ERR_OK;
+}
+
+static enum err_code hits_of_partition(struct storage_querier *q, uint32_t number,
+                                       enum place_kind kind, const struct matcher *matchers,
+                                       size_t n, struct hits *to, struct err *err) {
+    struct partition *p = querier_partition(q, number);
+    struct partition_hit *hits;
+    size_t count;
+    enum err_code code = partition_select(p, matchers, n, q->min_ts_ms, q->max_ts_ms, q->arena,
+                                          q->cancel, &hits, &count, err);
+    if (code != ERR_OK || count == 0) {
+        return code == ERR_CORRUPT ? ERR_OK : code;
+    }
+    struct hit *out = add_hits(q, to, count);
+    if (out == NULL) {
+        return over_budget(err);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct hit *hit = &out[kept];
+        *hit = (struct hit){.place = {number, hits[i].series, (uint8_t)kind}};
+        code =
+            querier_partition_set(q, p, PARTITION_TARGETS, hits[i].target_set, &hit->target, err);
+        code = code == ERR_OK ? querier_partition_set(q, p, PARTITION_METRICS, hits[i].metric_set,
+                                                      &hit->metric, err)
+                              : code;
+        if (code != ERR_OK && code != ERR_CORRUPT) {
+            return code;
+        }
+        kept += code == ERR_OK ? 1 : 0;
+        to->repeats |= hits[i].repeat;
+    }
+    to->count -= count - kept;
+    to->partitions++;
+    return ERR_OK;
+}
+
+static enum err_code find_hits(struct storage_querier *q, const struct matcher *matchers, size_t n,
+                               struct hits *out, struct err *err) {
+    enum err_code code = ERR_OK;
+    *out = (struct hits){0};
+    for (unsigned kind = PLACE_PARTITION; kind <= PLACE_LATE && code == ERR_OK; kind++) {
+        if (kind == PLACE_HEAD) {
+            code = hits_of_head(q, matchers, n, out, err);
+            continue;
+        }
+        for (uint32_t i = 0; i < q->view->partition_count && code == ERR_OK; i++) {
+            const bool late = partition_info(querier_partition(q, i))->out_of_order;
+            if (late == (kind == PLACE_LATE) && querier_wants(q, i)) {
+                code = hits_of_partition(q, i, (enum place_kind)kind, matchers, n, out, err);
+            }
+        }
+    }
+    return code;
+}
+
 /* ---- equal labels ---- */
 
 static bool same_names(struct labels a, struct labels b) {
@@ -138,44 +221,95 @@ static bool same_names(struct labels a, struct labels b) {
     }
 }
 
+/* Do all target sets have the same names? Then equal labels are split in the same way, and equal
+ * series have equal pairs of sets. */
+static bool split_alike(struct storage_querier *q, const struct hits *hits) {
+    enum { SEEN = 1024 };
+    uint32_t seen[SEEN]; /* sets that were compared, by their low bits: targets alternate */
+    memset(seen, 0xFF, sizeof(seen));
+    for (size_t i = 0; i < hits->count; i++) {
+        const uint32_t target = hits->items[i].target;
+        if (seen[target / 2 % SEEN] == target) {
+            continue;
+        }
+        seen[target / 2 % SEEN] = target;
+        if (!same_names(tsdb_set_labels(q, target), tsdb_set_labels(q, hits->items[0].target))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int by_u32(const void *a, const void *b) {
     const uint32_t x = *(const uint32_t *)a;
     const uint32_t y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
-/* Can two hits have equal labels? Not when each group has another target set and all target sets
- * have the same names: then each pair of groups differs in a target label's value. Hits are sorted
- * by place. */
-static enum err_code may_repeat(struct storage_querier *q, const struct index_hit *hits, size_t n,
-                                bool *out, struct err *err) {
-    size_t groups = 0;
-    bool repeat = false;
-    uint32_t *sets = arena_try_alloc(q->arena, n, sizeof(*sets));
+/* Hits of one source each series of which is there once, when the sets are split alike: groups with
+ * target sets of their own, or one partition without repeats. */
+static enum err_code each_once(struct storage_querier *q, const struct hits *hits, bool *out,
+                               struct err *err) {
+    *out = false;
+    if (hits->partitions != 0) {
+        *out = hits->partitions == 1 && !hits->repeats &&
+               hits->items[0].place.kind == hits->items[hits->count - 1].place.kind;
+        return ERR_OK;
+    }
+    uint32_t *sets = arena_try_alloc(q->arena, hits->count, sizeof(*sets));
     if (sets == NULL) {
         return over_budget(err);
     }
-    for (size_t i = 0; i < n && !repeat; i++) {
-        const uint32_t set = hits[i].target_set;
-        if (i == 0 || hits[i].group != hits[i - 1].group) {
-            repeat = groups != 0 && !same_names(tsdb_set_labels(q, public_target(set)),
-                                                tsdb_set_labels(q, public_target(sets[0])));
-            sets[groups++] = set;
-        } else {
-            repeat = set != hits[i - 1].target_set; /* a whole slot among others */
+    size_t groups = 0;
+    for (size_t i = 0; i < hits->count; i++) {
+        const struct hit *hit = &hits->items[i];
+        if (i == 0 || hit->place.source != hit[-1].place.source) {
+            sets[groups++] = hit->target;
+        } else if (hit->target != hit[-1].target) {
+            return ERR_OK; /* a whole slot among others */
         }
     }
-    if (!repeat) {
-        qsort(sets, groups, sizeof(*sets), by_u32);
-        for (size_t i = 1; i < groups; i++) {
-            repeat |= sets[i] == sets[i - 1];
+    qsort(sets, groups, sizeof(*sets), by_u32);
+    for (size_t i = 1; i < groups; i++) {
+        if (sets[i] == sets[i - 1]) {
+            return ERR_OK;
         }
     }
-    *out = repeat;
+    *out = true;
     return ERR_OK;
 }
 
-/* Does not depend on how the labels are split: the sum over all pairs. */
+/* Sums of pairs, by set: a sum does not depend on how the labels are split. */
+struct sums {
+    struct storage_querier *q;
+    uint32_t *sets; /* open addressing: set + 1 */
+    uint64_t *values;
+    size_t mask;
+    size_t count;
+};
+
+static bool sums_grow(struct sums *s) {
+    const struct sums old = *s;
+    s->mask = old.sets == NULL ? 255 : old.mask * 2 + 1;
+    s->sets = arena_try_alloc(s->q->arena, s->mask + 1, sizeof(*s->sets));
+    s->values = arena_try_alloc(s->q->arena, s->mask + 1, sizeof(*s->values));
+    if (s->sets == NULL || s->values == NULL) {
+        return false;
+    }
+    memset(s->sets, 0, (s->mask + 1) * sizeof(*s->sets));
+    for (size_t i = 0; old.sets != NULL && i <= old.mask; i++) {
+        if (old.sets[i] != 0) {
+            size_t at = (old.sets[i] * UINT32_C(2654435761)) & s->mask;
+            while (s->sets[at] != 0) {
+                at = (at + 1) & s->mask;
+            }
+            s->sets[at] = old.sets[i];
+            s->values[at] = old.values[i];
+        }
+    }
+    return true;
+}
+
 static uint64_t pair_sum(struct labels labels) {
     uint64_t sum = 0;
     struct labels_iter it = labels_begin(labels);
@@ -188,42 +322,67 @@ static uint64_t pair_sum(struct labels labels) {
     return sum;
 }
 
-static bool same_labels(struct storage_querier *q, const struct index_hit *a,
-                        const struct index_hit *b) {
-    if (a->target_set == b->target_set && a->metric_set == b->metric_set) {
+static bool sum_of(struct sums *s, uint32_t set, uint64_t *out) {
+    if ((s->sets == NULL || s->count * 2 > s->mask) && !sums_grow(s)) {
+        return false;
+    }
+    size_t at = ((set + 1) * UINT32_C(2654435761)) & s->mask;
+    while (s->sets[at] != 0 && s->sets[at] != set + 1) {
+        at = (at + 1) & s->mask;
+    }
+    if (s->sets[at] == 0) {
+        s->sets[at] = set + 1;
+        s->values[at] = pair_sum(tsdb_set_labels(s->q, set));
+        s->count++;
+    }
+    *out = s->values[at];
+    return true;
+}
+
+static bool same_labels(struct storage_querier *q, const struct hit *a, const struct hit *b) {
+    if (a->target == b->target && a->metric == b->metric) {
         return true;
     }
     struct arena scratch;
     arena_init(&scratch, 0);
-    const struct labels x = labels_merge(&scratch, tsdb_set_labels(q, public_target(a->target_set)),
-                                         tsdb_set_labels(q, public_metric(a->metric_set)));
-    const struct labels y = labels_merge(&scratch, tsdb_set_labels(q, public_target(b->target_set)),
-                                         tsdb_set_labels(q, public_metric(b->metric_set)));
+    const struct labels x =
+        labels_merge(&scratch, tsdb_set_labels(q, a->target), tsdb_set_labels(q, a->metric));
+    const struct labels y =
+        labels_merge(&scratch, tsdb_set_labels(q, b->target), tsdb_set_labels(q, b->metric));
     const bool same = labels_eq(x, y);
     arena_release(&scratch);
     return same;
 }
 
-/* series_of[i] becomes the number of the series that hit i belongs to, in order of first hit. */
-static enum err_code group_equal(struct storage_querier *q, const struct index_hit *hits, size_t n,
+/* series_of[i] becomes the number of the series that hit i belongs to, in order of first hit. alike:
+ * equal labels have equal pairs of sets. */
+static enum err_code group_equal(struct storage_querier *q, const struct hits *hits, bool alike,
                                  uint32_t *series_of, size_t *out_count, struct err *err) {
+    const size_t n = hits->count;
+    const struct hit *items = hits->items;
     size_t mask = 15;
     while (mask < n * 2) {
         mask = mask * 2 + 1;
     }
+    struct sums sums = {.q = q};
     uint32_t *table = arena_try_alloc(q->arena, mask + 1, sizeof(*table)); /* hit + 1 */
-    uint64_t *sums = arena_try_alloc(q->arena, n, sizeof(*sums));
-    if (table == NULL || sums == NULL) {
+    uint64_t *keys = arena_try_alloc(q->arena, n, sizeof(*keys));
+    if (table == NULL || keys == NULL) {
         return over_budget(err);
     }
     memset(table, 0, (mask + 1) * sizeof(*table));
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        sums[i] = pair_sum(tsdb_set_labels(q, public_target(hits[i].target_set))) +
-                  pair_sum(tsdb_set_labels(q, public_metric(hits[i].metric_set)));
-        size_t at = sums[i] & mask;
-        while (table[at] != 0 && (sums[table[at] - 1] != sums[i] ||
-                                  !same_labels(q, &hits[table[at] - 1], &hits[i]))) {
+        uint64_t metric_sum = items[i].metric;
+        keys[i] = (uint64_t)items[i].target << 32;
+        if (!alike && (!sum_of(&sums, items[i].target, &keys[i]) ||
+                       !sum_of(&sums, items[i].metric, &metric_sum))) {
+            return over_budget(err);
+        }
+        keys[i] += metric_sum;
+        size_t at = (keys[i] * UINT64_C(0x9e3779b97f4a7c15) >> 20) & mask;
+        while (table[at] != 0 && (keys[table[at] - 1] != keys[i] ||
+                                  (!alike && !same_labels(q, &items[table[at] - 1], &items[i])))) {
             at = (at + 1) & mask;
         }
         if (table[at] == 0) {
@@ -239,22 +398,23 @@ static enum err_code group_equal(struct storage_querier *q, const struct index_h
 
 /* ---- building a selection ---- */
 
-static struct storage_series series_from(const struct index_hit *hit) {
+static struct storage_series series_from(const struct hit *hit) {
     return (struct storage_series){
-        .target_set = public_target(hit->target_set),
-        .metric_set = public_metric(hit->metric_set),
-        .ref = (uint64_t)hit->group << 32 | hit->slot,
+        .target_set = hit->target,
+        .metric_set = hit->metric,
+        .ref = (uint64_t)hit->place.source << 32 | hit->place.slot,
     };
 }
 
 /* Several hits per series: places of one series next to each other. */
 static enum err_code fill_merged(struct storage_querier *q, struct storage_selection *sel,
-                                 const struct index_hit *hits, size_t n, struct err *err) {
+                                 const struct hits *hits, bool alike, struct err *err) {
+    const size_t n = hits->count;
     uint32_t *series_of = arena_try_alloc(q->arena, n, sizeof(*series_of));
     if (series_of == NULL) {
         return over_budget(err);
     }
-    const enum err_code code = group_equal(q, hits, n, series_of, &sel->count, err);
+    const enum err_code code = group_equal(q, hits, alike, series_of, &sel->count, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -274,9 +434,9 @@ static enum err_code fill_merged(struct storage_querier *q, struct storage_selec
     for (size_t i = 0; i < n; i++) { /* afterwards first[s + 1] is the end of series s */
         const uint32_t s = series_of[i];
         if (s == seen) {
-            sel->series[seen++] = series_from(&hits[i]);
+            sel->series[seen++] = series_from(&hits->items[i]);
         }
-        sel->places[first[s + 1]++] = (struct place){hits[i].group, hits[i].slot};
+        sel->places[first[s + 1]++] = hits->items[i].place;
     }
     return ERR_OK;
 }
@@ -368,15 +528,12 @@ static enum err_code sort_selection(struct storage_querier *q, struct storage_se
 enum err_code tsdb_select(struct storage_querier *q, const struct matcher *matchers, size_t n,
                           const struct storage_select_hints *hints, struct storage_selection **out,
                           struct err *err) {
-    struct index_hit *hits = NULL;
-    size_t count = 0;
-    enum err_code code =
-        index_select(&q->db->index, matchers, n, q->arena, q->cancel, &hits, &count, err);
+    struct hits hits;
+    enum err_code code = find_hits(q, matchers, n, &hits, err);
     if (code != ERR_OK) {
         return code;
     }
-    sort_hits(hits, count);
-    count = filter_hits(q, hits, count);
+    const size_t count = hits.count;
     struct storage_selection *sel = arena_try_alloc(q->arena, 1, sizeof(*sel));
     struct storage_series *series = arena_try_alloc(q->arena, count + 1, sizeof(*series));
     struct place *places = arena_try_alloc(q->arena, count + 1, sizeof(*places));
@@ -384,16 +541,17 @@ enum err_code tsdb_select(struct storage_querier *q, const struct matcher *match
         return over_budget(err);
     }
     *sel = (struct storage_selection){.series = series, .places = places, .count = count};
-    bool repeats = false;
-    if (count > 1) {
-        code = may_repeat(q, hits, count, &repeats, err);
+    const bool alike = split_alike(q, &hits);
+    bool once = count <= 1;
+    if (!once && alike) {
+        code = each_once(q, &hits, &once, err);
     }
-    if (code == ERR_OK && repeats) {
-        code = fill_merged(q, sel, hits, count, err);
+    if (code == ERR_OK && !once) {
+        code = fill_merged(q, sel, &hits, alike, err);
     }
-    for (size_t i = 0; i < count && !repeats; i++) {
-        series[i] = series_from(&hits[i]);
-        places[i] = (struct place){hits[i].group, hits[i].slot};
+    for (size_t i = 0; i < count && once; i++) {
+        series[i] = series_from(&hits.items[i]);
+        places[i] = hits.items[i].place;
     }
     if (code == ERR_OK && hints != NULL && hints->sorted && sel->count > 1) {
         code = sort_selection(q, sel, err);
@@ -421,16 +579,32 @@ struct wanted { /* one place of the batch */
     uint32_t order; /* its number in the batch */
 };
 
-static int by_wanted(const void *a, const void *b) {
-    const struct wanted *x = a;
-    const struct wanted *y = b;
-    if (x->place.group != y->place.group) {
-        return x->place.group < y->place.group ? -1 : 1;
-    }
-    return (x->place.slot > y->place.slot) - (x->place.slot < y->place.slot);
+static bool same_source(const struct place *a, const struct place *b) {
+    return a->kind == b->kind && a->source == b->source;
 }
 
-/* Reads all places, group by group; results[order]. */
+static int by_wanted(const void *a, const void *b) {
+    const struct place *x = &((const struct wanted *)a)->place;
+    const struct place *y = &((const struct wanted *)b)->place;
+    if (x->kind != y->kind) {
+        return x->kind < y->kind ? -1 : 1;
+    }
+    if (x->source != y->source) {
+        return x->source < y->source ? -1 : 1;
+    }
+    return (x->slot > y->slot) - (x->slot < y->slot);
+}
+
+static void sort_wanted(struct wanted *wanted, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        if (by_wanted(&wanted[i - 1], &wanted[i]) > 0) {
+            qsort(wanted, n, sizeof(*wanted), by_wanted);
+            return;
+        }
+    }
+}
+
+/* Reads all places, source by source; results[order]. */
 static enum err_code read_places(struct storage_querier *q, struct wanted *wanted, size_t n,
                                  const struct head_read *read, struct storage_samples *results,
                                  struct err *err) {
@@ -439,15 +613,20 @@ static enum err_code read_places(struct storage_querier *q, struct wanted *wante
     if (slots == NULL || got == NULL) {
         return over_budget(err);
     }
-    qsort(wanted, n, sizeof(*wanted), by_wanted);
+    sort_wanted(wanted, n);
     for (size_t at = 0; at < n;) {
+        const struct place *place = &wanted[at].place;
         size_t end = at;
-        while (end < n && wanted[end].place.group == wanted[at].place.group) {
+        while (end < n && same_source(&wanted[end].place, place)) {
             slots[end - at] = wanted[end].place.slot;
             end++;
         }
-        const enum err_code code = head_read_group(
-            read, head_group_get(q->db, wanted[at].place.group), slots, end - at, got, err);
+        const enum err_code code = place->kind == PLACE_HEAD
+                                       ? head_read_group(read, head_group_get(q->db, place->source),
+                                                         slots, end - at, got, err)
+                                       : partition_read(querier_partition(q, place->source), slots,
+                                                        end - at, read->min_ts_ms, read->max_ts_ms,
+                                                        read->arena, q->cancel, got, err);
         if (code != ERR_OK) {
             return code;
         }
@@ -456,83 +635,6 @@ static enum err_code read_places(struct storage_querier *q, struct wanted *wante
         }
         at = end;
     }
-    return ERR_OK;
-}
-
-/* What samples have beside values, for a merge: room for n of both, or NULL where neither has it. */
-static bool merge_extras(struct arena *arena, const struct storage_samples *a,
-                         const struct storage_samples *b, size_t n,
-                         const struct histogram ***out_histograms, int64_t **out_start_ts) {
-    const bool has_histograms = a->histograms != NULL || b->histograms != NULL;
-    const bool has_start_ts = a->start_ts != NULL || b->start_ts != NULL;
-    *out_histograms = has_histograms ? arena_try_alloc(arena, n, sizeof(struct histogram *)) : NULL;
-    *out_start_ts = has_start_ts ? arena_try_alloc(arena, n, sizeof(**out_start_ts)) : NULL;
-    return (!has_histograms || *out_histograms != NULL) && (!has_start_ts || *out_start_ts != NULL);
-}
-
-/* A histogram behind one of another place was not compared with it. */
-static enum err_code unhinted(struct arena *arena, const struct histogram **io, struct err *err) {
-    if (*io == NULL || (*io)->hint != HINT_NOT_RESET) {
-        return ERR_OK;
-    }
-    struct histogram *copy = arena_try_alloc(arena, 1, sizeof(*copy));
-    if (copy == NULL) {
-        return over_budget(err);
-    }
-    *copy = **io;
-    copy->hint = HINT_UNKNOWN;
-    *io = copy;
-    return ERR_OK;
-}
-
-/* Both in time order; of two samples with one time, a's stays. */
-static enum err_code merge_samples(struct arena *arena, const struct storage_samples *a,
-                                   const struct storage_samples *b, struct storage_samples *out,
-                                   struct err *err) {
-    if (a->count == 0 || b->count == 0) {
-        *out = a->count == 0 ? *b : *a;
-        return ERR_OK;
-    }
-    int64_t *ts = arena_try_alloc(arena, a->count + b->count, sizeof(*ts));
-    double *values = arena_try_alloc(arena, a->count + b->count, sizeof(*values));
-    const struct histogram **histograms;
-    int64_t *start_ts;
-    if (ts == NULL || values == NULL ||
-        !merge_extras(arena, a, b, a->count + b->count, &histograms, &start_ts)) {
-        return over_budget(err);
-    }
-    size_t i = 0;
-    size_t k = 0;
-    size_t n = 0;
-    bool was_a = false;
-    while (i < a->count || k < b->count) {
-        const bool from_a = k == b->count || (i < a->count && a->ts[i] <= b->ts[k]);
-        const struct storage_samples *from = from_a ? a : b;
-        const size_t at = from_a ? i : k;
-        ts[n] = from->ts[at];
-        values[n] = from->values[at];
-        if (start_ts != NULL) {
-            start_ts[n] = from->start_ts != NULL ? from->start_ts[at] : 0;
-        }
-        if (histograms != NULL) {
-            histograms[n] = from->histograms != NULL ? from->histograms[at] : NULL;
-            if (n != 0 && from_a != was_a && unhinted(arena, &histograms[n], err) != ERR_OK) {
-                return ERR_LIMIT;
-            }
-        }
-        was_a = from_a;
-        k += !from_a || (k < b->count && b->ts[k] == ts[n]) ? 1 : 0;
-        i += from_a ? 1 : 0;
-        n++;
-    }
-    *out = (struct storage_samples){
-        .ts = ts,
-        .values = values,
-        .count = n,
-        .has_stale = a->has_stale || b->has_stale,
-        .histograms = histograms,
-        .start_ts = start_ts,
-    };
     return ERR_OK;
 }
 
@@ -561,30 +663,91 @@ enum err_code tsdb_read(struct storage_querier *q, const struct storage_selectio
         .max_ts_ms = maxt,
         .arena = scratch,
         .cancel = q->cancel,
+        .view = q->view,
     };
+    struct querier_joins joins = {0};
     enum err_code code = read_places(q, wanted, to - from, &read, results, err);
     for (size_t i = 0; merged && i < count && code == ERR_OK; i++) {
         const size_t begin = sel->first_place[first + i] - from;
         const size_t end = sel->first_place[first + i + 1] - from;
-        out[i] = results[begin];
-        for (size_t p = begin + 1; p < end && code == ERR_OK; p++) {
-            code = merge_samples(scratch, &out[i], &results[p], &out[i], err);
-        }
+        code = querier_join(&joins, scratch, results + begin, end - begin, &out[i], err);
     }
     return code;
 }
 
 /* ---- labels ---- */
 
+struct str_list {
+    struct str *items; /* sorted, unique */
+    size_t count;
+};
+
+/* Both sorted; at most limit (0 = all). */
+static enum err_code unite(struct storage_querier *q, struct str_list *io, struct str_list b,
+                           size_t limit, struct err *err) {
+    if (b.count == 0) {
+        return ERR_OK;
+    }
+    const struct str_list a = *io;
+    struct str *items = arena_try_alloc(q->arena, a.count + b.count, sizeof(*items));
+    if (items == NULL) {
+        return over_budget(err);
+    }
+    size_t n = 0;
+    for (size_t i = 0, k = 0; (i < a.count || k < b.count) && (limit == 0 || n < limit); n++) {
+        const int order = i == a.count ? 1 : k == b.count ? -1 : str_cmp(a.items[i], b.items[k]);
+        items[n] = order <= 0 ? a.items[i] : b.items[k];
+        i += order <= 0 ? 1 : 0;
+        k += order >= 0 ? 1 : 0;
+    }
+    *io = (struct str_list){items, n};
+    return ERR_OK;
+}
+
+/* Of the head, then of each partition in the range. name: whose values; NULL: names. */
+static enum err_code collect_labels(struct storage_querier *q, const struct str *name,
+                                    const struct matcher *matchers, size_t n, size_t limit,
+                                    struct str_list *out, struct err *err) {
+    struct index *index = &q->db->index;
+    enum err_code code = name == NULL
+                             ? index_label_names(index, matchers, n, limit, q->arena, q->cancel,
+                                                 &out->items, &out->count, err)
+                             : index_label_values(index, *name, matchers, n, limit, q->arena,
+                                                  q->cancel, &out->items, &out->count, err);
+    for (uint32_t i = 0; i < q->view->partition_count && code == ERR_OK; i++) {
+        struct partition *p = querier_partition(q, i);
+        struct str_list more = {0};
+        if (!querier_wants(q, i)) {
+            continue;
+        }
+        code = name == NULL ? partition_label_names(p, matchers, n, limit, q->arena, q->cancel,
+                                                    &more.items, &more.count, err)
+                            : partition_label_values(p, *name, matchers, n, limit, q->arena,
+                                                     q->cancel, &more.items, &more.count, err);
+        if (code == ERR_OK) {
+            code = unite(q, out, more, limit, err);
+        } else if (code == ERR_CORRUPT) {
+            code = ERR_OK;
+        }
+    }
+    return code;
+}
+
 enum err_code tsdb_label_names(struct storage_querier *q, const struct matcher *matchers, size_t n,
                                size_t limit, struct str **out, size_t *out_count, struct err *err) {
-    return index_label_names(&q->db->index, matchers, n, limit, q->arena, q->cancel, out, out_count,
-                             err);
+    struct str_list list = {0};
+    const enum err_code code = collect_labels(q, NULL, matchers, n, limit, &list, err);
+    *out = list.items;
+    *out_count = list.count;
+    return code;
 }
 
 enum err_code tsdb_label_values(struct storage_querier *q, struct str name,
                                 const struct matcher *matchers, size_t n, size_t limit,
                                 struct str **out, size_t *out_count, struct err *err) {
-    return index_label_values(&q->db->index, name, matchers, n, limit, q->arena, q->cancel, out,
-                              out_count, err);
+    struct str_list list = {0};
+    const enum err_code code = collect_labels(q, &name, matchers, n, limit, &list, err);
+    *out = list.items;
+    *out_count = list.count;
+    return code;
 }

@@ -1,0 +1,209 @@
+/* Samples of one series from several places.
+ *
+ * Places that follow each other in time (partitions, then the head) are laid one behind the other;
+ * series with the same columns of times share the joined one. Places that overlap are merged sample
+ * by sample. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "tsdb/querier_impl.h"
+
+static enum err_code over_budget(struct err *err) {
+    return err_set(err, ERR_LIMIT, "query needs more memory than its budget to read samples");
+}
+
+/* What samples have beside values, for a merge: room for n of both, or NULL where neither has it. */
+static bool merge_extras(struct arena *arena, const struct storage_samples *a,
+                         const struct storage_samples *b, size_t n,
+                         const struct histogram ***out_histograms, int64_t **out_start_ts) {
+    const bool has_histograms = a->histograms != NULL || b->histograms != NULL;
+    const bool has_start_ts = a->start_ts != NULL || b->start_ts != NULL;
+    *out_histograms = has_histograms ? arena_try_alloc(arena, n, sizeof(struct histogram *)) : NULL;
+    *out_start_ts = has_start_ts ? arena_try_alloc(arena, n, sizeof(**out_start_ts)) : NULL;
+    return (!has_histograms || *out_histograms != NULL) && (!has_start_ts || *out_start_ts != NULL);
+}
+
+/* A histogram behind one of another place was not compared with it. */
+static enum err_code unhinted(struct arena *arena, const struct histogram **io, struct err *err) {
+    if (*io == NULL || (*io)->hint != HINT_NOT_RESET) {
+        return ERR_OK;
+    }
+    struct histogram *copy = arena_try_alloc(arena, 1, sizeof(*copy));
+    if (copy == NULL) {
+        return over_budget(err);
+    }
+    *copy = **io;
+    copy->hint = HINT_UNKNOWN;
+    *io = copy;
+    return ERR_OK;
+}
+
+/* Both in time order; of two samples with one time, a's stays. */
+static enum err_code merge_samples(struct arena *arena, const struct storage_samples *a,
+                                   const struct storage_samples *b, struct storage_samples *out,
+                                   struct err *err) {
+    if (a->count == 0 || b->count == 0) {
+        *out = a->count == 0 ? *b : *a;
+        return ERR_OK;
+    }
+    int64_t *ts = arena_try_alloc(arena, a->count + b->count, sizeof(*ts));
+    double *values = arena_try_alloc(arena, a->count + b->count, sizeof(*values));
+    const struct histogram **histograms;
+    int64_t *start_ts;
+    if (ts == NULL || values == NULL ||
+        !merge_extras(arena, a, b, a->count + b->count, &histograms, &start_ts)) {
+        return over_budget(err);
+    }
+    size_t i = 0;
+    size_t k = 0;
+    size_t n = 0;
+    bool was_a = false;
+    while (i < a->count || k < b->count) {
+        const bool from_a = k == b->count || (i < a->count && a->ts[i] <= b->ts[k]);
+        const struct storage_samples *from = from_a ? a : b;
+        const size_t at = from_a ? i : k;
+        ts[n] = from->ts[at];
+        values[n] = from->values[at];
+        if (start_ts != NULL) {
+            start_ts[n] = from->start_ts != NULL ? from->start_ts[at] : 0;
+        }
+        if (histograms != NULL) {
+            histograms[n] = from->histograms != NULL ? from->histograms[at] : NULL;
+            if (n != 0 && from_a != was_a && unhinted(arena, &histograms[n], err) != ERR_OK) {
+                return ERR_LIMIT;
+            }
+        }
+        was_a = from_a;
+        k += !from_a || (k < b->count && b->ts[k] == ts[n]) ? 1 : 0;
+        i += from_a ? 1 : 0;
+        n++;
+    }
+    *out = (struct storage_samples){
+        .ts = ts,
+        .values = values,
+        .count = n,
+        .has_stale = a->has_stale || b->has_stale,
+        .histograms = histograms,
+        .start_ts = start_ts,
+    };
+    return ERR_OK;
+}
+
+/* ---- one behind the other ---- */
+
+struct querier_join { /* two columns of times, joined */
+    const int64_t *a;
+    const int64_t *b;
+    size_t a_count;
+    size_t b_count;
+    const int64_t *joined;
+    struct querier_join *next;
+};
+
+static enum err_code join_times(struct querier_joins *joins, struct arena *arena,
+                                const int64_t **io_ts, size_t *io_count,
+                                const struct storage_samples *next, struct err *err) {
+    const uintptr_t key = ((uintptr_t)*io_ts >> 4) * 31 + ((uintptr_t)next->ts >> 4);
+    struct querier_join **slot = &joins->table[(key ^ key >> 8) % COUNT_OF(joins->table)];
+    struct querier_join *j = *slot;
+    while (j != NULL && (j->a != *io_ts || j->b != next->ts || j->a_count != *io_count ||
+                         j->b_count != next->count)) {
+        j = j->next;
+    }
+    if (j == NULL) {
+        int64_t *ts = arena_try_alloc(arena, *io_count + next->count, sizeof(*ts));
+        j = arena_try_alloc(arena, 1, sizeof(*j));
+        if (ts == NULL || j == NULL) {
+            return over_budget(err);
+        }
+        memcpy(ts, *io_ts, *io_count * sizeof(*ts));
+        memcpy(ts + *io_count, next->ts, next->count * sizeof(*ts));
+        *j = (struct querier_join){*io_ts, next->ts, *io_count, next->count, ts, *slot};
+        *slot = j;
+    }
+    *io_ts = j->joined;
+    *io_count += next->count;
+    return ERR_OK;
+}
+
+/* Puts the samples of a part at offset at. */
+static enum err_code put_part(struct arena *arena, const struct storage_samples *part, size_t at,
+                              double *values, const struct histogram **histograms,
+                              int64_t *start_ts, struct err *err) {
+    memcpy(values + at, part->values, part->count * sizeof(*values));
+    for (size_t i = 0; histograms != NULL && i < part->count; i++) {
+        histograms[at + i] = part->histograms != NULL ? part->histograms[i] : NULL;
+    }
+    for (size_t i = 0; start_ts != NULL && i < part->count; i++) {
+        start_ts[at + i] = part->start_ts != NULL ? part->start_ts[i] : 0;
+    }
+    return at != 0 && histograms != NULL ? unhinted(arena, &histograms[at], err) : ERR_OK;
+}
+
+static enum err_code lay_in_line(struct querier_joins *joins, struct arena *arena,
+                                 const struct storage_samples *parts, size_t n,
+                                 struct storage_samples *out, struct err *err) {
+    size_t total = 0;
+    struct storage_samples any = {0};
+    for (size_t i = 0; i < n; i++) {
+        total += parts[i].count;
+        any.has_stale |= parts[i].has_stale;
+        any.histograms = parts[i].histograms != NULL ? parts[i].histograms : any.histograms;
+        any.start_ts = parts[i].start_ts != NULL ? parts[i].start_ts : any.start_ts;
+    }
+    double *values = arena_try_alloc(arena, total, sizeof(*values));
+    const struct histogram **histograms;
+    int64_t *start_ts;
+    if (values == NULL || !merge_extras(arena, &any, &any, total, &histograms, &start_ts)) {
+        return over_budget(err);
+    }
+    const int64_t *ts = parts[0].ts;
+    size_t count = parts[0].count;
+    enum err_code code = put_part(arena, &parts[0], 0, values, histograms, start_ts, err);
+    for (size_t i = 1; i < n && code == ERR_OK; i++) {
+        code = put_part(arena, &parts[i], count, values, histograms, start_ts, err);
+        code = code == ERR_OK ? join_times(joins, arena, &ts, &count, &parts[i], err) : code;
+    }
+    *out = (struct storage_samples){.ts = ts,
+                                    .values = values,
+                                    .count = count,
+                                    .has_stale = any.has_stale,
+                                    .histograms = histograms,
+                                    .start_ts = start_ts};
+    return code;
+}
+
+/* ---- all of them ---- */
+
+static bool in_line(const struct storage_samples *parts, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        if (parts[i].ts[0] <= parts[i - 1].ts[parts[i - 1].count - 1]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum err_code querier_join(struct querier_joins *joins, struct arena *arena,
+                           struct storage_samples *parts, size_t n, struct storage_samples *out,
+                           struct err *err) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].count != 0) {
+            parts[kept++] = parts[i];
+        }
+    }
+    *out = kept != 0 ? parts[0] : (struct storage_samples){0};
+    if (kept <= 1) {
+        return ERR_OK;
+    }
+    if (in_line(parts, kept)) {
+        return lay_in_line(joins, arena, parts, kept, out, err);
+    }
+    enum err_code code = ERR_OK;
+    for (size_t i = 1; i < kept && code == ERR_OK; i++) {
+        code = merge_samples(arena, out, &parts[i], out, err);
+    }
+    return code;
+}
