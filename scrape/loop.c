@@ -8,7 +8,7 @@
 #define WAITING_BYTES_MAX (UINT64_C(1) << 30)
 
 /* Slots of an interval, and targets in a slot, roughly. */
-enum { SLOTS_MIN = 16, SLOTS_MAX = 1 << 20, SLOT_TARGETS = 8 };
+enum { SLOTS_MIN = 16, SLOTS_MAX = 1 << 20, SLOT_TARGETS = 16 };
 
 static struct scrape_io *io_of(const struct loop *loop) {
     return loop->pool->io;
