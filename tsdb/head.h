@@ -427,6 +427,8 @@ MUST_CHECK enum err_code head_push(struct head_shard *shard, struct push_sample 
 
 /* Seals the window to a run; without rows nothing happens. */
 MUST_CHECK enum err_code head_seal(struct head_group *g, struct err *err) REQUIRES(g->shard->mu);
+/* Empties the window; the next one begins behind its rows. */
+void head_forget_window(struct head_group *g) REQUIRES(g->mu);
 /* Seals when it is time; a failure is logged, the rows stay in memory. */
 void head_seal_if_due(struct head_group *g) REQUIRES(g->shard->mu);
 /* Writes a run again whose file failed before it was durable. */

@@ -95,12 +95,13 @@ static void settle_runs(struct head_group *g) REQUIRES(g->shard->mu) {
         g->unsynced_wal = 0;
         return;
     }
-    if (g->synced_runs >= g->synced_upto) {
-        return; /* sealed since the sync began: for the next one */
-    }
-    struct err err;
-    if (head_reseal(g, g->synced_runs, &err) != ERR_OK) {
-        report(g->shard->db, g->shard, "a run could not be written again", &err);
+    /* Those sealed since the sync began are for the next one. */
+    for (uint32_t i = g->synced_runs; i < g->synced_upto && i < g->run_count; i++) {
+        struct err err;
+        if (!segment_is_durable(store, g->runs[i].at) && head_reseal(g, i, &err) != ERR_OK) {
+            report(g->shard->db, g->shard, "a run could not be written again", &err);
+            return;
+        }
     }
 }
 

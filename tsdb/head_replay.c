@@ -19,7 +19,7 @@
 /* ---- opening ---- */
 
 /* Keeps runs in the order of rows. One with rows that others have too replaces them: it was
- * written again, later, after a failure. */
+ * written again, later, after a failure. But none replaces one that goes further. */
 static void put_run(struct head_group *g, const struct segment_run_info *info) REQUIRES(g->mu) {
     const uint64_t end_row = info->first_row + info->rows;
     uint32_t at = g->run_count;
@@ -28,6 +28,9 @@ static void put_run(struct head_group *g, const struct segment_run_info *info) R
     }
     uint32_t behind = at;
     while (behind < g->run_count && g->runs[behind].first_row < end_row) {
+        if (g->runs[behind].first_row + g->runs[behind].rows > end_row) {
+            return; /* made of a part of what is there: see end_hole */
+        }
         behind++;
     }
     if (g->run_count == g->run_capacity) {
@@ -243,6 +246,7 @@ struct hole {
     uint64_t begin;
     uint64_t end;
     bool rewound; /* there are runs with its first rows */
+    bool fixed;   /* a window record begins it */
 };
 
 struct holes { /* ascending; the last one has no end: it becomes the open rows */
@@ -257,7 +261,7 @@ static void add_hole(struct holes *holes, uint64_t begin, uint64_t end) {
             holes->capacity = mem_grow(holes->capacity, holes->count + 1);
             holes->items = mem_resize(holes->items, holes->capacity, sizeof(*holes->items));
         }
-        holes->items[holes->count++] = (struct hole){begin, end, false};
+        holes->items[holes->count++] = (struct hole){.begin = begin, .end = end};
     }
 }
 
@@ -500,7 +504,7 @@ static void rewind_hole(struct head_group *g, struct hole *hole, uint64_t to)
 
 static bool needs_rewind(const struct head_group *g, const struct hole *hole, uint64_t row,
                          const struct complete_row *last) REQUIRES(g->shard->mu) {
-    return g->rows == 0 && row == hole->begin && last->row < row;
+    return g->rows == 0 && !hole->fixed && row == hole->begin && last->row < row;
 }
 
 /* The same for a window record: a part of its rows is in runs already. */
@@ -508,6 +512,27 @@ static bool begins_before(const struct head_group *g, const struct hole *hole,
                           const struct wal_record *record, uint64_t row) REQUIRES(g->shard->mu) {
     return record->type == HEAD_RECORD_WINDOW && row < hole->begin &&
            row_after(record) > g->first_row + g->rows;
+}
+
+/* A window record that begins within the open rows and goes further: they end before it. */
+static bool begins_within(const struct head_group *g, const struct wal_record *record, uint64_t row)
+    REQUIRES(g->shard->mu) {
+    return record->type == HEAD_RECORD_WINDOW && row > g->first_row &&
+           row < g->first_row + g->rows && row_after(record) > g->first_row + g->rows;
+}
+
+static void split_hole(struct head_group *g, struct holes *holes, size_t at, uint64_t row)
+    REQUIRES(g->shard->mu) {
+    const uint64_t end = holes->items[at].end;
+    add_hole(holes, row, end); /* makes room */
+    memmove(&holes->items[at + 2], &holes->items[at + 1],
+            (holes->count - at - 2) * sizeof(*holes->items));
+    holes->items[at + 1] = (struct hole){.begin = row, .end = end, .fixed = true};
+    holes->items[at].end = row;
+    mutex_lock(&g->mu);
+    head_forget_window(g);
+    mutex_unlock(&g->mu);
+    begin_hole(g, &holes->items[at]);
 }
 
 /* All records of the group, in the order of the log, into the holes. */
@@ -535,6 +560,11 @@ static uint64_t replay_records(struct head_group *g, struct holes *holes, struct
                 if (holes->items[at].end != UINT64_MAX) {
                     begin_hole(g, &holes->items[++at]);
                 }
+            }
+            if (begins_within(g, &record, row)) {
+                split_hole(g, holes, at, row);
+                i = UINT32_MAX; /* once more from the first record */
+                continue;
             }
             if (begins_before(g, &holes->items[at], &record, row)) {
                 rewind_hole(g, &holes->items[at], row);

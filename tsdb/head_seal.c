@@ -39,7 +39,7 @@ enum err_code head_slot_column(const struct head_group *g, uint32_t slot, struct
     return code;
 }
 
-static void free_window(struct head_group *g) REQUIRES(g->mu) {
+void head_forget_window(struct head_group *g) {
     for (uint32_t slot = 0; slot < g->slot_count; slot++) {
         struct head_chunk *c = &g->chunks[slot];
         if (c->len != 0) {
@@ -75,7 +75,7 @@ static void publish_runs(struct head_group *g, const struct segment_run_info *ru
     for (uint32_t i = 0; i < n; i++) {
         add_run(g, &runs[i]);
     }
-    free_window(g);
+    head_forget_window(g);
     mutex_unlock(&g->mu);
     if (g->unsynced_wal == 0) {
         g->unsynced_wal = g->wal_segment;

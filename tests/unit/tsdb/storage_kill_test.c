@@ -4,7 +4,9 @@
  * over a pipe. The parent kills it at a random moment, opens the folder and looks for everything
  * that was reported; what was not reported may be there too, but whole. The next round goes on in
  * the same folder, so later rounds recover what earlier ones left: sealed runs, torn tails, dropped
- * WAL segments. */
+ * WAL segments. A thread of the child queries meanwhile.
+ *
+ * KILL_ROUNDS and KILL_SEED make it longer and different. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mutex.h"
 #include "base/rng.h"
 #include "storage_world.h"
 #include "tests/support/check_err.h"
 
-enum { ROUNDS = 12, SLOTS = 30, PUSHED = 5, BASE = 1000000000 };
+enum { ROUNDS = 40, ROUNDS_PER_FOLDER = 20, SLOTS = 30, PUSHED = 5, BASE = 1000000000 };
 
 /* Deterministic values: some constant, some counters, some with fractions. */
 static double value_of(int slot, int64_t row) {
@@ -53,6 +56,30 @@ static void child_push(struct world *w, int64_t row) {
     }
 }
 
+static void read_on(void *ctx) {
+    struct world *w = ctx;
+    for (;;) {
+        struct arena arena;
+        struct storage_querier *q;
+        struct storage_selection *sel;
+        struct storage_samples got[SLOTS + PUSHED];
+        size_t n;
+        arena_init(&arena, 0);
+        if (storage_querier_open(w->st, 0, INT64_MAX, &arena, NULL, &q, NULL) != ERR_OK ||
+            storage_select(w->st, q, NULL, 0, NULL, &sel, NULL) != ERR_OK) {
+            _exit(8);
+        }
+        (void)storage_selection_series(w->st, sel, &n);
+        if (n > SLOTS + PUSHED ||
+            storage_read(w->st, q, sel, 0, n, 0, INT64_MAX, &arena, got, NULL) != ERR_OK) {
+            _exit(9);
+        }
+        arena_release(&arena);
+        const struct timespec pause = {0, 2000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
 static void child(struct world *w, int64_t first_row, int report_fd) {
     w->options.no_background = false; /* syncing, dropping and replaying run beside the writer */
     w->options.wal_sync_interval_ns = 5 * NS_PER_MS;
@@ -63,6 +90,8 @@ static void child(struct world *w, int64_t first_row, int report_fd) {
         snprintf(text, sizeof(text), "m%d job=scrape", i);
         world_slot(w, g, text);
     }
+    struct thread reader;
+    thread_start(&reader, "reader", read_on, w);
     for (int64_t row = first_row;; row++) {
         child_row(w, g, row);
         child_push(w, row);
@@ -139,14 +168,13 @@ static int64_t check_job(struct world *w, const char *job, size_t series_count, 
     return rows;
 }
 
-static void acknowledged_rows_survive_kill(void **state) {
-    (void)state;
+/* Some rounds in one folder; returns the rows written. */
+static int64_t rounds_in_a_folder(struct rng *rng, int rounds) {
     struct world w;
-    struct rng rng = rng_seeded(99);
     int64_t next_row = 0;
     world_init(&w);
-    for (int round = 0; round < ROUNDS; round++) {
-        const unsigned run_us = 20000 + (unsigned)rng_below(&rng, 60000);
+    for (int round = 0; round < rounds; round++) {
+        const unsigned run_us = 5000 + (unsigned)rng_below(rng, 60000);
         const int64_t reported = run_and_kill(&w, next_row, run_us);
         world_open(&w);
         assert_int_equal(w.replayed.damaged_records, 0);
@@ -159,8 +187,25 @@ static void acknowledged_rows_survive_kill(void **state) {
         next_row = scraped;
         world_close(&w);
     }
-    print_message("%lld rows in %d rounds\n", (long long)next_row, ROUNDS);
     world_release(&w);
+    return next_row;
+}
+
+static int number_of(const char *name, int standard) {
+    const char *text = getenv(name);
+    return text != NULL ? atoi(text) : standard;
+}
+
+static void acknowledged_rows_survive_kill(void **state) {
+    (void)state;
+    const int rounds = number_of("KILL_ROUNDS", ROUNDS);
+    struct rng rng = rng_seeded((uint64_t)number_of("KILL_SEED", 99));
+    int64_t rows = 0;
+    for (int done = 0; done < rounds; done += ROUNDS_PER_FOLDER) {
+        const int left = rounds - done;
+        rows += rounds_in_a_folder(&rng, left < ROUNDS_PER_FOLDER ? left : ROUNDS_PER_FOLDER);
+    }
+    print_message("%d kills, %lld rows\n", rounds, (long long)rows);
 }
 
 int main(void) {
