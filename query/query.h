@@ -181,6 +181,10 @@ void query_each_selector(const struct query_expr *expr,
 MUST_CHECK enum err_code query_set_matcher(struct query_expr *expr, enum matcher_type type,
                                            struct str name, struct str value, struct err *err);
 void query_delete_matchers(struct query_expr *expr, struct str name);
+/* Adds @ at_ms to every selector and subquery that has no time of its own, but not to selectors
+ * inside a subquery, which carries it. False: a function tells the time of the evaluation, so that
+ * the result is not the same at every time. */
+bool query_pin_times(struct query_expr *expr, int64_t at_ms);
 /* metric{a="b"} to labels. */
 MUST_CHECK enum err_code query_parse_metric(struct arena *arena, struct str text,
                                             struct labels *out, struct err *err);

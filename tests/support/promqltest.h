@@ -1,6 +1,7 @@
 /* Runner of the PromQL test language (spec/promql.md section 12): load and eval commands against
  * an engine of its own on a fake storage.
- * Each instant eval that passes is run as a range query around its time as well. */
+ * Each instant eval that passes is run as a range query around its time as well, and with @ at its
+ * time at other times. */
 #ifndef TESTS_SUPPORT_PROMQLTEST_H
 #define TESTS_SUPPORT_PROMQLTEST_H
 

@@ -108,6 +108,30 @@ static void selectors_and_metrics_parse_alone(void **state) {
                "1:11: parse error: unexpected number \"1\"", &err);
 }
 
+static void times_are_pinned_where_there_are_none(void **state) {
+    struct fixture *f = *state;
+    static const struct {
+        const char *text, *want;
+        bool same;
+    } CASES[] = {
+        {"a + b @ 3", "a @ 12.500 + b @ 3.000", true},
+        {"rate(a[5m] offset 1m)", "rate(a[5m] @ 12.500 offset 1m)", true},
+        {"sum by (x) (-(a @ start()))", "sum by (x) (-(a @ 12.500))", true},
+        {"max_over_time(a[5m:1m])", "max_over_time(a[5m:1m] @ 12.500)", true},
+        {"sum_over_time(vector(time())[5m:1m])", "sum_over_time(vector(time())[5m:1m] @ 12.500)",
+         true},
+        {"topk(scalar(a), b)", "topk(scalar(a @ 12.500), b @ 12.500)", true},
+        {"a + time()", "a @ 12.500 + time()", false},
+        {"timestamp(a)", "timestamp(a @ 12.500)", false},
+        {"1", "1", true},
+    };
+    for (size_t i = 0; i < COUNT_OF(CASES); i++) {
+        struct query_expr *expr = parse_ok(f, CASES[i].text);
+        assert_int_equal(query_pin_times(expr, 12500), CASES[i].same);
+        assert_str(query_print(&f->arena, expr), CASES[i].want);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_engine_decides_which_language_is_on, set_up, tear_down),
@@ -116,6 +140,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(every_selector_is_visited_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_tree_is_written_as_json, set_up, tear_down),
         cmocka_unit_test_setup_teardown(selectors_and_metrics_parse_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(times_are_pinned_where_there_are_none, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
