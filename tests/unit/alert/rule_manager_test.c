@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "alert/alert.h"
+#include "base/histogram.h"
 #include "tests/support/check_err.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_storage.h"
@@ -225,6 +226,24 @@ static void a_scalar_is_recorded_and_a_matrix_is_an_error(void **state) {
     const struct rule_group_info *g = group(w, 0);
     assert_int_equal(g->rules[1].health, RULE_ERR);
     assert_str(g->rules[1].last_error, "rule result is not a vector or scalar");
+}
+
+static void an_alert_of_a_histogram_has_the_value_0(void **state) {
+    struct world *w = *state;
+    const struct label name = {LABEL_NAME, STR("h")};
+    const struct histogram h = {.schema = 0, .count = 3, .sum = 7};
+    load(w, "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: h\n    annotations: {v: \"{{ "
+            "$value }}\"}\n  - record: r\n    expr: h\n");
+    fake_storage_put_histogram(w->fs, labels_of(&w->arena, &name, 1), now_ms(w), &h, 0);
+    (void)tick(w);
+    const struct rule_group_info *g = group(w, 0);
+    assert_int_equal(g->rules[0].health, RULE_OK);
+    assert_int_equal(g->rules[0].alert_count, 1);
+    assert_true(g->rules[0].alerts[0].value == 0);
+    assert_str(labels_get(g->rules[0].alerts[0].annotations, STR("v")), "0");
+    /* this storage keeps floats only, and says so */
+    assert_int_equal(g->rules[1].health, RULE_ERR);
+    assert_str(g->rules[1].last_error, "sample could not be stored");
 }
 
 static void a_rule_sees_what_the_rule_before_it_wrote(void **state) {
@@ -595,6 +614,7 @@ int main(void) {
         T(a_recording_rule_writes_its_result_at_the_slot),
         T(the_slots_lie_an_interval_apart_at_the_groups_own_offset),
         T(a_scalar_is_recorded_and_a_matrix_is_an_error),
+        T(an_alert_of_a_histogram_has_the_value_0),
         T(a_rule_sees_what_the_rule_before_it_wrote),
         T(a_series_that_is_gone_becomes_stale),
         T(query_offset_looks_and_writes_into_the_past),
