@@ -3,8 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "base/number.h"
 #include "base/utf8.h"
 #include "scrape/expo_proto_native.h"
 
@@ -19,21 +17,9 @@ enum {
     METRIC_TIMESTAMP_MS = 6,
     METRIC_HISTOGRAM = 7,
 };
-enum { LABEL_PAIR_NAME = 1, LABEL_PAIR_VALUE = 2 };
 enum { NUMBER_VALUE = 1, COUNTER_EXEMPLAR = 2, COUNTER_CREATED = 3 };
 enum { SUMMARY_COUNT = 1, SUMMARY_SUM = 2, SUMMARY_QUANTILE = 3, SUMMARY_CREATED = 4 };
 enum { QUANTILE_RANK = 1, QUANTILE_VALUE = 2 };
-
-/* MetricType */
-enum {
-    KIND_COUNTER,
-    KIND_GAUGE,
-    KIND_SUMMARY,
-    KIND_UNTYPED,
-    KIND_HISTOGRAM,
-    KIND_GAUGE_HISTOGRAM,
-    KIND_COUNT
-};
 
 /* Room for what tells a metric's samples apart at the end of their keys. */
 enum { KEY_TAIL_MAX = 16 };
@@ -159,10 +145,6 @@ static enum err_code next_family(struct expo_proto *p, bool *out_end, struct err
 
 /* ---- metrics ---- */
 
-static bool is_histogram_kind(const struct expo_proto *p) {
-    return p->kind == KIND_HISTOGRAM || p->kind == KIND_GAUGE_HISTOGRAM;
-}
-
 static void read_number(struct proto_value *v, struct proto *p, const struct proto_field *f,
                         bool counter) {
     if (f->number == NUMBER_VALUE && proto_want(p, f, PROTO_FIXED64)) {
@@ -202,7 +184,7 @@ static enum err_code read_value(struct expo_proto *p, struct str bytes, struct e
     struct proto_field f;
     p->value = (struct proto_value){.body = bytes};
     while (proto_next(&value, &f)) {
-        if (is_histogram_kind(p)) {
+        if (proto_is_histogram(p)) {
             proto_histogram_field(&p->value, &value, &f);
         } else if (p->kind == KIND_SUMMARY) {
             read_summary(&p->value, &value, &f);
@@ -210,7 +192,7 @@ static enum err_code read_value(struct expo_proto *p, struct str bytes, struct e
             read_number(&p->value, &value, &f, p->kind == KIND_COUNTER);
         }
     }
-    if (is_histogram_kind(p)) {
+    if (proto_is_histogram(p)) {
         p->value.count = p->value.float_count != 0 ? p->value.float_count : p->value.int_count;
     }
     return proto_ok(&value) ? ERR_OK : fail_wire(&value, err);
@@ -253,7 +235,7 @@ static void begin_parts(struct expo_proto *p) {
     p->part = PART_VALUE;
     if (p->kind == KIND_SUMMARY) {
         p->part = PART_COUNT;
-    } else if (is_histogram_kind(p)) {
+    } else if (proto_is_histogram(p)) {
         p->native = p->histograms.native && proto_is_native(&p->value);
         p->converted = !p->native && p->histograms.convert;
         p->part =
@@ -293,10 +275,6 @@ static enum err_code open_metric(struct expo_proto *p, struct str bytes, struct 
 }
 
 /* ---- samples ---- */
-
-static struct num num_of_count(double v) {
-    return num_of_double(v);
-}
 
 static void finish_sample(struct expo_proto *p, struct expo_entry *out, enum proto_part part,
                           double bound) {
@@ -392,7 +370,7 @@ static bool give_bucket(struct expo_proto *p, struct expo_entry *out) {
         bucket = (struct proto_bucket){.upper = INFINITY, .count = p->value.count};
     }
     p->infinite = bucket.upper == INFINITY;
-    out->value = num_of_count(bucket.count);
+    out->value = num_of_double(bucket.count);
     if (bucket.has_exemplar) {
         put_exemplar(p, out, bucket.exemplar);
     }
@@ -408,7 +386,7 @@ static enum err_code next_sample(struct expo_proto *p, struct expo_entry *out, b
     case PART_NATIVE:
         return give_native(p, out, err);
     case PART_COUNT:
-        out->value = num_of_count(p->value.count);
+        out->value = num_of_double(p->value.count);
         finish_sample(p, out, PART_COUNT, 0);
         p->part = PART_SUM;
         return ERR_OK;
@@ -479,129 +457,4 @@ enum err_code expo_proto_next(struct expo_proto *p, struct expo_entry *out, stru
         }
         return code;
     }
-}
-
-/* ---- labels ---- */
-
-/* The name of the sample's series: the family's, with the suffix of the part. */
-static struct str sample_name(const struct expo_proto *p, struct arena *arena) {
-    const char *suffix = "";
-    if (p->given == PART_COUNT) {
-        suffix = "_count";
-    } else if (p->given == PART_SUM) {
-        suffix = "_sum";
-    } else if (p->given == PART_BOUNDS && is_histogram_kind(p)) {
-        suffix = "_bucket";
-    }
-    return suffix[0] == '\0' ? p->name : arena_printf(arena, "%.*s%s", STR_ARG(p->name), suffix);
-}
-
-static enum err_code read_label(struct str bytes, struct label *out, struct err *err) {
-    enum { SHOWN_MAX = 200 };
-    struct proto pair = proto_of(bytes);
-    struct proto_field f;
-    *out = (struct label){STR(""), STR("")};
-    while (proto_next(&pair, &f)) {
-        if ((f.number == LABEL_PAIR_NAME || f.number == LABEL_PAIR_VALUE) &&
-            proto_want(&pair, &f, PROTO_BYTES)) {
-            *(f.number == LABEL_PAIR_NAME ? &out->name : &out->value) = f.bytes;
-        }
-    }
-    if (!proto_ok(&pair)) {
-        return fail_wire(&pair, err);
-    }
-    if (out->name.len == 0 || !utf8_valid(out->name)) {
-        return err_set(err, ERR_INVALID, "invalid label name: %.*s",
-                       STR_ARG(str_sub(out->name, 0, SHOWN_MAX)));
-    }
-    if (!utf8_valid(out->value)) {
-        return err_set(err, ERR_INVALID, "invalid label value: %.*s",
-                       STR_ARG(str_sub(out->value, 0, SHOWN_MAX)));
-    }
-    return ERR_OK;
-}
-
-static struct label bound_label(const struct expo_proto *p, struct arena *arena) {
-    char text[NUMBER_TEXT_MAX];
-    const size_t n = number_format_openmetrics(p->bound, text);
-    return (struct label){is_histogram_kind(p) ? STR("le") : STR("quantile"),
-                          arena_str(arena, (struct str){text, n})};
-}
-
-enum err_code expo_proto_labels(const struct expo_proto *p, struct arena *arena,
-                                const struct label **out, size_t *out_count, struct err *err) {
-    struct proto metric = proto_of(p->metric);
-    struct proto_field f;
-    size_t count = 0;
-    while (proto_next(&metric, &f)) {
-        count += f.number == METRIC_LABEL;
-    }
-    if (count > EXPO_LABELS_MAX) {
-        return err_set(err, ERR_LIMIT, "series has more than %d labels", EXPO_LABELS_MAX);
-    }
-    struct label *const labels = arena_alloc(arena, (count + 2) * sizeof(labels[0]));
-    size_t n = 0;
-    labels[n++] = (struct label){LABEL_NAME, sample_name(p, arena)};
-    metric = proto_of(p->metric);
-    while (proto_next(&metric, &f)) {
-        if (f.number == METRIC_LABEL) {
-            const enum err_code code = read_label(f.bytes, &labels[n++], err);
-            if (code != ERR_OK) {
-                return code;
-            }
-        }
-    }
-    if (p->given == PART_BOUNDS) {
-        labels[n++] = bound_label(p, arena);
-    }
-    expo_sort_labels(labels, n);
-    *out = labels;
-    *out_count = n;
-    return ERR_OK;
-}
-
-/* ---- metadata ---- */
-
-/* text with escapes for what would end it. */
-static void append_escaped(struct buf *to, struct str text, bool quotes) {
-    size_t from = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        const char c = text.ptr[i];
-        if (c == '\\' || c == '\n' || (quotes && c == '"')) {
-            buf_append_str(to, str_sub(text, from, i - from));
-            buf_append_char(to, '\\');
-            buf_append_char(to, (char)(c == '\n' ? 'n' : c));
-            from = i + 1;
-        }
-    }
-    buf_append_str(to, str_from(text, from));
-}
-
-static void append_line(const struct expo_proto *p, struct buf *to, const char *word, bool bare,
-                        struct str text) {
-    buf_append_cstr(to, word);
-    if (bare) {
-        buf_append_str(to, p->name);
-    } else {
-        buf_append_char(to, '"');
-        append_escaped(to, p->name, true);
-        buf_append_char(to, '"');
-    }
-    buf_append_char(to, ' ');
-    append_escaped(to, text, false);
-    buf_append_char(to, '\n');
-}
-
-void expo_proto_comment(const struct expo_proto *p, struct buf *to) {
-    static const enum expo_type types[KIND_COUNT] = {
-        [KIND_COUNTER] = EXPO_COUNTER,     [KIND_GAUGE] = EXPO_GAUGE,
-        [KIND_SUMMARY] = EXPO_SUMMARY,     [KIND_UNTYPED] = EXPO_UNKNOWN,
-        [KIND_HISTOGRAM] = EXPO_HISTOGRAM, [KIND_GAUGE_HISTOGRAM] = EXPO_GAUGEHISTOGRAM,
-    };
-    const bool bare = metric_name_legacy(p->name);
-    append_line(p, to, "# HELP ", bare, p->help);
-    if (p->unit.len > 0) {
-        append_line(p, to, "# UNIT ", bare, p->unit);
-    }
-    append_line(p, to, "# TYPE ", bare, str_of(expo_type_name(types[p->kind])));
 }

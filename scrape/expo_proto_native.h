@@ -13,6 +13,21 @@
 #include "base/proto.h"
 #include "scrape/expo_proto.h"
 
+/* MetricType */
+enum {
+    KIND_COUNTER,
+    KIND_GAUGE,
+    KIND_SUMMARY,
+    KIND_UNTYPED,
+    KIND_HISTOGRAM,
+    KIND_GAUGE_HISTOGRAM,
+    KIND_COUNT
+};
+
+static inline bool proto_is_histogram(const struct expo_proto *p) {
+    return p->kind == KIND_HISTOGRAM || p->kind == KIND_GAUGE_HISTOGRAM;
+}
+
 /* google.protobuf.Timestamp; errors go to outer. */
 int64_t proto_timestamp_ms(struct proto *outer, struct str bytes);
 

@@ -1,11 +1,10 @@
 /* A storage that takes rows and writes down what it was given, for tests of what writes by group.
  *
  * Every committed sample becomes a line "<ts> <metric> <value>" (value "stale" for a marker), in
- * the order of slots, own times behind them. A histogram's value is its layout in braces, one list of counts for
- * each span by its first index, in front
- * of it "float" for one of float counts and its hint unless that is unknown; behind a value stands
- * "@<start timestamp>" if there is one. Exemplars follow the row, as
- * "<ts> <metric> # {labels} <value>". Rows that are not newer than the last one of their
+ * the order of slots, own times behind them. A histogram's value is its layout in braces, one list
+ * of counts for each span by its first index; in front of it stands "float" for one of float counts,
+ * and its hint unless that is unknown. Behind a value stands "@<start timestamp>" if there is one.
+ * Exemplars follow the row, as "<ts> <metric> # {labels} <value>". Rows not newer than the last of a
  * group are refused sample by sample, as the contract says. One shard; one thread at a time. */
 #ifndef TESTS_SUPPORT_ROW_STORAGE_H
 #define TESTS_SUPPORT_ROW_STORAGE_H
