@@ -342,3 +342,74 @@ int cmd_query_labels(struct tool_call *call) {
     buf_release(&name);
     return list(call, path, false, print_strings);
 }
+
+/* ---- explain ---- */
+
+static void print_cost(struct buf *to, const struct json *node) {
+    const struct json *expected = json_get(node, "expected");
+    const struct json *actual = json_get(node, "actual");
+    const struct json *samples = json_get(expected, "samples");
+    buf_printf(to, "  [at most %lld series",
+               (long long)json_int(json_get(expected, "maxSeries"), 0));
+    if (samples != NULL) {
+        buf_printf(to, ", about %lld samples", (long long)json_int(samples, 0));
+    }
+    if (actual != NULL) {
+        buf_printf(to, "; was %lld series, %lld samples, %.3f ms, %.3f ms its own, %lld bytes",
+                   (long long)json_int(json_get(actual, "series"), 0),
+                   (long long)json_int(json_get(actual, "samples"), 0),
+                   1000 * json_number(json_get(actual, "seconds"), 0),
+                   1000 * json_number(json_get(actual, "ownSeconds"), 0),
+                   (long long)json_int(json_get(actual, "peakBytes"), 0));
+    }
+    buf_append_cstr(to, "]\n");
+}
+
+/* The server may be anybody's: the depth of its answer is json_in's to bound. */
+static void print_plan(struct buf *to, const struct json *node, int depth) {
+    const struct json *children = json_get(node, "children");
+    buf_printf(to, "%*s%.*s", 2 * depth, "", STR_ARG(json_string(json_get(node, "text"))));
+    print_cost(to, node);
+    for (size_t i = 0; i < json_length(children); i++) {
+        print_plan(to, json_at(children, i), depth + 1);
+    }
+}
+
+static bool explain_times(struct ask *ask) {
+    struct tool_call *call = ask->call;
+    if (tool_text(call, "step") == NULL) {
+        int64_t ts_ms = 0;
+        if (!read_time(call, "time", "evaluation", now_ms(), &ts_ms)) {
+            return false;
+        }
+        add_seconds(ask, "time", (double)ts_ms / 1000);
+        return true;
+    }
+    struct range range;
+    if (!read_range(call, &range)) {
+        return false;
+    }
+    add_seconds(ask, "start", (double)range.start_ms / 1000);
+    add_seconds(ask, "end", (double)range.end_ms / 1000);
+    add_seconds(ask, "step", (double)range.step_ns / 1e9);
+    return true;
+}
+
+int cmd_query_explain(struct tool_call *call) {
+    struct ask ask;
+    if (!ask_begin(&ask, call, tool_list(call, "header"), PARAM_COUNT_MAX + 1)) {
+        return TOOL_FAILED;
+    }
+    int code = TOOL_FAILED;
+    const struct json *data = NULL;
+    add_param(&ask, "query", str_of(tool_arg(call, 1)));
+    add_param(&ask, "analyze", tool_is_on(call, "analyze") ? STR("true") : STR("false"));
+    if (explain_times(&ask) && ask_server(&ask, STR("/api/v1/explain"), true, &data)) {
+        struct buf text;
+        buf_init(&text, OUTPUT_BYTES_MAX);
+        print_plan(&text, json_get(data, "plan"), 0);
+        code = print_text(call, &text);
+    }
+    ask_end(&ask);
+    return code;
+}

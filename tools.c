@@ -66,6 +66,14 @@ static const struct tool_flag RANGE_FLAGS[] = {
     TIME_FLAG("start", "Begin of the range, RFC 3339 or Unix seconds. End - 5m if left out."),
     TIME_FLAG("end", "End of the range. Now if left out."),
     TIME_FLAG("step", "Step as a Go duration. A 250th of the range if left out.")};
+static const struct tool_flag EXPLAIN_FLAGS[] = {
+    HTTP_FILE_FLAG,
+    HEADER_FLAG,
+    {.name = "analyze", .type = TOOL_SWITCH, .help = "Run the query and tell what each node did."},
+    TIME_FLAG("time", "Time of the query, RFC 3339 or Unix seconds. Now if left out."),
+    TIME_FLAG("start", "With --step: begin of the range. End - 5m if left out."),
+    TIME_FLAG("end", "With --step: end of the range. Now if left out."),
+    TIME_FLAG("step", "Step as a Go duration: explain a range query.")};
 static const struct tool_flag SERIES_FLAGS[] = {
     FORMAT_FLAG, HTTP_FILE_FLAG, MATCH_FLAG(true),
     TIME_FLAG("start", "Begin of the time range, RFC 3339 or Unix seconds."),
@@ -143,6 +151,11 @@ static const struct tool_command COMMANDS[] = {
      FLAGS(RANGE_FLAGS),
      ARGS(SERVER_EXPR),
      .run = cmd_query_range},
+    {.words = "query explain",
+     .help = "Show a query's plan and what it costs.",
+     FLAGS(EXPLAIN_FLAGS),
+     ARGS(SERVER_EXPR),
+     .run = cmd_query_explain},
     {.words = "query series",
      .help = "List series.",
      FLAGS(SERIES_FLAGS),

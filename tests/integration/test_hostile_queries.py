@@ -8,13 +8,14 @@ import multiprocessing
 import os
 import signal
 import struct
+import subprocess
 import threading
 import time
 
 import pytest
 import requests
 
-from conftest import wait_for
+from conftest import RELEASE, free_port, wait_for
 
 LONG = os.environ.get('BRASA_LONG') == '1'
 SERIES = 20000 if LONG else 4000
@@ -171,7 +172,6 @@ scrape_configs:
 
 
 def launch(start, **kw):
-    from conftest import free_port
     port = free_port()
     return start(CONFIG % port, port=port, flags=FLAGS, **kw)
 
@@ -262,3 +262,20 @@ def ask_and_forget(server):
         server.get('/api/v1/query', query=LONG_QUERY)
     except requests.RequestException:
         pass
+
+
+def test_explain_prints_the_plan_and_what_it_cost(start):
+    server = launch(start)
+    wait_for(lambda: server.value('up') == 1, what='up')
+
+    def explain(*args):
+        return subprocess.run([RELEASE, 'query', 'explain', *args], capture_output=True, text=True, timeout=20)
+    r = explain('--analyze', server.url, 'sum(up) + 1')
+    lines = r.stdout.splitlines()
+    assert r.returncode == 0 and len(lines) == 4, r
+    assert lines[0].startswith('sum(up) + 1  [at most 1 series; was 1 series, 1 samples, ')
+    assert lines[2].startswith('    up  [at most 1 series, about 1 samples; was 1 series, 1 samples, ')
+    r = explain('--step=15s', server.url, 'rate(up[5m])')
+    assert r.stdout.startswith('rate(up[5m])  [at most 1 series]\n  up[5m]  [at most 1 series, about '), r
+    r = explain(server.url, 'sum(')
+    assert r.returncode == 1 and 'unclosed left parenthesis' in r.stderr
