@@ -177,11 +177,6 @@ static int dump(int argc, char *const *argv) {
         code = prom_dump(vfs_system(), args.dir != NULL ? args.dir : "data/", &options, stdout,
                          &result, &err);
     }
-    if (code == ERR_OK && result.histogram_samples != 0) {
-        (void)fflush(stdout);
-        (void)fprintf(stderr, "left out: %llu samples of native histograms\n",
-                      (unsigned long long)result.histogram_samples);
-    }
     log_free(log);
     arena_release(&arena);
     return code == ERR_OK ? EXIT_OK : fail(&err);
@@ -201,7 +196,7 @@ static void print_result(const struct import_result *r, double seconds) {
     print_count(r->present, "samples were there already");
     print_count(r->conflicts, "samples left out: the database has another value at their time");
     print_count(r->future, "samples left out: too far in the future");
-    print_count(r->histogram_samples, "samples of native histograms left out: not supported yet");
+    print_count(r->histograms, "of the samples are native histograms");
     print_count(r->damaged_segments, "damaged segments of the log, read up to the damage");
     print_count(r->torn_bytes, "bytes at the end of the log were never completely written");
     print_count(r->unknown_series, "samples of the log left out: their series is lost");

@@ -22,6 +22,7 @@ enum {
     COMMIT_SERIES_MAX = 4096, /* ... or at once */
     COMMIT_SAMPLES_MAX = 1 << 20,
     MATCHERS_MAX = 256,
+    HISTOGRAM_BYTES_MAX = 1 << 30, /* of one series in one window */
 };
 
 #define STORED_MEMORY_MAX ((size_t)1 << 30)
@@ -33,6 +34,7 @@ struct import {
     struct prom_db db;
     struct prom_set *set;
     struct prom_samples samples; /* of one series in the window */
+    struct arena histograms;     /* of the samples */
     struct storage_appender *appender;
     size_t pending_series;
     size_t pending_samples;
@@ -80,6 +82,14 @@ static enum err_code find_stored(struct import *im, struct labels labels,
     return ERR_OK;
 }
 
+static bool is_stored(const struct storage_samples *stored, size_t k, const struct prom_sample *s) {
+    const struct histogram *h = stored->histograms != NULL ? stored->histograms[k] : NULL;
+    if (h != NULL && s->histogram != NULL) {
+        return histogram_equal(h, s->histogram);
+    }
+    return h == NULL && s->histogram == NULL && f64_same_bits(stored->values[k], s->value);
+}
+
 /* Removes the window's samples that are stored from the list. */
 static enum err_code drop_stored(struct import *im, struct labels labels, struct err *err) {
     struct prom_samples *list = &im->samples;
@@ -97,7 +107,7 @@ static enum err_code drop_stored(struct import *im, struct labels labels, struct
         }
         if (k == stored.count || stored.ts[k] != s.ts_ms) {
             list->items[kept++] = s;
-        } else if (f64_same_bits(stored.values[k], s.value)) {
+        } else if (is_stored(&stored, k, &s)) {
             im->result->present++;
         } else {
             im->result->conflicts++;
@@ -159,9 +169,16 @@ static enum err_code append_list(struct import *im, struct labels labels, struct
     }
     for (size_t i = 0; code == ERR_OK && i < im->samples.count; i++) {
         const struct prom_sample *s = &im->samples.items[i];
-        code = storage_append(im->st, im->appender, labels, s->ts_ms, s->value);
+        if (s->histogram == NULL) {
+            code = storage_append(im->st, im->appender, labels, s->ts_ms, s->value);
+        } else {
+            const struct storage_sample sample = {
+                .ts_ms = s->ts_ms, .histogram = s->histogram, .float_histogram = s->value != 0};
+            code = storage_append_sample(im->st, im->appender, labels, &sample);
+        }
         if (code == ERR_OK) {
             im->pending_samples++;
+            im->result->histograms += s->histogram != NULL ? 1 : 0;
         } else {
             code = refused(im, code, s->ts_ms, err);
         }
@@ -176,7 +193,6 @@ static enum err_code import_series(struct import *im, uint32_t series, int64_t *
     const struct labels labels = prom_set_labels(im->set, series);
     enum err_code code = prom_set_read(im->set, series, &im->samples, &read, err);
     *next_ms = read.next_ms;
-    im->result->histogram_samples += read.histogram_samples;
     if (code == ERR_OK && im->samples.count != 0 &&
         im->samples.items[0].ts_ms <= im->stored_max_ms) {
         code = drop_stored(im, labels, err);
@@ -313,12 +329,13 @@ enum err_code import_prometheus(struct storage *st, const struct import_options 
     *out = (struct import_result){0};
     arena_init(&im.arena, STORED_MEMORY_MAX);
     prom_samples_init(&im.samples, SERIES_SAMPLES_MAX);
+    arena_init(&im.histograms, HISTOGRAM_BYTES_MAX);
+    im.samples.arena = &im.histograms;
     enum err_code code = prom_db_init(&im.db, options->vfs, options->path, true, options->log, err);
     if (code == ERR_OK) {
         const struct prom_head_stats *head = prom_head_stats(im.db.head);
         prom_head_limit(im.db.head, options->log_samples_max);
         out->blocks = im.db.block_count;
-        out->histogram_samples = head->histogram_samples;
         out->damaged_segments = head->damaged_segments;
         out->torn_bytes = head->torn_bytes;
         out->unknown_series = head->unknown_series;
@@ -330,5 +347,6 @@ enum err_code import_prometheus(struct storage *st, const struct import_options 
     prom_db_release(&im.db);
     prom_samples_release(&im.samples);
     arena_release(&im.arena);
+    arena_release(&im.histograms);
     return code;
 }

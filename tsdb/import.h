@@ -32,14 +32,14 @@ struct import_options {
 
 struct import_result {
     uint64_t blocks;
-    uint64_t samples;           /* written */
-    uint64_t present;           /* were there already */
-    uint64_t conflicts;         /* other value at the same time: the stored one stays */
-    uint64_t future;            /* refused: too far ahead of the clock */
-    uint64_t histogram_samples; /* native histograms: left out */
-    uint64_t damaged_segments;  /* of the log, read up to the damage */
-    uint64_t torn_bytes;        /* of the log's end: a write that was never finished */
-    uint64_t unknown_series;    /* samples of the log whose series is lost */
+    uint64_t samples;          /* written */
+    uint64_t present;          /* were there already */
+    uint64_t conflicts;        /* other value at the same time: the stored one stays */
+    uint64_t future;           /* refused: too far ahead of the clock */
+    uint64_t histograms;       /* of the samples written: native histograms */
+    uint64_t damaged_segments; /* of the log, read up to the damage */
+    uint64_t torn_bytes;       /* of the log's end: a write that was never finished */
+    uint64_t unknown_series;   /* samples of the log whose series is lost */
 };
 
 /* ERR_EXISTS: the storage has newer samples than the source, or lacks some that are too old for it

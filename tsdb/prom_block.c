@@ -13,6 +13,7 @@
 #include "base/json_in.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "tsdb/prom_histogram.h"
 
 enum {
     CHUNKS_MAGIC = (int)0x85BD40DDU,
@@ -465,15 +466,17 @@ static enum err_code read_chunk(struct prom_block *block, const struct prom_chun
     if (code != ERR_OK) {
         return code;
     }
-    if (prom_chunk_is_histogram(encoding)) {
+    const bool is_histogram = prom_chunk_is_histogram(encoding);
+    if (is_histogram && to->arena == NULL) {
         const bool begins_here = meta->mint >= mint;
         result->histogram_samples += begins_here ? prom_chunk_count(encoding, data) : 0;
         return ERR_OK;
     }
-    if (!prom_chunk_is_float(encoding)) {
+    if (!prom_chunk_is_float(encoding) && !is_histogram) {
         return bad_chunk(block, meta->ref, "unknown encoding of the chunk", err);
     }
-    code = prom_chunk_read(encoding, data, mint, maxt, to, err);
+    code = is_histogram ? prom_histogram_chunk_read(encoding, data, mint, maxt, to, err)
+                        : prom_chunk_read(encoding, data, mint, maxt, to, err);
     return code == ERR_OK ? ERR_OK
                           : err_wrap(err, "%s/chunks/%06llu, offset %llu", block->dir,
                                      (unsigned long long)(meta->ref >> 32) + 1,

@@ -48,8 +48,9 @@ void prom_block_close(struct prom_block *block);
 struct prom_index *prom_block_index(struct prom_block *block);
 
 struct prom_read_result {
-    uint64_t histogram_samples; /* left out; of chunks that begin in the range */
-    int64_t next_ms;            /* no sample between maxt and this; INT64_MAX: none behind maxt */
+    uint64_t
+        histogram_samples; /* left out for lack of an arena; of chunks that begin in the range */
+    int64_t next_ms;       /* no sample between maxt and this; INT64_MAX: none behind maxt */
 };
 
 /* Appends the samples of a series that prom_index_next or prom_index_read has filled, in [mint,

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/mem.h"
 #include "base/value.h"
+#include "tsdb/prom_bits.h"
 
 /* ---- list of samples ---- */
 
@@ -21,6 +21,10 @@ void prom_samples_release(struct prom_samples *list) {
 }
 
 enum err_code prom_samples_add(struct prom_samples *list, int64_t ts_ms, double value) {
+    return prom_samples_add_sample(list, &(struct prom_sample){.ts_ms = ts_ms, .value = value});
+}
+
+enum err_code prom_samples_add_sample(struct prom_samples *list, const struct prom_sample *s) {
     if (list->count == list->max_count) {
         return ERR_LIMIT;
     }
@@ -28,7 +32,7 @@ enum err_code prom_samples_add(struct prom_samples *list, int64_t ts_ms, double 
         list->capacity = mem_grow(list->capacity, list->count + 1);
         list->items = mem_resize(list->items, list->capacity, sizeof(*list->items));
     }
-    list->items[list->count++] = (struct prom_sample){ts_ms, value};
+    list->items[list->count++] = *s;
     return ERR_OK;
 }
 
@@ -82,124 +86,6 @@ void prom_samples_order(struct prom_samples *list) {
         }
     }
     list->count = kept;
-}
-
-/* ---- bits ---- */
-
-struct bits {
-    const uint8_t *at;
-    const uint8_t *end;
-    uint64_t window; /* left-aligned */
-    unsigned held;   /* valid bits of window */
-    bool failed;     /* read past the end; all later reads give 0 */
-};
-
-/* Up to 56 bits. */
-static uint64_t take_short(struct bits *b, unsigned n) {
-    while (b->held < n) {
-        if (b->at == b->end) {
-            b->failed = true;
-            return 0;
-        }
-        b->window |= (uint64_t)*b->at++ << (56 - b->held);
-        b->held += 8;
-    }
-    if (n == 0) {
-        return 0;
-    }
-    const uint64_t v = b->window >> (64 - n);
-    b->window <<= n;
-    b->held -= n;
-    return v;
-}
-
-static uint64_t take(struct bits *b, unsigned n) {
-    if (n <= 32) {
-        return take_short(b, n);
-    }
-    const uint64_t high = take_short(b, n - 32);
-    return high << 32 | take_short(b, 32);
-}
-
-static uint64_t take_uvarint(struct bits *b) {
-    uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        const uint64_t byte = take_short(b, 8);
-        if (shift == 63 && byte > 1) {
-            break;
-        }
-        v |= (byte & 0x7F) << shift;
-        if (byte < 0x80) {
-            return v;
-        }
-    }
-    b->failed = true;
-    return 0;
-}
-
-static int64_t take_varint(struct bits *b) {
-    return zigzag_decode(take_uvarint(b));
-}
-
-/* n bits that stand for -(2^(n-1)-1) .. 2^(n-1): only fields above the middle are negative. */
-static uint64_t take_signed(struct bits *b, unsigned n) {
-    const uint64_t v = take(b, n);
-    return n != 0 && n < 64 && v > UINT64_C(1) << (n - 1) ? v - (UINT64_C(1) << n) : v;
-}
-
-static uint64_t take_complement(struct bits *b, unsigned n) {
-    const uint64_t v = take(b, n);
-    return n != 0 && n < 64 && (v >> (n - 1)) != 0 ? v - (UINT64_C(1) << n) : v;
-}
-
-/* Number of ones before the zero, at most max. */
-static unsigned take_ones(struct bits *b, unsigned max) {
-    unsigned n = 0;
-    while (n < max && take_short(b, 1) == 1) {
-        n++;
-    }
-    return n;
-}
-
-static uint64_t take_varbit(struct bits *b) {
-    static const uint8_t width[] = {0, 3, 6, 9, 12, 18, 25, 56, 64};
-    return take_signed(b, width[take_ones(b, 8)]);
-}
-
-/* ---- values ---- */
-
-struct xor_value {
-    uint64_t bits;
-    unsigned leading;
-    unsigned trailing;
-};
-
-static void xor_in_window(struct bits *b, struct xor_value *v) {
-    v->bits ^= take(b, 64 - v->leading - v->trailing) << v->trailing;
-}
-
-static void xor_new_window(struct bits *b, struct xor_value *v) {
-    const unsigned leading = (unsigned)take_short(b, 5);
-    const unsigned field = (unsigned)take_short(b, 6);
-    const unsigned significant = field == 0 ? 64 : field;
-    if (leading + significant > 64) {
-        b->failed = true;
-        return;
-    }
-    v->leading = leading;
-    v->trailing = 64 - leading - significant;
-    xor_in_window(b, v);
-}
-
-static void xor_next(struct bits *b, struct xor_value *v) {
-    if (take_short(b, 1) == 0) {
-        return;
-    }
-    if (take_short(b, 1) == 0) {
-        xor_in_window(b, v);
-    } else {
-        xor_new_window(b, v);
-    }
 }
 
 /* ---- chunks ---- */

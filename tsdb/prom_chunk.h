@@ -1,8 +1,8 @@
-/* Prometheus' float chunks: XOR and XOR2 (layouts: Prometheus' tsdb/docs/format/chunks.md).
+/* Prometheus' chunks (layouts: Prometheus' tsdb/docs/format/chunks.md): floats, XOR and XOR2, here;
+ * native histograms in prom_histogram.c.
  *
  * The bytes come from files that others wrote: every read is bounded, and whatever the bits say a
- * chunk yields at most 65535 samples. Chunks of native histograms are recognised by their encoding;
- * only their number of samples is read. Pure. */
+ * chunk yields at most 65535 samples. Pure. */
 #ifndef TSDB_PROM_CHUNK_H
 #define TSDB_PROM_CHUNK_H
 
@@ -10,8 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/str.h"
 
 enum prom_encoding {
@@ -26,7 +28,8 @@ enum prom_encoding {
 
 struct prom_sample {
     int64_t ts_ms;
-    double value; /* the stale NaN included */
+    double value; /* the stale NaN included; of a histogram 1 for float counts, else 0 */
+    const struct histogram *histogram; /* NULL: value */
 };
 
 /* Growing list, owned by the caller. max_count bounds what files can make it take. */
@@ -35,12 +38,15 @@ struct prom_samples {
     size_t count;
     size_t capacity;
     size_t max_count;
+    struct arena *arena; /* of histograms; NULL: they are left out */
 };
 
 void prom_samples_init(struct prom_samples *list, size_t max_count);
 void prom_samples_release(struct prom_samples *list);
 /* ERR_LIMIT beyond max_count. */
 MUST_CHECK enum err_code prom_samples_add(struct prom_samples *list, int64_t ts_ms, double value);
+MUST_CHECK enum err_code prom_samples_add_sample(struct prom_samples *list,
+                                                 const struct prom_sample *s);
 /* Orders by time where needed; of equal times the one that was added first stays. */
 void prom_samples_order(struct prom_samples *list);
 

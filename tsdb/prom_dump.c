@@ -2,16 +2,23 @@
 
 #include <errno.h>
 
+#include "base/histogram_text.h"
 #include "base/number.h"
 #include "tsdb/prom_db.h"
 #include "tsdb/prom_set.h"
 
-enum { SAMPLES_MAX = 64 << 20, FLUSH_BYTES = 256 << 10, TEXT_BYTES_MAX = 256 << 20 };
+enum {
+    SAMPLES_MAX = 64 << 20,
+    FLUSH_BYTES = 256 << 10,
+    TEXT_BYTES_MAX = 256 << 20,
+    HISTOGRAM_BYTES_MAX = 1 << 30
+};
 
 struct dump {
     struct prom_db db;
     struct prom_set *set;
     struct prom_samples samples;
+    struct arena histograms;
     struct buf labels;
     struct buf text;
     FILE *to;
@@ -51,7 +58,6 @@ static enum err_code dump_series(struct dump *d, uint32_t series, struct err *er
         return code;
     }
     code = prom_set_read(d->set, series, &d->samples, &read, err);
-    d->result->histogram_samples += read.histogram_samples;
     if (code != ERR_OK || d->samples.count == 0) {
         return code;
     }
@@ -60,7 +66,12 @@ static enum err_code dump_series(struct dump *d, uint32_t series, struct err *er
     for (size_t i = 0; code == ERR_OK && i < d->samples.count; i++) {
         buf_append_str(&d->text, buf_str(&d->labels));
         buf_append_char(&d->text, ' ');
-        buf_append_number_g(&d->text, d->samples.items[i].value);
+        if (d->samples.items[i].histogram != NULL) {
+            histogram_format(&d->text, d->samples.items[i].histogram);
+            d->result->histograms++;
+        } else {
+            buf_append_number_g(&d->text, d->samples.items[i].value);
+        }
         buf_append_char(&d->text, ' ');
         buf_append_i64(&d->text, d->samples.items[i].ts_ms);
         buf_append_char(&d->text, '\n');
@@ -100,12 +111,13 @@ enum err_code prom_dump(struct vfs *vfs, const char *path, const struct prom_dum
     struct dump d = {.to = to, .options = options, .result = out};
     *out = (struct prom_dump_result){0};
     prom_samples_init(&d.samples, SAMPLES_MAX);
+    arena_init(&d.histograms, HISTOGRAM_BYTES_MAX);
+    d.samples.arena = &d.histograms;
     buf_init(&d.labels, TEXT_BYTES_MAX);
     buf_init(&d.text, TEXT_BYTES_MAX);
     enum err_code code = prom_db_init(&d.db, vfs, path, true, options->log, err);
     if (code == ERR_OK) {
         prom_head_limit(d.db.head, options->log_samples_max);
-        out->histogram_samples = prom_head_stats(d.db.head)->histogram_samples;
         code = prom_set_open(&d.db, 0, d.db.block_count, true, PROM_BY_LABELS, &d.set, err);
     }
     if (code == ERR_OK) {
@@ -114,6 +126,7 @@ enum err_code prom_dump(struct vfs *vfs, const char *path, const struct prom_dum
     prom_set_close(d.set);
     prom_db_release(&d.db);
     prom_samples_release(&d.samples);
+    arena_release(&d.histograms);
     buf_release(&d.labels);
     buf_release(&d.text);
     return code;

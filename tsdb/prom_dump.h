@@ -27,7 +27,7 @@ struct prom_dump_options {
 
 struct prom_dump_result {
     uint64_t samples;
-    uint64_t histogram_samples; /* left out */
+    uint64_t histograms; /* of the samples */
 };
 
 /* Blocks and log, series in the order of their labels. ERR_IO: to cannot be written. */

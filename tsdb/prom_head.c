@@ -16,6 +16,7 @@
 
 enum { NO_SERIES = UINT32_MAX };
 #define LABELS_MEMORY_MAX ((size_t)8 << 30)
+#define HISTOGRAM_MEMORY_MAX ((size_t)1 << 30) /* loaded at once */
 
 struct wal_series {
     struct labels labels;
@@ -70,6 +71,7 @@ struct prom_head {
     uint64_t entry;
 
     /* what is loaded */
+    struct arena histograms;
     struct loaded_sample *unsorted;
     size_t unsorted_count;
     size_t unsorted_capacity;
@@ -224,11 +226,12 @@ static enum err_code see_deletion(void *ctx, uint64_t ref, int64_t mint, int64_t
     return ERR_OK;
 }
 
-static enum err_code see_histograms(void *ctx, uint64_t count, struct err *err) {
-    struct prom_head *h = ctx;
-    (void)err;
-    h->stats.histogram_samples += count;
-    return ERR_OK;
+static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
+                                   const struct histogram *histogram, bool floats,
+                                   struct err *err) {
+    (void)histogram;
+    (void)floats;
+    return see_sample(ctx, ref, ts_ms, 0, err);
 }
 
 static int by_series(const void *a, const void *b) {
@@ -239,7 +242,7 @@ static int by_series(const void *a, const void *b) {
 
 static enum err_code walk(struct prom_head *h, struct err *err) {
     static const struct prom_wal_handler handler = {see_series, see_sample, see_deletion,
-                                                    see_histograms};
+                                                    see_histogram};
     const size_t count = prom_wal_segment_count(h->wal);
     h->ranges = mem_array(count + 1, sizeof(*h->ranges));
     h->stats.segments = count;
@@ -269,6 +272,7 @@ enum err_code prom_head_open(struct vfs *vfs, const char *dir, int64_t min_valid
     enum { TABLE_START = 1024 };
     struct prom_head *h = mem_zalloc(sizeof(*h));
     arena_init(&h->arena, LABELS_MEMORY_MAX);
+    arena_init(&h->histograms, HISTOGRAM_MEMORY_MAX);
     h->min_valid_ms = min_valid_ms;
     h->log = log;
     h->load_max = PROM_LOAD_MAX;
@@ -296,6 +300,7 @@ void prom_head_close(struct prom_head *h) {
     }
     prom_wal_close(h->wal);
     arena_release(&h->arena);
+    arena_release(&h->histograms);
     mem_free(h->series);
     mem_free(h->by_labels);
     mem_free(h->refs);
@@ -344,9 +349,9 @@ static bool deleted(const struct prom_head *h, uint32_t series, int64_t ts_ms) {
     return false;
 }
 
-static enum err_code load_sample(void *ctx, uint64_t ref, int64_t ts_ms, double value,
-                                 struct err *err) {
-    struct prom_head *h = ctx;
+static enum err_code load(struct prom_head *h, uint64_t ref, struct prom_sample sample,
+                          struct err *err) {
+    const int64_t ts_ms = sample.ts_ms;
     const uint64_t entry = ++h->entry;
     if (ts_ms < h->mint || !wanted_time(h, ts_ms)) {
         return ERR_OK;
@@ -370,8 +375,27 @@ static enum err_code load_sample(void *ctx, uint64_t ref, int64_t ts_ms, double 
         h->unsorted_capacity = mem_grow(h->unsorted_capacity, h->unsorted_count + 1);
         h->unsorted = mem_resize(h->unsorted, h->unsorted_capacity, sizeof(*h->unsorted));
     }
-    h->unsorted[h->unsorted_count++] = (struct loaded_sample){place, {ts_ms, value}};
+    if (sample.histogram != NULL) {
+        sample.histogram = histogram_copy(&h->histograms, sample.histogram);
+        if (sample.histogram == NULL) {
+            return err_set(err, ERR_LIMIT, "too many histograms of the log at once");
+        }
+    }
+    h->unsorted[h->unsorted_count++] = (struct loaded_sample){place, sample};
     return ERR_OK;
+}
+
+static enum err_code load_sample(void *ctx, uint64_t ref, int64_t ts_ms, double value,
+                                 struct err *err) {
+    return load(ctx, ref, (struct prom_sample){.ts_ms = ts_ms, .value = value}, err);
+}
+
+static enum err_code load_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
+                                    const struct histogram *histogram, bool floats,
+                                    struct err *err) {
+    return load(
+        ctx, ref,
+        (struct prom_sample){.ts_ms = ts_ms, .value = floats ? 1 : 0, .histogram = histogram}, err);
 }
 
 /* By place, in the order of the log within each. */
@@ -401,7 +425,8 @@ static void unload(struct prom_head *h) {
 enum err_code prom_head_load(struct prom_head *h, const uint32_t *places, uint32_t first,
                              uint32_t last, int64_t mint, int64_t maxt, int64_t *out_next_ms,
                              struct err *err) {
-    static const struct prom_wal_handler handler = {.sample = load_sample};
+    static const struct prom_wal_handler handler = {.sample = load_sample,
+                                                    .histogram = load_histogram};
     h->places = places;
     h->mint = mint;
     h->maxt = maxt;
@@ -409,6 +434,7 @@ enum err_code prom_head_load(struct prom_head *h, const uint32_t *places, uint32
     h->last = last;
     h->next_ms = INT64_MAX;
     h->unsorted_count = 0;
+    arena_reset(&h->histograms);
     for (h->segment = 0; h->segment < h->stats.segments; h->segment++) {
         const struct wal_range *range = &h->ranges[h->segment];
         uint64_t torn;

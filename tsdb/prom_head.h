@@ -27,9 +27,8 @@ struct prom_head_stats {
     uint64_t damaged_segments;
     uint64_t torn_bytes;
     uint64_t samples;
-    uint64_t histogram_samples; /* left out */
-    uint64_t unknown_series;    /* samples whose series record is lost */
-    int64_t min_ms;             /* of all samples; INT64_MAX and INT64_MIN without any */
+    uint64_t unknown_series; /* samples whose series record is lost */
+    int64_t min_ms;          /* of all samples; INT64_MAX and INT64_MIN without any */
     int64_t max_ms;
 };
 

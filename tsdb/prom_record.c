@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/cursor.h"
 #include "base/value.h"
+#include "tsdb/prom_histogram.h"
 #include "tsdb/prom_labels.h"
 #include "tsdb/prom_wal.h"
 
@@ -28,7 +29,7 @@ enum record_type {
     RECORD_FLOAT_HISTOGRAMS_V2 = 13,
 };
 
-enum { CUSTOM_BUCKETS_SCHEMA = -53, START_MARKER_VALUE = 2 };
+enum { START_MARKER_VALUE = 2, HISTOGRAM_BYTES_MAX = 256 << 20 };
 
 static enum err_code cut_off(const struct cursor *c, struct err *err) {
     return err_set(err, ERR_CORRUPT, "record cut off behind byte %zu", cursor_offset(c));
@@ -148,64 +149,40 @@ static enum err_code decode_tombstones(struct cursor *c, const struct prom_wal_h
     return ERR_OK;
 }
 
-/* ---- native histograms: passed over and counted ---- */
+/* ---- native histograms ---- */
 
-static void skip_spans(struct cursor *c) {
-    for (uint64_t n = cursor_uvarint(c); n != 0 && !c->failed; n--) {
-        (void)cursor_varint(c);
-        (void)cursor_uvarint(c);
-    }
-}
-
-static void skip_buckets(struct cursor *c, bool floats) {
-    for (uint64_t n = cursor_uvarint(c); n != 0 && !c->failed; n--) {
-        if (floats) {
-            (void)cursor_u64be(c);
-        } else {
-            (void)cursor_varint(c);
-        }
-    }
-}
-
-static void skip_histogram(struct cursor *c, bool floats) {
-    (void)cursor_u8(c); /* hint */
-    const int64_t schema = cursor_varint(c);
-    (void)cursor_u64be(c);        /* zero threshold */
-    for (int i = 0; i < 2; i++) { /* zero count, count */
-        if (floats) {
-            (void)cursor_u64be(c);
-        } else {
-            (void)cursor_uvarint(c);
-        }
-    }
-    (void)cursor_u64be(c); /* sum */
-    skip_spans(c);
-    skip_spans(c);
-    skip_buckets(c, floats);
-    skip_buckets(c, floats);
-    if (schema == CUSTOM_BUCKETS_SCHEMA) {
-        skip_buckets(c, true);
-    }
-}
-
-static uint64_t count_histograms(struct cursor *c, bool floats, bool with_start) {
+static enum err_code decode_histograms(struct cursor *c, bool floats, bool with_start,
+                                       const struct prom_wal_handler *handler, void *ctx,
+                                       struct err *err) {
     struct entry e = {.first = true};
-    uint64_t count = 0;
-    if (!with_start && cursor_left(c) != 0) {
-        (void)cursor_u64be(c);
-        (void)cursor_u64be(c);
+    struct arena arena;
+    struct histogram h;
+    enum err_code code = ERR_OK;
+    if (handler->histogram == NULL || cursor_left(c) == 0) {
+        return ERR_OK;
     }
-    while (cursor_left(c) != 0 && !c->failed) {
+    arena_init(&arena, HISTOGRAM_BYTES_MAX);
+    const uint64_t base_ref = with_start ? 0 : cursor_u64be(c);
+    const uint64_t base_time = with_start ? 0 : cursor_u64be(c);
+    while (cursor_left(c) != 0 && code == ERR_OK) {
+        arena_reset(&arena);
         if (with_start) {
             next_entry(c, &e);
         } else {
-            (void)cursor_varint(c);
-            (void)cursor_varint(c);
+            e.ref = base_ref + (uint64_t)cursor_varint(c);
+            e.time = base_time + (uint64_t)cursor_varint(c);
         }
-        skip_histogram(c, floats);
-        count += c->failed ? 0 : 1;
+        const enum err_code taken = prom_histogram_take(c, floats, &arena, &h);
+        if (taken == ERR_OK) {
+            code = handler->histogram(ctx, e.ref, (int64_t)e.time, &h, floats, err);
+        } else if (taken == ERR_LIMIT) {
+            code = err_set(err, ERR_CORRUPT, "a histogram is too large");
+        } else if (taken == ERR_CORRUPT) {
+            code = cut_off(c, err);
+        } /* else it is of a kind that is not known: passed over */
     }
-    return count;
+    arena_release(&arena);
+    return code;
 }
 
 enum err_code prom_wal_decode(struct str record, struct buf *labels,
@@ -230,10 +207,7 @@ enum err_code prom_wal_decode(struct str record, struct buf *labels,
         const bool floats = type == RECORD_FLOAT_HISTOGRAMS ||
                             type == RECORD_CUSTOM_FLOAT_HISTOGRAMS ||
                             type == RECORD_FLOAT_HISTOGRAMS_V2;
-        const uint64_t n = handler->histograms != NULL
-                               ? count_histograms(&c, floats, type >= RECORD_HISTOGRAMS_V2)
-                               : 0;
-        return n != 0 ? handler->histograms(ctx, n, err) : ERR_OK;
+        return decode_histograms(&c, floats, type >= RECORD_HISTOGRAMS_V2, handler, ctx, err);
     }
     default:
         return ERR_OK;

@@ -224,7 +224,7 @@ static enum err_code read_loaded(struct prom_set *set, uint32_t series, struct p
     size_t count;
     const struct prom_sample *loaded = prom_head_loaded(set->head, series, &count);
     for (size_t i = 0; i < count; i++) {
-        if (prom_samples_add(to, loaded[i].ts_ms, loaded[i].value) != ERR_OK) {
+        if (prom_samples_add_sample(to, &loaded[i]) != ERR_OK) {
             return err_set(err, ERR_LIMIT, "more than %zu samples of one series", to->max_count);
         }
     }
@@ -235,6 +235,9 @@ enum err_code prom_set_read(struct prom_set *set, uint32_t series, struct prom_s
                             struct prom_read_result *result, struct err *err) {
     enum err_code code = ERR_OK;
     to->count = 0;
+    if (to->arena != NULL) {
+        arena_reset(to->arena);
+    }
     for (uint32_t i = set->starts[series]; code == ERR_OK && i < set->starts[series + 1]; i++) {
         const struct set_item *item = &set->items[i];
         if (item->source == set->block_count) {

@@ -11,6 +11,7 @@
 
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/histogram.h"
 #include "base/labels.h"
 #include "base/vfs.h"
 
@@ -24,7 +25,9 @@ struct prom_wal_handler {
     enum err_code (*sample)(void *ctx, uint64_t ref, int64_t ts_ms, double value, struct err *err);
     /* [INT64_MIN, INT64_MAX]: the series is gone with all that came before */
     enum err_code (*deleted)(void *ctx, uint64_t ref, int64_t mint, int64_t maxt, struct err *err);
-    enum err_code (*histograms)(void *ctx, uint64_t count, struct err *err);
+    /* h is borrowed for the call */
+    enum err_code (*histogram)(void *ctx, uint64_t ref, int64_t ts_ms, const struct histogram *h,
+                               bool floats, struct err *err);
 };
 
 /* Finds the files of a Prometheus data directory; ERR_OK without segments if it has no log.

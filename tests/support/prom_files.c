@@ -228,6 +228,146 @@ void prom_write_xor2(struct buf *to, const struct prom_sample *samples, size_t n
     }
 }
 
+/* ---- histograms ---- */
+
+static void add_varbit(struct bit_writer *w, int64_t v) {
+    static const uint8_t width[] = {0, 3, 6, 9, 12, 18, 25, 56, 64};
+    unsigned ones = v == 0 ? 0 : 1;
+    while (v != 0 && ones < 8) {
+        const int64_t half = INT64_C(1) << (width[ones] - 1);
+        if (v > -half && v <= half) {
+            break;
+        }
+        ones++;
+    }
+    add_bits(w, ones == 8 ? 0xFF : (1U << (ones + 1)) - 2, ones == 8 ? 8 : ones + 1);
+    add_bits(w, (uint64_t)v, width[ones]);
+}
+
+static void add_uvarbit(struct bit_writer *w, uint64_t v) {
+    static const uint8_t width[] = {0, 3, 6, 9, 12, 18, 25, 56, 64};
+    unsigned ones = 0;
+    while (ones < 8 && v >> width[ones] != 0) {
+        ones++;
+    }
+    add_bits(w, ones == 8 ? 0xFF : (1U << (ones + 1)) - 2, ones == 8 ? 8 : ones + 1);
+    add_bits(w, v, width[ones]);
+}
+
+static void add_spans(struct bit_writer *w, const struct histogram_side *side) {
+    add_uvarbit(w, side->span_count);
+    for (uint32_t i = 0; i < side->span_count; i++) {
+        add_uvarbit(w, side->spans[i].length);
+        add_varbit(w, side->spans[i].offset);
+    }
+}
+
+static void add_layout(struct bit_writer *w, const struct histogram *h) {
+    add_bits(w, 255, 8);
+    add_bits(w, f64_bits(h->zero_threshold), 64);
+    add_varbit(w, h->schema);
+    add_spans(w, &h->positive);
+    add_spans(w, &h->negative);
+    if (histogram_is_custom(h)) {
+        add_uvarbit(w, h->bound_count);
+        for (uint32_t i = 0; i < h->bound_count; i++) {
+            const bool small = h->bounds[i] == (double)(uint64_t)h->bounds[i];
+            add_uvarbit(w, small ? (uint64_t)h->bounds[i] * 1000 + 1 : 0);
+            add_bits(w, f64_bits(h->bounds[i]), small ? 0 : 64);
+        }
+    }
+}
+
+/* The numbers of a histogram in the order of the chunk; buckets of integers as differences. */
+struct hist_numbers {
+    int64_t items[64];
+    double floats[64];
+    size_t n; /* count, zero, sum, then buckets */
+};
+
+static void list_numbers(const struct histogram *h, struct hist_numbers *out) {
+    const struct histogram_side *sides[2] = {&h->positive, &h->negative};
+    const double head[3] = {h->count, h->zero_count, h->sum};
+    memcpy(out->floats, head, sizeof(head));
+    out->items[0] = (int64_t)h->count;
+    out->items[1] = (int64_t)h->zero_count;
+    out->n = 3;
+    for (int s = 0; s < 2; s++) {
+        for (uint32_t i = 0; i < sides[s]->count; i++) {
+            const double before = i != 0 ? sides[s]->counts[i - 1] : 0;
+            out->items[out->n] = (int64_t)sides[s]->counts[i] - (int64_t)before;
+            out->floats[out->n++] = sides[s]->counts[i];
+        }
+    }
+}
+
+static void add_xor(struct bit_writer *w, struct window *win, uint64_t x) {
+    if (x == 0) {
+        add_bits(w, 0, 1);
+    } else if (in_window(win, x)) {
+        add_bits(w, 2, 2);
+        add_window_bits(w, win, x);
+    } else {
+        add_bits(w, 3, 2);
+        add_new_window(w, win, x);
+    }
+}
+
+void prom_write_histograms(struct buf *to, uint8_t encoding, const struct prom_sample *samples,
+                           size_t n) {
+    const bool floats =
+        encoding == PROM_CHUNK_FLOAT_HISTOGRAM || encoding == PROM_CHUNK_FLOAT_HISTOGRAM_ST;
+    const bool starts =
+        encoding == PROM_CHUNK_HISTOGRAM_ST || encoding == PROM_CHUNK_FLOAT_HISTOGRAM_ST;
+    const uint64_t flags = samples[0].histogram->hint == HINT_GAUGE ? 3 : 0;
+    struct bit_writer w = {to, 0};
+    struct window windows[64] = {{0}};
+    struct hist_numbers before = {.n = 0};
+    int64_t deltas[64] = {0};
+    int64_t t_delta = 0;
+    int64_t start_delta = 0;
+    add_be(to, starts ? flags << 14 | n : n, 2);
+    add_be(to, starts ? 0x81 : flags << 6, 1);
+    add_layout(&w, samples[0].histogram);
+    for (size_t i = 0; i < n; i++) {
+        struct hist_numbers now;
+        const int64_t t = samples[i].ts_ms;
+        list_numbers(samples[i].histogram, &now);
+        const bool stale = f64_is_stale(samples[i].histogram->sum);
+        if (i != 0) {
+            const int64_t delta = t - samples[i - 1].ts_ms;
+            add_varbit(&w, delta - t_delta);
+            t_delta = delta;
+        } else {
+            add_varbit(&w, t);
+        }
+        for (size_t k = 0; k < (stale ? 3 : now.n); k++) {
+            const uint64_t bits = f64_bits(now.floats[k]);
+            if (i == 0 && (floats || k == 2)) {
+                add_bits(&w, bits, 64);
+            } else if (floats || k == 2) {
+                add_xor(&w, &windows[k], bits ^ f64_bits(before.floats[k]));
+            } else if (i == 0 && k < 2) {
+                add_uvarbit(&w, (uint64_t)now.items[k]);
+            } else if (i == 0) {
+                add_varbit(&w, now.items[k]);
+            } else {
+                const int64_t delta = now.items[k] - before.items[k];
+                add_varbit(&w, stale ? 0 : delta - deltas[k]);
+                deltas[k] = delta;
+            }
+        }
+        if (starts && i == 0) {
+            add_bits_uvarint(&w, zigzag_encode(1));
+        } else if (starts) {
+            const int64_t delta = samples[i - 1].ts_ms - (t - 1);
+            add_varbit(&w, i == 1 ? delta : delta - start_delta);
+            start_delta = delta;
+        }
+        before = now;
+    }
+}
+
 uint64_t prom_write_chunk(struct buf *file, uint8_t encoding, struct str data) {
     if (file->len == 0) {
         add_be(file, 0x85BD40DD01000000, 8);

@@ -17,6 +17,11 @@ void prom_write_xor(struct buf *to, const struct prom_sample *samples, size_t n)
 void prom_write_xor2(struct buf *to, const struct prom_sample *samples, size_t n, unsigned st_from,
                      bool first_st);
 
+/* A chunk of integer or float histograms, all with the layout of the first; a stale one may end it.
+ * encoding: PROM_CHUNK_HISTOGRAM and so on; with start times each gets its own time less one. */
+void prom_write_histograms(struct buf *to, uint8_t encoding, const struct prom_sample *samples,
+                           size_t n);
+
 /* Adds a chunk to the content of a chunk file (which is begun if empty); returns its offset. */
 uint64_t prom_write_chunk(struct buf *file, uint8_t encoding, struct str data);
 

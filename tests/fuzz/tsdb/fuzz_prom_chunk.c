@@ -49,7 +49,7 @@ static size_t make_samples(const uint8_t *bytes, size_t n, struct prom_sample *o
         default:
             value = f64_of_bits(f64_bits(value) ^ (raw >> 16) << (bytes[0] % 48));
         }
-        out[count++] = (struct prom_sample){ts, value};
+        out[count++] = (struct prom_sample){ts, value, NULL};
     }
     return count;
 }

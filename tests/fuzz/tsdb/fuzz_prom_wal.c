@@ -43,15 +43,18 @@ static enum err_code see_deletion(void *ctx, uint64_t ref, int64_t mint, int64_t
     return ERR_OK;
 }
 
-static enum err_code see_histograms(void *ctx, uint64_t count, struct err *err) {
+static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
+                                   const struct histogram *h, bool floats, struct err *err) {
     struct seen *seen = ctx;
-    (void)err;
-    seen->histograms += count;
+    (void)floats;
+    ASSERT(histogram_check(h, err) == ERR_OK);
+    seen->hash = seen->hash * 31 + ref + (uint64_t)ts_ms;
+    seen->histograms++;
     return ERR_OK;
 }
 
 static const struct prom_wal_handler handler = {see_series, see_sample, see_deletion,
-                                                see_histograms};
+                                                see_histogram};
 
 static void try_record(const uint8_t *bytes, size_t n) {
     struct seen seen = {0};
@@ -73,7 +76,8 @@ static void add_record(struct buf *segment, struct buf *record, unsigned i) {
 
 static void write_segment(struct buf *segment, unsigned order) {
     static const char *const labels[] = {"__name__", "a", "b", "c", NULL};
-    static const struct prom_write_sample samples[] = {{1, {10, 1}}, {2, {10, 2}}, {3, {9, 3}}};
+    static const struct prom_write_sample samples[] = {
+        {1, {10, 1, NULL}}, {2, {10, 2, NULL}}, {3, {9, 3, NULL}}};
     struct buf record;
     buf_init(&record, 1 << 20);
     prom_write_series_record(&record, 1, labels);

@@ -42,7 +42,7 @@ static size_t random_samples(struct prom_sample *out, size_t n, unsigned step_bi
     for (size_t i = 0; i < n; i++) {
         ts += 1 + (int64_t)(random_u64() & ((UINT64_C(1) << step_bits) - 1));
         value = random_value(random_u64(), value);
-        out[i] = (struct prom_sample){ts, value};
+        out[i] = (struct prom_sample){ts, value, NULL};
     }
     return n;
 }
@@ -93,8 +93,10 @@ static void differences_at_the_borders_of_field_widths_survive(void **state) {
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         for (int sign = -1; sign <= 1; sign += 2) {
             const int64_t base = INT64_C(2) << 30;
-            const struct prom_sample samples[] = {
-                {0, 1}, {base, 1}, {2 * base + sign * changes[i], 2}, {3 * base + sign, 2}};
+            const struct prom_sample samples[] = {{0, 1, NULL},
+                                                  {base, 1, NULL},
+                                                  {2 * base + sign * changes[i], 2, NULL},
+                                                  {3 * base + sign, 2, NULL}};
             check_round_trip(PROM_CHUNK_XOR, samples, 4, 0, false);
             check_round_trip(PROM_CHUNK_XOR2, samples, 4, 0, false);
         }
@@ -103,7 +105,8 @@ static void differences_at_the_borders_of_field_widths_survive(void **state) {
 
 static void only_samples_of_the_range_are_added(void **state) {
     (void)state;
-    static const struct prom_sample samples[] = {{10, 1}, {20, 2}, {30, 3}, {40, 4}};
+    static const struct prom_sample samples[] = {
+        {10, 1, NULL}, {20, 2, NULL}, {30, 3, NULL}, {40, 4, NULL}};
     struct err err;
     struct buf data;
     struct prom_samples got;
@@ -141,8 +144,8 @@ static void a_chunk_that_was_cut_anywhere_is_corrupt(void **state) {
 
 static void a_full_list_and_other_encodings_are_refused(void **state) {
     (void)state;
-    static const struct prom_sample samples[] = {{10, 1}, {20, 2}, {30, 3}};
-    static const struct prom_sample backwards[] = {{10, 1}, {20, 2}, {15, 3}};
+    static const struct prom_sample samples[] = {{10, 1, NULL}, {20, 2, NULL}, {30, 3, NULL}};
+    static const struct prom_sample backwards[] = {{10, 1, NULL}, {20, 2, NULL}, {15, 3, NULL}};
     struct err err;
     struct buf data;
     struct prom_samples got;
@@ -171,8 +174,10 @@ static void a_full_list_and_other_encodings_are_refused(void **state) {
 
 static void lists_are_ordered_and_the_first_of_equal_times_stays(void **state) {
     (void)state;
-    static const struct prom_sample mixed[] = {{5, 1}, {9, 2}, {3, 3}, {5, 4}, {9, 5}, {1, 6}};
-    static const struct prom_sample want[] = {{1, 6}, {3, 3}, {5, 1}, {9, 2}};
+    static const struct prom_sample mixed[] = {{5, 1, NULL}, {9, 2, NULL}, {3, 3, NULL},
+                                               {5, 4, NULL}, {9, 5, NULL}, {1, 6, NULL}};
+    static const struct prom_sample want[] = {
+        {1, 6, NULL}, {3, 3, NULL}, {5, 1, NULL}, {9, 2, NULL}};
     struct prom_samples list;
     prom_samples_init(&list, 100);
     prom_samples_order(&list);

@@ -34,6 +34,23 @@ struct block_series {
     size_t count;
 };
 
+/* Histograms with the samples' values as counts of the one bucket. */
+static void put_histograms(struct buf *to, const struct prom_sample *samples, size_t n) {
+    struct histogram_span span = {.offset = 1, .length = 1};
+    double counts[8];
+    struct histogram h[8];
+    struct prom_sample out[8];
+    for (size_t i = 0; i < n; i++) {
+        counts[i] = samples[i].value;
+        h[i] = (struct histogram){
+            .count = counts[i],
+            .sum = 2,
+            .positive = {.spans = &span, .span_count = 1, .counts = &counts[i], .count = 1}};
+        out[i] = (struct prom_sample){.ts_ms = samples[i].ts_ms, .histogram = &h[i]};
+    }
+    prom_write_histograms(to, PROM_CHUNK_HISTOGRAM, out, n);
+}
+
 /* A block of series with one chunk each, those called hist as histograms. */
 static void put_block(struct vfs *vfs, const char *ulid, const struct block_series *in, size_t n,
                       bool late, const char *parents) {
@@ -54,8 +71,12 @@ static void put_block(struct vfs *vfs, const char *ulid, const struct block_seri
     for (size_t i = 0; i < n; i++) {
         const struct prom_sample *s = in[i].samples;
         buf_clear(&file);
-        prom_write_xor(&file, s, in[i].count);
         const bool histogram = strcmp(in[i].labels[1], "hist") == 0;
+        if (histogram) {
+            put_histograms(&file, s, in[i].count);
+        } else {
+            prom_write_xor(&file, s, in[i].count);
+        }
         metas[i] = (struct prom_chunk_meta){
             s[0].ts_ms, s[in[i].count - 1].ts_ms,
             prom_write_chunk(&chunks, histogram ? PROM_CHUNK_HISTOGRAM : PROM_CHUNK_XOR,
@@ -84,9 +105,12 @@ static void put_block(struct vfs *vfs, const char *ulid, const struct block_seri
 static void put_log(struct vfs *vfs, const char *path) {
     static const char *const a[] = {"__name__", "a", "job", "x", NULL};
     static const char *const gone[] = {"__name__", "gone", NULL};
-    static const struct prom_write_sample samples[] = {
-        {1, {3000, 30}}, {1, {9000000, 40}}, {2, {9000000, 1}}, {9, {9000000, 5}}};
-    static const struct prom_write_sample more[] = {{1, {9000500, 41}}, {2, {9000500, 2}}};
+    static const struct prom_write_sample samples[] = {{1, {3000, 30, NULL}},
+                                                       {1, {9000000, 40, NULL}},
+                                                       {2, {9000000, 1, NULL}},
+                                                       {9, {9000000, 5, NULL}}};
+    static const struct prom_write_sample more[] = {{1, {9000500, 41, NULL}},
+                                                    {2, {9000500, 2, NULL}}};
     struct buf record;
     struct buf segment;
     buf_init(&record, 4096);
@@ -112,12 +136,16 @@ static void put_log(struct vfs *vfs, const char *path) {
 
 static struct mem_vfs *prometheus(void) {
     static const struct block_series first[] = {
-        {{"__name__", "a", "job", "x", NULL}, {{1000, 1}, {2000, 2}, {5000, 5}}, 3},
-        {{"__name__", "b", NULL}, {{1500, -0.0}, {4000000, 8}, {8000000, 9}}, 3},
-        {{"__name__", "hist", NULL}, {{1500, 1}, {1600, 2}}, 2},
+        {{"__name__", "a", "job", "x", NULL},
+         {{1000, 1, NULL}, {2000, 2, NULL}, {5000, 5, NULL}},
+         3},
+        {{"__name__", "b", NULL}, {{1500, -0.0, NULL}, {4000000, 8, NULL}, {8000000, 9, NULL}}, 3},
+        {{"__name__", "hist", NULL}, {{1500, 1, NULL}, {1600, 2, NULL}}, 2},
     };
     static const struct block_series late[] = {
-        {{"__name__", "a", "job", "x", NULL}, {{1500, 1.5}, {2000, 99}, {6000, 6}}, 3},
+        {{"__name__", "a", "job", "x", NULL},
+         {{1500, 1.5, NULL}, {2000, 99, NULL}, {6000, 6, NULL}},
+         3},
     };
     struct mem_vfs *disk = mem_vfs_new();
     struct vfs *vfs = mem_vfs_base(disk);
@@ -133,7 +161,8 @@ static struct mem_vfs *prometheus(void) {
 static const char *const history =
     "a{job=\"x\"} 1000:1 1500:1.5 2000:2 5000:5 6000:6 9000000:40 9000500:41\n"
     "b 1500:-0 4000000:8 8000000:9\n"
-    "gone 9000500:2\n";
+    "gone 9000500:2\n"
+    "hist 1500:{s0,,n1,sum2,zt0,z0,+1=1} 1600:{s0,same,n2,sum2,zt0,z0,+1=2}\n";
 
 static enum err_code import_into(struct world *w, struct mem_vfs *disk, struct import_result *out,
                                  struct err *err) {
@@ -151,17 +180,17 @@ static void blocks_and_log_become_one_history(void **state) {
     world_open(&w);
     assert_ok(import_into(&w, disk, &r, &err), &err);
     assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
-    assert_int_equal(r.samples, 11);
-    assert_int_equal(r.histogram_samples, 2);
+    assert_int_equal(r.samples, 13);
+    assert_int_equal(r.histograms, 2);
     assert_int_equal(r.unknown_series, 1);
     assert_int_equal(r.blocks, 2);
     assert_ok(import_into(&w, disk, &r, &err), &err);
     assert_int_equal(r.samples, 0);
-    assert_int_equal(r.present, 11);
+    assert_int_equal(r.present, 13);
     world_close(&w);
     world_open(&w);
     assert_ok(import_into(&w, disk, &r, &err), &err);
-    assert_int_equal(r.present, 11);
+    assert_int_equal(r.present, 13);
     assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
     world_close(&w);
     world_release(&w);
@@ -220,7 +249,7 @@ static void another_stored_value_stays_and_is_counted(void **state) {
     append_one(&w, "a job=x", 1000, 77);
     assert_ok(import_into(&w, disk, &r, &err), &err);
     assert_int_equal(r.conflicts, 1);
-    assert_int_equal(r.samples, 10);
+    assert_int_equal(r.samples, 12);
     assert_string_equal(world_dump(&w, "__name__=a", 0, 1500), "a{job=\"x\"} 1000:77 1500:1.5\n");
     world_close(&w);
     world_release(&w);
@@ -249,7 +278,7 @@ static void a_damaged_block_stops_the_import_and_is_named(void **state) {
 static void a_block_that_was_merged_into_another_is_left_out(void **state) {
     (void)state;
     static const struct block_series merged[] = {
-        {{"__name__", "m", NULL}, {{1000, 1}, {9000000, 2}}, 2},
+        {{"__name__", "m", NULL}, {{1000, 1, NULL}, {9000000, 2, NULL}}, 2},
     };
     struct mem_vfs *disk = prometheus();
     struct prom_db db;
@@ -303,7 +332,6 @@ static void expect_dump(struct mem_vfs *disk, const struct prom_dump_options *op
     text[fread(text, 1, sizeof(text) - 1, to)] = '\0';
     (void)fclose(to);
     assert_string_equal(text, want);
-    assert_int_equal(r.histogram_samples, 0);
 }
 
 static void a_dump_is_sorted_and_cut_to_times_and_selectors(void **state) {
@@ -320,6 +348,11 @@ static void a_dump_is_sorted_and_cut_to_times_and_selectors(void **state) {
     expect_dump(disk, &options,
                 "{__name__=\"a\", job=\"x\"} 6 6000\n{__name__=\"a\", job=\"x\"} 40 "
                 "9000000\n{__name__=\"b\"} 8 4000000\n{__name__=\"b\"} 9 8000000\n");
+    const struct matcher is_hist = {MATCH_EQUAL, STR("__name__"), STR("hist"), NULL};
+    const struct prom_selector histograms = {&is_hist, 1};
+    options = (struct prom_dump_options){
+        .mint = 1501, .maxt = INT64_MAX, .selectors = &histograms, .selector_count = 1};
+    expect_dump(disk, &options, "{__name__=\"hist\"} {count:2, sum:2, (1,2]:2} 1600\n");
     mem_vfs_free(disk);
 }
 

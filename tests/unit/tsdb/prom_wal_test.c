@@ -3,6 +3,7 @@
  * its segment. */
 #include <string.h>
 
+#include "base/histogram_text.h"
 #include "base/value.h"
 #include "tests/support/check_err.h"
 #include "tests/support/mem_vfs.h"
@@ -42,15 +43,20 @@ static enum err_code see_deletion(void *ctx, uint64_t ref, int64_t mint, int64_t
     return ERR_OK;
 }
 
-static enum err_code see_histograms(void *ctx, uint64_t count, struct err *err) {
+static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
+                                   const struct histogram *h, bool floats, struct err *err) {
     struct seen *seen = ctx;
     (void)err;
-    seen->histograms += count;
+    seen->histograms++;
+    buf_printf(&seen->text, "%llu@%lld%s", (unsigned long long)ref, (long long)ts_ms,
+               floats ? "f" : "i");
+    histogram_format(&seen->text, h);
+    buf_append_char(&seen->text, ' ');
     return ERR_OK;
 }
 
 static const struct prom_wal_handler handler = {see_series, see_sample, see_deletion,
-                                                see_histograms};
+                                                see_histogram};
 
 static void put(struct vfs *vfs, const char *path, struct str bytes) {
     struct vfs_file *f = NULL;
@@ -70,7 +76,7 @@ static void make_folders(struct vfs *vfs) {
 }
 
 static void put_sample(struct vfs *vfs, const char *path, uint64_t ref) {
-    const struct prom_write_sample s = {ref, {1, 1}};
+    const struct prom_write_sample s = {ref, {1, 1, NULL}};
     struct buf record;
     struct buf segment;
     buf_init(&record, 4096);
@@ -99,7 +105,7 @@ static enum err_code read_all(struct vfs *vfs, struct seen *seen, uint64_t *torn
 static void write_records(struct buf *segment, enum prom_packing packing) {
     static const char *const labels[] = {"__name__", "up", "job", "x", NULL};
     static const struct prom_write_sample samples[] = {
-        {7, {1000, 1.5}}, {5, {1000, -2}}, {9, {990, 3}}};
+        {7, {1000, 1.5, NULL}}, {5, {1000, -2, NULL}}, {9, {990, 3, NULL}}};
     struct buf record;
     buf_init(&record, 4096);
     prom_write_series_record(&record, 7, labels);
@@ -188,7 +194,7 @@ static void records_cross_pages_and_any_cut_keeps_a_prefix(void **state) {
     make_folders(vfs);
     for (size_t k = 0; k < 10; k++) {
         for (size_t i = 0; i < COUNT_OF(samples); i++) {
-            samples[i] = (struct prom_write_sample){i, {(int64_t)(k * 1000), (double)i}};
+            samples[i] = (struct prom_write_sample){i, {(int64_t)(k * 1000), (double)i, NULL}};
         }
         buf_clear(&record);
         prom_write_samples_record(&record, samples, COUNT_OF(samples));
@@ -237,7 +243,7 @@ static void a_changed_byte_is_damage_with_its_place(void **state) {
     mem_vfs_free(disk);
 }
 
-static void native_histograms_are_counted_and_other_types_passed_over(void **state) {
+static void native_histograms_are_read_and_other_types_passed_over(void **state) {
     (void)state;
     /* type 7: base ref, base time, then one with a span and a bucket, one without */
     static const uint8_t record[] = {
@@ -253,6 +259,15 @@ static void native_histograms_are_counted_and_other_types_passed_over(void **sta
     const struct str text = {(const char *)record, sizeof(record)};
     assert_ok(prom_wal_decode(text, &labels, &handler, &seen, &err), &err);
     assert_int_equal(seen.histograms, 2);
+    assert_str(buf_str(&seen.text), "5@1000i{count:2, sum:0, [-0,0]:1, (1,1.0905077326652577]:2} "
+                                    "6@1000i{count:2, sum:0, [-0,0]:1} ");
+    seen.histograms = 0;
+    for (size_t cut = 18; cut < sizeof(record); cut++) {
+        const enum err_code code = prom_wal_decode((struct str){(const char *)record, cut}, &labels,
+                                                   &handler, &seen, &err);
+        assert_int_equal(code, cut == 46 ? ERR_OK : ERR_CORRUPT);
+    }
+    buf_clear(&seen.text);
     assert_ok(prom_wal_decode((struct str){"\x06\x01\x02", 3}, &labels, &handler, &seen, &err),
               &err);
     assert_ok(prom_wal_decode((struct str){"\xEE", 1}, &labels, &handler, &seen, &err), &err);
@@ -281,7 +296,7 @@ int main(void) {
         cmocka_unit_test(the_newest_checkpoint_comes_first_and_late_samples_last),
         cmocka_unit_test(records_cross_pages_and_any_cut_keeps_a_prefix),
         cmocka_unit_test(a_changed_byte_is_damage_with_its_place),
-        cmocka_unit_test(native_histograms_are_counted_and_other_types_passed_over),
+        cmocka_unit_test(native_histograms_are_read_and_other_types_passed_over),
         cmocka_unit_test(a_directory_without_logs_has_no_segments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
