@@ -10,10 +10,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/duration.h"
 #include "base/mem.h"
 #include "base/mutex.h"
 #include "base/transport.h"
 #include "config.h"
+#include "config_size.h"
 #include "memory_limit.h"
 #include "process_metrics.h"
 #include "tsdb/tsdb.h"
@@ -110,12 +112,41 @@ static size_t max_exemplars(const struct app *app, const struct config *config) 
     return keeps && config->max_exemplars > 0 ? (size_t)config->max_exemplars : 0;
 }
 
+static struct retention_limits retention_of(const struct config *config) {
+    return (struct retention_limits){.time_ms = config->retention.time_ms,
+                                     .size_bytes = config->retention.size_bytes,
+                                     .percent = config->retention.percent};
+}
+
+/* As the status page has it: "15d", "15d or 1GiB". */
+static struct str retention_text(struct arena *arena, const struct config *config) {
+    struct buf text;
+    buf_init(&text, 256);
+    if (config->retention.time_ms != 0) {
+        duration_format_ms(&text, config->retention.time_ms);
+    }
+    if (config->retention.size_bytes != 0) {
+        buf_append_cstr(&text, text.len != 0 ? " or " : "");
+        size_format(&text, config->retention.size_bytes);
+    }
+    if (config->retention.percent != 0) {
+        buf_append_cstr(&text, text.len != 0 ? " or " : "");
+        buf_append_number_g(&text, config->retention.percent);
+        buf_append_cstr(&text, "%");
+    }
+    const struct str out = arena_str(arena, buf_str(&text));
+    buf_release(&text);
+    return out;
+}
+
 /* Every part is tried, as in Prometheus; the first error is returned. */
 static enum err_code apply(struct app *app, struct config *config, struct err *err) {
     struct err part;
     enum err_code code = ERR_OK;
     query_engine_set_default_step(app->engine, config->evaluation_interval_ms);
     tsdb_set_max_exemplars(app->db, max_exemplars(app, config));
+    const struct retention_limits retention = retention_of(config);
+    tsdb_set_retention(app->db, &retention);
     struct arena scratch;
     arena_init(&scratch, 0);
     enum err_code done =
@@ -218,7 +249,7 @@ static void on_status(void *ctx, struct arena *arena, struct web_status *out) {
         .reload_ok = app->reload_ok,
         .last_config_unix_ns = app->config_unix_ns,
         .start_unix_ns = app->start_unix_ns,
-        .storage_retention = STR(""),
+        .storage_retention = app->config != NULL ? retention_text(arena, app->config) : STR(""),
     };
     mutex_unlock(&app->status_mu);
 }
@@ -254,6 +285,8 @@ static enum err_code open_database(struct app *app, const struct config *config,
     options.max_series = (uint64_t)f->storage_max_series;
     options.no_lock_file = f->storage_no_lockfile;
     options.max_exemplars = max_exemplars(app, config);
+    options.partition_ms = f->storage_min_block_ms;
+    options.partition_max_ms = f->storage_max_block_ms;
     struct tsdb_replay_stats stats = {.series = 0};
     const enum err_code code = tsdb_open(&options, &app->db, &stats, err);
     if (code != ERR_OK) {

@@ -241,6 +241,9 @@ static int import(int argc, char *const *argv) {
         code = import_prometheus(tsdb_storage(db), &options, &result, &err);
         progress_end(&progress);
         print_result(&result, (double)(clock_mono_ns(clock) - begin_ns) / (double)NS_PER_S);
+        if (code == ERR_OK) { /* what is old need not wait for the server */
+            code = tsdb_compact(db, false, &err);
+        }
         tsdb_close(db);
     }
     log_free(log);

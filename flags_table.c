@@ -199,7 +199,6 @@ const struct flag flag_table[] = {
     {
         .name = "storage.tsdb.min-block-duration",
         .type = FLAG_DURATION,
-        .effect = FLAG_NO_EFFECT,
         .hidden = true,
         .offset = offsetof(struct flags, storage_min_block_ms),
         .default_value = "2h",
@@ -208,7 +207,6 @@ const struct flag flag_table[] = {
     {
         .name = "storage.tsdb.max-block-duration",
         .type = FLAG_DURATION,
-        .effect = FLAG_NO_EFFECT,
         .hidden = true,
         .offset = offsetof(struct flags, storage_max_block_ms),
         .placeholder = "<duration>",

@@ -634,11 +634,12 @@ static enum err_code count_work(struct compactor *c, enum err_code code, int64_t
     return code;
 }
 
-static enum err_code cut_windows(struct compactor *c, bool all, struct err *err) REQUIRES(c->mu) {
-    bool late = all;
+static enum err_code cut_windows(struct compactor *c, enum compactor_extent extent, struct err *err)
+    REQUIRES(c->mu) {
+    bool late = extent != COMPACT_DUE;
     for (;;) {
         int64_t start_ms;
-        if (!compactor_find_window(c, all, late, &start_ms)) {
+        if (!compactor_find_window(c, extent, late, &start_ms)) {
             return ERR_OK;
         }
         late = true; /* with a window that is new, what is left of older ones */
@@ -655,7 +656,7 @@ static enum err_code cut_windows(struct compactor *c, bool all, struct err *err)
 static enum err_code merge_partitions(struct compactor *c, struct err *err) REQUIRES(c->mu) {
     for (bool merged = true; merged;) {
         int64_t start_ms;
-        if (compactor_find_window(c, false, false, &start_ms)) {
+        if (compactor_find_window(c, COMPACT_DUE, false, &start_ms)) {
             return ERR_OK; /* that is more urgent */
         }
         const int64_t start_ns = clock_mono_ns(c->db->options.clock);
@@ -675,6 +676,10 @@ static struct retention_limits limits_of(struct compactor *c) {
     const struct retention_limits limits = c->limits;
     mutex_unlock(&c->limits_mu);
     return limits;
+}
+
+int64_t compactor_retention_ms(struct compactor *c) {
+    return limits_of(c).time_ms;
 }
 
 static uint64_t head_bytes(struct tsdb *db) {
@@ -721,10 +726,11 @@ static enum err_code remove_old(struct compactor *c, struct err *err) REQUIRES(c
     return code;
 }
 
-static enum err_code round_locked(struct compactor *c, bool all, struct err *err) REQUIRES(c->mu) {
+static enum err_code round_locked(struct compactor *c, enum compactor_extent extent,
+                                  struct err *err) REQUIRES(c->mu) {
     metric_inc(c->metrics.triggered);
     compactor_clean_head(c);
-    enum err_code code = cut_windows(c, all, err);
+    enum err_code code = cut_windows(c, extent, err);
     code = code != ERR_OK ? code : merge_partitions(c, err);
     struct err failure;
     const enum err_code removed = remove_old(c, &failure); /* also on a disk that is full */
@@ -736,11 +742,11 @@ static enum err_code round_locked(struct compactor *c, bool all, struct err *err
     return code;
 }
 
-enum err_code compactor_round(struct compactor *c, bool all, struct err *err) {
+enum err_code compactor_round(struct compactor *c, enum compactor_extent extent, struct err *err) {
     struct err unused;
     err = err != NULL ? err : &unused;
     mutex_lock(&c->mu);
-    const enum err_code code = round_locked(c, all, err);
+    const enum err_code code = round_locked(c, extent, err);
     mutex_unlock(&c->mu);
     if (code != ERR_OK && code != ERR_CANCELED) {
         log_error(c->db->options.log, "tsdb", "compaction failed, it is tried again", log_err(err));
@@ -763,10 +769,6 @@ void compactor_hold(struct compactor *c) NO_THREAD_SAFETY {
 
 void compactor_let_go(struct compactor *c) NO_THREAD_SAFETY {
     mutex_unlock(&c->mu);
-}
-
-const struct manifest *compactor_manifest(const struct compactor *c) {
-    return &c->manifest;
 }
 
 uint64_t compactor_disk_bytes(const struct compactor *c) {
@@ -802,7 +804,7 @@ static void run(void *ctx) {
         }
         mutex_unlock(&c->wake_mu);
         struct err err;
-        pause_s = next_pause(compactor_round(c, false, &err), pause_s);
+        pause_s = next_pause(compactor_round(c, COMPACT_DUE, &err), pause_s);
         mutex_lock(&c->wake_mu);
     }
     mutex_unlock(&c->wake_mu);

@@ -45,9 +45,15 @@ bool compactor_has_run(const struct compactor *c, uint32_t shard, int64_t min_ts
 bool compactor_has_row(const struct compactor *c, uint32_t shard, int64_t ts_ms,
                        uint32_t wal_segment);
 
-/* One round: cut, merge, remove. all: also windows that may still get data (tools, tests). Errors
- * are logged, counted and returned; what failed is tried again. */
-enum err_code compactor_round(struct compactor *c, bool all, struct err *err);
+enum compactor_extent {
+    COMPACT_DUE, /* windows that get nothing any more, by the newest sample */
+    COMPACT_OLD, /* by the wall clock: nobody writes (tools) */
+    COMPACT_ALL, /* all that is stored */
+};
+
+/* One round: cut, merge, remove. Errors are logged, counted and returned; what failed is tried
+ * again. */
+enum err_code compactor_round(struct compactor *c, enum compactor_extent extent, struct err *err);
 
 /* Any thread; the next round obeys. */
 void compactor_set_retention(struct compactor *c, const struct retention_limits *limits);
@@ -55,8 +61,10 @@ void compactor_set_retention(struct compactor *c, const struct retention_limits 
 /* Between these two no partition comes or goes. */
 void compactor_hold(struct compactor *c);
 void compactor_let_go(struct compactor *c);
-/* While held: the numbers to be in a snapshot, and the folder that they are in. */
-const struct manifest *compactor_manifest(const struct compactor *c);
+/* While held: links all partitions to the folder dir, which is made, with a manifest of its own; or
+ * removes what such a call has left half. */
+MUST_CHECK enum err_code compactor_copy(struct compactor *c, const char *dir, struct err *err);
+void compactor_remove_copy(struct compactor *c, const char *dir);
 
 /* Bytes of all partitions. Any thread. */
 uint64_t compactor_disk_bytes(const struct compactor *c);

@@ -81,27 +81,30 @@ static uint32_t count_groups(struct tsdb *db) {
 }
 
 /* Windows that begin before this are complete. */
-static int64_t complete_before(struct compactor *c, bool all, uint32_t group_count) {
+static int64_t complete_before(struct compactor *c, enum compactor_extent extent,
+                               uint32_t group_count) {
     struct tsdb *db = c->db;
     const int64_t length_ms = db->options.partition_ms;
     const int64_t needed_ms = length_ms + length_ms / 2;
     int64_t newest_ms = atomic_load(&db->max_ts_ms);
-    if (all) {
+    if (extent == COMPACT_ALL) {
         return INT64_MAX;
     }
     const int64_t wall_ms = clock_unix_ms(db->options.clock);
-    if (wall_ms > newest_ms &&
+    const bool quiet =
         clock_mono_ns(db->options.clock) - newest_commit(db, group_count) > QUIET_S * NS_PER_S &&
-        wall_ms - c->first_round_unix_ms > QUIET_S * INT64_C(1000)) {
+        wall_ms - c->first_round_unix_ms > QUIET_S * INT64_C(1000);
+    if (wall_ms > newest_ms && (quiet || extent == COMPACT_OLD)) {
         newest_ms = wall_ms;
     }
     return newest_ms < INT64_MIN + needed_ms ? INT64_MIN : newest_ms - needed_ms;
 }
 
-bool compactor_find_window(struct compactor *c, bool all, bool late, int64_t *out_start_ms) {
+bool compactor_find_window(struct compactor *c, enum compactor_extent extent, bool late,
+                           int64_t *out_start_ms) {
     const uint32_t count = count_groups(c->db);
     struct finding f = {.c = c,
-                        .before_ms = complete_before(c, all, count),
+                        .before_ms = complete_before(c, extent, count),
                         .late_ms = INT64_MIN,
                         .found_ms = INT64_MAX};
     for (size_t i = 0; i < c->manifest.partition_count && !late; i++) {

@@ -74,6 +74,7 @@ struct compactor {
 MUST_CHECK enum err_code compactor_breathe(struct compactor *c, int64_t *io_since_ns,
                                            struct err *err);
 void compactor_note_memory(struct compactor *c, size_t bytes);
+int64_t compactor_retention_ms(struct compactor *c);
 uint32_t compactor_next_number(struct compactor *c);
 /* Begins a partition in its temporary folder. */
 MUST_CHECK enum err_code compactor_begin(struct compactor *c,
@@ -95,8 +96,8 @@ MUST_CHECK enum err_code compactor_commit(struct compactor *c,
 /* ---- compactor_cut.c ---- */
 
 /* The earliest window that is to be cut; false = none. late: also windows with a partition. */
-bool compactor_find_window(struct compactor *c, bool all, bool late, int64_t *out_start_ms)
-    REQUIRES(c->mu);
+bool compactor_find_window(struct compactor *c, enum compactor_extent extent, bool late,
+                           int64_t *out_start_ms) REQUIRES(c->mu);
 MUST_CHECK enum err_code compactor_cut(struct compactor *c, int64_t start_ms, struct err *err)
     REQUIRES(c->mu);
 /* Removes what is in partitions from the head. */

@@ -1,5 +1,6 @@
 /* Snapshots.
  *
+ *     <path>/snapshots/<name>/partitions/   links, and a manifest           compactor_snapshot.c
  *     <path>/snapshots/<name>/series/       definitions
  *                            /l0/<shard>/   sealed runs
  *                            /wal/<shard>/  empty: the folder says that there is such a shard
@@ -21,6 +22,7 @@
 #include "base/check.h"
 #include "base/duration.h"
 #include "base/mem.h"
+#include "tsdb/compactor.h"
 #include "tsdb/head.h"
 #include "tsdb/record_file.h"
 
@@ -190,6 +192,8 @@ static enum err_code copy_all(struct snapshot *s, const char *parent, struct err
         code = copy_shard(s, s->db->shards[i], err);
     }
     code = code != ERR_OK ? code : copy_definitions(s, err);
+    code = code != ERR_OK ? code
+                          : compactor_copy(s->db->compactor, join(s, s->root, "partitions"), err);
     code = code != ERR_OK ? code : sync_folders(s, err);
     code = code != ERR_OK ? code : vfs_rename(s->vfs, s->root, s->to, err);
     return code != ERR_OK ? code : vfs_sync_dir(s->vfs, parent, err);
@@ -223,6 +227,7 @@ static void remove_all(struct snapshot *s) {
     remove_folder(s, join(s, s->root, "l0"));
     remove_folder(s, join(s, s->root, "wal"));
     remove_folder(s, join(s, s->root, "series"));
+    compactor_remove_copy(s->db->compactor, join(s, s->root, "partitions"));
     remove_folder(s, s->root);
 }
 
@@ -237,6 +242,7 @@ enum err_code tsdb_snapshot(struct tsdb *db, bool skip_head, char name[TSDB_SNAP
     const char *parent = join(&s, db->options.path, "snapshots");
     s.to = join(&s, parent, name);
     s.root = arena_printf(&s.arena, "%s.tmp", s.to).ptr;
+    compactor_hold(db->compactor); /* runs and partitions of one moment */
     enum err_code code = skip_head ? ERR_OK : seal_all(db, err);
     if (code == ERR_OK) {
         code = copy_all(&s, parent, err);
@@ -244,6 +250,7 @@ enum err_code tsdb_snapshot(struct tsdb *db, bool skip_head, char name[TSDB_SNAP
             remove_all(&s);
         }
     }
+    compactor_let_go(db->compactor);
     arena_release(&s.arena);
     return code != ERR_OK ? err_wrap(err, "create snapshot") : ERR_OK;
 }

@@ -30,7 +30,6 @@ void tsdb_options_default(struct tsdb_options *options) {
         .clock = clock_system(),
         .rng = rng_system(),
         .wal_sync_interval_ns = NS_PER_S,
-        .no_compaction = true,
         .partition_ms = INT64_C(2) * 60 * 60 * 1000,
     };
 }
@@ -222,7 +221,7 @@ struct storage *tsdb_storage(struct tsdb *db) {
 void tsdb_maintain(struct tsdb *db) {
     head_maintain(db);
     if (!db->options.no_compaction) {
-        (void)compactor_round(db->compactor, false, NULL); /* logged and counted */
+        (void)compactor_round(db->compactor, COMPACT_DUE, NULL); /* logged and counted */
     }
 }
 
@@ -230,9 +229,9 @@ void tsdb_set_retention(struct tsdb *db, const struct retention_limits *limits) 
     compactor_set_retention(db->compactor, limits);
 }
 
-enum err_code tsdb_compact(struct tsdb *db, struct err *err) {
+enum err_code tsdb_compact(struct tsdb *db, bool all, struct err *err) {
     head_maintain(db);
-    return compactor_round(db->compactor, true, err);
+    return compactor_round(db->compactor, all ? COMPACT_ALL : COMPACT_OLD, err);
 }
 
 /* ---- opening ---- */

@@ -82,8 +82,8 @@ MUST_CHECK enum err_code tsdb_snapshot(struct tsdb *db, bool skip_head,
 void tsdb_maintain(struct tsdb *db);
 /* Any thread; obeyed within a minute. */
 void tsdb_set_retention(struct tsdb *db, const struct retention_limits *limits);
-/* Makes partitions of all that is stored, also of what may still get more (tools, after an import),
- * merges and removes what is due. */
-MUST_CHECK enum err_code tsdb_compact(struct tsdb *db, struct err *err);
+/* For tools, when nobody writes: makes partitions of the windows that are over by the clock, or of
+ * all that is stored; merges and removes what is due. */
+MUST_CHECK enum err_code tsdb_compact(struct tsdb *db, bool all, struct err *err);
 
 #endif

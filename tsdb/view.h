@@ -25,6 +25,7 @@ struct view_partition {
     _Atomic uint32_t refs; /* of views */
     struct partition *reader;
     struct manifest_partition info; /* parents not kept */
+    bool merge_failed;              /* the compactor's */
 };
 
 struct view_list;
