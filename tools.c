@@ -196,6 +196,9 @@ static const struct tool_command COMMANDS[] = {
      FLAGS(IMPORT_FLAGS),
      ARGS(FOREIGN_DATA)},
     {.words = "tsdb list", .help = "List blocks.", FLAGS(LIST_FLAGS), ARGS(DATA)},
+    {.words = "tsdb verify",
+     .help = "Check a data directory without changing it; exit code 1 on damage.",
+     ARGS(DATA)},
     {.words = "tsdb dump", .help = "Print samples.", FLAGS(DUMP_FLAGS), ARGS(DATA)},
 };
 
