@@ -15,7 +15,7 @@
  * themselves (all that is whole, without the parents of others). Runs that are in a partition as
  * well do no harm: samples of equal time are one.
  *
- * Bytes: FORMAT.md section 11. Threads: of its owner, the compactor. Private to tsdb/. */
+ * Bytes: FORMAT.md section 12. Threads: of its owner, the compactor. Private to tsdb/. */
 #ifndef TSDB_MANIFEST_H
 #define TSDB_MANIFEST_H
 
@@ -89,7 +89,7 @@ const struct manifest_mark *manifest_mark_at(const struct manifest_mark *marks, 
 
 /* ---- bytes ---- */
 
-/* The payload of the record: FORMAT.md section 11. */
+/* The payload of the record: FORMAT.md section 12. */
 void manifest_encode(const struct manifest *m, struct buf *to);
 /* Fills out, which is empty and stays so after ERR_CORRUPT: bytes that manifest_encode never
  * writes. */

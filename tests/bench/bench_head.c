@@ -1,10 +1,12 @@
 /* What the head costs on real pages: CPU nanoseconds per sample of a commit, bytes of memory per series,
- * bytes of WAL and L0 per sample, and the times of selecting, reading and opening again.
+ * bytes of WAL and L0 per sample, the times of selecting, reading and opening again, and what it costs
+ * and saves to make partitions of it all.
  *
- *     bench_head PAGES DATA [TARGETS] [ROWS]
+ *     bench_head PAGES DATA [TARGETS] [ROWS] [PAGES A ROW]
  *
  * PAGES holds one exporter's pages as <unix milliseconds>.txt; DATA is an empty folder. Each of
- * TARGETS (1600) targets replays ROWS (150) of them, phase-shifted, 5 s apart. Text is parsed
+ * TARGETS (1600) targets replays ROWS (150) of them, phase-shifted, each PAGES A ROW (1) behind the last
+ * one, 5 s a page. Text is parsed
  * before the clock starts: this measures the storage, not the scraper. Memory is the anonymous part
  * of the resident set above what the parsed pages took. */
 #include <inttypes.h>
@@ -239,13 +241,35 @@ static void measure_queries(struct storage *st, struct arena *arena) {
     }
 }
 
+static void measure_compaction(struct tsdb *db, uint64_t samples, double base_bytes) {
+    struct storage_stats before;
+    struct storage_stats after;
+    struct err err;
+    tsdb_maintain(db);
+    must(tsdb_compact(db, false, &err), &err); /* there is nothing yet: what opening left */
+    storage_stats(tsdb_storage(db), &before);
+    const double memory = anon_bytes();
+    const int64_t start = cpu_ns();
+    must(tsdb_compact(db, true, &err), &err);
+    const int64_t took = cpu_ns() - start;
+    const double more = anon_bytes() - memory;
+    tsdb_maintain(db);
+    storage_stats(tsdb_storage(db), &after);
+    printf(
+        "cut %.1f ns/sample, %.3f B/sample on disk before (with definitions), %.3f after; memory "
+        "%.1f MB, %+.1f MB after the cut\n",
+        (double)took / (double)samples, (double)before.disk_bytes / (double)samples,
+        (double)after.disk_bytes / (double)samples, (memory - base_bytes) / 1e6, more / 1e6);
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) {
-        fprintf(stderr, "usage: bench_head PAGES DATA [TARGETS] [ROWS]\n");
+        fprintf(stderr, "usage: bench_head PAGES DATA [TARGETS] [ROWS] [PAGES A ROW]\n");
         return 2;
     }
     const uint32_t targets = argc > 3 ? (uint32_t)atoi(argv[3]) : 1600;
     const uint32_t rows = argc > 4 ? (uint32_t)atoi(argv[4]) : 150;
+    const uint32_t stride = argc > 5 ? (uint32_t)atoi(argv[5]) : 1;
     static const struct clock_ops clock_ops = {bench_unix, bench_mono};
     struct bench_clock clock = {.clock.ops = &clock_ops, .unix_ns = INT64_C(1795344000) * NS_PER_S};
     struct bench *b = mem_zalloc(sizeof(*b));
@@ -293,10 +317,10 @@ int main(int argc, char **argv) {
     int64_t worst_ns = 0;
     uint64_t samples = 0;
     for (uint32_t row = 0; row < rows; row++) {
-        clock.unix_ns += 5 * NS_PER_S;
+        clock.unix_ns += stride * 5 * NS_PER_S;
         const int64_t cpu_start = cpu_ns();
         for (uint32_t t = 0; t < targets; t++) {
-            const struct page *page = &b->pages[(row + t * 7) % b->page_count];
+            const struct page *page = &b->pages[(row * stride + t * 7) % b->page_count];
             const struct storage_row r = {
                 .ts_ms = clock.unix_ns / NS_PER_MS + t % 5,
                 .slot_count = b->slot_count,
@@ -335,6 +359,8 @@ int main(int argc, char **argv) {
            " bytes; replay of all rows and sync %.1f ms\n",
            (double)replay.duration_ns / 1e6, replay.series, replay.wal_records, replay.wal_bytes,
            (double)(now_ns() - start) / 1e6);
+    measure_compaction(db, samples, base_bytes);
+    measure_queries(tsdb_storage(db), &b->arena);
     tsdb_close(db);
     mem_free(groups);
     mem_free(b->pages);
