@@ -7,6 +7,7 @@
 #include "base/value.h"
 #include "tests/support/prom_files.h"
 #include "tsdb/prom_chunk.h"
+#include "tsdb/prom_histogram.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,6 +25,29 @@ static void try_decode(const uint8_t *bytes, size_t n) {
         ASSERT(list.items[i - 1].ts_ms < list.items[i].ts_ms);
     }
     prom_samples_release(&list);
+}
+
+static void try_histograms(const uint8_t *bytes, size_t n) {
+    enum { ARENA_BYTES = 256 << 20 };
+    const struct str data = {(const char *)bytes + 1, n - 1};
+    struct prom_samples list;
+    struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
+    prom_samples_init(&list, LIST_MAX);
+    list.arena = &arena;
+    const uint8_t encoding =
+        (uint8_t)(PROM_CHUNK_HISTOGRAM + (bytes[0] & 1) + (bytes[0] & 2) * 3 / 2);
+    const enum err_code code =
+        prom_histogram_chunk_read(encoding, data, INT64_MIN, INT64_MAX, &list, NULL);
+    ASSERT(code == ERR_OK || code == ERR_CORRUPT || code == ERR_LIMIT);
+    ASSERT(code != ERR_OK || list.count == prom_chunk_count(encoding, data));
+    for (size_t i = 0; i < list.count; i++) {
+        const struct histogram *h = list.items[i].histogram;
+        ASSERT(f64_is_stale(h->sum) || histogram_check(h, NULL) == ERR_OK);
+        ASSERT(i == 0 || list.items[i - 1].ts_ms < list.items[i].ts_ms);
+    }
+    prom_samples_release(&list);
+    arena_release(&arena);
 }
 
 /* Five bytes a sample: kind, step, value. */
@@ -87,6 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     if (data[0] % 2 == 0) {
         try_decode(data + 1, size - 1);
+        try_histograms(data + 1, size - 1);
     } else {
         try_round_trip(data + 1, size - 1);
     }
