@@ -11,6 +11,7 @@
 #include "tsdb/import.h"
 #include "tsdb/prom_db.h"
 #include "tsdb/prom_dump.h"
+#include "tsdb/storage_dump.h"
 #include "tsdb/tsdb.h"
 #include "tsdb/verify.h"
 
@@ -128,15 +129,18 @@ static int list(int argc, char *const *argv) {
         return EXIT_USAGE;
     }
     buf_init(&text, LIST_BYTES_MAX);
-    enum err_code code =
-        prom_db_init(&db, vfs_system(), args.dir != NULL ? args.dir : "data/", false, NULL, &err);
-    if (code == ERR_OK) {
-        code = prom_db_list(&db, args.human, &text, &err);
+    const char *dir = args.dir != NULL ? args.dir : "data/";
+    enum err_code code;
+    if (storage_is_database(vfs_system(), dir)) {
+        code = storage_list_partitions(vfs_system(), dir, args.human, &text, &err);
+    } else {
+        code = prom_db_init(&db, vfs_system(), dir, false, NULL, &err);
+        code = code == ERR_OK ? prom_db_list(&db, args.human, &text, &err) : code;
+        prom_db_release(&db);
     }
     if (code == ERR_OK) {
         (void)fwrite(buf_str(&text).ptr, 1, text.len, stdout);
     }
-    prom_db_release(&db);
     buf_release(&text);
     return code == ERR_OK ? EXIT_OK : fail(&err);
 }
@@ -154,6 +158,35 @@ static enum err_code parse_selectors(const struct tsdb_args *args, struct arena 
         out[i] = (struct prom_selector){matchers, count};
     }
     return ERR_OK;
+}
+
+static enum err_code open_database(const char *path, struct log *log, bool read_only,
+                                   struct tsdb **out, struct err *err) {
+    struct tsdb_options options;
+    struct tsdb_replay_stats stats;
+    tsdb_options_default(&options);
+    options.path = path;
+    options.vfs = vfs_system();
+    options.clock = clock_system();
+    options.rng = rng_system();
+    options.log = log;
+    options.no_background = read_only;
+    options.no_compaction = read_only;
+    const enum err_code code = tsdb_open(&options, out, &stats, err);
+    return code == ERR_OK ? ERR_OK : err_wrap(err, "opening storage %s", path);
+}
+
+/* Of a database of ours, which no server may have open meanwhile. */
+static enum err_code dump_database(const char *dir, const struct prom_dump_options *options,
+                                   struct log *log, struct prom_dump_result *result,
+                                   struct err *err) {
+    struct tsdb *db;
+    enum err_code code = open_database(dir, log, true, &db, err);
+    if (code == ERR_OK) {
+        code = storage_dump(tsdb_storage(db), options, stdout, result, err);
+        tsdb_close(db);
+    }
+    return code;
 }
 
 static int dump(int argc, char *const *argv) {
@@ -174,8 +207,10 @@ static int dump(int argc, char *const *argv) {
                                                   .selectors = selectors,
                                                   .selector_count = args.match_count,
                                                   .log = log};
-        code = prom_dump(vfs_system(), args.dir != NULL ? args.dir : "data/", &options, stdout,
-                         &result, &err);
+        const char *dir = args.dir != NULL ? args.dir : "data/";
+        code = storage_is_database(vfs_system(), dir)
+                   ? dump_database(dir, &options, log, &result, &err)
+                   : prom_dump(vfs_system(), dir, &options, stdout, &result, &err);
     }
     log_free(log);
     arena_release(&arena);
@@ -202,20 +237,6 @@ static void print_result(const struct import_result *r, double seconds) {
     print_count(r->unknown_series, "samples of the log left out: their series is lost");
 }
 
-static enum err_code open_database(const char *path, struct log *log, struct tsdb **out,
-                                   struct err *err) {
-    struct tsdb_options options;
-    struct tsdb_replay_stats stats;
-    tsdb_options_default(&options);
-    options.path = path;
-    options.vfs = vfs_system();
-    options.clock = clock_system();
-    options.rng = rng_system();
-    options.log = log;
-    const enum err_code code = tsdb_open(&options, out, &stats, err);
-    return code == ERR_OK ? ERR_OK : err_wrap(err, "opening storage %s", path);
-}
-
 static int import(int argc, char *const *argv) {
     struct tsdb_args args;
     struct import_result result = {0};
@@ -232,7 +253,7 @@ static int import(int argc, char *const *argv) {
     struct clock *clock = clock_system();
     const int64_t begin_ns = clock_mono_ns(clock);
     struct log *log = log_new(clock, STDERR_FILENO, LOG_WARN, LOG_LOGFMT);
-    enum err_code code = open_database(args.storage_path, log, &db, &err);
+    enum err_code code = open_database(args.storage_path, log, false, &db, &err);
     if (code == ERR_OK) {
         progress_begin(&progress, clock, args.quiet ? NULL : stderr, isatty(STDERR_FILENO) == 1,
                        "importing", "samples");

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/duration.h"
 #include "base/mem.h"
-#include "base/number.h"
+#include "tsdb/block_table.h"
 
 enum { BLOCKS_MAX = 1 << 20 };
 
@@ -124,99 +123,29 @@ void prom_db_release(struct prom_db *db) {
 
 /* ---- list ---- */
 
-enum { COLUMNS = 8, CELL_BYTES = 64, CELL_MIN_WIDTH = 13, CELL_PADDING = 2 };
-
-static void format_time(char out[CELL_BYTES], int64_t ms, bool human) {
-    if (!human) {
-        (void)snprintf(out, CELL_BYTES, "%lld", (long long)ms);
-        return;
-    }
-    const struct civil c = civil_of_unix(ms / 1000); /* towards zero */
-    (void)snprintf(out, CELL_BYTES, "%04lld-%02d-%02d %02d:%02d:%02d +0000 UTC", (long long)c.year,
-                   c.month, c.day, c.hour, c.minute, c.second);
-}
-
-/* 1MiB12KiB114B: as many of each unit as fit. */
-static void format_size(char out[CELL_BYTES], uint64_t bytes, bool human) {
-    static const char *const units[] = {"EiB", "PiB", "TiB", "GiB", "MiB", "KiB", "B"};
-    size_t length = 0;
-    if (!human) {
-        (void)snprintf(out, CELL_BYTES, "%llu", (unsigned long long)bytes);
-        return;
-    }
-    for (unsigned i = 0; i < COUNT_OF(units); i++) {
-        const uint64_t n = bytes >> (60 - 10 * i) & (i == 0 ? UINT64_MAX : 1023);
-        if (n != 0 || (i + 1 == COUNT_OF(units) && length == 0)) {
-            length += (size_t)snprintf(out + length, CELL_BYTES - length, "%llu%s",
-                                       (unsigned long long)n, units[i]);
-        }
-    }
-}
-
-static void format_duration(char out[CELL_BYTES], int64_t ms) {
-    struct buf text;
-    buf_init(&text, CELL_BYTES);
-    duration_format_go_ns(&text, ms > INT64_MAX / 1000000 ? INT64_MAX : ms * 1000000);
-    (void)snprintf(out, CELL_BYTES, "%.*s", STR_ARG(buf_str(&text)));
-    buf_release(&text);
-}
-
-typedef char list_row[COLUMNS][CELL_BYTES];
-
 static enum err_code fill_row(const struct prom_db *db, const struct prom_db_block *block,
-                              bool human, list_row row, struct err *err) {
+                              struct block_table_row *row, struct err *err) {
     const struct prom_block_meta *meta = &block->meta;
-    uint64_t size;
-    int64_t length;
-    const enum err_code code = prom_block_size(db->vfs, block->dir, &size, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    if (__builtin_sub_overflow(meta->maxt, meta->mint, &length)) {
-        length = INT64_MAX;
-    }
-    (void)snprintf(row[0], CELL_BYTES, "%s", meta->ulid);
-    format_time(row[1], meta->mint, human);
-    format_time(row[2], meta->maxt, human);
-    format_duration(row[3], length);
-    (void)snprintf(row[4], CELL_BYTES, "%llu", (unsigned long long)meta->sample_count);
-    (void)snprintf(row[5], CELL_BYTES, "%llu", (unsigned long long)meta->chunk_count);
-    (void)snprintf(row[6], CELL_BYTES, "%llu", (unsigned long long)meta->series_count);
-    format_size(row[7], size, human);
-    return ERR_OK;
-}
-
-static void print_rows(list_row *rows, size_t count, struct buf *to) {
-    size_t width[COLUMNS];
-    for (size_t k = 0; k < COLUMNS; k++) {
-        width[k] = CELL_MIN_WIDTH;
-        for (size_t i = 0; i < count; i++) {
-            const size_t need = strlen(rows[i][k]) + CELL_PADDING;
-            width[k] = need > width[k] ? need : width[k];
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k + 1 < COLUMNS; k++) {
-            buf_printf(to, "%-*s", (int)width[k], rows[i][k]);
-        }
-        buf_printf(to, "%s\n", rows[i][COLUMNS - 1]);
-    }
+    *row = (struct block_table_row){
+        .start_ms = meta->mint,
+        .end_ms = meta->maxt,
+        .counts = {meta->sample_count, meta->chunk_count, meta->series_count},
+    };
+    (void)snprintf(row->name, sizeof(row->name), "%s", meta->ulid);
+    return prom_block_size(db->vfs, block->dir, &row->size_bytes, err);
 }
 
 enum err_code prom_db_list(const struct prom_db *db, bool human, struct buf *to, struct err *err) {
-    static const char *const titles[COLUMNS] = {"BLOCK ULID", "MIN TIME",    "MAX TIME",
-                                                "DURATION",   "NUM SAMPLES", "NUM CHUNKS",
-                                                "NUM SERIES", "SIZE"};
-    list_row *rows = mem_array(db->block_count + 1, sizeof(*rows));
+    static const char *const titles[BLOCK_TABLE_COLUMNS] = {
+        "BLOCK ULID",  "MIN TIME",   "MAX TIME",   "DURATION",
+        "NUM SAMPLES", "NUM CHUNKS", "NUM SERIES", "SIZE"};
+    struct block_table_row *rows = mem_array(db->block_count + 1, sizeof(*rows));
     enum err_code code = ERR_OK;
-    for (size_t k = 0; k < COLUMNS; k++) {
-        (void)snprintf(rows[0][k], CELL_BYTES, "%s", titles[k]);
-    }
     for (size_t i = 0; code == ERR_OK && i < db->block_count; i++) {
-        code = fill_row(db, &db->blocks[i], human, rows[i + 1], err);
+        code = fill_row(db, &db->blocks[i], &rows[i], err);
     }
     if (code == ERR_OK) {
-        print_rows(rows, db->block_count + 1, to);
+        block_table_print(titles, rows, db->block_count, human, to);
     }
     mem_free(rows);
     return code;

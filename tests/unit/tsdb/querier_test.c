@@ -11,6 +11,7 @@
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
 #include "tsdb/partition.h"
+#include "tsdb/storage_dump.h"
 
 enum { STEP_MS = 60000, ROWS = 7 * 60, TARGETS = 5 };
 static const int64_t start_ms = INT64_C(7200000) * 140;
@@ -221,12 +222,50 @@ static void labels_of_head_and_partitions_are_one_list(void **state) {
     world_release(&w);
 }
 
+static void dump_and_list_show_partitions(void **state) {
+    (void)state;
+    struct world w;
+    struct err err;
+    struct buf text;
+    struct prom_dump_result result;
+    struct matcher matchers[1];
+    world_init(&w);
+    world_open(&w);
+    fill(&w);
+    const struct prom_selector selector = {matchers,
+                                           world_matchers(&w, "__name__=m_bytes", matchers, 1)};
+    const struct prom_dump_options options = {
+        .mint = INT64_MIN, .maxt = INT64_MAX, .selectors = &selector, .selector_count = 1};
+    buf_init(&text, 1 << 20);
+    assert_ok(storage_list_partitions(vfs_system(), w.dir, false, &text, &err), &err);
+    assert_null(strstr(text.ptr, "00000001"));
+    assert_ok(compactor_round(w.db->compactor, false, &err), &err);
+    buf_clear(&text);
+    assert_true(storage_is_database(vfs_system(), w.dir));
+    assert_false(storage_is_database(vfs_system(), "/"));
+    assert_ok(storage_list_partitions(vfs_system(), w.dir, false, &text, &err), &err);
+    assert_non_null(strstr(text.ptr, "PARTITION"));
+    assert_non_null(strstr(text.ptr, "1008000000")); /* where the first window begins */
+    buf_release(&text);
+    FILE *file = tmpfile();
+    assert_ok(storage_dump(w.st, &options, file, &result, &err), &err);
+    assert_int_equal(result.samples, TARGETS * ROWS);
+    rewind(file);
+    char line[256];
+    assert_non_null(fgets(line, sizeof(line), file));
+    assert_string_equal(line, "{__name__=\"m_bytes\", instance=\"h0\", job=\"j\"} 0 1008000000\n");
+    (void)fclose(file);
+    world_close(&w);
+    world_release(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_query_sees_the_same_before_and_after_a_cut),
         cmocka_unit_test(a_query_that_was_open_during_a_cut_sees_all),
         cmocka_unit_test(places_in_line_share_the_joined_times),
         cmocka_unit_test(labels_of_head_and_partitions_are_one_list),
+        cmocka_unit_test(dump_and_list_show_partitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
