@@ -1,10 +1,12 @@
 /* Cutting and merging change where samples are and nothing else: a database that compacts has what
  * one that does not has, after any history, restart, crash, full disk and failing call. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/mutex.h"
 #include "compact_world.h"
 #include "tests/support/check_err.h"
 #include "tests/support/fault_vfs.h"
@@ -280,6 +282,82 @@ static void a_snapshot_has_the_partitions(void **state) {
     world_release(&w);
 }
 
+/* ---- queries meanwhile ---- */
+
+struct reader {
+    struct world *w;
+    int64_t maxt;
+    size_t want;
+    atomic_bool *stop;
+    size_t rounds;
+    size_t wrong;
+    struct thread thread;
+};
+
+static size_t count_samples(struct storage *st, int64_t maxt) {
+    struct arena arena;
+    struct err err;
+    struct storage_querier *q;
+    struct storage_selection *sel;
+    size_t count;
+    size_t n = 0;
+    arena_init(&arena, 0);
+    if (storage_querier_open(st, INT64_MIN, maxt, &arena, NULL, &q, &err) == ERR_OK &&
+        storage_select(st, q, NULL, 0, NULL, &sel, &err) == ERR_OK) {
+        (void)storage_selection_series(st, sel, &count);
+        struct storage_samples *samples = arena_try_alloc(&arena, count + 1, sizeof(*samples));
+        if (storage_read(st, q, sel, 0, count, INT64_MIN, maxt, &arena, samples, &err) == ERR_OK) {
+            for (size_t i = 0; i < count; i++) {
+                n += samples[i].count;
+            }
+        }
+    }
+    arena_release(&arena);
+    return n;
+}
+
+static void read_on(void *ctx) {
+    struct reader *r = ctx;
+    while (!atomic_load(r->stop) || r->rounds == 0) {
+        r->wrong += count_samples(r->w->st, r->maxt) != r->want;
+        r->rounds++;
+    }
+}
+
+static void queries_see_each_sample_once_while_partitions_come(void **state) {
+    (void)state;
+    enum { READERS = 2 };
+    struct world w;
+    struct reader readers[READERS];
+    atomic_bool stop;
+    atomic_init(&stop, false);
+    compact_world_init(&w);
+    w.options.partition_max_ms = 9 * COMPACT_WINDOW_MS;
+    world_open(&w);
+    fill_windows(&w, -5, 1);
+    const int64_t maxt = COMPACT_BASE_MS + 2 * COMPACT_WINDOW_MS;
+    fill_windows(&w, -4, 9);
+    const size_t want = count_samples(w.st, maxt);
+    assert_true(want > 20);
+    for (int i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){.w = &w, .maxt = maxt, .want = want, .stop = &stop};
+        thread_start(&readers[i].thread, "reader", read_on, &readers[i]);
+    }
+    for (int i = 5; i < 20; i++) {
+        fill_windows(&w, i, 1);
+        tsdb_maintain(w.db);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < READERS; i++) {
+        thread_join(&readers[i].thread);
+        assert_true(readers[i].rounds > 0);
+        assert_int_equal(readers[i].wrong, 0);
+    }
+    tsdb_maintain(w.db);
+    assert_true(run_count(&w) < 12);
+    world_release(&w);
+}
+
 /* ---- disks ---- */
 
 struct on_disk {
@@ -472,6 +550,7 @@ int main(void) {
         cmocka_unit_test(windows_are_merged_by_three),
         cmocka_unit_test(old_partitions_go_by_time_and_by_size),
         cmocka_unit_test(a_snapshot_has_the_partitions),
+        cmocka_unit_test(queries_see_each_sample_once_while_partitions_come),
         cmocka_unit_test(a_damaged_manifest_costs_nothing),
         cmocka_unit_test(a_full_disk_leaves_the_head_and_is_tried_again),
         cmocka_unit_test(a_crash_at_any_operation_loses_nothing),

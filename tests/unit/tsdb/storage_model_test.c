@@ -199,6 +199,24 @@ static void name_series(struct play *p) {
     }
 }
 
+/* All of it becomes a partition, another one with what comes then, and one of both; and restarts. */
+static void play_compaction(struct play *p) {
+    for (int i = 0; i < 3; i++) {
+        struct err err;
+        for (int row = 0; row < 40 && i < 2; row++) {
+            play_row(p, (uint32_t)rng_below(&p->rng, GROUPS));
+        }
+        assert_ok(tsdb_compact(p->w.db, true, &err), &err);
+        for (int query = 0; query < 10; query++) {
+            play_query(p);
+        }
+        play_restart(p);
+        for (int query = 0; query < 10; query++) {
+            play_query(p);
+        }
+    }
+}
+
 static void play_seed(uint64_t seed) {
     struct play *p = mem_zalloc(sizeof(*p));
     p->series = mem_zalloc(SERIES * sizeof(*p->series));
@@ -227,6 +245,7 @@ static void play_seed(uint64_t seed) {
             play_restart(p);
         }
     }
+    play_compaction(p);
     for (uint32_t i = 0; i < GROUPS; i++) {
         storage_group_close(p->w.st, p->groups[i]);
     }
