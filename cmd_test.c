@@ -1,7 +1,7 @@
 #include "cmd_test.h"
 
 #include "base/mem.h"
-#include "promqltest.h"
+#include "query/script/promqltest.h"
 
 enum { SCRIPT_BYTES_MAX = 16 * 1024 * 1024 };
 

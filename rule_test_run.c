@@ -11,9 +11,9 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "config_bind.h"
-#include "fake_storage.h"
-#include "promqltest_sequence.h"
 #include "query/query.h"
+#include "query/script/fake_storage.h"
+#include "query/script/promqltest_sequence.h"
 
 enum { SAMPLES_MAX = 10000, TIMEOUT_MS = 100 * 1000 };
 /* Evaluations happen between the years 1685 and 2255: Unix nanoseconds fit in 64 bits. */

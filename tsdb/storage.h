@@ -1,6 +1,6 @@
 /* The narrow waist between storage and everything else: scrape and rules write through it, PromQL
- * and the API read through it. The database (tsdb/tsdb.h), a remote store and a small fake in
- * tests/support implement it. Users call the functions; implementers fill the ops.
+ * and the API read through it. The database (tsdb/tsdb.h), a remote store and a small one
+ * in memory (query/script) implement it. Users call the functions; implementers fill the ops.
  *
  * WRITING. Two ways:
  *   groups     All series of one scrape target: one timestamp for the whole row, slots instead

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/support/promqltest.h"
+#include "query/script/promqltest.h"
 
 static char *read_file(const char *path, size_t *out_size) {
     FILE *f = fopen(path, "rb");

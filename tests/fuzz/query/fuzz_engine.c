@@ -9,7 +9,7 @@
 #include "base/histogram.h"
 #include "base/value.h"
 #include "query/query.h"
-#include "tests/support/fake_storage.h"
+#include "query/script/fake_storage.h"
 
 enum { STEPS_MAX = 5, STEP_MS = 7000, START_MS = 40000, QUERY_MAX = 200 };
 

@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/value.h"
-#include "promqltest_sequence.h"
+#include "query/script/promqltest_sequence.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,9 +6,9 @@
 
 #include "alert/alert.h"
 #include "base/histogram.h"
+#include "query/script/fake_storage.h"
 #include "tests/support/check_err.h"
 #include "tests/support/fake_clock.h"
-#include "tests/support/fake_storage.h"
 #include "tests/support/fake_transport.h"
 
 enum { START_S = 1700000000 };

@@ -7,8 +7,8 @@
 
 #include "base/mutex.h"
 #include "query/query.h"
+#include "query/script/fake_storage.h"
 #include "tests/support/fake_clock.h"
-#include "tests/support/fake_storage.h"
 
 struct fixture {
     struct fake_clock clock;

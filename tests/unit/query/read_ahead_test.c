@@ -9,8 +9,8 @@
 
 #include "query/crew.h"
 #include "query/query.h"
+#include "query/script/fake_storage.h"
 #include "tests/support/fake_clock.h"
-#include "tests/support/fake_storage.h"
 
 enum { SERIES = 900, SAMPLES = 150, THREADS_MOST = 3 };
 

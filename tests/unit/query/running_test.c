@@ -12,8 +12,8 @@
 #include "base/mutex.h"
 #include "query/active_file.h"
 #include "query/query.h"
+#include "query/script/fake_storage.h"
 #include "tests/support/fake_clock.h"
-#include "tests/support/fake_storage.h"
 #include "tests/support/mem_vfs.h"
 
 struct fixture {

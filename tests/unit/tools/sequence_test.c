@@ -1,5 +1,5 @@
 /* promqltest_sequence: what each item of the sequence language stands for, and what is refused. */
-#include "promqltest_sequence.h"
+#include "query/script/promqltest_sequence.h"
 
 #include "base/mem.h"
 #include "base/value.h"
@@ -47,9 +47,33 @@ static void items_become_values(void **state) {
 
 static void what_is_no_item_is_refused(void **state) {
     (void)state;
-    static const char *const items[] = {"a",   "1x-1",      "__",        "1+x2",  "--1",
-                                        "1,2", "stal",      "1e",        "1.2.3", "x3",
-                                        "{1}", "{{bla:1}}", "1x99999999"};
+    static const char *const items[] = {"a",
+                                        "1x-1",
+                                        "__",
+                                        "1+x2",
+                                        "--1",
+                                        "1,2",
+                                        "stal",
+                                        "1e",
+                                        "1.2.3",
+                                        "x3",
+                                        "{1}",
+                                        "{{bla:1}}",
+                                        "1x99999999",
+                                        "1x",
+                                        "_x",
+                                        "1+2",
+                                        "1-2",
+                                        "1+x3",
+                                        "{{}}x",
+                                        "{{}}+{{}}",
+                                        "{{count:1 count:1}}",
+                                        "{{schema:0.5}}",
+                                        "{{offset:1.5}}",
+                                        "{{offset:1e300}}",
+                                        "{{count:1sum:2}}",
+                                        "{{buckets:[1]sum:2}}",
+                                        "{{schema:NaN}}"};
     for (size_t i = 0; i < COUNT_OF(items); i++) {
         struct arena arena;
         struct sequence values = {.count = 0};

@@ -4,8 +4,8 @@
 #ifndef TESTS_UNIT_WEB_WEB_WORLD_H
 #define TESTS_UNIT_WEB_WEB_WORLD_H
 
+#include "query/script/fake_storage.h"
 #include "tests/support/fake_clock.h"
-#include "tests/support/fake_storage.h"
 #include "web/http.h"
 #include "web/state.h"
 

@@ -1,8 +1,8 @@
 /* In-memory storage behind the vtable of tsdb/storage.h, for tests of what reads and writes through
  * it. Labels instance and job are the target's set, the others the metric's; series with equal
  * timestamps in a read share one column. Groups are not offered. One thread, but several may read. */
-#ifndef TESTS_SUPPORT_FAKE_STORAGE_H
-#define TESTS_SUPPORT_FAKE_STORAGE_H
+#ifndef QUERY_SCRIPT_FAKE_STORAGE_H
+#define QUERY_SCRIPT_FAKE_STORAGE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "tests/support/fake_storage.h"
+#include "query/script/fake_storage.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* load_with_nhcb of the PromQL test language: classic histograms of one load, series x_bucket,
  * x_sum and x_count, as native ones with custom bounds (spec/promql.md section 12). */
-#ifndef TESTS_SUPPORT_PROMQLTEST_NHCB_H
-#define TESTS_SUPPORT_PROMQLTEST_NHCB_H
+#ifndef QUERY_SCRIPT_PROMQLTEST_NHCB_H
+#define QUERY_SCRIPT_PROMQLTEST_NHCB_H
 
 #include "base/arena.h"
 #include "base/labels.h"
-#include "tests/support/fake_storage.h"
-#include "tests/support/promqltest_sequence.h"
+#include "query/script/fake_storage.h"
+#include "query/script/promqltest_sequence.h"
 
 struct nhcb;
 

@@ -1,4 +1,4 @@
-#include "tests/support/promqltest_sequence.h"
+#include "query/script/promqltest_sequence.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "base/number.h"
 #include "base/value.h"
 
-enum { VALUES_MAX = 200000, LIST_MAX = 1024 };
+enum { VALUES_MAX = 200000, LIST_MAX = 1024, INDEX_MAX = 1 << 20 };
 
 static void sequence_add(struct sequence *s, enum point_kind kind, double value,
                          const struct histogram *histogram, bool hint_given) {
@@ -68,17 +68,38 @@ bool sequence_take_number(struct str *s, double *out) {
     return true;
 }
 
-/* "x5", else 0. */
-static size_t take_times(struct str *s) {
-    size_t n = 0;
-    if (!take_char(s, 'x')) {
-        return 0;
+/* "x5", else 0; given says which. False: no number of times, or one out of all reason. */
+static bool take_times(struct str *s, size_t *out, bool *given) {
+    *out = 0;
+    *given = take_char(s, 'x');
+    if (!*given) {
+        return true;
     }
-    while (s->len > 0 && s->ptr[0] >= '0' && s->ptr[0] <= '9' && n < VALUES_MAX) {
-        n = n * 10 + (size_t)(s->ptr[0] - '0');
+    size_t digits = 0;
+    for (; s->len > 0 && s->ptr[0] >= '0' && s->ptr[0] <= '9'; digits++) {
+        if (*out >= VALUES_MAX) {
+            return false;
+        }
+        *out = *out * 10 + (size_t)(s->ptr[0] - '0');
         *s = str_from(*s, 1);
     }
-    return n;
+    return digits > 0;
+}
+
+/* What follows a step has to say how often. */
+static bool take_more(struct str *s, bool stepped, size_t *out) {
+    bool given = false;
+    return take_times(s, out, &given) && (given || !stepped);
+}
+
+/* "_" or "_x3", behind the "_": how many. */
+static bool take_gap(struct str *s, size_t *out) {
+    bool given = false;
+    if (!take_times(s, out, &given)) {
+        return false;
+    }
+    *out = given ? *out : 1;
+    return true;
 }
 
 /* "[1 2 3]" */
@@ -106,51 +127,106 @@ static bool take_hint(struct str *s, enum histogram_hint *out) {
     return false;
 }
 
-static void set_side(struct arena *arena, const double *counts, uint32_t n, double offset,
+static void set_side(struct arena *arena, const double *counts, uint32_t n, int32_t offset,
                      struct histogram_side *out) {
     if (n == 0) {
         return;
     }
     out->spans = arena_alloc(arena, sizeof(*out->spans));
-    out->spans[0] = (struct histogram_span){.offset = (int32_t)offset, .length = n};
+    out->spans[0] = (struct histogram_span){.offset = offset, .length = n};
     out->span_count = 1;
     out->counts = arena_alloc(arena, n * sizeof(*out->counts));
     memcpy(out->counts, counts, n * sizeof(*out->counts));
     out->count = n;
 }
 
+enum literal_key {
+    KEY_SCHEMA,
+    KEY_SUM,
+    KEY_COUNT,
+    KEY_Z_WIDTH,
+    KEY_Z_BUCKET,
+    KEY_OFFSET,
+    KEY_N_OFFSET,
+    KEY_CUSTOM,
+    KEY_BUCKETS,
+    KEY_N_BUCKETS,
+    KEY_HINT,
+    KEY_COUNT_OF,
+};
+
 struct literal {
     struct histogram h;
-    bool hint_given;
-    double schema, offset, n_offset;
+    unsigned seen; /* a bit for each key */
+    int32_t offset, n_offset;
     double buckets[LIST_MAX], n_buckets[LIST_MAX], bounds[LIST_MAX];
     uint32_t bucket_count, n_bucket_count, bound_count;
 };
 
+static bool take_whole(struct str *s, int32_t *out) {
+    double value = 0;
+    if (!sequence_take_number(s, &value) || !(fabs(value) <= INDEX_MAX) || value != trunc(value)) {
+        return false;
+    }
+    *out = (int32_t)value;
+    return true;
+}
+
+static bool take_value(struct str *s, struct literal *l, enum literal_key key) {
+    switch (key) {
+    case KEY_SCHEMA:
+        return take_whole(s, &l->h.schema);
+    case KEY_SUM:
+        return sequence_take_number(s, &l->h.sum);
+    case KEY_COUNT:
+        return sequence_take_number(s, &l->h.count);
+    case KEY_Z_WIDTH:
+        return sequence_take_number(s, &l->h.zero_threshold);
+    case KEY_Z_BUCKET:
+        return sequence_take_number(s, &l->h.zero_count);
+    case KEY_OFFSET:
+        return take_whole(s, &l->offset);
+    case KEY_N_OFFSET:
+        return take_whole(s, &l->n_offset);
+    case KEY_CUSTOM:
+        return take_list(s, l->bounds, &l->bound_count);
+    case KEY_BUCKETS:
+        return take_list(s, l->buckets, &l->bucket_count);
+    case KEY_N_BUCKETS:
+        return take_list(s, l->n_buckets, &l->n_bucket_count);
+    case KEY_HINT:
+        return take_hint(s, &l->h.hint);
+    case KEY_COUNT_OF:
+        break;
+    }
+    return false;
+}
+
+/* Each key once, a space or the end behind its value. */
 static bool take_key(struct str *s, struct literal *l) {
-    const struct {
-        const char *key;
-        double *number;
-    } numbers[] = {{"schema:", &l->schema},         {"sum:", &l->h.sum},
-                   {"count:", &l->h.count},         {"z_bucket_w:", &l->h.zero_threshold},
-                   {"z_bucket:", &l->h.zero_count}, {"offset:", &l->offset},
-                   {"n_offset:", &l->n_offset}};
-    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-        if (take_word(s, numbers[i].key)) {
-            return sequence_take_number(s, numbers[i].number);
+    static const char *const KEYS[KEY_COUNT_OF] = {
+        [KEY_SCHEMA] = "schema:",
+        [KEY_SUM] = "sum:",
+        [KEY_COUNT] = "count:",
+        [KEY_Z_WIDTH] = "z_bucket_w:",
+        [KEY_Z_BUCKET] = "z_bucket:",
+        [KEY_OFFSET] = "offset:",
+        [KEY_N_OFFSET] = "n_offset:",
+        [KEY_CUSTOM] = "custom_values:",
+        [KEY_BUCKETS] = "buckets:",
+        [KEY_N_BUCKETS] = "n_buckets:",
+        [KEY_HINT] = "counter_reset_hint:",
+    };
+    for (enum literal_key key = 0; key < KEY_COUNT_OF; key++) {
+        if (take_word(s, KEYS[key])) {
+            const unsigned bit = 1U << key;
+            const bool again = (l->seen & bit) != 0;
+            l->seen |= bit;
+            return !again && take_value(s, l, key) &&
+                   (str_starts(*s, STR("}}")) || (s->len > 0 && strchr(" \t", s->ptr[0]) != NULL));
         }
     }
-    if (take_word(s, "custom_values:")) {
-        return take_list(s, l->bounds, &l->bound_count);
-    }
-    if (take_word(s, "buckets:")) {
-        return take_list(s, l->buckets, &l->bucket_count);
-    }
-    if (take_word(s, "n_buckets:")) {
-        return take_list(s, l->n_buckets, &l->n_bucket_count);
-    }
-    l->hint_given = true;
-    return take_word(s, "counter_reset_hint:") && take_hint(s, &l->h.hint);
+    return false;
 }
 
 /* {{key:value ...}}; false (with s where it was) when there is none. */
@@ -167,12 +243,11 @@ static bool take_histogram(struct arena *arena, struct str *s, const struct hist
         }
     }
     *s = str_from(rest, 2);
-    l->h.schema = (int32_t)l->schema;
     set_side(arena, l->buckets, l->bucket_count, l->offset, &l->h.positive);
     set_side(arena, l->n_buckets, l->n_bucket_count, l->n_offset, &l->h.negative);
     l->h.bounds = l->bounds;
     l->h.bound_count = l->bound_count;
-    *hint_given = l->hint_given;
+    *hint_given = (l->seen & 1U << KEY_HINT) != 0;
     *out = &l->h;
     return true;
 }
@@ -202,22 +277,25 @@ static bool take_histograms(struct arena *arena, struct str *s, struct sequence 
         return false;
     }
     const char sign = s->len > 0 ? s->ptr[0] : ' ';
+    size_t more = 0;
     if (sign == '+' || sign == '-') {
         *s = str_from(*s, 1);
         if (!take_histogram(arena, s, &step, &hint_given)) {
             return false;
         }
     }
-    return add_histograms(arena, out, h, step, sign, take_times(s), hint_given);
+    return take_more(s, step != NULL, &more) &&
+           add_histograms(arena, out, h, step, sign, more, hint_given);
 }
 
 static bool take_item(struct arena *arena, struct str *s, struct sequence *out) {
     if (take_char(s, '_')) {
-        const size_t n = s->len > 0 && s->ptr[0] == 'x' ? take_times(s) : 1;
-        for (size_t i = 0; i < n; i++) {
+        size_t n = 0;
+        const bool ok = take_gap(s, &n);
+        for (size_t i = 0; ok && i < n; i++) {
             sequence_add(out, POINT_NONE, 0, NULL, false);
         }
-        return true;
+        return ok;
     }
     if (take_word(s, "stale")) {
         sequence_add(out, POINT_FLOAT, f64_stale(), NULL, false);
@@ -231,10 +309,11 @@ static bool take_item(struct arena *arena, struct str *s, struct sequence *out) 
     if (!sequence_take_number(s, &value)) {
         return false;
     }
-    if (s->len > 0 && (s->ptr[0] == '+' || s->ptr[0] == '-') && !sequence_take_number(s, &step)) {
+    const bool stepped = s->len > 0 && (s->ptr[0] == '+' || s->ptr[0] == '-');
+    size_t more = 0;
+    if ((stepped && !sequence_take_number(s, &step)) || !take_more(s, stepped, &more)) {
         return false;
     }
-    const size_t more = take_times(s);
     for (size_t i = 0; i <= more; i++) {
         sequence_add(out, POINT_FLOAT, value, NULL, false);
         value += step;
@@ -278,19 +357,23 @@ static bool take_start(struct str *s, int64_t *out_ms) {
 
 static bool take_start_item(struct str *s, struct sequence *out) {
     if (take_char(s, '_')) {
-        const size_t n = s->len > 0 && s->ptr[0] == 'x' ? take_times(s) : 1;
-        for (size_t i = 0; i < n; i++) {
+        size_t n = 0;
+        const bool ok = take_gap(s, &n);
+        for (size_t i = 0; ok && i < n; i++) {
             sequence_add(out, POINT_NONE, 0, NULL, false);
         }
-        return true;
+        return ok;
     }
     int64_t start_ms = 0;
     int64_t step_ms = 0;
-    if (!take_start(s, &start_ms) ||
-        (s->len > 0 && (s->ptr[0] == '+' || s->ptr[0] == '-') && !take_start(s, &step_ms))) {
+    if (!take_start(s, &start_ms)) {
         return false;
     }
-    const size_t more = take_times(s);
+    const bool stepped = s->len > 0 && (s->ptr[0] == '+' || s->ptr[0] == '-');
+    size_t more = 0;
+    if ((stepped && !take_start(s, &step_ms)) || !take_more(s, stepped, &more)) {
+        return false;
+    }
     for (size_t i = 0; i <= more; i++, start_ms += step_ms) {
         sequence_add(out, POINT_FLOAT, (double)start_ms, NULL, false);
     }

@@ -1,4 +1,4 @@
-#include "tests/support/promqltest.h"
+#include "query/script/promqltest.h"
 
 #include <float.h>
 #include <math.h>
@@ -14,9 +14,9 @@
 #include "base/regex.h"
 #include "base/value.h"
 #include "query/query.h"
-#include "tests/support/fake_storage.h"
-#include "tests/support/promqltest_nhcb.h"
-#include "tests/support/promqltest_sequence.h"
+#include "query/script/fake_storage.h"
+#include "query/script/promqltest_nhcb.h"
+#include "query/script/promqltest_sequence.h"
 
 /* Splits "metric{...} values" behind the metric. */
 static struct str take_metric(struct str *line) {

@@ -1,7 +1,7 @@
 /* Value sequences of the PromQL test language (spec/promql.md section 12): floats, histograms, gaps,
  * start timestamps. Histograms live in the arena given. */
-#ifndef TESTS_SUPPORT_PROMQLTEST_SEQUENCE_H
-#define TESTS_SUPPORT_PROMQLTEST_SEQUENCE_H
+#ifndef QUERY_SCRIPT_PROMQLTEST_SEQUENCE_H
+#define QUERY_SCRIPT_PROMQLTEST_SEQUENCE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "tests/support/promqltest_nhcb.h"
+#include "query/script/promqltest_nhcb.h"
 
 #include <math.h>
 #include <stdlib.h>

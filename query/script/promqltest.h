@@ -2,8 +2,8 @@
  * an engine of its own on a fake storage.
  * Each instant eval that passes is run as a range query around its time as well, and with @ at its
  * time at other times. */
-#ifndef TESTS_SUPPORT_PROMQLTEST_H
-#define TESTS_SUPPORT_PROMQLTEST_H
+#ifndef QUERY_SCRIPT_PROMQLTEST_H
+#define QUERY_SCRIPT_PROMQLTEST_H
 
 #include <stdbool.h>
 #include <stddef.h>
