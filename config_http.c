@@ -498,7 +498,7 @@ static struct yaml_node *params_print(struct arena *arena, const void *field) {
 
 static const struct bind_custom params_custom = {.bind = params_bind, .print = params_print};
 
-/* The JWT bearer grant and a proxy of its own are for a later version. */
+/* The JWT bearer grant is for a later version. */
 static const struct bind_field oauth2_fields[] = {
     BIND_AT(BIND_STR, "client_id", oauth2_options, client_id),
     BIND_AT(BIND_SECRET, "client_secret", oauth2_options, client_secret),
@@ -517,10 +517,11 @@ static const struct bind_field oauth2_fields[] = {
     BIND_AT(BIND_STR, "token_url", oauth2_options, token_url),
     BIND_OWN("endpoint_params", oauth2_options, endpoint_params, &params_custom),
     BIND_TABLE(BIND_SECTION, "tls_config", oauth2_options, tls, tls, &tls_table),
-    BIND_REFUSE("proxy_url"),
-    BIND_REFUSE("no_proxy"),
-    BIND_REFUSE("proxy_from_environment"),
-    BIND_REFUSE("proxy_connect_header"),
+    BIND_OWN("proxy_url", oauth2_options, proxy.url, &url_custom),
+    BIND_AT(BIND_STR, "no_proxy", oauth2_options, proxy.no_proxy),
+    BIND_AT(BIND_BOOL, "proxy_from_environment", oauth2_options, proxy.from_environment),
+    BIND_OWN("proxy_connect_header", oauth2_options, proxy.connect_headers,
+             &connect_headers_custom),
 };
 
 static enum err_code oauth2_check(struct binder *b, void *self, struct err *err) {
@@ -696,6 +697,9 @@ enum err_code http_options_check(struct binder *b, struct http_options *http, st
     if (code == ERR_OK) {
         code = proxy_check(&http->proxy, err);
     }
+    if (code == ERR_OK && http->has_oauth2) {
+        code = proxy_check(&http->oauth2.proxy, err);
+    }
     return code == ERR_OK ? headers_check(b, &http->headers, err) : code;
 }
 
@@ -710,6 +714,11 @@ static void oauth2_convert(const struct http_options *http, struct oauth2_config
         .scope_count = http->oauth2.scope_count,
         .endpoint_params = http->oauth2.endpoint_params.pairs,
         .endpoint_param_count = http->oauth2.endpoint_params.count,
+        .proxy_url = http->oauth2.proxy.url.text,
+        .no_proxy = http->oauth2.proxy.no_proxy,
+        .proxy_from_environment = http->oauth2.proxy.from_environment,
+        .proxy_connect_headers = http->oauth2.proxy.connect_headers.items,
+        .proxy_connect_header_count = http->oauth2.proxy.connect_headers.count,
     };
     tls_convert(&http->oauth2.tls, &out->tls);
 }

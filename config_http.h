@@ -56,6 +56,7 @@ struct oauth2_options {
     size_t scope_count;
     struct param_options endpoint_params;
     struct tls_options tls;
+    struct proxy_options proxy;
 };
 
 struct http_options {

@@ -21,8 +21,8 @@ bool http_auth_uses_files(const struct http_config *config) {
     return uses;
 }
 
-static enum err_code read_secret(struct vfs *vfs, struct arena *arena, struct str path,
-                                 struct str *out, struct err *err) {
+enum err_code http_auth_read_secret(struct vfs *vfs, struct arena *arena, struct str path,
+                                    struct str *out, struct err *err) {
     char *bytes = NULL;
     size_t len = 0;
     const enum err_code code =
@@ -40,7 +40,7 @@ static enum err_code read_secret(struct vfs *vfs, struct arena *arena, struct st
 static enum err_code value_or_file(struct vfs *vfs, struct arena *arena, struct str value,
                                    struct str file, struct str *out, struct err *err) {
     if (file.len > 0) {
-        return read_secret(vfs, arena, file, out, err);
+        return http_auth_read_secret(vfs, arena, file, out, err);
     }
     *out = value;
     return ERR_OK;
@@ -140,7 +140,7 @@ static enum err_code add_header(const struct http_header *header, struct vfs *vf
     }
     for (size_t i = 0; i < header->file_count && code == ERR_OK; i++) {
         struct str value = STR("");
-        code = read_secret(vfs, arena, header->files[i], &value, err);
+        code = http_auth_read_secret(vfs, arena, header->files[i], &value, err);
         if (code == ERR_OK) {
             code = add_line(arena, lines, header->name, value, err);
         } else {

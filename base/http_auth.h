@@ -31,6 +31,10 @@ MUST_CHECK enum err_code http_auth_lines(const struct http_config *config, struc
                                          struct arena *arena, struct http_lines *out,
                                          struct err *err);
 
+/* A secret's file, without the white space around it. */
+MUST_CHECK enum err_code http_auth_read_secret(struct vfs *vfs, struct arena *arena,
+                                               struct str path, struct str *out, struct err *err);
+
 /* A header line from elsewhere: true when nothing in it can end the line. */
 bool http_line_safe(struct str line);
 /* Whether it is "name: ...", in whatever case. */

@@ -99,6 +99,13 @@ static enum err_code curl_client_new(struct transport *base, const struct http_c
         client_unref(client);
         return code;
     }
+    if (config != NULL && config->oauth2.set) {
+        const enum err_code failed = http_oauth2_new(base, config, g, &client->oauth2, err);
+        if (failed != ERR_OK) {
+            client_unref(client);
+            return failed;
+        }
+    }
     if (config == NULL || (config->proxy_url.len == 0 && !config->proxy_from_environment)) {
         client->plain = plain_pool_new(&t->plain);
     }
@@ -109,6 +116,8 @@ static enum err_code curl_client_new(struct transport *base, const struct http_c
 static void curl_client_free(struct transport *base, struct transport_client *client) {
     (void)base;
     ASSERT(client->running_count == 0);
+    http_oauth2_free(client->oauth2);
+    client->oauth2 = NULL;
     client_unref(client);
 }
 
@@ -200,6 +209,7 @@ static void copy_request(struct transport_request *r, const struct http_request 
     r->body.max_bytes = r->max_body_bytes;
     r->request_count = 0;
     r->credentials_dropped = false;
+    r->deny_link_local = request->deny_link_local;
     r->config_lines = (struct http_lines){0};
 }
 
@@ -214,6 +224,28 @@ static enum err_code check_request(const struct http_request *request, struct er
         return err_set(err, ERR_INVALID, "path of unix socket is too long");
     }
     return ERR_OK;
+}
+
+static enum err_code start_first_hop(struct transport_request *r, struct err *err) {
+    if (http_settings_files_changed(r->client)) {
+        http_shard_retire_all(r->client);
+    }
+    http_kept_choose(r);
+    return http_kept_start(r) ? ERR_OK : http_hop_start(r, err);
+}
+
+void http_request_resume(struct transport_request *r) {
+    struct err err;
+    if (start_first_hop(r, &err) != ERR_OK) {
+        http_request_fail(r, &err);
+    }
+}
+
+void http_request_fail(struct transport_request *r, const struct err *why) {
+    r->err = *why;
+    r->code = why->code;
+    (void)http_failure_wrap(r, &r->err);
+    make_ready(r);
 }
 
 static enum err_code curl_start(struct transport *base, struct transport_client *client,
@@ -233,9 +265,12 @@ static enum err_code curl_start(struct transport *base, struct transport_client 
     } else {
         r->config_lines = client->fixed_lines;
     }
-    if (code == ERR_OK) {
-        http_kept_choose(r);
-        code = http_kept_start(r) ? ERR_OK : http_hop_start(r, err);
+    bool waits = false;
+    if (code == ERR_OK && client->oauth2 != NULL) {
+        code = http_oauth2_authorize(client->oauth2, r, &waits, err);
+    }
+    if (code == ERR_OK && !waits) {
+        code = start_first_hop(r, err);
     }
     if (code != ERR_OK) {
         (void)http_failure_wrap(r, err);
@@ -252,7 +287,7 @@ static void curl_cancel(struct transport *base, struct transport_request *r) {
     ASSERT(r->done != NULL);
     r->client->running_count--;
     r->done = NULL;
-    if (r->running || r->plain != NULL) {
+    if (r->running || r->plain != NULL || r->waits_for_token) {
         http_hop_stop(r);
         request_release(r);
     } /* else it is on the ready list, and released when its turn comes */
@@ -432,7 +467,7 @@ static void end_late(struct curl_transport *t, int64_t now_mono_ns) {
     for (struct timer *due = timer_heap_first(&t->deadlines);
          due != NULL && due->due_mono_ns <= now_mono_ns; due = timer_heap_first(&t->deadlines)) {
         struct transport_request *r = (struct transport_request *)(void *)due;
-        r->head_done = plain_has_head(r->plain);
+        r->head_done = r->plain != NULL && plain_has_head(r->plain);
         finish_hop(r, CURLE_OPERATION_TIMEDOUT);
     }
 }

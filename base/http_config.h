@@ -42,6 +42,10 @@ struct oauth2_config {
     const struct str *endpoint_params; /* name, value pairs */
     size_t endpoint_param_count;       /* strings: even */
     struct tls_config tls;
+    struct str proxy_url, no_proxy;
+    bool proxy_from_environment;
+    const struct http_header *proxy_connect_headers;
+    size_t proxy_connect_header_count;
 };
 
 struct http_config {

@@ -18,6 +18,7 @@
 #include "base/generation.h"
 #include "base/http_auth.h"
 #include "base/http_config.h"
+#include "base/http_oauth2.h"
 #include "base/http_plain.h"
 #include "base/http_reply.h"
 #include "base/str.h"
@@ -60,6 +61,15 @@ struct http_shard {
     struct http_shard *retired_next;
 };
 
+/* What a change of a file with certificates or a key is known by. */
+struct tls_files {
+    struct {
+        int64_t mtime_ns;
+        int64_t size_bytes;
+        uint64_t inode;
+    } of[3];
+};
+
 struct transport_client {
     struct curl_transport *t;
     size_t ref_count;     /* one for the owner, one for each request not on the idle list */
@@ -73,7 +83,9 @@ struct transport_client {
     struct arena arena;
     struct http_lines fixed_lines; /* when no secret file is involved */
     bool reads_files;
-    struct plain_pool *plain; /* NULL: this client's requests are not for it */
+    struct http_oauth2 *oauth2; /* NULL = no tokens */
+    struct tls_files tls_files; /* as they were when connections were made */
+    struct plain_pool *plain;   /* NULL: this client's requests are not for it */
     struct curl_slist *proxy_headers;
     char *no_proxy;
     int ca_fd, cert_fd, key_fd; /* inline PEM as an anonymous file; -1 = none */
@@ -85,11 +97,12 @@ struct transport_client {
 struct transport_request {
     struct timer deadline; /* first: the heap hands it back; on a plain connection only */
     struct transport_client *client;
-    struct http_shard *shard;       /* of the current hop */
-    struct transport_request *next; /* in the idle or ready list */
-    CURL *easy;                     /* NULL until one is needed */
-    struct plain_conn *plain;       /* the connection that it runs on, else libcurl has it */
-    struct str authority;           /* of the URL; "" = nothing for a plain connection */
+    struct http_shard *shard;           /* of the current hop */
+    struct transport_request *next;     /* in the idle, ready or waiting list */
+    struct transport_request *previous; /* in the waiting list */
+    CURL *easy;                         /* NULL until one is needed */
+    struct plain_conn *plain;           /* the connection that it runs on, else libcurl has it */
+    struct str authority;               /* of the URL; "" = nothing for a plain connection */
     struct str target;
     int opened[OPENED_MAX]; /* sockets that libcurl opened for it: the last few */
     unsigned opened_count;
@@ -109,6 +122,9 @@ struct transport_request {
     unsigned request_count; /* of this redirect chain */
     bool credentials_dropped;
     bool running; /* added to the multi */
+    bool waits_for_token;
+    bool deny_link_local;
+    bool address_denied; /* of the hop */
     bool body_started;
     /* the hop's answer */
     struct curl_slist *header_list;
@@ -160,6 +176,10 @@ static inline void close_fd(int fd) {
 
 /* ---- http_client.c ---- */
 
+/* Starts a request that waited, now that its lines are complete; a failure is an answer. */
+void http_request_resume(struct transport_request *r);
+/* The end of a request that waited. */
+void http_request_fail(struct transport_request *r, const struct err *why);
 /* Memory for the body of an answer that begins to arrive. */
 void http_body_begin(struct transport_request *r);
 
@@ -168,6 +188,8 @@ void http_body_begin(struct transport_request *r);
 void http_shard_free(struct http_shard *shard); /* NULL is fine */
 /* libcurl need not be called by time, or is about to be. */
 void http_shard_disarm(struct http_shard *shard);
+/* New connections from now on; those in use end with their requests. */
+void http_shard_retire_all(struct transport_client *client);
 /* Those that were replaced and have no request left. */
 void http_shard_free_retired(struct transport_client *client);
 /* Requests to one host and port share a multi, and so its connections. */
@@ -178,6 +200,9 @@ struct http_shard *http_shard_of(struct transport_client *client, const struct u
 /* Whether the client's configuration can work, and what is derived from it. ERR_INVALID,
  * ERR_UNSUPPORTED, or the error of a file. */
 MUST_CHECK enum err_code http_settings_check(struct transport_client *client, struct err *err);
+
+/* Whether files with certificates or a key changed since the last call. */
+MUST_CHECK bool http_settings_files_changed(struct transport_client *client);
 
 /* ---- http_easy.c ---- */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/ip_address.h"
 #include "base/mem.h"
 
 enum {
@@ -86,6 +87,10 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
     (void)purpose;
     struct transport_request *r = ctx;
     note_peer(r, &to->addr);
+    if (r->deny_link_local && ip_is_link_local(&to->addr)) { /* what was resolved, not the name */
+        r->address_denied = true;
+        return CURL_SOCKET_BAD;
+    }
     const int fd = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
     if (fd < 0) {
         return CURL_SOCKET_BAD;

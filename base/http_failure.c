@@ -97,6 +97,11 @@ static enum err_code result_error(const struct transport_request *r, struct err 
     if (r->result == CURLE_OPERATION_TIMEDOUT) {
         return err_set(err, ERR_TIMEOUT, "context deadline exceeded");
     }
+    if (r->address_denied) {
+        return err_set(err, ERR_NETWORK,
+                       "dial %s: link-local addresses are refused (--scrape.deny-link-local)",
+                       r->peer);
+    }
     if (r->result == CURLE_COULDNT_CONNECT) {
         return connect_error(r, err);
     }

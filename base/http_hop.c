@@ -20,6 +20,7 @@ void http_hop_clear(struct transport_request *r) {
     r->detail[0] = '\0';
     r->peer[0] = '\0';
     r->opened_count = 0;
+    r->address_denied = false;
 }
 
 enum err_code http_hop_start(struct transport_request *r, struct err *err) {
@@ -50,6 +51,9 @@ void http_hop_stop(struct transport_request *r) {
     if (r->plain != NULL) {
         plain_stop(r->plain);
         http_kept_leave(r);
+    }
+    if (r->waits_for_token) {
+        http_oauth2_leave(r->client->oauth2, r);
     }
     if (r->running) {
         must_multi(curl_multi_remove_handle(r->shard->multi, r->easy));
@@ -99,6 +103,9 @@ enum err_code http_hop_follow(struct transport_request *r, struct err *err) {
     }
     if (!may_keep_credentials(&first_url, &next_url)) {
         r->credentials_dropped = true;
+    }
+    if (status > 303 && r->credentials_dropped && r->body_out.len > 0) {
+        return err_set(err, ERR_NETWORK, "redirect to another host: the body is not sent there");
     }
     if (status <= 303 && strcmp(r->method, "GET") != 0 && strcmp(r->method, "HEAD") != 0) {
         r->method = "GET";

@@ -1,7 +1,10 @@
 #include "base/http_curl.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/vfs.h"
@@ -65,13 +68,45 @@ static enum err_code check_tls(struct transport_client *client, const struct tls
     return code;
 }
 
+static void look_at(struct transport_client *client, struct tls_files *out) {
+    const struct tls_config *tls = &client->config->tls;
+    const struct str paths[] = {tls->ca_file, tls->cert_file, tls->key_file};
+    *out = (struct tls_files){0};
+    for (size_t i = 0; i < COUNT_OF(paths); i++) {
+        struct stat st;
+        char name[PATH_MAX];
+        if (paths[i].len == 0 || paths[i].len >= sizeof(name)) {
+            continue;
+        }
+        memcpy(name, paths[i].ptr, paths[i].len);
+        name[paths[i].len] = '\0';
+        if (stat(name, &st) == 0) {
+            out->of[i].mtime_ns = (int64_t)st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec;
+            out->of[i].size_bytes = st.st_size;
+            out->of[i].inode = st.st_ino;
+        }
+    }
+}
+
+/* libcurl reads the files for each connection; those that stand were made with the old ones. */
+bool http_settings_files_changed(struct transport_client *client) {
+    const struct http_config *config = client->config;
+    if (config == NULL || !config->has_tls ||
+        (config->tls.ca_file.len == 0 && config->tls.cert_file.len == 0 &&
+         config->tls.key_file.len == 0)) {
+        return false;
+    }
+    struct tls_files now;
+    look_at(client, &now);
+    const bool changed = memcmp(&now, &client->tls_files, sizeof(now)) != 0;
+    client->tls_files = now;
+    return changed;
+}
+
 enum err_code http_settings_check(struct transport_client *client, struct err *err) {
     const struct http_config *config = client->config;
     if (config == NULL) {
         return ERR_OK;
-    }
-    if (config->oauth2.set) {
-        return err_set(err, ERR_UNSUPPORTED, "oauth2 is not supported by this version");
     }
     enum err_code code = config->has_tls ? check_tls(client, &config->tls, err) : ERR_OK;
     for (size_t i = 0; i < config->proxy_connect_header_count && code == ERR_OK; i++) {

@@ -112,9 +112,9 @@ void http_shard_free(struct http_shard *shard) {
     }
 }
 
-/* More shards, all of them new. The old ones are freed later, not from here: one of them may be
- * what libcurl's messages are being read from. */
-static void grow_shards(struct transport_client *client) {
+/* They are freed later, not from here: one of them may be what libcurl's messages are being read
+ * from. */
+void http_shard_retire_all(struct transport_client *client) {
     for (size_t i = 0; i < client->shard_count; i++) {
         struct http_shard *shard = client->shards[i];
         if (shard != NULL) {
@@ -123,7 +123,6 @@ static void grow_shards(struct transport_client *client) {
             client->shards[i] = NULL;
         }
     }
-    client->shard_count *= SHARD_GROWTH;
 }
 
 void http_shard_free_retired(struct transport_client *client) {
@@ -143,7 +142,8 @@ void http_shard_free_retired(struct transport_client *client) {
 struct http_shard *http_shard_of(struct transport_client *client, const struct url *url) {
     if (client->connection_count > client->shard_count * SHARD_CONNECTIONS &&
         client->shard_count < SHARD_COUNT_MAX && client->retired == NULL) {
-        grow_shards(client);
+        http_shard_retire_all(client); /* more of them, all new */
+        client->shard_count *= SHARD_GROWTH;
     }
     uint64_t hash = hash_fnv1a64(FNV1A64_INIT, url->host.ptr, url->host.len);
     hash = hash_fnv1a64(hash, url->port.ptr, url->port.len);

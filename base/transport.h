@@ -52,6 +52,7 @@ struct http_request {
     size_t header_count;
     struct str body;       /* copied */
     int64_t timeout_ms;    /* whole request, redirects and body included */
+    bool deny_link_local;  /* no connection to link-local addresses, of redirects neither */
     size_t max_body_bytes; /* 0 = no limit but the transport's own (1 GiB) */
 };
 

@@ -56,7 +56,11 @@ static bool oauth2_equal(const struct oauth2_config *a, const struct oauth2_conf
            strs_equal(a->scopes, a->scope_count, b->scopes, b->scope_count) &&
            strs_equal(a->endpoint_params, a->endpoint_param_count, b->endpoint_params,
                       b->endpoint_param_count) &&
-           tls_equal(&a->tls, &b->tls);
+           tls_equal(&a->tls, &b->tls) && str_eq(a->proxy_url, b->proxy_url) &&
+           str_eq(a->no_proxy, b->no_proxy) &&
+           a->proxy_from_environment == b->proxy_from_environment &&
+           headers_equal(a->proxy_connect_headers, a->proxy_connect_header_count,
+                         b->proxy_connect_headers, b->proxy_connect_header_count);
 }
 
 static bool credentials_equal(const struct http_config *a, const struct http_config *b) {

@@ -27,6 +27,7 @@ struct server {
     int listen_fd;
     unsigned port;
     atomic_int connection_count;
+    atomic_int token_count;
     atomic_bool stopping;
     struct thread acceptor;
     struct thread threads[CONNECTIONS_MAX];
@@ -85,6 +86,17 @@ static bool answer(const struct connection *c, struct str path, struct str head)
         send_page(fd, "200 OK", "Content-Type: text/plain; version=0.0.4\r\n", STR("up 1\n"));
     } else if (str_eq(path, STR("/echo"))) {
         send_page(fd, "200 OK", "", head);
+    } else if (str_eq(path, STR("/token"))) { /* takes the secret in a header, RFC 6749 2.3.1 */
+        const bool known = str_find(head, STR("Authorization: Basic bWU6cyUyRjE=\r\n")) >= 0;
+        (void)snprintf(extra, sizeof(extra), "{\"access_token\":\"t%d\",\"expires_in\":3600}",
+                       atomic_fetch_add(&c->server->token_count, 1) + 1);
+        send_page(fd, known ? "200 OK" : "401 Unauthorized", "Content-Type: application/json\r\n",
+                  known ? str_of(extra) : STR("{\"error\":\"invalid_client\"}"));
+    } else if (str_eq(path, STR("/token-form"))) { /* takes it in the form, and lives 10 s only */
+        const bool known = str_find(head, STR("client_id=me&client_secret=s%2F1")) >= 0;
+        (void)atomic_fetch_add(&c->server->token_count, 1);
+        send_page(fd, known ? "200 OK" : "400 Bad Request", "Content-Type: text/plain\r\n",
+                  known ? STR("access_token=form&expires_in=10") : STR("use the form"));
     } else if (str_eq(path, STR("/gzip"))) {
         send_page(fd, "200 OK", "content-encoding: gzip\r\nApi-Version: 1.41\r\n",
                   STR("\x1f\x8bnot really"));
@@ -997,9 +1009,190 @@ static void settings_that_cannot_work_are_found_at_construction(void **state) {
     const struct http_config ca = {.has_tls = true, .tls = {.ca_file = STR("/no/such/ca.pem")}};
     assert_err(transport_client_new(f->t, &ca, NULL, &f->client, &err), ERR_INVALID,
                "/no/such/ca.pem", &err);
-    const struct http_config oauth2 = {.oauth2 = {.set = true}};
-    assert_err(transport_client_new(f->t, &oauth2, NULL, &f->client, &err), ERR_UNSUPPORTED,
-               "oauth2", &err);
+    const struct http_config oauth2 = {
+        .oauth2 = {.set = true, .tls = {.ca_file = STR("/no/such/token-ca.pem")}}};
+    assert_err(transport_client_new(f->t, &oauth2, NULL, &f->client, &err), ERR_INVALID,
+               "oauth2: unable to read CA cert: unable to read file /no/such/token-ca.pem", &err);
+}
+
+/* ---- oauth2 ---- */
+
+static void token_config(struct fixture *f, const char *path, struct http_config *out) {
+    static char url[320];
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", f->server.port, path);
+    *out = plain;
+    out->oauth2 = (struct oauth2_config){.set = true,
+                                         .client_id = STR("me"),
+                                         .client_secret = {STR("s/1")},
+                                         .token_url = str_of(url)};
+}
+
+static void one_token_serves_all_requests(void **state) {
+    struct fixture *f = *state;
+    struct http_config config;
+    struct seen seen[8];
+    memset(seen, 0, sizeof(seen));
+    token_config(f, "/token", &config);
+    open_client(f, &config);
+    const struct http_request request = {
+        .method = "GET", .url = url_of(f, "/echo"), .timeout_ms = 10000};
+    for (size_t i = 0; i < COUNT_OF(seen); i++) {
+        struct transport_request *r = NULL;
+        struct err err;
+        assert_ok(transport_start(f->t, f->client, &request, remember, &seen[i], &r, &err), &err);
+    }
+    for (size_t i = 0; i < COUNT_OF(seen); i++) {
+        wait_for(f, &seen[i]);
+        assert_true(body_has(&seen[i], "\r\nAuthorization: Bearer t1\r\n"));
+        mem_free(seen[i].body);
+    }
+    for (int i = 0; i < 3; i++) { /* over kept connections too */
+        get(f, "/echo", &seen[0]);
+        assert_true(body_has(&seen[0], "\r\nAuthorization: Bearer t1\r\n"));
+        mem_free(seen[0].body);
+    }
+    assert_int_equal(atomic_load(&f->server.token_count), 1);
+}
+
+static void a_token_is_asked_for_in_the_way_that_its_server_wants(void **state) {
+    struct fixture *f = *state;
+    struct http_config config;
+    struct seen seen;
+    token_config(f, "/token-form", &config);
+    open_client(f, &config);
+    get(f, "/echo", &seen);
+    assert_true(body_has(&seen, "\r\nAuthorization: Bearer form\r\n"));
+    mem_free(seen.body);
+    assert_int_equal(atomic_load(&f->server.token_count), 2); /* header, then form */
+    get(f, "/echo", &seen); /* ten seconds before its end a token is expired */
+    mem_free(seen.body);
+    assert_int_equal(atomic_load(&f->server.token_count), 3); /* the form at once */
+}
+
+static void a_token_never_goes_to_another_host(void **state) {
+    struct fixture *f = *state;
+    struct http_config config;
+    struct seen seen;
+    char path[400];
+    token_config(f, "/token", &config);
+    open_client(f, &config);
+    (void)snprintf(path, sizeof(path), "/to/http://localhost:%u/echo", f->server.port);
+    get(f, path, &seen);
+    assert_int_equal(seen.status, 200);
+    assert_false(body_has(&seen, "Authorization"));
+    mem_free(seen.body);
+}
+
+static void a_refused_token_is_the_error_of_the_request(void **state) {
+    struct fixture *f = *state;
+    struct http_config config;
+    struct seen seen;
+    char want[512];
+    token_config(f, "/token", &config);
+    config.oauth2.client_secret.reveal = STR("wrong");
+    open_client(f, &config);
+    get(f, "/ok", &seen);
+    (void)snprintf(want, sizeof(want), "Get \"http://127.0.0.1:%u/ok\": oauth2: \"invalid_client\"",
+                   f->server.port);
+    assert_seen_err(&seen, ERR_NETWORK, want);
+    mem_free(seen.body);
+    assert_int_equal(atomic_load(&f->server.token_count), 2);
+    get(f, "/ok", &seen); /* every request tries again */
+    assert_seen_err(&seen, ERR_NETWORK, want);
+    mem_free(seen.body);
+}
+
+static void a_token_server_that_is_not_there_is_named(void **state) {
+    struct fixture *f = *state;
+    struct http_config config = plain;
+    struct seen seen;
+    char want[512];
+    config.oauth2 = (struct oauth2_config){
+        .set = true, .client_id = STR("me"), .token_url = STR("http://127.0.0.1:1/token")};
+    open_client(f, &config);
+    get(f, "/ok", &seen);
+    (void)snprintf(want, sizeof(want),
+                   "Get \"http://127.0.0.1:%u/ok\": Post \"http://127.0.0.1:1/token\": dial tcp "
+                   "127.0.0.1:1: connect: connection refused",
+                   f->server.port);
+    assert_seen_err(&seen, ERR_NETWORK, want);
+    mem_free(seen.body);
+}
+
+static void a_request_waits_for_its_token_within_its_own_timeout(void **state) {
+    struct fixture *f = *state;
+    struct http_config config;
+    struct seen seen;
+    struct seen cancelled = {0};
+    struct transport_request *r = NULL;
+    struct err err;
+    char want[512];
+    token_config(f, "/hang", &config);
+    open_client(f, &config);
+    const struct http_request request = {
+        .method = "GET", .url = url_of(f, "/ok"), .timeout_ms = 10000};
+    assert_ok(transport_start(f->t, f->client, &request, remember, &cancelled, &r, &err), &err);
+    run(f, (struct http_request){.url = url_of(f, "/ok"), .timeout_ms = 100}, &seen);
+    (void)snprintf(want, sizeof(want), "Get \"http://127.0.0.1:%u/ok\": context deadline exceeded",
+                   f->server.port);
+    assert_seen_err(&seen, ERR_TIMEOUT, want);
+    mem_free(seen.body);
+    transport_cancel(f->t, r);
+    transport_poll(f->t, 0);
+    assert_int_equal(cancelled.calls, 0);
+}
+
+static void a_rotated_client_secret_gets_another_token(void **state) {
+    struct fixture *f = *state;
+    struct http_config config;
+    struct seen seen;
+    char path[] = "/tmp/brasa-client-secret-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, " s/1\n", 5), 5);
+    token_config(f, "/token", &config);
+    config.oauth2.client_secret.reveal = STR("");
+    config.oauth2.client_secret_file = str_of(path);
+    open_client(f, &config);
+    get(f, "/ok", &seen);
+    assert_string_equal(seen.body, "up 1\n");
+    mem_free(seen.body);
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(pwrite(fd, "old", 3, 0), 3);
+    get(f, "/ok", &seen);
+    assert_int_equal(seen.code, ERR_NETWORK);
+    assert_non_null(strstr(seen.err.text, "oauth2: \"invalid_client\""));
+    mem_free(seen.body);
+    assert_int_equal(unlink(path), 0);
+    (void)close(fd);
+    const struct http_request request = {.method = "GET", .url = url_of(f, "/ok")};
+    struct transport_request *r = NULL;
+    struct err err;
+    assert_err(transport_start(f->t, f->client, &request, remember, NULL, &r, &err), ERR_NOT_FOUND,
+               "unable to read oauth2 client secret: unable to read file", &err);
+}
+
+static void a_link_local_address_is_refused_when_it_is_denied(void **state) {
+    struct fixture *f = *state;
+    struct seen seen;
+    open_client(f, &plain);
+    run(f,
+        (struct http_request){.url = STR("http://169.254.169.254/latest"), .deny_link_local = true},
+        &seen);
+    assert_seen_err(&seen, ERR_NETWORK,
+                    "Get \"http://169.254.169.254/latest\": dial tcp 169.254.169.254:80: "
+                    "link-local addresses are refused (--scrape.deny-link-local)");
+    mem_free(seen.body);
+    run(f,
+        (struct http_request){.url = url_of(f, "/to/http://[::ffff:169.254.169.254]:81/"),
+                              .deny_link_local = true},
+        &seen);
+    assert_int_equal(seen.code, ERR_NETWORK);
+    assert_non_null(strstr(seen.err.text, "link-local addresses are refused"));
+    mem_free(seen.body);
+    run(f, (struct http_request){.url = url_of(f, "/ok"), .deny_link_local = true}, &seen);
+    assert_string_equal(seen.body, "up 1\n");
+    mem_free(seen.body);
 }
 
 int main(void) {
@@ -1040,6 +1233,14 @@ int main(void) {
         CASE(a_unix_socket_is_reached_by_its_path),
         CASE(bad_urls_are_refused_at_once),
         CASE(settings_that_cannot_work_are_found_at_construction),
+        CASE(one_token_serves_all_requests),
+        CASE(a_token_is_asked_for_in_the_way_that_its_server_wants),
+        CASE(a_token_never_goes_to_another_host),
+        CASE(a_refused_token_is_the_error_of_the_request),
+        CASE(a_token_server_that_is_not_there_is_named),
+        CASE(a_request_waits_for_its_token_within_its_own_timeout),
+        CASE(a_rotated_client_secret_gets_another_token),
+        CASE(a_link_local_address_is_refused_when_it_is_denied),
 #undef CASE
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
