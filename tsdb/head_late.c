@@ -165,6 +165,8 @@ struct late_samples {
     size_t count;
     struct push_extra *extras;
     size_t extra_count;
+    uint32_t
+        *newest; /* per slot of the scraped group, 1 + its newest sample here; NULL: slots ascend */
 };
 
 static void add_late(struct late_samples *late, const struct storage_own_time *own, uint8_t state,
@@ -183,6 +185,48 @@ static void add_late(struct late_samples *late, const struct storage_own_time *o
             .histogram = is_histogram ? own->histogram : NULL, .start_ts_ms = own->start_ts_ms};
         s->extra = (uint32_t)late->extra_count;
     }
+}
+
+/* The newest sample of a slot that this commit took; NULL when there is none. */
+static const struct push_sample *newest_late(const struct late_samples *late, uint32_t slot) {
+    const uint32_t at = late->newest != NULL ? late->newest[slot] : 0;
+    return at != 0 ? &late->samples[at - 1] : NULL;
+}
+
+static bool same_late(const struct late_samples *late, const struct push_sample *a,
+                      const struct push_sample *b) {
+    const struct histogram *x = a->extra != 0 ? late->extras[a->extra - 1].histogram : NULL;
+    const struct histogram *y = b->extra != 0 ? late->extras[b->extra - 1].histogram : NULL;
+    if (a->state != b->state || (x == NULL) != (y == NULL)) {
+        return false;
+    }
+    return x != NULL ? histogram_equal(x, y)
+                     : a->state == SLOT_STALE ||
+                           f64_same_bits(num_double(a->value), num_double(b->value));
+}
+
+/* Against the series' newest sample: one of this commit, else the stored one. */
+static enum err_code check_late(struct head_group *to, const struct late_samples *late,
+                                uint32_t slot, const struct push_sample *s)
+    REQUIRES(to->shard->mu) {
+    const struct push_sample *before = newest_late(late, slot);
+    if (before == NULL) {
+        return head_push_check(to, s, late->extras);
+    }
+    if (s->ts_ms != before->ts_ms) {
+        return s->ts_ms > before->ts_ms ? ERR_OK : ERR_OUT_OF_ORDER;
+    }
+    return same_late(late, before, s) ? ERR_EXISTS : ERR_DUPLICATE;
+}
+
+/* Can a slot come twice? */
+static bool slots_ascend(const struct storage_own_time *own, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        if (own[i].slot <= own[i - 1].slot) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Checks a sample; to late when it is to be stored. */
@@ -210,9 +254,13 @@ static enum err_code take_own_time(struct head_group *g, const struct storage_ow
     head_shard_held(to->shard);
     head_replay_locked(to);
     add_late(late, own, state, side);
-    code = head_push_check(to, &late->samples[late->count - 1], late->extras);
+    const struct push_sample *s = &late->samples[late->count - 1];
+    code = check_late(to, late, own->slot, s);
     if (code != ERR_OK) {
+        late->extra_count -= s->extra != 0 ? 1 : 0;
         late->count--;
+    } else if (late->newest != NULL) {
+        late->newest[own->slot] = (uint32_t)late->count;
     }
     return code;
 }
@@ -230,6 +278,7 @@ enum err_code head_commit_own_times(struct head_group *g, const struct storage_o
     struct late_samples late = {
         .samples = mem_array(n + 1, sizeof(*late.samples)),
         .extras = mem_array(n + 1, sizeof(*late.extras)),
+        .newest = slots_ascend(own, n) ? NULL : mem_zalloc(g->slot_count * sizeof(*late.newest)),
     };
     struct side_groups groups = {0};
     enum err_code result = ERR_OK;
@@ -238,9 +287,10 @@ enum err_code head_commit_own_times(struct head_group *g, const struct storage_o
             group_columns_hides(g->columns, own[i].slot)) {
             continue;
         }
+        const bool had_one = newest_late(&late, own[i].slot) != NULL;
         const enum err_code code = take_own_time(g, &own[i], bounds, &groups, &late, err);
         head_count_result(out, code);
-        if (rejects != NULL && own[i].slot < reject_count) {
+        if (rejects != NULL && own[i].slot < reject_count && !had_one) {
             rejects[own[i].slot] = (uint8_t)reject_code(code);
         }
         result = code == ERR_LIMIT ? code : result;
@@ -249,6 +299,7 @@ enum err_code head_commit_own_times(struct head_group *g, const struct storage_o
         const enum err_code code = head_push(shard, late.samples, late.count, late.extras, err);
         result = code != ERR_OK ? code : result;
     }
+    mem_free(late.newest);
     mem_free(late.samples);
     mem_free(late.extras);
     return result;

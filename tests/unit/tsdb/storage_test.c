@@ -191,6 +191,49 @@ static void own_times_make_columns_of_their_own(void **state) {
     assert_dump(w, "job=j", want);
 }
 
+static void a_series_that_comes_twice_with_own_times_is_judged_against_itself(void **state) {
+    struct world *w = *state;
+    struct storage_group *g = world_group(w, "job=j");
+    world_slot(w, g, "a job=j");
+    world_slot(w, g, "b job=j");
+    const struct storage_own_time own[] = {
+        {.slot = 1, .state = SLOT_VALUE, .ts_ms = S + 5, .value = num_of_i64(1)},
+        {.slot = 0, .state = SLOT_VALUE, .ts_ms = S + 5, .value = num_of_i64(9)},
+        {.slot = 1, .state = SLOT_VALUE, .ts_ms = S + 5, .value = num_of_i64(1)}, /* the same */
+        {.slot = 1,
+         .state = SLOT_VALUE,
+         .ts_ms = S + 5,
+         .value = num_of_i64(2)}, /* another value */
+        {.slot = 1, .state = SLOT_VALUE, .ts_ms = S + 3, .value = num_of_i64(3)}, /* back */
+        {.slot = 1, .state = SLOT_VALUE, .ts_ms = S + 7, .value = num_of_i64(4)},
+        {.slot = 1, .state = SLOT_VALUE, .ts_ms = S + 6, .value = num_of_i64(5)}, /* back again */
+    };
+    uint8_t rejects[2] = {ERR_OK, ERR_OK};
+    const struct num value = num_of_i64(0);
+    const struct storage_row row = {
+        .ts_ms = S + 10,
+        .slot_count = 2,
+        .values = (struct num[]){value, value},
+        .states = (uint8_t[]){SLOT_ABSENT, SLOT_ABSENT},
+        .own_times = own,
+        .own_time_count = COUNT_OF(own),
+        .rejects = rejects,
+    };
+    struct storage_row_result r;
+    struct err err;
+    assert_ok(storage_group_commit(w->st, g, &row, &r, &err), &err);
+    assert_int_equal(r.accepted, 4);
+    assert_int_equal(r.duplicate, 1);
+    assert_int_equal(r.out_of_order, 2);
+    assert_int_equal(rejects[1], ERR_OK);
+    const char *want = "a{job=\"j\"} 1000000005:9\n"
+                       "b{job=\"j\"} 1000000005:1 1000000007:4\n";
+    assert_dump(w, "job=j", want);
+    storage_group_close(w->st, g);
+    reopen(w);
+    assert_dump(w, "job=j", want);
+}
+
 static struct storage_appender *begin(struct world *w) {
     struct storage_appender *a;
     struct err err;
@@ -420,6 +463,7 @@ int main(void) {
         CASE(sealed_rows_read_like_open_ones),
         CASE(late_rows_are_judged_sample_by_sample),
         CASE(own_times_make_columns_of_their_own),
+        CASE(a_series_that_comes_twice_with_own_times_is_judged_against_itself),
         CASE(appender_follows_prometheus_rules),
         CASE(pushed_series_have_gaps_and_may_interleave),
         CASE(pushed_series_know_their_newest_sample_after_sealing_and_restart),
