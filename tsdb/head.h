@@ -99,6 +99,7 @@ struct head_group {
     uint32_t row_capacity;
     struct group_columns *columns; /* hidden slots; NULL: plain floats only */
     uint64_t first_row;            /* number of row 0 of the window */
+    uint64_t covered_row;          /* replay: rows of the window before this one are in runs too */
     struct head_run *runs;
     uint32_t run_count;
     uint32_t run_capacity;
@@ -427,6 +428,8 @@ MUST_CHECK enum err_code head_push(struct head_shard *shard, struct push_sample 
 
 /* Seals the window to a run; without rows nothing happens. */
 MUST_CHECK enum err_code head_seal(struct head_group *g, struct err *err) REQUIRES(g->shard->mu);
+/* Drops the window's rows that runs have too: they were read for the sake of those behind them. */
+void head_drop_covered(struct head_group *g) REQUIRES(g->shard->mu);
 /* Empties the window; the next one begins behind its rows. */
 void head_forget_window(struct head_group *g) REQUIRES(g->mu);
 /* Seals when it is time; a failure is logged, the rows stay in memory. */

@@ -152,6 +152,61 @@ enum err_code head_apply_row(struct head_group *g, uint32_t row, int64_t ts_ms, 
     return code;
 }
 
+/* ---- dropping the first rows of a window ---- */
+
+/* Builds the slot's chunk and state anew from its samples of the rows that stay. */
+static void drop_slot_rows(struct head_group *g, uint32_t slot, uint32_t dropped) REQUIRES(g->mu)
+    REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
+    struct head_chunk *c = &g->chunks[slot];
+    const bool pushed = g->kind == GROUP_PUSHED;
+    const uint32_t end = pushed ? g->confirmed[slot] : g->rows;
+    const enum err_code decoded = head_slot_column(g, slot, shard->seal_values, shard->seal_states);
+    ASSERT(decoded == ERR_OK); /* our own bytes, in memory */
+    if (c->len != 0) {
+        slab_free(&shard->slab, c->ref, slab_class(c->len));
+        *c = (struct head_chunk){0};
+    }
+    g->forms[slot] &= (uint8_t) ~(FORM_PRESENT | FORM_KNOWN);
+    for (uint32_t row = dropped; row < end; row++) {
+        const bool present = (g->forms[slot] & FORM_PRESENT) != 0;
+        struct value_op op = {.code = OP_ABSENT};
+        bool changes = present;
+        if (shard->seal_states[row] == SLOT_VALUE) {
+            changes = value_op_of(head_slot_state(g, slot), shard->seal_values[row], &op);
+        } else if (shard->seal_states[row] == SLOT_STALE) {
+            op.code = OP_STALE;
+            changes = true;
+        }
+        const enum err_code applied = changes ? apply_op(g, slot, row - dropped, op) : ERR_OK;
+        ASSERT(applied == ERR_OK);
+    }
+    if (pushed) {
+        g->confirmed[slot] = (uint16_t)(end > dropped ? end - dropped : 0);
+    }
+}
+
+void head_drop_covered(struct head_group *g) {
+    if (g->covered_row <= g->first_row) {
+        return;
+    }
+    const uint64_t covered = g->covered_row - g->first_row;
+    mutex_lock(&g->mu);
+    if (covered >= g->rows) {
+        head_forget_window(g);
+        g->first_row = g->covered_row;
+    } else {
+        const uint32_t dropped = (uint32_t)covered;
+        for (uint32_t slot = 0; slot < g->slot_count; slot++) {
+            drop_slot_rows(g, slot, dropped);
+        }
+        g->rows -= dropped;
+        memmove(g->row_ts_ms, g->row_ts_ms + dropped, g->rows * sizeof(*g->row_ts_ms));
+        g->first_row = g->covered_row;
+    }
+    mutex_unlock(&g->mu);
+}
+
 /* ---- log ---- */
 
 enum err_code head_log_row(struct head_group *g, const struct head_row_header *header,

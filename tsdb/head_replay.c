@@ -19,7 +19,7 @@
 /* ---- opening ---- */
 
 /* Keeps runs in the order of rows. One with rows that others have too replaces them: it was
- * written again, later, after a failure. But none replaces one that goes further. */
+ * written again, later, after a failure. But none replaces one that has more. */
 static void put_run(struct head_group *g, const struct segment_run_info *info) REQUIRES(g->mu) {
     const uint64_t end_row = info->first_row + info->rows;
     uint32_t at = g->run_count;
@@ -28,8 +28,10 @@ static void put_run(struct head_group *g, const struct segment_run_info *info) R
     }
     uint32_t behind = at;
     while (behind < g->run_count && g->runs[behind].first_row < end_row) {
-        if (g->runs[behind].first_row + g->runs[behind].rows > end_row) {
-            return; /* made of a part of what is there: see end_hole */
+        const uint64_t behind_end = g->runs[behind].first_row + g->runs[behind].rows;
+        if (behind_end > end_row ||
+            (behind_end == end_row && g->runs[behind].first_row < info->first_row)) {
+            return; /* a part of what is there */
         }
         behind++;
     }
@@ -245,8 +247,7 @@ static enum err_code replay_row(struct head_group *g, struct cursor *from,
 struct hole {
     uint64_t begin;
     uint64_t end;
-    bool rewound; /* there are runs with its first rows */
-    bool fixed;   /* a window record begins it */
+    bool fixed; /* a window record begins it */
 };
 
 struct holes { /* ascending; the last one has no end: it becomes the open rows */
@@ -311,6 +312,10 @@ static void begin_hole(struct head_group *g, const struct hole *hole) REQUIRES(g
  * runs behind them come from the log too: rows in memory are always the newest. */
 static void end_hole(struct head_group *g, struct hole *hole) REQUIRES(g->shard->mu) {
     struct err err;
+    if (hole->begin < g->covered_row) {
+        hole->begin = g->covered_row;
+        head_drop_covered(g);
+    }
     if (g->rows == 0 || head_seal(g, &err) == ERR_OK) {
         return;
     }
@@ -328,11 +333,15 @@ static int by_first_row(const void *a, const void *b) {
     return (x->first_row > y->first_row) - (x->first_row < y->first_row);
 }
 
-/* Of two runs with the same rows: the one that goes further, or was written later. */
+/* Of two runs with the same rows: the one that goes further, has more, or was written later. */
 static bool counts_more(const struct head_run *a, const struct head_run *b) {
     const uint64_t end_a = a->first_row + a->rows;
     const uint64_t end_b = b->first_row + b->rows;
-    return end_a != end_b ? end_a > end_b : segment_location_before(b->at, a->at);
+    if (end_a != end_b) {
+        return end_a > end_b;
+    }
+    return a->first_row != b->first_row ? a->first_row < b->first_row
+                                        : segment_location_before(b->at, a->at);
 }
 
 /* Runs of holes were added at the end. */
@@ -493,12 +502,12 @@ static void note_complete(const struct wal_record *record, uint32_t i, struct co
 }
 
 /* The first row of a hole needs what was before it: a window that was to become several runs did so
- * only in part (head_seal.c). The hole begins at its complete row then; runs that are made of it
- * replace those that are there. */
+ * only in part (head_seal.c). The log is read from its complete row on then. Rows before the hole are
+ * dropped before any is written: the complete row may lie within a run that has others before it. */
 static void rewind_hole(struct head_group *g, struct hole *hole, uint64_t to)
     REQUIRES(g->shard->mu) {
+    g->covered_row = g->covered_row > hole->begin ? g->covered_row : hole->begin;
     hole->begin = to;
-    hole->rewound = true;
     begin_hole(g, hole);
 }
 
@@ -589,7 +598,7 @@ static uint64_t replay_records(struct head_group *g, struct holes *holes, struct
             begin_hole(g, &holes->items[++at]);
         }
     }
-    if (holes->items[at].rewound) {
+    if (holes->items[at].begin < g->covered_row) {
         end_hole(g, &holes->items[at]);
     }
     mem_free(scratch);

@@ -118,6 +118,7 @@ static enum err_code write_part(struct head_group *g, uint32_t from, uint32_t to
 
 enum err_code head_seal(struct head_group *g, struct err *err) {
     struct head_shard *shard = g->shard;
+    head_drop_covered(g);
     if (g->rows == 0) {
         return ERR_OK;
     }
