@@ -398,6 +398,8 @@ static void make_scraping(struct app *app) {
         .adjust_timestamps = f->scrape_adjust_timestamps,
         .timestamp_tolerance_ns = f->scrape_timestamp_tolerance_ns,
         .max_body_bytes = (uint64_t)f->scrape_max_body_bytes,
+        .deny_link_local = f->scrape_deny_link_local,
+        .failure_log_file = f->scrape_failure_log_file,
         .features = scrape_features(f),
     });
     app->scrape_sd = sd_manager_new(&(struct sd_options){

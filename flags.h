@@ -73,6 +73,8 @@ struct flags {
     int64_t scrape_timestamp_tolerance_ns;
     int64_t scrape_discovery_reload_interval_ms;
     int64_t scrape_max_body_bytes;
+    bool scrape_deny_link_local;
+    struct str scrape_failure_log_file;
 
     int64_t alertmanager_queue_capacity, alertmanager_batch_size;
     bool alertmanager_drain_on_shutdown;

@@ -517,6 +517,21 @@ const struct flag flag_table[] = {
         .help = "Brasa: largest body of a scrape, whatever body_size_limit says.",
     },
     {
+        .name = "scrape.deny-link-local",
+        .type = FLAG_BOOL,
+        .offset = offsetof(struct flags, scrape_deny_link_local),
+        .default_value = "false",
+        .help = "Brasa: never connect to a target at a link-local address (169.254.0.0/16, "
+                "fe80::/10), where clouds serve credentials, nor follow a redirect there.",
+    },
+    {
+        .name = "scrape.failure-log-file",
+        .type = FLAG_STR,
+        .offset = offsetof(struct flags, scrape_failure_log_file),
+        .default_value = "",
+        .help = "Brasa: failure log of jobs for which scrape_failure_log_file is not configured.",
+    },
+    {
         .name = "alertmanager.notification-queue-capacity",
         .type = FLAG_INT,
         .offset = offsetof(struct flags, alertmanager_queue_capacity),

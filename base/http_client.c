@@ -237,11 +237,13 @@ static enum err_code start_first_hop(struct transport_request *r, struct err *er
 void http_request_resume(struct transport_request *r) {
     struct err err;
     if (start_first_hop(r, &err) != ERR_OK) {
-        http_request_fail(r, &err);
+        http_request_fail(r, HTTP_FAILURE_EXCHANGE, &err);
     }
 }
 
-void http_request_fail(struct transport_request *r, const struct err *why) {
+void http_request_fail(struct transport_request *r, enum http_failure failure,
+                       const struct err *why) {
+    r->failure = failure;
     r->err = *why;
     r->code = why->code;
     (void)http_failure_wrap(r, &r->err);
@@ -309,12 +311,16 @@ static void finish_hop(struct transport_request *r, CURLcode result) {
         if (r->code == ERR_OK) {
             return;
         }
+        r->failure = HTTP_FAILURE_REDIRECT;
         (void)http_failure_wrap(r, &r->err);
     } else if (r->body_too_large) {
+        r->failure = HTTP_FAILURE_TOO_LARGE;
         r->code = body_error(&r->err);
     } else if (result != CURLE_OK) {
+        r->failure = http_failure_kind(r);
         r->code = http_failure_of(r, &r->err);
     } else {
+        r->failure = HTTP_FAILURE_NONE;
         r->code = ERR_OK;
         r->client->expected_body_bytes = r->body.len;
     }
@@ -349,6 +355,7 @@ static void run_done(struct transport_request *r) {
     };
     if (r->code != ERR_OK) {
         response.err = r->err;
+        response.failure = r->failure;
     }
     http_done_fn *done = r->done;
     r->done = NULL;
@@ -422,6 +429,7 @@ static void start_again(struct transport_request *r) {
     r->request_count = 0;
     r->code = http_hop_start(r, &r->err);
     if (r->code != ERR_OK) {
+        r->failure = HTTP_FAILURE_EXCHANGE;
         (void)http_failure_wrap(r, &r->err);
         make_ready(r);
     }

@@ -135,6 +135,7 @@ struct transport_request {
     bool head_too_large;
     bool head_done; /* the empty line behind the final head was seen */
     CURLcode result;
+    enum http_failure failure;
     struct err err; /* of the whole request, once it is on the ready list */
     enum err_code code;
     char peer[ADDRESS_TEXT_MAX]; /* last address tried: "tcp 127.0.0.1:80", "unix /path" */
@@ -179,7 +180,8 @@ static inline void close_fd(int fd) {
 /* Starts a request that waited, now that its lines are complete; a failure is an answer. */
 void http_request_resume(struct transport_request *r);
 /* The end of a request that waited. */
-void http_request_fail(struct transport_request *r, const struct err *why);
+void http_request_fail(struct transport_request *r, enum http_failure failure,
+                       const struct err *why);
 /* Memory for the body of an answer that begins to arrive. */
 void http_body_begin(struct transport_request *r);
 
@@ -240,6 +242,8 @@ MUST_CHECK enum err_code http_hop_follow(struct transport_request *r, struct err
 
 /* Puts the operation and URL before an error: Get "http://h/metrics": ... */
 enum err_code http_failure_wrap(const struct transport_request *r, struct err *err);
+/* What kind of failure libcurl's result is. */
+enum http_failure http_failure_kind(const struct transport_request *r);
 /* The error of a hop that libcurl's result says has failed. */
 enum err_code http_failure_of(const struct transport_request *r, struct err *err);
 

@@ -77,6 +77,31 @@ static enum err_code lookup_error(const struct transport_request *r, struct err 
     return code;
 }
 
+enum http_failure http_failure_kind(const struct transport_request *r) {
+    switch ((int)r->result) { /* libcurl's codes are many, and grow */
+    case CURLE_OK:
+        return HTTP_FAILURE_NONE;
+    case CURLE_OPERATION_TIMEDOUT:
+        return HTTP_FAILURE_TIMEOUT;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return HTTP_FAILURE_LOOKUP;
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PROXY:
+        return HTTP_FAILURE_CONNECT;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_ENGINE_NOTFOUND:
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return HTTP_FAILURE_TLS;
+    default:
+        return HTTP_FAILURE_EXCHANGE;
+    }
+}
+
 /* The text without the operation and URL: Go's words where it has some, else libcurl's. */
 static enum err_code result_error(const struct transport_request *r, struct err *err) {
     static const struct {

@@ -132,7 +132,7 @@ static void end_wait(struct http_oauth2 *oauth2, enum err_code code, const struc
             add_line(oauth2, r);
             http_request_resume(r);
         } else {
-            http_request_fail(r, why);
+            http_request_fail(r, HTTP_FAILURE_TOKEN, why);
         }
     }
 }

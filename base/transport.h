@@ -29,9 +29,23 @@ struct transport {
 struct transport_client;
 struct transport_request; /* handle of one running request */
 
+/* Where a request failed, when its code is not ERR_OK. */
+enum http_failure {
+    HTTP_FAILURE_NONE,
+    HTTP_FAILURE_TIMEOUT,
+    HTTP_FAILURE_LOOKUP,  /* a name has no address */
+    HTTP_FAILURE_CONNECT, /* no connection, or one that is denied */
+    HTTP_FAILURE_TLS,
+    HTTP_FAILURE_EXCHANGE, /* connected, but no proper answer came */
+    HTTP_FAILURE_TOKEN,    /* no OAuth2 token could be had */
+    HTTP_FAILURE_REDIRECT, /* an answer that leads nowhere */
+    HTTP_FAILURE_TOO_LARGE
+};
+
 struct http_response {
     enum err_code code; /* ERR_OK: a response arrived whole, whatever its status */
     struct err err;     /* text as Prometheus shows it: Get "http://h/metrics": dial tcp ... */
+    enum http_failure failure;
     int status;
     struct str reason;           /* reason phrase, may be empty */
     struct str content_type;     /* "" if absent */

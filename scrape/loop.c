@@ -66,7 +66,7 @@ void loop_free(struct loop *loop) {
     timer_heap_remove(&io_of(loop)->timers, &loop->timer);
     ingest_free(loop->ingest);
     target_unref(loop->target);
-    mem_free(loop->report.last_error);
+    target_report_release(&loop->report);
     mem_free(loop);
 }
 
@@ -80,8 +80,7 @@ void loop_revive(struct loop *loop, struct target *target) {
     target_unref(loop->target);
     loop->target = target;
     loop->state = LOOP_RUNNING;
-    loop->report.health = TARGET_UNKNOWN;
-    loop->report.last_scrape_unix_ns = 0;
+    target_report_clear(&loop->report);
     loop_restart(loop, true);
 }
 
@@ -155,6 +154,7 @@ static enum err_code start_request(struct loop *loop, struct err *err) {
         .headers = headers,
         .header_count = COUNT_OF(headers),
         .timeout_ms = target->timeout_ms,
+        .deny_link_local = pool->io->deny_link_local,
         .max_body_bytes =
             limit != 0 && limit < pool->io->max_body_bytes ? limit : pool->io->max_body_bytes,
     };
@@ -199,11 +199,14 @@ static void scrape(struct loop *loop) {
     loop->scraped = true;
     loop->last_start_mono_ns = job->start_mono_ns;
     if (pool->limit_error != NULL) {
+        job->failure = FAILURE_TARGET_LIMIT;
         job->code = err_set(&job->err, ERR_LIMIT, "%s", pool->limit_error);
     } else if (pool->io->waiting_bytes > WAITING_BYTES_MAX) {
+        job->failure = FAILURE_OVERLOAD;
         job->code = err_set(&job->err, ERR_LIMIT, "too many scraped bytes wait to be ingested");
     } else {
         job->code = start_request(loop, &job->err);
+        job->failure = job->code != ERR_OK ? FAILURE_REQUEST : FAILURE_NONE;
         pool->request_count += job->code == ERR_OK;
     }
     if (job->code != ERR_OK) {
@@ -211,15 +214,45 @@ static void scrape(struct loop *loop) {
     }
 }
 
+/* One line when a target's state changes, however long it stays so. */
+static void log_change(struct log *log, const struct scrape_job *job) {
+    const struct str pool = job->config->job_name;
+    if (job->code == ERR_OK) {
+        log_info(log, "scrape manager", "Target is up again", log_str("scrape_pool", pool),
+                 log_str("target", job->target->url));
+    } else {
+        log_warn(log, "scrape manager", "Target is down", log_str("scrape_pool", pool),
+                 log_str("target", job->target->url),
+                 log_str("reason", scrape_failure_name(job->failure)), log_err(&job->err));
+    }
+}
+
+/* Whether the page did not arrive as a whole; what is wrong with its text is another matter. */
+static bool is_of_fetch(enum scrape_failure failure) {
+    return failure > FAILURE_NONE && failure <= FAILURE_ENCODING;
+}
+
+static void log_failure(const struct loop *loop, const struct scrape_job *job) {
+    struct scrape_io *const io = io_of(loop);
+    const struct str own = job->config->failure_log_file;
+    const struct str path = own.len > 0 ? own : io->failure_log_file;
+    if (path.len > 0 && is_of_fetch(job->failure)) {
+        failure_log_write(io->failure_log, path, clock_unix_ns(io->clock), job->config->job_name,
+                          job->target->url, str_of(job->err.text));
+    }
+}
+
 static void record(struct loop *loop, const struct scrape_job *job) {
     mutex_lock(&loop->pool->mu);
-    struct loop_report *const report = &loop->report;
-    mem_free(report->last_error);
-    report->last_error = job->code != ERR_OK ? mem_strdup(job->err.text) : NULL;
-    report->health = job->code == ERR_OK ? TARGET_UP : TARGET_DOWN;
-    report->last_scrape_unix_ns = job->start_unix_ns;
-    report->last_duration_ns = job->duration_ns;
+    const bool changed = target_report_add(&loop->report, job);
     mutex_unlock(&loop->pool->mu);
+    if (changed) {
+        log_change(io_of(loop)->log, job);
+    }
+    if (job->code != ERR_OK) {
+        pool_count_failure(loop->pool, job->failure);
+        log_failure(loop, job);
+    }
 }
 
 /* ---- the end ---- */

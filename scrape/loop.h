@@ -2,7 +2,7 @@
  * (spec/scrape.md sections 2 and 6).
  *
  * Owner: a pool. Everything here runs on the manager's io thread; what the API shows (struct
- * loop_report) is written under the pool's lock. */
+ * target_report) is written under the pool's lock. */
 #ifndef SCRAPE_LOOP_H
 #define SCRAPE_LOOP_H
 
@@ -16,9 +16,11 @@
 #include "base/mutex.h"
 #include "base/timer_heap.h"
 #include "base/transport.h"
+#include "scrape/failure_log.h"
 #include "scrape/scrape.h"
 #include "scrape/scrape_job.h"
 #include "scrape/target.h"
+#include "scrape/target_report.h"
 
 struct pool;
 
@@ -36,19 +38,15 @@ struct scrape_io {
     int64_t timestamp_tolerance_ns;
     uint64_t max_body_bytes;
     unsigned features; /* SCRAPE_* bits */
+    bool deny_link_local;
+    struct str failure_log_file; /* of jobs that name none */
+    struct failure_log *failure_log;
     uint32_t next_shard;
     uint32_t shard_count;
     uint64_t waiting_bytes; /* of bodies on their way through the workers */
     void (*submit)(void *manager, uint32_t shard, struct scrape_job *job);
     struct scrape_job *(*take_job)(void *manager);
     void *manager;
-};
-
-struct loop_report {
-    char *last_error; /* owned; NULL = none */
-    int64_t last_scrape_unix_ns;
-    int64_t last_duration_ns;
-    enum target_health health;
 };
 
 /* RUNNING -loop_stop-> ENDING: waits for two more ticks and a tenth of the interval, so that a
@@ -71,7 +69,7 @@ struct loop {
     int64_t last_start_mono_ns;
     struct transport_request *request; /* while one runs */
     struct scrape_job *job;            /* while a request or a worker has it */
-    struct loop_report report;         /* guarded by the pool's mu */
+    struct target_report report;       /* guarded by the pool's mu */
 };
 
 /* Starts its clock. target is a reference that is taken. */

@@ -175,6 +175,12 @@ static void init_io(struct scrape_manager *m, const struct scrape_options *optio
     io->timestamp_tolerance_ns = options->timestamp_tolerance_ns;
     io->max_body_bytes = options->max_body_bytes;
     io->features = options->features;
+    io->deny_link_local = options->deny_link_local;
+    io->failure_log =
+        failure_log_new(options->vfs != NULL ? options->vfs : vfs_system(), options->log);
+    io->failure_log_file =
+        (struct str){mem_strndup(options->failure_log_file.ptr, options->failure_log_file.len),
+                     options->failure_log_file.len};
     io->shard_count = storage_shard_count(options->storage);
     io->submit = submit;
     io->take_job = take_job;
@@ -257,6 +263,7 @@ static enum err_code apply_now(struct scrape_manager *m, const struct apply_requ
     struct pool **const pools = mem_array(request->count + 1, sizeof(struct pool *));
     enum err_code failed = ERR_OK;
     m->io.seed = target_offset_seed(m->fqdn, request->external_labels);
+    failure_log_reopen(m->io.failure_log);
     struct pool **const rest = mem_array(old_count + 1, sizeof(struct pool *));
     if (old_count > 0) {
         memcpy(rest, old, old_count * sizeof(struct pool *));
@@ -506,6 +513,8 @@ void scrape_manager_free(struct scrape_manager *m) {
     for (size_t i = 0; i < m->update_count; i++) {
         sd_update_unref(m->updates[i].update);
     }
+    failure_log_free(m->io.failure_log);
+    mem_free((void *)(uintptr_t)m->io.failure_log_file.ptr);
     blob_store_free(m->io.blobs);
     timer_heap_release(&m->io.timers);
     transport_free(m->io.transport);
@@ -535,7 +544,9 @@ static struct target_info info_of(const struct target *target, struct str pool,
 
 static struct target_info active_info(const struct loop *loop, struct str pool,
                                       struct arena *arena) {
-    const struct loop_report *const report = &loop->report;
+    const struct target_report *const report = &loop->report;
+    const struct scrape_config *const config = loop->pool->config;
+    const uint64_t most = loop->pool->io->max_body_bytes;
     struct target_info info = info_of(loop->target, pool, arena);
     if (report->last_error != NULL) {
         info.last_error = arena_str(arena, str_of(report->last_error));
@@ -543,6 +554,14 @@ static struct target_info active_info(const struct loop *loop, struct str pool,
     info.health = report->health;
     info.last_scrape_unix_ns = report->last_scrape_unix_ns;
     info.last_duration_ns = report->last_duration_ns;
+    info.failure = report->failure;
+    info.since_unix_ns = report->since_unix_ns;
+    info.counts = report->counts;
+    info.sample_limit = config->sample_limit;
+    info.body_limit_bytes = config->body_size_limit != 0 && config->body_size_limit < most
+                                ? config->body_size_limit
+                                : most;
+    info.errors = target_report_errors(report, arena, &info.error_count);
     return info;
 }
 

@@ -82,6 +82,11 @@ void pool_request_ended(struct pool *pool) {
     }
 }
 
+void pool_count_failure(struct pool *pool, enum scrape_failure failure) {
+    metric_inc(
+        pool_metrics_failures(&pool->metrics, pool->io->metrics.registry, pool->job, failure));
+}
+
 struct str pool_timeout_line(struct pool *pool, int64_t timeout_ms) {
     if (timeout_ms != pool->timeout_line_ms) {
         char number[NUMBER_TEXT_MAX];

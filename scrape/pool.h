@@ -63,6 +63,7 @@ void pool_free(struct pool *pool);
 /* From loops. */
 void pool_loop_ended(struct loop *loop);
 void pool_request_ended(struct pool *pool);
+void pool_count_failure(struct pool *pool, enum scrape_failure failure);
 /* The header line that tells a target its timeout; borrowed until the next call. */
 struct str pool_timeout_line(struct pool *pool, int64_t timeout_ms);
 

@@ -21,6 +21,7 @@
 #include "base/metric.h"
 #include "base/relabel.h"
 #include "base/transport.h"
+#include "base/vfs.h"
 #include "scrape/sd.h"
 #include "tsdb/storage.h"
 
@@ -95,6 +96,9 @@ struct scrape_options {
     int64_t timestamp_tolerance_ns; /* default 2 ms */
     uint64_t max_body_bytes;        /* --scrape.max-body-size, default 256 MiB */
     unsigned features;              /* SCRAPE_* bits */
+    bool deny_link_local;           /* --scrape.deny-link-local */
+    struct str failure_log_file;    /* of jobs that name none; "" = none */
+    struct vfs *vfs;                /* of failure logs; NULL = the system's */
     bool no_threads;                /* tests drive scrape_manager_step */
 };
 
@@ -116,6 +120,47 @@ int64_t scrape_manager_step(struct scrape_manager *m);
 
 enum target_health { TARGET_UNKNOWN, TARGET_UP, TARGET_DOWN };
 
+/* Why a scrape failed: a few values that do not change with the text of the error. */
+enum scrape_failure {
+    FAILURE_NONE,
+    FAILURE_TIMEOUT,
+    FAILURE_LOOKUP,
+    FAILURE_CONNECT,
+    FAILURE_TLS,
+    FAILURE_HTTP, /* connected, but no proper answer */
+    FAILURE_TOKEN,
+    FAILURE_REDIRECT,
+    FAILURE_REQUEST, /* could not be made: a secret's file, a URL */
+    FAILURE_STATUS,
+    FAILURE_BODY_SIZE,
+    FAILURE_ENCODING,
+    FAILURE_CONTENT_TYPE,
+    FAILURE_PARSE,
+    FAILURE_SAMPLE_LIMIT,
+    FAILURE_LABEL_LIMIT,
+    FAILURE_BUCKET_LIMIT,
+    FAILURE_TARGET_LIMIT,
+    FAILURE_OVERLOAD, /* too many scraped bytes wait, or new series took too long */
+    FAILURE_STORAGE,
+    FAILURE_COUNT
+};
+
+/* "timeout", "body_size", ...; "" for none. */
+struct str scrape_failure_name(enum scrape_failure failure);
+
+/* What the last scrape read. */
+struct scrape_counts {
+    int64_t body_bytes; /* uncompressed; -1 = the limit was hit */
+    uint64_t samples, samples_kept, series_added;
+};
+
+/* Equal errors in a row. */
+struct target_error {
+    struct str reason, text;
+    int64_t first_unix_ns, last_unix_ns;
+    uint64_t count;
+};
+
 struct target_info {
     struct str pool;
     struct labels discovered; /* before relabelling */
@@ -126,6 +171,14 @@ struct target_info {
     int64_t last_duration_ns;
     enum target_health health;
     int64_t interval_ms, timeout_ms;
+    /* beyond what Prometheus shows */
+    enum scrape_failure failure;
+    int64_t since_unix_ns; /* health and failure are as they are; 0 = never scraped */
+    struct scrape_counts counts;
+    uint64_t sample_limit;             /* 0 = none */
+    uint64_t body_limit_bytes;         /* always one */
+    const struct target_error *errors; /* newest first, a few */
+    size_t error_count;
 };
 
 struct targets_snapshot {

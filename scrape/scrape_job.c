@@ -38,9 +38,34 @@ static void exchange(struct scrape_job *job, struct http_response *response) {
     buf_clear(response->body);
 }
 
+static enum scrape_failure failure_of(enum http_failure failure) {
+    switch (failure) {
+    case HTTP_FAILURE_NONE:
+        return FAILURE_NONE;
+    case HTTP_FAILURE_TIMEOUT:
+        return FAILURE_TIMEOUT;
+    case HTTP_FAILURE_LOOKUP:
+        return FAILURE_LOOKUP;
+    case HTTP_FAILURE_CONNECT:
+        return FAILURE_CONNECT;
+    case HTTP_FAILURE_TLS:
+        return FAILURE_TLS;
+    case HTTP_FAILURE_EXCHANGE:
+        return FAILURE_HTTP;
+    case HTTP_FAILURE_TOKEN:
+        return FAILURE_TOKEN;
+    case HTTP_FAILURE_REDIRECT:
+        return FAILURE_REDIRECT;
+    case HTTP_FAILURE_TOO_LARGE:
+        return FAILURE_BODY_SIZE;
+    }
+    UNREACHABLE("a failure of no kind");
+}
+
 void scrape_job_answer(struct scrape_job *job, struct http_response *response) {
     job->code = response->code;
     job->err = response->err;
+    job->failure = failure_of(response->failure);
     job->status = response->status;
     buf_append_str(&job->reason, response->reason);
     buf_append_str(&job->content_type, response->content_type);
@@ -90,6 +115,7 @@ static enum err_code fail_size(struct scrape_job *job, struct ingest_report *rep
                                struct err *err) {
     metric_inc(job->metrics->exceeded_body_size_limit_total);
     report->body_bytes = -1;
+    job->failure = FAILURE_BODY_SIZE;
     return err_set(err, ERR_LIMIT, "body size limit exceeded");
 }
 
@@ -103,6 +129,7 @@ static enum err_code check_answer(struct scrape_job *job, struct ingest_report *
         return job->code;
     }
     if (job->status != 200) {
+        job->failure = FAILURE_STATUS;
         return err_set(err, ERR_NETWORK, "server returned HTTP status %d%s%s", job->status,
                        job->reason.len > 0 ? " " : "", buf_str(&job->reason).ptr);
     }
@@ -128,6 +155,7 @@ static enum err_code uncompress(struct scrape_job *job, struct job_scratch *s,
                 ? inflate_gzip(s->inflater, buf_str(&job->body), &s->plain, err)
                 : inflate_zstd(s->inflater, buf_str(&job->body), &s->plain, err);
         if (code != ERR_OK) {
+            job->failure = FAILURE_ENCODING;
             return code == ERR_LIMIT ? fail_size(job, report, err) : code;
         }
         *out = &s->plain;
@@ -137,6 +165,23 @@ static enum err_code uncompress(struct scrape_job *job, struct job_scratch *s,
     }
     report->body_bytes = (int64_t)(*out)->len;
     return ERR_OK;
+}
+
+static enum scrape_failure page_failure(const struct ingest_scrape *scrape, enum err_code code) {
+    if (scrape->sample_limit_hit) {
+        return FAILURE_SAMPLE_LIMIT;
+    }
+    if (scrape->bucket_limit_hit) {
+        return FAILURE_BUCKET_LIMIT;
+    }
+    if (scrape->label_limit_hit) {
+        return FAILURE_LABEL_LIMIT;
+    }
+    if (code == ERR_TIMEOUT) {
+        return FAILURE_OVERLOAD;
+    }
+    return code == ERR_IO || code == ERR_NO_SPACE || code == ERR_UNAVAILABLE ? FAILURE_STORAGE
+                                                                             : FAILURE_PARSE;
 }
 
 static enum err_code read_answer(struct scrape_job *job, struct job_scratch *s,
@@ -152,10 +197,13 @@ static enum err_code read_answer(struct scrape_job *job, struct job_scratch *s,
                                &scrape->format, err);
     if (code != ERR_OK) {
         report->body_bytes = 0;
+        job->failure = FAILURE_CONTENT_TYPE;
         return code;
     }
-    return ingest_page(job->ingest, s->ingest, scrape, buf_str(body), body->capacity - body->len,
-                       err);
+    code =
+        ingest_page(job->ingest, s->ingest, scrape, buf_str(body), body->capacity - body->len, err);
+    job->failure = code != ERR_OK ? page_failure(scrape, code) : FAILURE_NONE;
+    return code;
 }
 
 /* ---- accounts ---- */
@@ -227,6 +275,13 @@ static void run_scrape(struct scrape_job *job, struct job_scratch *s) {
     const enum err_code committed = commit(job, s, &scrape, &report, &commit_err);
     job->code = code != ERR_OK ? code : committed;
     job->err = code != ERR_OK ? err : commit_err;
+    if (code == ERR_OK && committed != ERR_OK) {
+        job->failure = FAILURE_STORAGE;
+    }
+    job->counts = (struct scrape_counts){.body_bytes = report.body_bytes,
+                                         .samples = scrape.scraped,
+                                         .samples_kept = scrape.added,
+                                         .series_added = scrape.series_added};
     account(job, &scrape);
     if (s->plain.capacity > PLAIN_KEEP_BYTES) {
         buf_release(&s->plain);

@@ -51,6 +51,7 @@ struct scrape_job {
     /* the answer; code and err also carry what failed before there was one */
     enum err_code code;
     struct err err;
+    enum scrape_failure failure;
     int status;
     struct buf reason, content_type;
     enum body_coding coding;
@@ -59,6 +60,7 @@ struct scrape_job {
 
     /* the result: code and err say what is wrong with the target */
     int64_t duration_ns;
+    struct scrape_counts counts;
 };
 
 /* Scratch memory of a worker. */

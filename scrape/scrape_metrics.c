@@ -88,9 +88,26 @@ void pool_metrics_init(struct pool_metrics *m, struct metric_registry *registry,
     buf_release(&interval);
 }
 
+struct metric *pool_metrics_failures(struct pool_metrics *m, struct metric_registry *registry,
+                                     struct str job, enum scrape_failure failure) {
+    if (m->failures[failure] == NULL) {
+        const struct label labels[] = {{STR("reason"), scrape_failure_name(failure)},
+                                       {STR("scrape_job"), job}};
+        m->failures[failure] =
+            metric_counter(registry, "brasa_target_scrape_failures_total",
+                           "Scrapes that failed, by the reason that targets show.", labels, 2);
+    }
+    return m->failures[failure];
+}
+
 void pool_metrics_release(struct pool_metrics *m, struct metric_registry *registry) {
     metric_remove(registry, m->sync_total);
     metric_remove(registry, m->sync_failed_total);
     metric_remove(registry, m->targets);
     metric_remove(registry, m->target_limit);
+    for (size_t i = 0; i < FAILURE_COUNT; i++) {
+        if (m->failures[i] != NULL) {
+            metric_remove(registry, m->failures[i]);
+        }
+    }
 }

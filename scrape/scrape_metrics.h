@@ -8,6 +8,7 @@
 
 #include "base/metric.h"
 #include "base/str.h"
+#include "scrape/scrape.h"
 
 struct scrape_metrics {
     struct metric_registry *registry;
@@ -23,6 +24,7 @@ struct scrape_metrics {
 /* One pool's. */
 struct pool_metrics {
     struct metric *sync_total, *sync_failed_total, *targets, *target_limit;
+    struct metric *failures[FAILURE_COUNT]; /* NULL: none of the kind yet */
     struct metric_histogram *sync_length;
     struct metric_histogram *interval_length; /* of the configured interval */
 };
@@ -30,6 +32,9 @@ struct pool_metrics {
 void scrape_metrics_init(struct scrape_metrics *m, struct metric_registry *registry);
 void pool_metrics_init(struct pool_metrics *m, struct metric_registry *registry, struct str job,
                        int64_t interval_ms);
+/* brasa_target_scrape_failures_total of the job and reason: at most FAILURE_COUNT series a job. */
+struct metric *pool_metrics_failures(struct pool_metrics *m, struct metric_registry *registry,
+                                     struct str job, enum scrape_failure failure);
 /* Takes the job's gauges and counters away: the pool ended. */
 void pool_metrics_release(struct pool_metrics *m, struct metric_registry *registry);
 

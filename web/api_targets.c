@@ -52,7 +52,64 @@ static struct str global_url(struct api *api, struct str target) {
         STR_ARG(port), STR_ARG(url.path), url.query.len != 0 ? "?" : "", STR_ARG(url.query));
 }
 
-static void write_active(struct api *api, const struct target_info *t) {
+/* What is left of a limit; null without one. */
+static void write_left(struct json_out *j, const char *key, uint64_t limit, uint64_t used) {
+    json_key(j, key);
+    if (limit == 0) {
+        json_null(j);
+    } else {
+        json_u64(j, used < limit ? limit - used : 0);
+    }
+}
+
+static void write_errors(struct api *api, const struct target_info *t) {
+    struct json_out *j = &api->json;
+    json_key(j, "errors");
+    json_array_begin(j);
+    for (size_t i = 0; i < t->error_count; i++) {
+        const struct target_error *e = &t->errors[i];
+        json_object_begin(j);
+        json_key(j, "reason");
+        json_str(j, e->reason);
+        json_key(j, "error");
+        json_str(j, e->text);
+        json_key(j, "first");
+        write_time(j, &api->in->arena, e->first_unix_ns);
+        json_key(j, "last");
+        write_time(j, &api->in->arena, e->last_unix_ns);
+        json_key(j, "count");
+        json_u64(j, e->count);
+        json_object_end(j);
+    }
+    json_array_end(j);
+}
+
+/* details=true: what Prometheus does not tell. */
+static void write_details(struct api *api, const struct target_info *t) {
+    struct json_out *j = &api->json;
+    const struct scrape_counts *c = &t->counts;
+    json_key(j, "details");
+    json_object_begin(j);
+    json_key(j, "scrapeFailureReason");
+    json_str(j, scrape_failure_name(t->failure));
+    json_key(j, "since");
+    write_time(j, &api->in->arena, t->since_unix_ns);
+    json_key(j, "bodySizeBytes"); /* -1: beyond its limit */
+    json_i64(j, c->body_bytes);
+    write_left(j, "bodySizeLeftBytes", t->body_limit_bytes,
+               c->body_bytes < 0 ? t->body_limit_bytes : (uint64_t)c->body_bytes);
+    json_key(j, "samples");
+    json_u64(j, c->samples);
+    json_key(j, "samplesKept");
+    json_u64(j, c->samples_kept);
+    write_left(j, "samplesLeft", t->sample_limit, c->samples_kept);
+    json_key(j, "seriesAdded");
+    json_u64(j, c->series_added);
+    write_errors(api, t);
+    json_object_end(j);
+}
+
+static void write_active(struct api *api, const struct target_info *t, bool details) {
     static const char *const health[] = {
         [TARGET_UNKNOWN] = "unknown", [TARGET_UP] = "up", [TARGET_DOWN] = "down"};
     struct json_out *j = &api->json;
@@ -79,6 +136,9 @@ static void write_active(struct api *api, const struct target_info *t) {
     write_duration_ms(j, t->interval_ms);
     json_key(j, "scrapeTimeout");
     write_duration_ms(j, t->timeout_ms);
+    if (details) {
+        write_details(api, t);
+    }
     json_object_end(j);
 }
 
@@ -118,6 +178,7 @@ void api_targets(struct web *web, struct http_incoming *in, struct http_outgoing
     api_init(&api, web, in, out);
     const struct str state = http_param(in, "state");
     const struct str pool = http_param(in, "scrapePool");
+    const bool details = str_eq(http_param(in, "details"), STR("true"));
     const bool any = state.len == 0 || str_eq_nocase(state, STR("any"));
     const bool active = any || str_eq_nocase(state, STR("active"));
     const bool dropped = any || str_eq_nocase(state, STR("dropped"));
@@ -130,7 +191,7 @@ void api_targets(struct web *web, struct http_incoming *in, struct http_outgoing
     json_array_begin(&api.json);
     for (size_t i = 0; active && i < snap.active_count; i++) {
         if (pool.len == 0 || str_eq(pool, snap.active[i].pool)) {
-            write_active(&api, &snap.active[i]);
+            write_active(&api, &snap.active[i], details);
         }
     }
     json_array_end(&api.json);

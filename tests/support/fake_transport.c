@@ -229,12 +229,15 @@ static void fake_cancel(struct transport *t, struct transport_request *r) {
 static void fill_response(const struct transport_request *r, struct http_response *response) {
     const struct fake_answer *say = r->answer != NULL ? &r->answer->say : NULL;
     if (r->timed_out) {
+        response->failure = HTTP_FAILURE_TIMEOUT;
         response->code =
             err_set(&response->err, ERR_TIMEOUT, "%s: context deadline exceeded", r->op_url);
     } else if (say == NULL) {
+        response->failure = HTTP_FAILURE_CONNECT;
         response->code = err_set(&response->err, ERR_NETWORK,
                                  "%s: dial tcp: connect: connection refused", r->op_url);
     } else if (say->error != NULL) {
+        response->failure = HTTP_FAILURE_EXCHANGE;
         response->code = err_set(&response->err, ERR_NETWORK, "%s: %s", r->op_url, say->error);
     } else {
         response->status = say->status != 0 ? say->status : 200;
@@ -249,6 +252,7 @@ static void fill_response(const struct transport_request *r, struct http_respons
         buf_append_str(response->body, str_sub(say->body, 0, r->max_body_bytes));
         if (say->body.len > r->max_body_bytes) {
             response->body_too_large = true;
+            response->failure = HTTP_FAILURE_TOO_LARGE;
             response->code = err_set(&response->err, ERR_LIMIT, "body size limit exceeded");
         }
     }

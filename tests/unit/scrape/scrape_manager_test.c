@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/attr.h"
 #include "base/compress.h"
@@ -509,6 +510,130 @@ static bool collect_metadata(void *ctx, const struct metric_metadata *md) {
     return true;
 }
 
+/* ---- reasons ---- */
+
+static void assert_errors(const struct target_info *info, const char *want) {
+    struct buf got;
+    buf_init(&got, 4096);
+    for (size_t i = 0; i < info->error_count; i++) {
+        const struct target_error *const e = &info->errors[i];
+        buf_printf(&got, "%.*s x%u;", STR_ARG(e->reason), (unsigned)e->count);
+        assert_true(e->first_unix_ns <= e->last_unix_ns);
+        assert_true(e->text.len > 0);
+    }
+    assert_str(buf_str(&got), want);
+    buf_release(&got);
+}
+
+static void answer_type(struct fixture *f, const char *type, const char *body, int status) {
+    const struct fake_answer a = {
+        .url = URL, .status = status, .content_type = type, .body = str_of(body)};
+    fake_transport_forget(f->scrape_net, URL);
+    fake_transport_answer(f->scrape_net, &a);
+}
+
+static void a_target_tells_why_it_failed_and_what_failed_before(void **state) {
+    struct fixture *const f = *state;
+    f->config.sample_limit = 3;
+    answer(f, "a 1\nb 2\n");
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    struct target_info info = only_target(f);
+    assert_int_equal(info.failure, FAILURE_NONE);
+    assert_int_equal(info.counts.samples, 2);
+    assert_int_equal(info.counts.samples_kept, 2);
+    assert_int_equal(info.counts.series_added, 2);
+    assert_int_equal(info.counts.body_bytes, 8);
+    assert_int_equal(info.sample_limit, 3);
+    assert_int_equal(info.body_limit_bytes, 1 << 20);
+    assert_int_equal(info.error_count, 0);
+
+    answer(f, "a 1\nb 2\nc 3\nd 4\n");
+    run_ms(f, 2 * INTERVAL_MS);
+    info = only_target(f);
+    assert_int_equal(info.failure, FAILURE_SAMPLE_LIMIT);
+    assert_errors(&info, "sample_limit x2;");
+    answer_type(f, "text/plain", "a b c", 200);
+    run_ms(f, INTERVAL_MS);
+    answer_type(f, "text/html", "<html>", 200);
+    run_ms(f, INTERVAL_MS);
+    answer_type(f, "text/plain", "", 503);
+    run_ms(f, INTERVAL_MS);
+    fake_transport_forget(f->scrape_net, URL); /* refused */
+    run_ms(f, INTERVAL_MS);
+    info = only_target(f);
+    assert_errors(&info, "connect x1;status x1;content_type x1;parse x1;sample_limit x2;");
+    const int64_t since = info.since_unix_ns;
+    answer(f, "a 1\n");
+    run_ms(f, INTERVAL_MS);
+    info = only_target(f);
+    assert_int_equal(info.failure, FAILURE_NONE);
+    assert_true(info.since_unix_ns > since);
+    assert_int_equal(info.error_count, 5); /* they are remembered */
+}
+
+static void the_history_of_errors_is_bounded(void **state) {
+    struct fixture *const f = *state;
+    apply(f, 1);
+    for (int i = 0; i < 12; i++) {
+        answer_type(f, "text/plain", "", i % 2 == 0 ? 500 : 501);
+        run_ms(f, INTERVAL_MS);
+    }
+    const struct target_info info = only_target(f);
+    assert_int_equal(info.error_count, 8);
+    assert_str(info.errors[0].text, "server returned HTTP status 501");
+    assert_str(info.errors[7].text, "server returned HTTP status 500");
+}
+
+static void failures_are_counted_by_job_and_reason(void **state) {
+    struct fixture *const f = *state;
+    struct buf page;
+    buf_init(&page, 1 << 20);
+    answer_type(f, "text/plain", "", 500);
+    apply(f, 1);
+    run_ms(f, 3 * INTERVAL_MS);
+    metric_render(f->registry, &page);
+    assert_true(str_find(buf_str(&page), STR("brasa_target_scrape_failures_total{reason=\"status\","
+                                             "scrape_job=\"j\"} 3\n")) >= 0);
+    apply(f, 0); /* the job goes, and its series with it */
+    run_ms(f, INTERVAL_MS);
+    buf_clear(&page);
+    metric_render(f->registry, &page);
+    assert_true(str_find(buf_str(&page), STR("reason=\"status\"")) < 0);
+    buf_release(&page);
+}
+
+static void failed_fetches_are_written_to_the_failure_log(void **state) {
+    struct fixture *const f = *state;
+    char path[] = "/tmp/brasa-failure-log-XXXXXX";
+    char text[2048] = "";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    f->config.failure_log_file = str_of(path);
+    answer_type(f, "text/plain", "", 500);
+    apply(f, 1);
+    run_ms(f, INTERVAL_MS);
+    assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
+    const char want[] = "Z\",\"level\":\"ERROR\",\"source\":\"failure_log.c\",\"msg\":\"server "
+                        "returned HTTP status 500\",\"job_name\":\"j\",\"target\":\"" URL "\"}\n";
+    assert_non_null(strstr(text, want));
+    assert_int_equal(strncmp(text, "{\"time\":\"2023-11-14T22:13:", 26), 0);
+    assert_int_equal(count_lines(text, "\n"), 1);
+
+    assert_int_equal(ftruncate(fd, 0), 0);      /* whoever rotates it may cut it */
+    answer_type(f, "text/plain", "a b c", 200); /* fetched well: not for this log */
+    run_ms(f, INTERVAL_MS);
+    answer_type(f, "text/plain", "", 404);
+    run_ms(f, INTERVAL_MS);
+    memset(text, 0, sizeof(text));
+    assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
+    assert_int_equal(text[0], '{');
+    assert_int_equal(count_lines(text, "\n"), 1);
+    assert_non_null(strstr(text, "status 404"));
+    assert_int_equal(unlink(path), 0);
+    (void)close(fd);
+}
+
 static void metadata_of_all_targets_can_be_asked(void **state) {
     struct fixture *const f = *state;
     struct buf got;
@@ -542,6 +667,10 @@ int main(void) {
         CASE(a_reload_keeps_the_cache_only_when_series_cannot_change),
         CASE(equal_targets_are_scraped_once),
         CASE(bad_targets_are_counted_and_left_out),
+        CASE(a_target_tells_why_it_failed_and_what_failed_before),
+        CASE(the_history_of_errors_is_bounded),
+        CASE(failures_are_counted_by_job_and_reason),
+        CASE(failed_fetches_are_written_to_the_failure_log),
         CASE(metadata_of_all_targets_can_be_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
