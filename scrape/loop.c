@@ -137,6 +137,14 @@ static void on_answer(void *ctx, struct http_response *response) {
     }
 }
 
+/* body_size_limit is of the page itself; compression can make a small one larger. */
+static uint64_t transfer_limit(const struct pool *pool) {
+    enum { GZIP_OVERHEAD_BYTES = 1024 };
+    const uint64_t most = pool->io->max_body_bytes;
+    const uint64_t limit = pool->config->body_size_limit;
+    return limit == 0 || limit >= most / 2 ? most : limit + limit / 8 + GZIP_OVERHEAD_BYTES;
+}
+
 static enum err_code start_request(struct loop *loop, struct err *err) {
     struct pool *const pool = loop->pool;
     const struct target *const target = loop->target;
@@ -146,7 +154,6 @@ static enum err_code start_request(struct loop *loop, struct err *err) {
                                          : STR("Accept-Encoding: identity"),
         pool_timeout_line(pool, target->timeout_ms),
     };
-    const uint64_t limit = pool->config->body_size_limit;
     const struct http_request request = {
         .method = "GET",
         .url = target->url,
@@ -155,8 +162,7 @@ static enum err_code start_request(struct loop *loop, struct err *err) {
         .header_count = COUNT_OF(headers),
         .timeout_ms = target->timeout_ms,
         .deny_link_local = pool->io->deny_link_local,
-        .max_body_bytes =
-            limit != 0 && limit < pool->io->max_body_bytes ? limit : pool->io->max_body_bytes,
+        .max_body_bytes = transfer_limit(pool),
     };
     if (pool->client == NULL) {
         return err_set(err, ERR_UNAVAILABLE, "scrape pool has no HTTP client");

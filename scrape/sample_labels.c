@@ -200,6 +200,19 @@ enum err_code sample_labels_make(const struct scrape_config *config, struct labe
 }
 
 struct labels sample_labels_report(struct arena *arena, struct str name, struct labels target) {
-    const struct label pair = {LABEL_NAME, name};
-    return labels_merge(arena, target, labels_of(arena, &pair, 1));
+    struct labels_builder builder;
+    struct labels_iter it = labels_begin(target);
+    struct label label;
+    labels_builder_init(&builder, arena);
+    labels_builder_set(&builder, LABEL_NAME, name);
+    /* In the order of names each takes its exported_ name from a label that came before. */
+    while (labels_next(&it, &label)) {
+        labels_builder_set(
+            &builder, arena_printf(arena, EXPORTED_PREFIX "%.*s", STR_ARG(label.name)), STR(""));
+        labels_builder_set(&builder, label.name, label.value);
+    }
+    struct labels out;
+    const enum err_code code = labels_builder_finish(&builder, &out, NULL);
+    ASSERT(code == ERR_OK); /* a target's labels are sound */
+    return out;
 }

@@ -348,11 +348,11 @@ void head_note_time(struct head_group *g, int64_t ts_ms);
 
 /* ---- head_late.c ---- */
 
-/* Samples of a scraped group with times of their own. */
+/* Samples of a scraped group with times of their own; row is told of those that are refused. */
 MUST_CHECK enum err_code head_commit_own_times(struct head_group *g,
                                                const struct storage_own_time *own, size_t n,
-                                               struct storage_row_result *out, uint8_t *rejects,
-                                               uint32_t reject_count, struct err *err)
+                                               const struct storage_row *row,
+                                               struct storage_row_result *out, struct err *err)
     REQUIRES(g->shard->mu);
 /* A row whose time is not after the newest: each sample for itself. */
 MUST_CHECK enum err_code head_commit_late_row(struct head_group *g, const struct storage_row *row,

@@ -431,8 +431,8 @@ enum err_code head_group_commit(struct head_group *g, const struct storage_row *
         code = head_commit_late_row(g, row, &result, err);
     }
     if (row->own_time_count != 0) {
-        const enum err_code own_code = head_commit_own_times(
-            g, row->own_times, row->own_time_count, &result, row->rejects, row->slot_count, err);
+        const enum err_code own_code =
+            head_commit_own_times(g, row->own_times, row->own_time_count, row, &result, err);
         code = code == ERR_OK ? own_code : code;
     }
     g->last_commit_ns = clock_mono_ns(db->options.clock);

@@ -269,9 +269,14 @@ static enum err_code reject_code(enum err_code code) {
     return code == ERR_EXISTS ? ERR_OK : code;
 }
 
+/* The row itself has a sample of the series; that one says what became of it. */
+static bool has_value(const struct storage_row *row, uint32_t slot) {
+    return row->states[slot] != SLOT_ABSENT && row->states[slot] != SLOT_STALE;
+}
+
 enum err_code head_commit_own_times(struct head_group *g, const struct storage_own_time *own,
-                                    size_t n, struct storage_row_result *out, uint8_t *rejects,
-                                    uint32_t reject_count, struct err *err) {
+                                    size_t n, const struct storage_row *row,
+                                    struct storage_row_result *out, struct err *err) {
     struct head_shard *shard = g->shard;
     head_shard_held(shard);
     const struct head_bounds bounds = head_bounds(shard->db);
@@ -290,8 +295,9 @@ enum err_code head_commit_own_times(struct head_group *g, const struct storage_o
         const bool had_one = newest_late(&late, own[i].slot) != NULL;
         const enum err_code code = take_own_time(g, &own[i], bounds, &groups, &late, err);
         head_count_result(out, code);
-        if (rejects != NULL && own[i].slot < reject_count && !had_one) {
-            rejects[own[i].slot] = (uint8_t)reject_code(code);
+        if (row->rejects != NULL && own[i].slot < row->slot_count && !had_one &&
+            (own != row->own_times || !has_value(row, own[i].slot))) {
+            row->rejects[own[i].slot] = (uint8_t)reject_code(code);
         }
         result = code == ERR_LIMIT ? code : result;
     }
@@ -327,8 +333,7 @@ enum err_code head_commit_late_row(struct head_group *g, const struct storage_ro
             .start_ts_ms = row->start_ts_ms != NULL ? row->start_ts_ms[slot] : 0,
         };
     }
-    const enum err_code code =
-        head_commit_own_times(g, own, n, out, row->rejects, row->slot_count, err);
+    const enum err_code code = head_commit_own_times(g, own, n, row, out, err);
     mem_free(own);
     return code;
 }

@@ -143,6 +143,20 @@ static void report_series_are_in_the_row(void **state) {
     assert_int_equal(row_storage_row_count(f->rows), 1);
 }
 
+static void report_series_lack_exported_labels_whose_name_a_later_label_has(void **state) {
+    struct fixture *const f = *state;
+    const struct label labels[] = {{STR("env"), STR("e")},
+                                   {STR("exported_env"), STR("kept")},
+                                   {STR("exported_job"), STR("gone")},
+                                   {STR("job"), STR("j")}};
+    struct err err;
+    f->target = labels_of(&f->arena, labels, COUNT_OF(labels));
+    assert_ok(feed(f, f->ingest, "a 1\n", 4, &err), &err);
+    assert_true(row_storage_last(f->rows, "up{env=\"e\", exported_env=\"kept\", job=\"j\"}") == 1);
+    assert_true(row_storage_last(f->rows, "a{env=\"e\", exported_env=\"kept\", "
+                                          "exported_job=\"gone\", job=\"j\"}") == 1);
+}
+
 static void a_series_that_vanishes_gets_a_marker_once(void **state) {
     struct fixture *const f = *state;
     EXPECT("a 1\nb 2\nc 3\n", "a{job=\"j\"} 1\nb{job=\"j\"} 2\nc{job=\"j\"} 3\n");
@@ -557,6 +571,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASE(a_page_becomes_a_row_in_page_order),
         CASE(report_series_are_in_the_row),
+        CASE(report_series_lack_exported_labels_whose_name_a_later_label_has),
         CASE(a_series_that_vanishes_gets_a_marker_once),
         CASE(a_failed_fetch_ends_all_series_and_they_come_back),
         CASE(a_parse_error_rolls_back_and_ends_only_what_was_not_reached),

@@ -226,8 +226,22 @@ static void a_series_that_comes_twice_with_own_times_is_judged_against_itself(vo
     assert_int_equal(r.duplicate, 1);
     assert_int_equal(r.out_of_order, 2);
     assert_int_equal(rejects[1], ERR_OK);
+    /* in the row and, too late, with a time of its own: the row's sample says what became of it */
+    const struct storage_row both = {
+        .ts_ms = S + 20,
+        .slot_count = 2,
+        .values = (struct num[]){value, num_of_i64(6)},
+        .states = (uint8_t[]){SLOT_ABSENT, SLOT_VALUE},
+        .own_times = own,
+        .own_time_count = 1,
+        .rejects = rejects,
+    };
+    assert_ok(storage_group_commit(w->st, g, &both, &r, &err), &err);
+    assert_int_equal(r.accepted, 1);
+    assert_int_equal(r.out_of_order, 1);
+    assert_int_equal(rejects[1], ERR_OK);
     const char *want = "a{job=\"j\"} 1000000005:9\n"
-                       "b{job=\"j\"} 1000000005:1 1000000007:4\n";
+                       "b{job=\"j\"} 1000000005:1 1000000007:4 1000000020:6\n";
     assert_dump(w, "job=j", want);
     storage_group_close(w->st, g);
     reopen(w);
