@@ -14,6 +14,7 @@
 #include "tsdb/storage_dump.h"
 #include "tsdb/tsdb.h"
 #include "tsdb/verify.h"
+#include "tsdb_tool.h"
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 enum { SELECTORS_MAX = 64, LIST_BYTES_MAX = 256 << 20 };
@@ -160,28 +161,12 @@ static enum err_code parse_selectors(const struct tsdb_args *args, struct arena 
     return ERR_OK;
 }
 
-static enum err_code open_database(const char *path, struct log *log, bool read_only,
-                                   struct tsdb **out, struct err *err) {
-    struct tsdb_options options;
-    struct tsdb_replay_stats stats;
-    tsdb_options_default(&options);
-    options.path = path;
-    options.vfs = vfs_system();
-    options.clock = clock_system();
-    options.rng = rng_system();
-    options.log = log;
-    options.no_background = read_only;
-    options.no_compaction = read_only;
-    const enum err_code code = tsdb_open(&options, out, &stats, err);
-    return code == ERR_OK ? ERR_OK : err_wrap(err, "opening storage %s", path);
-}
-
 /* Of a database of ours, which no server may have open meanwhile. */
 static enum err_code dump_database(const char *dir, const struct prom_dump_options *options,
                                    struct log *log, struct prom_dump_result *result,
                                    struct err *err) {
     struct tsdb *db;
-    enum err_code code = open_database(dir, log, true, &db, err);
+    enum err_code code = tsdb_tool_open(dir, log, true, &db, err);
     if (code == ERR_OK) {
         code = storage_dump(tsdb_storage(db), options, stdout, result, err);
         tsdb_close(db);
@@ -253,7 +238,7 @@ static int import(int argc, char *const *argv) {
     struct clock *clock = clock_system();
     const int64_t begin_ns = clock_mono_ns(clock);
     struct log *log = log_new(clock, STDERR_FILENO, LOG_WARN, LOG_LOGFMT);
-    enum err_code code = open_database(args.storage_path, log, false, &db, &err);
+    enum err_code code = tsdb_tool_open(args.storage_path, log, false, &db, &err);
     if (code == ERR_OK) {
         progress_begin(&progress, clock, args.quiet ? NULL : stderr, isatty(STDERR_FILENO) == 1,
                        "importing", "samples");

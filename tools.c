@@ -8,6 +8,7 @@
 #include "cmd_promql.h"
 #include "cmd_query.h"
 #include "cmd_test.h"
+#include "cmd_tsdb_export.h"
 
 /* ---- the table ---- */
 
@@ -120,6 +121,17 @@ static const struct tool_flag LIST_FLAGS[] = {
 static const struct tool_flag DUMP_FLAGS[] = {TIME_FLAG("min-time", "From this time on, Unix ms."),
                                               TIME_FLAG("max-time", "Up to this time."),
                                               MATCH_FLAG(false)};
+static const struct tool_flag EXPORT_FLAGS[] = {
+    TIME_FLAG("min-time", "From this time on, Unix ms."),
+    TIME_FLAG("max-time", "Up to this time."),
+    MATCH_FLAG(false),
+    {.name = "max-block-duration",
+     .type = TOOL_TEXT,
+     .preset = "2h",
+     .help = "Blocks are 2h, 6h, 18h ... long, but no longer than this."},
+    {.name = "quiet", .letter = 'q', .type = TOOL_SWITCH, .help = "Show no progress."}};
+static const struct tool_arg EXPORT_ARGS[] = {ARG("dir", "Data folder of Brasa."),
+                                              ARG("out", "Folder that gets the blocks.")};
 static const struct tool_arg FOREIGN_DATA[] = {ARG("dir", "Data folder of a Prometheus server.")};
 static const struct tool_arg DATA[] = {{.name = "dir", .help = "Data folder."}};
 
@@ -195,6 +207,11 @@ static const struct tool_command COMMANDS[] = {
      .help = "Take over the data of a Prometheus server.",
      FLAGS(IMPORT_FLAGS),
      ARGS(FOREIGN_DATA)},
+    {.words = "tsdb export",
+     .help = "Write the data as blocks of Prometheus.",
+     FLAGS(EXPORT_FLAGS),
+     ARGS(EXPORT_ARGS),
+     .run = cmd_tsdb_export},
     {.words = "tsdb list", .help = "List blocks.", FLAGS(LIST_FLAGS), ARGS(DATA)},
     {.words = "tsdb verify",
      .help = "Check a data directory without changing it; exit code 1 on damage.",

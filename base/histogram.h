@@ -50,6 +50,7 @@ struct histogram {
     struct histogram_side negative; /* empty with custom bounds */
     double *bounds;                 /* custom, ascending, without +Inf */
     uint32_t bound_count;
+    bool float_counts; /* read from a store as one of float counts; means nothing to arithmetic */
 };
 
 static inline bool histogram_is_custom(const struct histogram *h) {

@@ -420,7 +420,7 @@ static enum err_code assemble_layout(struct assembly *a, size_t n, uint32_t row_
         if (h == NULL) {
             return over_budget(err);
         }
-        *h = (struct histogram){.sum = f64_stale()};
+        *h = (struct histogram){.sum = f64_stale(), .float_counts = layout->float_counts};
         out[row] = h;
         if (f64_is_stale(count->values[i])) {
             continue;
@@ -432,6 +432,7 @@ static enum err_code assemble_layout(struct assembly *a, size_t n, uint32_t row_
             .count = count->values[i],
             .bounds = (double *)(uintptr_t)layout->bounds, /* constant, as all of it */
             .bound_count = layout->bound_count,
+            .float_counts = layout->float_counts,
         };
         if (!fill_row(a, n, row, h)) {
             return err_set(err, ERR_CORRUPT, "a histogram lacks its sum or has an unknown hint");

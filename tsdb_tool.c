@@ -1,0 +1,68 @@
+#include "tsdb_tool.h"
+
+#include <unistd.h>
+
+#include "base/number.h"
+#include "query/query.h"
+
+struct log *tsdb_tool_log(void) {
+    return log_new(clock_system(), STDERR_FILENO, LOG_WARN, LOG_LOGFMT);
+}
+
+enum err_code tsdb_tool_open(const char *path, struct log *log, bool read_only, struct tsdb **out,
+                             struct err *err) {
+    struct tsdb_options options;
+    struct tsdb_replay_stats stats;
+    tsdb_options_default(&options);
+    options.path = path;
+    options.vfs = vfs_system();
+    options.clock = clock_system();
+    options.rng = rng_system();
+    options.log = log;
+    options.no_background = read_only;
+    options.no_compaction = read_only;
+    const enum err_code code = tsdb_open(&options, out, &stats, err);
+    return code == ERR_OK ? ERR_OK : err_wrap(err, "opening storage %s", path);
+}
+
+enum err_code tsdb_tool_selectors(struct tool_call *call, struct prom_selector **out,
+                                  size_t *out_count, struct err *err) {
+    const struct tool_values list = tool_list(call, "match");
+    struct prom_selector *selectors =
+        arena_alloc(call->arena, (list.count + 1) * sizeof(*selectors));
+    for (size_t i = 0; i < list.count; i++) {
+        struct matcher *matchers = NULL;
+        size_t count = 0;
+        const enum err_code code =
+            query_parse_selector(call->arena, str_of(list.items[i]), &matchers, &count, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        selectors[i] = (struct prom_selector){matchers, count};
+    }
+    *out = selectors;
+    *out_count = list.count;
+    return ERR_OK;
+}
+
+enum err_code tsdb_tool_time(const struct tool_call *call, const char *flag, int64_t missing,
+                             int64_t *out, struct err *err) {
+    const char *text = tool_text(call, flag);
+    *out = missing;
+    if (text != NULL && number_parse_i64(str_of(text), out) != NUMBER_OK) {
+        return err_set(err, ERR_INVALID, "--%s: no integer: %s", flag, text);
+    }
+    return ERR_OK;
+}
+
+int tsdb_tool_fail(const struct tool_call *call, const struct err *err) {
+    (void)fflush(call->io.out);
+    (void)fprintf(call->io.err, "%s\n", err->text);
+    return TOOL_FAILED;
+}
+
+void tsdb_tool_progress(const struct tool_call *call, const char *phase, const char *unit,
+                        struct progress *out) {
+    progress_begin(out, clock_system(), tool_is_on(call, "quiet") ? NULL : call->io.err,
+                   isatty(STDERR_FILENO) == 1, phase, unit);
+}
