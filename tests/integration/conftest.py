@@ -172,6 +172,17 @@ def alertmanager(run, tmp_path):
     return f'127.0.0.1:{port}'
 
 
+DOCKER_METRICS = []
+
+
+@pytest.fixture
+def docker_metrics(docker):
+    """Address of the Docker Engine's own metrics."""
+    address = DOCKER_METRICS[-1]
+    wait_for(lambda: requests.get(f'http://{address}/metrics', timeout=2).ok, what='metrics of dockerd')
+    return address
+
+
 @pytest.fixture(scope='session')
 def docker(tmp_path_factory):
     """A Docker Engine on a socket of its own: returns (socket path, docker command)."""
@@ -181,7 +192,8 @@ def docker(tmp_path_factory):
     folder = tmp_path_factory.mktemp('docker')
     sock = folder / 'docker.sock'
     log = folder / 'dockerd.log'
-    p = Process(['dockerd', f'--host=unix://{sock}', f'--data-root={folder}/data', f'--exec-root={folder}/exec',
+    port = free_port()
+    p = Process(['dockerd', f'--host=unix://{sock}', '--experimental', f'--metrics-addr=127.0.0.1:{port}', f'--data-root={folder}/data', f'--exec-root={folder}/exec',
                  f'--pidfile={folder}/pid'], log)
     command = ['docker', f'--host=unix://{sock}']
     try:
@@ -189,6 +201,7 @@ def docker(tmp_path_factory):
     except AssertionError:
         p.stop()
         raise AssertionError(f'dockerd did not start:\n{p.text()[-3000:]}')
+    DOCKER_METRICS.append(f'127.0.0.1:{port}')
     yield str(sock), command
     ids = subprocess.run([*command, 'ps', '-aq'], capture_output=True, text=True).stdout.split()
     if ids:
