@@ -18,6 +18,7 @@
 #include "config_size.h"
 #include "memory_limit.h"
 #include "process_metrics.h"
+#include "tsdb/prom_storage.h"
 #include "tsdb/tsdb.h"
 #include "web/web.h"
 
@@ -36,6 +37,7 @@ struct app {
     struct process_metrics *process;
     struct metric *reload_successful, *reload_seconds;
     struct tsdb *db;
+    struct prom_storage *prom; /* instead of db: a folder of Prometheus that is only read */
     struct query_engine *engine;
     struct notifier *notifier;
     struct rule_manager *rules;
@@ -107,6 +109,10 @@ static bool has_feature(const struct flags *f, struct str name) {
     return false;
 }
 
+static struct storage *storage_of(const struct app *app) {
+    return app->prom != NULL ? prom_storage_as_storage(app->prom) : tsdb_storage(app->db);
+}
+
 static size_t max_exemplars(const struct app *app, const struct config *config) {
     const bool keeps = has_feature(app->flags, STR("exemplar-storage"));
     return keeps && config->max_exemplars > 0 ? (size_t)config->max_exemplars : 0;
@@ -139,26 +145,34 @@ static struct str retention_text(struct arena *arena, const struct config *confi
     return out;
 }
 
-/* Every part is tried, as in Prometheus; the first error is returned. */
+static enum err_code apply_to_queries(struct app *app, const struct config *config,
+                                      struct err *err) {
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    query_engine_set_default_step(app->engine, config->evaluation_interval_ms);
+    const enum err_code code =
+        query_engine_set_log(app->engine, arena_cstr(&scratch, config->query_log_file), err);
+    arena_release(&scratch);
+    if (code != ERR_OK) {
+        log_error(app->log, "main", "Failed to apply configuration", log_err(err));
+    }
+    return code;
+}
+
+/* Every part is tried, as in Prometheus; the first error is returned. Where nothing is written there
+ * is nothing to scrape and no rule to evaluate. */
 static enum err_code apply(struct app *app, struct config *config, struct err *err) {
     struct err part;
-    enum err_code code = ERR_OK;
-    query_engine_set_default_step(app->engine, config->evaluation_interval_ms);
+    enum err_code code = apply_to_queries(app, config, err);
+    if (app->prom != NULL) {
+        return code;
+    }
     tsdb_set_max_exemplars(app->db, max_exemplars(app, config));
     const struct retention_limits retention = retention_of(config);
     tsdb_set_retention(app->db, &retention);
-    struct arena scratch;
-    arena_init(&scratch, 0);
-    enum err_code done =
-        query_engine_set_log(app->engine, arena_cstr(&scratch, config->query_log_file), &part);
-    arena_release(&scratch);
-    if (done != ERR_OK) {
-        log_error(app->log, "main", "Failed to apply configuration", log_err(&part));
-        code = err_set(err, done, "%s", part.text);
-    }
 
-    done = scrape_manager_apply(app->scrapes, config->generation, config->scrapes,
-                                config->scrape_count, config->external_labels, &part);
+    enum err_code done = scrape_manager_apply(app->scrapes, config->generation, config->scrapes,
+                                              config->scrape_count, config->external_labels, &part);
     if (done != ERR_OK) {
         log_error(app->log, "main", "Failed to apply configuration", log_err(&part));
         code = err_set(err, done, "%s", part.text);
@@ -266,16 +280,40 @@ static void on_quit(void *ctx) {
 static enum err_code on_snapshot(void *ctx, bool skip_head, char name[WEB_SNAPSHOT_NAME_MAX],
                                  struct err *err) {
     const struct app *app = ctx;
+    if (app->prom != NULL) {
+        return err_set(err, ERR_UNSUPPORTED, "the data of Prometheus is opened for reading only");
+    }
     return tsdb_snapshot(app->db, skip_head, name, err);
 }
 
 /* ---- making the parts ---- */
+
+static enum err_code open_prometheus(struct app *app, const char *path, struct err *err) {
+    struct storage_stats stats;
+    const enum err_code code = prom_storage_open(vfs_system(), path, app->log, &app->prom, err);
+    if (code == ERR_OK) {
+        storage_stats(storage_of(app), &stats);
+        log_info(app->log, "tsdb", "Data of Prometheus opened for reading only",
+                 log_u64("series", stats.series_count), log_u64("chunks", stats.chunk_count));
+        log_warn(app->log, "tsdb", "Nothing is scraped and no rule is evaluated");
+    }
+    return code;
+}
 
 static enum err_code open_database(struct app *app, const struct config *config, struct err *err) {
     const struct flags *f = app->flags;
     struct tsdb_options options;
     tsdb_options_default(&options);
     options.path = arena_cstr(app->arena, f->storage_path);
+    if (f->storage_prometheus_read_only) {
+        return open_prometheus(app, options.path, err);
+    }
+    if (prom_storage_is_there(vfs_system(), options.path)) {
+        return err_set(err, ERR_EXISTS,
+                       "%s holds data of Prometheus: take it over into another folder with brasa "
+                       "tsdb import, or serve it with --storage.prometheus-read-only",
+                       options.path);
+    }
     options.vfs = vfs_system();
     options.clock = app->clock;
     options.rng = rng_system();
@@ -337,6 +375,9 @@ static void make_engine(struct app *app) {
 
 /* Without the file the server works as well: what it is for is rare. */
 static void record_active_queries(struct app *app) {
+    if (app->prom != NULL) {
+        return; /* not into a folder that is only read */
+    }
     const struct str path =
         arena_printf(app->arena, "%.*s/queries.active", STR_ARG(app->flags->storage_path));
     struct err err;
@@ -357,7 +398,7 @@ static void make_alerting(struct app *app) {
         .drain_on_shutdown = f->alertmanager_drain_on_shutdown,
     });
     app->rules = rule_manager_new(&(struct rule_options){
-        .storage = tsdb_storage(app->db),
+        .storage = storage_of(app),
         .engine = app->engine,
         .notifier = app->notifier,
         .vfs = vfs_system(),
@@ -389,7 +430,7 @@ static unsigned scrape_features(const struct flags *f) {
 static void make_scraping(struct app *app) {
     const struct flags *f = app->flags;
     app->scrapes = scrape_manager_new(&(struct scrape_options){
-        .storage = tsdb_storage(app->db),
+        .storage = storage_of(app),
         .transport = transport_curl_new(USER_AGENT),
         .clock = app->clock,
         .log = app->log,
@@ -463,7 +504,7 @@ static enum err_code start_web(struct app *app, struct err *err) {
         .clock = app->clock,
         .log = app->log,
         .registry = app->registry,
-        .storage = tsdb_storage(app->db),
+        .storage = storage_of(app),
         .engine = app->engine,
         .scrapes = app->scrapes,
         .rules = app->rules,
@@ -592,6 +633,7 @@ void app_stop(struct app *app) {
     }
     query_engine_free(app->engine);
     tsdb_close(app->db);
+    prom_storage_close(app->prom);
     config_unref(app->config);
     if (app->registry != NULL) {
         metric_registry_free(app->registry);

@@ -49,6 +49,7 @@ struct flags {
     int64_t storage_min_block_ms, storage_max_block_ms, storage_block_reload_interval_ms;
     int64_t storage_max_chunk_segment_bytes, storage_wal_segment_bytes;
     int64_t storage_retention_ms, storage_retention_bytes;
+    bool storage_prometheus_read_only;
     bool storage_no_lockfile, storage_allow_overlapping_compaction, storage_wal_compression;
     struct str storage_wal_compression_type;
     int64_t storage_head_chunks_write_queue_size, storage_samples_per_chunk;

@@ -197,6 +197,14 @@ const struct flag flag_table[] = {
         .help = "Folder of the database.",
     },
     {
+        .name = "storage.prometheus-read-only",
+        .type = FLAG_BOOL,
+        .offset = offsetof(struct flags, storage_prometheus_read_only),
+        .default_value = "false",
+        .help = "The folder of the database is one of Prometheus: serve what it holds, write "
+                "nothing, scrape nothing.",
+    },
+    {
         .name = "storage.tsdb.min-block-duration",
         .type = FLAG_DURATION,
         .hidden = true,

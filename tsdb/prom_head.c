@@ -458,6 +458,16 @@ enum err_code prom_head_load(struct prom_head *h, const uint32_t *places, uint32
     return ERR_OK;
 }
 
+void prom_head_unload(struct prom_head *h) {
+    unload(h);
+    mem_free(h->unsorted);
+    mem_free(h->sorted);
+    h->unsorted = NULL;
+    h->sorted = NULL;
+    h->unsorted_capacity = 0;
+    arena_reset(&h->histograms);
+}
+
 const struct prom_sample *prom_head_loaded(const struct prom_head *h, uint32_t place,
                                            size_t *out_count) {
     if (place < h->first || place >= h->last) {

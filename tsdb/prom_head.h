@@ -52,6 +52,8 @@ struct labels prom_head_labels(const struct prom_head *head, uint32_t series);
 MUST_CHECK enum err_code prom_head_load(struct prom_head *head, const uint32_t *places,
                                         uint32_t first, uint32_t last, int64_t mint, int64_t maxt,
                                         int64_t *out_next_ms, struct err *err);
+/* Gives back the memory of what is loaded. */
+void prom_head_unload(struct prom_head *head);
 /* The loaded samples of the series at a place, in the order of the log. */
 const struct prom_sample *prom_head_loaded(const struct prom_head *head, uint32_t place,
                                            size_t *out_count);

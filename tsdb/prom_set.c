@@ -219,6 +219,33 @@ enum err_code prom_set_load(struct prom_set *set, uint32_t first, uint32_t last,
                : ERR_OK;
 }
 
+const struct prom_sample *prom_set_loaded(const struct prom_set *set, uint32_t series,
+                                          size_t *out_count) {
+    *out_count = 0;
+    return set->head != NULL ? prom_head_loaded(set->head, series, out_count) : NULL;
+}
+
+void prom_set_unload(struct prom_set *set) {
+    if (set->head != NULL) {
+        prom_head_unload(set->head);
+    }
+}
+
+void prom_set_range(struct prom_set *set, int64_t mint, int64_t maxt) {
+    set->mint = mint;
+    set->maxt = maxt;
+}
+
+bool prom_set_overlaps(const struct prom_set *set, uint32_t series, int64_t mint, int64_t maxt) {
+    for (uint32_t i = set->starts[series]; i < set->starts[series + 1]; i++) {
+        const struct set_item *item = &set->items[i];
+        if (item->source != set->block_count && item->mint <= maxt && item->maxt >= mint) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum err_code read_loaded(struct prom_set *set, uint32_t series, struct prom_samples *to,
                                  struct err *err) {
     size_t count;

@@ -6,6 +6,7 @@
 #ifndef TSDB_PROM_SET_H
 #define TSDB_PROM_SET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,14 @@ int64_t prom_set_min_time(const struct prom_set *set);
 MUST_CHECK enum err_code prom_set_load(struct prom_set *set, uint32_t first, uint32_t last,
                                        int64_t mint, int64_t maxt, int64_t *out_next_ms,
                                        struct err *err);
+/* The log's samples of a series in the loaded range, in the order of the log. */
+const struct prom_sample *prom_set_loaded(const struct prom_set *set, uint32_t series,
+                                          size_t *out_count);
+/* Forgets them: from now on prom_set_read gives what the blocks have, in the range that is set here. */
+void prom_set_unload(struct prom_set *set);
+void prom_set_range(struct prom_set *set, int64_t mint, int64_t maxt);
+/* May a block have samples of the series in [mint, maxt]? Any thread. */
+bool prom_set_overlaps(const struct prom_set *set, uint32_t series, int64_t mint, int64_t maxt);
 /* Replaces to by the series' samples in the loaded range. */
 MUST_CHECK enum err_code prom_set_read(struct prom_set *set, uint32_t series,
                                        struct prom_samples *to, struct prom_read_result *result,

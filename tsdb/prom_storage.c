@@ -1,0 +1,595 @@
+/* SERIES are numbered as prom_set does, in the order of their labels; number n is the metric set
+ * n + 1 of every querier, the target set is empty. THE LOG is read once, at the opening, and kept as
+ * chunks. CONCURRENCY: mu guards the set, its blocks' scratch memory and the list of samples;
+ * everything else is constant once open. */
+#include "tsdb/prom_storage.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/mutex.h"
+#include "base/value.h"
+#include "tsdb/prom_db.h"
+#include "tsdb/prom_encode.h"
+#include "tsdb/prom_histogram.h"
+#include "tsdb/prom_set.h"
+#include "tsdb/storage_dump.h"
+
+enum {
+    CHUNK_BYTES_MAX = 16 << 20,
+    SERIES_SAMPLES_MAX = 64 << 20, /* of one read */
+    LOG_SAMPLES = 16 << 20,        /* of the log at once, while opening */
+    CANCEL_EVERY = 4096,           /* series looked at between two looks at cancel */
+};
+
+#define HISTOGRAM_BYTES_MAX ((size_t)1 << 30)
+
+/* Samples of the log. */
+struct head_chunk {
+    struct head_chunk *next;
+    const char *data;
+    uint32_t size;
+    uint8_t encoding;
+    int64_t mint;
+    int64_t maxt;
+};
+
+struct prom_storage {
+    struct storage base;
+    struct prom_db db;
+    uint32_t series_count;
+    struct head_chunk **chunks; /* of each series, by time; NULL: none */
+    struct arena arena;         /* chunks */
+    uint64_t chunk_count;
+    uint64_t disk_bytes;
+    int64_t mint;
+    int64_t maxt;
+    struct mutex mu;
+    /* under mu */
+    struct prom_set *set;
+    struct prom_samples samples;
+    struct arena histograms;
+};
+
+struct storage_querier {
+    struct prom_storage *ps;
+    struct arena *arena;
+    const struct cancel *cancel;
+    int64_t mint;
+    int64_t maxt;
+};
+
+struct storage_selection {
+    struct storage_series *series;
+    size_t count;
+};
+
+static struct prom_storage *storage_of(struct storage *st) {
+    return (struct prom_storage *)st; /* base is the first member */
+}
+
+/* ---- the log ---- */
+
+static enum err_code keep_series(struct prom_storage *ps, uint32_t series, struct buf *data,
+                                 struct err *err) {
+    size_t n;
+    const struct prom_sample *loaded = prom_set_loaded(ps->set, series, &n);
+    struct prom_encoder encoder = {0};
+    struct head_chunk **at = &ps->chunks[series];
+    for (size_t i = 0; i < n; i++) {
+        if (prom_samples_add_sample(&ps->samples, &loaded[i]) != ERR_OK) {
+            return err_set(err, ERR_LIMIT, "more than %d samples of one series",
+                           SERIES_SAMPLES_MAX);
+        }
+    }
+    prom_samples_order(&ps->samples);
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    for (size_t i = 0; i < ps->samples.count;) {
+        size_t taken;
+        buf_clear(data);
+        const struct prom_sample *first = &ps->samples.items[i];
+        const enum prom_encoding encoding =
+            prom_chunk_encode(&encoder, first, ps->samples.count - i, data, &taken);
+        struct head_chunk *chunk = arena_try_alloc(&ps->arena, 1, sizeof(*chunk));
+        char *bytes = arena_try_alloc(&ps->arena, data->len + 1, 1);
+        if (!buf_ok(data) || chunk == NULL || bytes == NULL) {
+            return err_set(err, ERR_LIMIT, "the log's samples need too much memory");
+        }
+        memcpy(bytes, data->ptr, data->len);
+        i += taken;
+        *chunk = (struct head_chunk){.data = bytes,
+                                     .size = (uint32_t)data->len,
+                                     .encoding = (uint8_t)encoding,
+                                     .mint = first->ts_ms,
+                                     .maxt = ps->samples.items[i - 1].ts_ms};
+        *at = chunk;
+        at = &chunk->next;
+        ps->chunk_count++;
+    }
+    return ERR_OK;
+}
+
+/* As many series at once as the log's samples in memory allow. */
+static enum err_code keep_log(struct prom_storage *ps, struct err *err) {
+    uint32_t step = ps->series_count;
+    struct buf data;
+    enum err_code code = ERR_OK;
+    buf_init(&data, CHUNK_BYTES_MAX);
+    prom_head_limit(ps->db.head, LOG_SAMPLES);
+    for (uint32_t first = 0; code == ERR_OK && first < ps->series_count;) {
+        int64_t next_ms;
+        const uint32_t last = ps->series_count - first > step ? first + step : ps->series_count;
+        code = prom_set_load(ps->set, first, last, INT64_MIN, INT64_MAX, &next_ms, err);
+        if (code == ERR_LIMIT && step > 1) {
+            step /= 2;
+            code = ERR_OK;
+            continue;
+        }
+        for (; code == ERR_OK && first < last; first++) {
+            ps->samples.count = 0;
+            code = keep_series(ps, first, &data, err);
+        }
+    }
+    prom_set_unload(ps->set);
+    buf_release(&data);
+    return code;
+}
+
+/* ---- opening ---- */
+
+struct looking {
+    bool found;
+};
+
+static bool look_at(void *ctx, const char *name) {
+    struct looking *l = ctx;
+    l->found = l->found || prom_is_ulid(str_of(name)) || strcmp(name, "chunks_head") == 0;
+    return true;
+}
+
+bool prom_storage_is_there(struct vfs *vfs, const char *path) {
+    struct looking l = {false};
+    return !storage_is_database(vfs, path) && vfs_list(vfs, path, look_at, &l, NULL) == ERR_OK &&
+           l.found;
+}
+
+static void note_times(struct prom_storage *ps) {
+    const struct prom_head_stats *head = prom_head_stats(ps->db.head);
+    ps->mint = head->min_ms;
+    ps->maxt = head->max_ms;
+    for (size_t i = 0; i < ps->db.block_count; i++) {
+        const struct prom_block_meta *meta = &ps->db.blocks[i].meta;
+        uint64_t bytes = 0;
+        if (prom_block_size(ps->db.vfs, ps->db.blocks[i].dir, &bytes, NULL) == ERR_OK) {
+            ps->disk_bytes += bytes;
+        }
+        ps->chunk_count += meta->chunk_count;
+        ps->mint = meta->mint < ps->mint ? meta->mint : ps->mint;
+        ps->maxt = meta->maxt > ps->maxt ? meta->maxt - 1 : ps->maxt;
+    }
+}
+
+static const struct storage_ops OPS;
+
+enum err_code prom_storage_open(struct vfs *vfs, const char *path, struct log *log,
+                                struct prom_storage **out, struct err *err) {
+    struct prom_storage *ps = mem_zalloc(sizeof(*ps));
+    ps->base.ops = &OPS;
+    mutex_init(&ps->mu);
+    arena_init(&ps->arena, 0);
+    arena_init(&ps->histograms, HISTOGRAM_BYTES_MAX);
+    prom_samples_init(&ps->samples, SERIES_SAMPLES_MAX);
+    ps->samples.arena = &ps->histograms;
+    enum err_code code = prom_db_init(&ps->db, vfs, path, true, log, err);
+    if (code == ERR_OK) {
+        code = prom_set_open(&ps->db, 0, ps->db.block_count, true, PROM_BY_LABELS, &ps->set, err);
+    }
+    if (code == ERR_OK) {
+        note_times(ps);
+        ps->series_count = prom_set_count(ps->set);
+        ps->chunks = mem_zalloc(((size_t)ps->series_count + 1) * sizeof(struct head_chunk *));
+        code = keep_log(ps, err);
+    }
+    if (code != ERR_OK) {
+        prom_storage_close(ps);
+        return err_wrap(err, "opening %s", path);
+    }
+    *out = ps;
+    return ERR_OK;
+}
+
+void prom_storage_close(struct prom_storage *ps) {
+    if (ps == NULL) {
+        return;
+    }
+    prom_set_close(ps->set);
+    prom_db_release(&ps->db);
+    prom_samples_release(&ps->samples);
+    arena_release(&ps->histograms);
+    arena_release(&ps->arena);
+    mem_free(ps->chunks);
+    mutex_release(&ps->mu);
+    mem_free(ps);
+}
+
+struct storage *prom_storage_as_storage(struct prom_storage *ps) {
+    return &ps->base;
+}
+
+/* ---- finding series ---- */
+
+static enum err_code op_querier_open(struct storage *st, int64_t mint, int64_t maxt,
+                                     struct arena *arena, const struct cancel *cancel,
+                                     struct storage_querier **out, struct err *err) {
+    struct storage_querier *q = arena_try_alloc(arena, 1, sizeof(*q));
+    if (q == NULL) {
+        return err_set(err, ERR_LIMIT, "the query passes its memory limit");
+    }
+    *q = (struct storage_querier){storage_of(st), arena, cancel, mint, maxt};
+    *out = q;
+    return ERR_OK;
+}
+
+static bool has_samples(const struct storage_querier *q, uint32_t series) {
+    for (const struct head_chunk *c = q->ps->chunks[series]; c != NULL; c = c->next) {
+        if (c->mint <= q->maxt && c->maxt >= q->mint) {
+            return true;
+        }
+    }
+    return prom_set_overlaps(q->ps->set, series, q->mint, q->maxt);
+}
+
+/* The next series from *at on that matches, or series_count. */
+static enum err_code next_match(struct storage_querier *q, const struct matcher *matchers, size_t n,
+                                uint32_t *at, struct err *err) {
+    for (; *at < q->ps->series_count; ++*at) {
+        bool matches = false;
+        enum err_code code = *at % CANCEL_EVERY == 0 ? cancel_check(q->cancel) : ERR_OK;
+        if (code == ERR_OK && has_samples(q, *at)) {
+            code = matchers_match(matchers, n, prom_set_labels(q->ps->set, *at), &matches, err);
+        } else if (code != ERR_OK) {
+            return err_set(err, code, "the query was stopped while it looked for series");
+        }
+        if (code != ERR_OK || matches) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err_code op_select(struct storage_querier *q, const struct matcher *matchers, size_t n,
+                               const struct storage_select_hints *hints,
+                               struct storage_selection **out, struct err *err) {
+    const size_t limit = hints != NULL && hints->limit != 0 ? hints->limit : SIZE_MAX;
+    struct storage_selection *sel = arena_try_alloc(q->arena, 1, sizeof(*sel));
+    struct storage_series *found = NULL;
+    size_t capacity = 0;
+    size_t count = 0;
+    enum err_code code = ERR_OK;
+    for (uint32_t at = 0; code == ERR_OK && count < limit; at++) {
+        code = next_match(q, matchers, n, &at, err);
+        if (code != ERR_OK || at == q->ps->series_count) {
+            break;
+        }
+        if (count == capacity) {
+            capacity = mem_grow(capacity, count + 1);
+            found = mem_resize(found, capacity, sizeof(*found));
+        }
+        found[count++] = (struct storage_series){.metric_set = at + 1, .ref = at};
+    }
+    struct storage_series *series =
+        code == ERR_OK ? arena_try_alloc(q->arena, count + 1, sizeof(*series)) : NULL;
+    if (code == ERR_OK && (sel == NULL || series == NULL)) {
+        code = err_set(err, ERR_LIMIT, "the query passes its memory limit");
+    }
+    if (code == ERR_OK) {
+        if (count != 0) {
+            memcpy(series, found, count * sizeof(*series));
+        }
+        *sel = (struct storage_selection){series, count};
+        *out = sel;
+    }
+    mem_free(found);
+    return code;
+}
+
+static const struct storage_series *op_selection_series(const struct storage_selection *sel,
+                                                        size_t *out_count) {
+    *out_count = sel->count;
+    return sel->series;
+}
+
+static struct labels op_set_labels(struct storage_querier *q, uint32_t set) {
+    return set == 0 ? (struct labels){0} : prom_set_labels(q->ps->set, set - 1);
+}
+
+/* ---- samples ---- */
+
+static enum err_code read_chunks(struct prom_storage *ps, uint32_t series, int64_t mint,
+                                 int64_t maxt, struct err *err) {
+    enum err_code code = ERR_OK;
+    const struct head_chunk *c = ps->chunks[series];
+    if (c == NULL) {
+        return ERR_OK;
+    }
+    for (; c != NULL && code == ERR_OK; c = c->next) {
+        const struct str data = {c->data, c->size};
+        if (c->mint > maxt || c->maxt < mint) {
+            continue;
+        }
+        code = prom_chunk_is_histogram(c->encoding)
+                   ? prom_histogram_chunk_read(c->encoding, data, mint, maxt, &ps->samples, err)
+                   : prom_chunk_read(c->encoding, data, mint, maxt, &ps->samples, err);
+    }
+    prom_samples_order(&ps->samples);
+    return code;
+}
+
+static enum err_code over_budget(struct err *err) {
+    return err_set(err, ERR_LIMIT, "the samples of a series pass the memory limit of the query");
+}
+
+/* The hints as a store of ours would give them, which remembers what came before. */
+static const struct histogram *copy_histogram(struct arena *arena, const struct prom_sample *s,
+                                              const struct histogram *before) {
+    struct histogram *h = histogram_copy(arena, s->histogram);
+    if (h != NULL) {
+        h->hint = histogram_stored_hint(s->histogram, before);
+        h->float_counts = s->value != 0;
+    }
+    return h;
+}
+
+static enum err_code hand_out(const struct prom_samples *list, struct arena *arena,
+                              struct storage_samples *out, struct err *err) {
+    const size_t n = list->count;
+    int64_t *ts = arena_try_alloc(arena, n + 1, sizeof(*ts));
+    double *values = arena_try_alloc(arena, n + 1, sizeof(*values));
+    const struct histogram **histograms = NULL;
+    *out = (struct storage_samples){.ts = ts, .values = values, .count = n};
+    if (ts == NULL || values == NULL) {
+        return over_budget(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct prom_sample *s = &list->items[i];
+        ts[i] = s->ts_ms;
+        values[i] = s->histogram == NULL ? s->value : s->histogram->sum;
+        out->has_stale = out->has_stale || f64_is_stale(values[i]);
+        if (s->histogram == NULL) {
+            continue;
+        }
+        if (histograms == NULL) {
+            histograms = arena_try_alloc(arena, n + 1, sizeof(*histograms));
+            if (histograms == NULL) {
+                return over_budget(err);
+            }
+            memset(histograms, 0, (n + 1) * sizeof(*histograms));
+        }
+        const struct histogram *before = i != 0 ? list->items[i - 1].histogram : NULL;
+        histograms[i] =
+            copy_histogram(arena, s, before != NULL && !f64_is_stale(before->sum) ? before : NULL);
+        if (histograms[i] == NULL) {
+            return over_budget(err);
+        }
+    }
+    out->histograms = histograms;
+    return ERR_OK;
+}
+
+static enum err_code op_read(struct storage_querier *q, const struct storage_selection *sel,
+                             size_t first, size_t count, int64_t mint, int64_t maxt,
+                             struct arena *scratch, struct storage_samples *out, struct err *err) {
+    struct prom_storage *ps = q->ps;
+    enum err_code code = cancel_check(q->cancel);
+    if (code != ERR_OK) {
+        return err_set(err, code, "the query was stopped while it read samples");
+    }
+    for (size_t i = 0; i < count && code == ERR_OK; i++) {
+        const uint32_t series = (uint32_t)sel->series[first + i].ref;
+        struct prom_read_result read = {.next_ms = INT64_MAX};
+        mutex_lock(&ps->mu);
+        prom_set_range(ps->set, mint, maxt);
+        code = prom_set_read(ps->set, series, &ps->samples, &read, err);
+        code = code == ERR_OK ? read_chunks(ps, series, mint, maxt, err) : code;
+        code = code == ERR_OK ? hand_out(&ps->samples, scratch, &out[i], err) : code;
+        mutex_unlock(&ps->mu);
+    }
+    return code;
+}
+
+/* ---- names and values ---- */
+
+static int by_text(const void *a, const void *b) {
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+struct collection { /* sorted and unique up to the last doubling */
+    struct str *items;
+    size_t count;
+    size_t capacity;
+};
+
+static void tidy(struct collection *c) {
+    size_t kept = 0;
+    if (c->count != 0) {
+        qsort(c->items, c->count, sizeof(*c->items), by_text);
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        if (kept == 0 || !str_eq(c->items[kept - 1], c->items[i])) {
+            c->items[kept++] = c->items[i];
+        }
+    }
+    c->count = kept;
+}
+
+static void collect(struct collection *c, struct str text) {
+    if (c->count != 0 && str_eq(c->items[c->count - 1], text)) {
+        return;
+    }
+    if (c->count == c->capacity) {
+        tidy(c);
+        if (c->count >= c->capacity / 2) {
+            c->capacity = mem_grow(c->capacity, c->capacity * 2 + 64);
+            c->items = mem_resize(c->items, c->capacity, sizeof(*c->items));
+        }
+    }
+    c->items[c->count++] = text;
+}
+
+static void collect_from(struct collection *c, struct labels labels, const struct str *name) {
+    struct labels_iter it = labels_begin(labels);
+    struct label pair;
+    while (labels_next(&it, &pair)) {
+        if (name == NULL) {
+            collect(c, pair.name);
+        } else if (str_eq(pair.name, *name)) {
+            collect(c, pair.value);
+        }
+    }
+}
+
+/* name NULL: the names. Strings are the set's, which outlives the querier. */
+static enum err_code list_strings(struct storage_querier *q, const struct str *name,
+                                  const struct matcher *matchers, size_t n, size_t limit,
+                                  struct str **out, size_t *out_count, struct err *err) {
+    struct collection c = {0};
+    enum err_code code = ERR_OK;
+    for (uint32_t at = 0; code == ERR_OK; at++) {
+        code = next_match(q, matchers, n, &at, err);
+        if (code != ERR_OK || at == q->ps->series_count) {
+            break;
+        }
+        collect_from(&c, prom_set_labels(q->ps->set, at), name);
+    }
+    tidy(&c);
+    const size_t count = limit != 0 && c.count > limit ? limit : c.count;
+    struct str *items =
+        code == ERR_OK ? arena_try_alloc(q->arena, count + 1, sizeof(*items)) : NULL;
+    if (code == ERR_OK && items == NULL) {
+        code = err_set(err, ERR_LIMIT, "the query passes its memory limit");
+    }
+    if (code == ERR_OK) {
+        if (count != 0) {
+            memcpy(items, c.items, count * sizeof(*items));
+        }
+        *out = items;
+        *out_count = count;
+    }
+    mem_free(c.items);
+    return code;
+}
+
+static enum err_code op_label_names(struct storage_querier *q, const struct matcher *matchers,
+                                    size_t n, size_t limit, struct str **out, size_t *out_count,
+                                    struct err *err) {
+    return list_strings(q, NULL, matchers, n, limit, out, out_count, err);
+}
+
+static enum err_code op_label_values(struct storage_querier *q, struct str name,
+                                     const struct matcher *matchers, size_t n, size_t limit,
+                                     struct str **out, size_t *out_count, struct err *err) {
+    return list_strings(q, &name, matchers, n, limit, out, out_count, err);
+}
+
+static void op_stats(struct storage *st, struct storage_stats *out) {
+    const struct prom_storage *ps = storage_of(st);
+    *out = (struct storage_stats){.series_count = ps->series_count,
+                                  .chunk_count = ps->chunk_count,
+                                  .min_time_ms = ps->mint,
+                                  .max_time_ms = ps->maxt,
+                                  .disk_bytes = ps->disk_bytes};
+}
+
+/* ---- writing: refused ---- */
+
+static enum err_code refuse(struct err *err) {
+    return err_set(err, ERR_UNSUPPORTED, "the data of Prometheus is opened for reading only");
+}
+
+static uint32_t op_shard_count(struct storage *st) {
+    (void)st;
+    return 1;
+}
+
+static enum err_code op_group_open(struct storage *st, uint32_t shard, struct labels target,
+                                   struct storage_group **out, struct err *err) {
+    (void)st;
+    (void)shard;
+    (void)target;
+    (void)out;
+    return refuse(err);
+}
+
+static enum err_code op_group_series(struct storage_group *g, struct labels labels,
+                                     uint32_t *out_slot, struct err *err) {
+    (void)g;
+    (void)labels;
+    (void)out_slot;
+    return refuse(err);
+}
+
+static uint32_t op_group_slot_count(const struct storage_group *g) {
+    (void)g;
+    return 0;
+}
+
+static enum err_code op_group_commit(struct storage_group *g, const struct storage_row *row,
+                                     struct storage_row_result *out, struct err *err) {
+    (void)g;
+    (void)row;
+    (void)out;
+    return refuse(err);
+}
+
+static void op_group_close(struct storage_group *g) {
+    (void)g;
+}
+
+static enum err_code op_appender_begin(struct storage *st, struct storage_appender **out,
+                                       struct err *err) {
+    (void)st;
+    (void)out;
+    return refuse(err);
+}
+
+static enum err_code op_append(struct storage_appender *a, struct labels labels, int64_t ts_ms,
+                               double value) {
+    (void)a;
+    (void)labels;
+    (void)ts_ms;
+    (void)value;
+    return ERR_UNSUPPORTED;
+}
+
+static enum err_code op_appender_commit(struct storage_appender *a, struct err *err) {
+    (void)a;
+    return refuse(err);
+}
+
+static void op_appender_rollback(struct storage_appender *a) {
+    (void)a;
+}
+
+static const struct storage_ops OPS = {
+    .shard_count = op_shard_count,
+    .group_open = op_group_open,
+    .group_series = op_group_series,
+    .group_slot_count = op_group_slot_count,
+    .group_commit = op_group_commit,
+    .group_close = op_group_close,
+    .appender_begin = op_appender_begin,
+    .append = op_append,
+    .appender_commit = op_appender_commit,
+    .appender_rollback = op_appender_rollback,
+    .querier_open = op_querier_open,
+    .select = op_select,
+    .selection_series = op_selection_series,
+    .set_labels = op_set_labels,
+    .read = op_read,
+    .label_names = op_label_names,
+    .label_values = op_label_values,
+    .stats = op_stats,
+};
