@@ -77,7 +77,7 @@ static struct element element_of(const struct row *row, size_t i) {
 
 /* Puts what native_binary gave. */
 static void put_element(struct row *row, size_t i, enum element_result kind, struct element e) {
-    if (kind == ELEMENT_NONE) {
+    if (kind == ELEMENT_NONE || kind == ELEMENT_REFUSED) {
         bits_clear(row->present, i);
         return;
     }
@@ -206,6 +206,7 @@ struct join {
     bool swapped; /* group_right: the one side is on the left */
     struct match_side many;
     struct match_side one;
+    uint64_t *matches; /* of the pair at hand: its steps */
     uint64_t *active;  /* steps at which there is anything to compute */
     struct row filled; /* stands in for what is missing */
     struct first_error error;
@@ -310,9 +311,10 @@ static enum err_code result_labels(struct join *j, const struct row *many, const
     return work_check(j->tmp, err);
 }
 
-/* The same where one of the two may be a histogram. */
+/* The same where one of the two may be a histogram. matches: the steps of pairs that go together. */
 static enum err_code compute_elements(const struct join *j, const struct row *many,
-                                      const struct row *one, struct row *out, struct err *err) {
+                                      const struct row *one, struct row *out, uint64_t *matches,
+                                      struct err *err) {
     const struct binary *ast = j->node->binary.ast;
     const bool filter = is_comparison(ast->op) && !ast->return_bool;
     enum err_code code = row_add_histograms(out, j->tmp, j->grid->count, err);
@@ -328,6 +330,9 @@ static enum err_code compute_elements(const struct join *j, const struct row *ma
             const double v = eval_arithmetic(ast->op, left.v, right.v);
             result.v = filter ? left.v : v;
             kind = filter && v == 0 ? ELEMENT_NONE : ELEMENT_FLOAT;
+        }
+        if (kind == ELEMENT_REFUSED) {
+            bits_clear(matches, i);
         }
         put_element(out, i, kind, result);
     }
@@ -398,7 +403,7 @@ struct taken {
 };
 
 static enum err_code take_steps(struct join *j, struct taken *taken, struct labels labels,
-                                const struct row *out, struct err *err) {
+                                const uint64_t *matches, struct err *err) {
     const bool one_to_one = j->matching->card == CARD_ONE_TO_ONE;
     const size_t words = bits_words(j->grid->count);
     uint32_t at = 0;
@@ -426,13 +431,13 @@ static enum err_code take_steps(struct join *j, struct taken *taken, struct labe
         }
     }
     for (size_t w = 0; w < words; w++) {
-        const uint64_t both = taken->bits[at][w] & out->present[w];
+        const uint64_t both = taken->bits[at][w] & matches[w];
         if (both != 0) {
             note_error(j, (struct first_error){.step = w * 64 + (size_t)__builtin_ctzll(both),
                                                .grouping = !one_to_one});
             break;
         }
-        taken->bits[at][w] |= out->present[w];
+        taken->bits[at][w] |= matches[w];
     }
     return ERR_OK;
 }
@@ -453,21 +458,23 @@ static enum err_code join_pair(struct join *j, const struct row *many, const str
     }
     struct labels labels;
     enum err_code code = result_labels(j, many, one, &labels, err);
-    if (code == ERR_OK && taken != NULL) {
-        code = take_steps(j, taken, labels, out, err);
-    }
     if (code != ERR_OK) {
         return code;
     }
     out->labels = labels;
     out->drop_name = j->ev->delayed_names && j->node->binary.ast->return_bool;
+    memcpy(j->matches, out->present, bits_words(j->grid->count) * sizeof(*j->matches));
     if (many->histograms != NULL || one->histograms != NULL || is_trim(j->node->binary.ast->op)) {
-        code = compute_elements(j, many, one, out, err);
-        if (code != ERR_OK) {
-            return code;
-        }
+        code = compute_elements(j, many, one, out, j->matches, err);
     } else {
         compute_pair(j, many, one, out);
+    }
+    if (code == ERR_OK &&
+        taken != NULL) { /* matches are checked even where a comparison is false */
+        code = take_steps(j, taken, labels, j->matches, err);
+    }
+    if (code != ERR_OK) {
+        return code;
     }
     if (bits_any(out->present, j->grid->count)) {
         j->out.count++;
@@ -502,7 +509,8 @@ static void stand_in(struct join *j, const struct row *row, const struct match_s
 static enum err_code filled_init(struct join *j, struct err *err) {
     const size_t words = bits_words(j->grid->count);
     double *values = work_alloc(j->tmp, j->grid->count + words, sizeof(*values), err);
-    if (values == NULL) {
+    j->matches = work_zalloc(j->tmp, words, sizeof(*j->matches), err);
+    if (values == NULL || j->matches == NULL) {
         return ERR_LIMIT;
     }
     j->filled =

@@ -39,6 +39,7 @@ static enum err_code combine(struct native_op *o, const struct histogram *a,
         annotations_add(&o->ev->notes, ANNOTATION_WARNING, o->node->pos,
                         "incompatible bucket layout encountered for binary operator %s",
                         binary_op_text(o->node->binary.ast->op));
+        o->kind = ELEMENT_REFUSED;
         return ERR_OK;
     }
     struct histogram_flags flags = {.reconciled = false};
@@ -50,6 +51,7 @@ static enum err_code combine(struct native_op *o, const struct histogram *a,
     }
     if (flags.hint_conflict) {
         note_hint_conflict(o->ev, o->node->pos, operation);
+        o->kind = ELEMENT_REFUSED;
         return ERR_OK;
     }
     if (h != NULL && !add) {
@@ -100,6 +102,7 @@ static enum err_code apply(struct native_op *o, struct element left, struct elem
         return scale(o, right.h, left.v, false, err);
     }
     note_incompatible_types(o, left, right);
+    o->kind = ELEMENT_REFUSED;
     return ERR_OK;
 }
 

@@ -10,7 +10,8 @@ struct element {
     double v;
 };
 
-enum element_result { ELEMENT_NONE, ELEMENT_FLOAT, ELEMENT_HISTOGRAM };
+/* Refused: the two do not go together, which was noted; such a pair is no match either. */
+enum element_result { ELEMENT_NONE, ELEMENT_REFUSED, ELEMENT_FLOAT, ELEMENT_HISTOGRAM };
 
 /* What left op right is; warnings go to ev at node's place, made histograms to work. Floats on both
  * sides of a trim have no result either; any other operator of two floats is not for here. */

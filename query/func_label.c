@@ -272,6 +272,24 @@ static enum err_code emit_sorted(struct eval *ev, const struct plan_node *node,
     return matrix_replay(&rows, sink, err);
 }
 
+/* A range keeps its order, but numbers are sorted by value: what is none goes here as well. */
+struct floats_sink {
+    struct row_sink base;
+    struct row_sink *to;
+    size_t steps;
+};
+
+static struct row *floats_begin(struct row_sink *sink, struct err *err) {
+    struct row_sink *to = ((struct floats_sink *)sink)->to;
+    return to->begin(to, err);
+}
+
+static enum err_code floats_end(struct row_sink *sink, struct row *row, struct err *err) {
+    struct floats_sink *s = (struct floats_sink *)sink;
+    row_drop_histograms(row, s->steps);
+    return bits_any(row->present, s->steps) ? s->to->end(s->to, row, err) : ERR_OK;
+}
+
 static enum err_code sort_rows(struct eval *ev, const struct plan_node *node,
                                const struct grid *grid, item_order *order, struct row_sink *sink,
                                struct err *err) {
@@ -279,7 +297,9 @@ static enum err_code sort_rows(struct eval *ev, const struct plan_node *node,
         annotations_add(&ev->notes, ANNOTATION_WARNING, node->pos,
                         "sort is ineffective for range queries since results are always ordered "
                         "by labels");
-        return eval_rows(ev, node->call.args[0], grid, sink, err);
+        struct floats_sink floats = {{floats_begin, floats_end}, sink, grid->count};
+        const bool by_value = order == ascending || order == descending;
+        return eval_rows(ev, node->call.args[0], grid, by_value ? &floats.base : sink, err);
     }
     struct work tmp;
     work_begin(&tmp, &ev->budget);

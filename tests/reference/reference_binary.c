@@ -1,0 +1,298 @@
+/* Operators: numbers, sets, matching of vectors (spec section 5). */
+#include <math.h>
+
+#include "tests/reference/reference.h"
+
+double ref_binary_number(enum binary_op op, double a, double b, bool *keep) {
+    *keep = true;
+    switch (op) {
+    case OP_ADD:
+        return a + b;
+    case OP_SUB:
+        return a - b;
+    case OP_MUL:
+        return a * b;
+    case OP_DIV:
+        return a / b;
+    case OP_MOD:
+        return fmod(a, b);
+    case OP_POW:
+        return pow(a, b);
+    case OP_ATAN2:
+        return atan2(a, b);
+    case OP_EQL:
+        *keep = a == b;
+        return a;
+    case OP_NEQ:
+        *keep = a != b;
+        return a;
+    case OP_GTR:
+        *keep = a > b;
+        return a;
+    case OP_LSS:
+        *keep = a < b;
+        return a;
+    case OP_GTE:
+        *keep = a >= b;
+        return a;
+    case OP_LTE:
+        *keep = a <= b;
+        return a;
+    case OP_AND:
+    case OP_OR:
+    case OP_UNLESS:
+    case OP_TRIM_UPPER:
+    case OP_TRIM_LOWER:
+        break;
+    }
+    *keep = false;
+    return NAN;
+}
+
+static bool is_comparison(enum binary_op op) {
+    return op >= OP_EQL && op <= OP_LTE;
+}
+
+/* One pair of operands. False: no sample. *refused: the two do not go together. */
+static bool combine(struct ref *r, const struct binary *b, const struct ref_sample *lhs,
+                    const struct ref_sample *rhs, struct ref_sample *out, bool *refused) {
+    bool keep = true;
+    *refused = false;
+    if (lhs->h == NULL && rhs->h == NULL) {
+        out->v = ref_binary_number(b->op, lhs->v, rhs->v, &keep);
+        r->unsupported |= b->op == OP_TRIM_UPPER || b->op == OP_TRIM_LOWER;
+    } else if (lhs->h != NULL && rhs->h != NULL && (b->op == OP_ADD || b->op == OP_SUB)) {
+        out->h = ref_histogram_add(r, lhs->h, rhs->h, b->op == OP_ADD ? 1 : -1);
+    } else if (lhs->h != NULL && rhs->h != NULL && (b->op == OP_EQL || b->op == OP_NEQ)) {
+        keep = ref_histogram_same(lhs->h, rhs->h) == (b->op == OP_EQL);
+        out->h = lhs->h;
+    } else if (b->op == OP_MUL && (lhs->h == NULL || rhs->h == NULL)) {
+        out->h = lhs->h != NULL ? ref_histogram_scale(r, lhs->h, rhs->v, false)
+                                : ref_histogram_scale(r, rhs->h, lhs->v, false);
+    } else if (b->op == OP_DIV && lhs->h != NULL && rhs->h == NULL) {
+        out->h = ref_histogram_scale(r, lhs->h, rhs->v, true);
+    } else {
+        r->unsupported |= b->op == OP_TRIM_UPPER || b->op == OP_TRIM_LOWER;
+        *refused = true;
+        return false;
+    }
+    if (b->return_bool) {
+        out->v = keep;
+        out->h = NULL;
+        return true;
+    }
+    return keep;
+}
+
+static struct ref_value with_scalar(struct ref *r, const struct binary *b, struct ref_value *lhs,
+                                    struct ref_value *rhs) {
+    struct ref_value out = {.type = VALUE_VECTOR};
+    const bool left = lhs->type == VALUE_SCALAR;
+    const struct ref_vector *v = left ? &rhs->vector : &lhs->vector;
+    for (size_t i = 0; i < v->count; i++) {
+        const struct ref_sample number = {.v = left ? lhs->scalar : rhs->scalar};
+        const struct ref_sample *item = &v->items[i];
+        struct ref_sample s = {.labels = item->labels};
+        bool refused = false;
+        if (!combine(r, b, left ? &number : item, left ? item : &number, &s, &refused)) {
+            continue;
+        }
+        if (is_comparison(b->op) && !b->return_bool) {
+            s.v = item->v;
+            s.h = item->h;
+        } else if (is_comparison(b->op) || b->op <= OP_ATAN2) {
+            s.labels = ref_drop_name(r, item->labels);
+        }
+        ref_push(r, &out.vector, s);
+    }
+    ref_check_unique(r, &out.vector);
+    return out;
+}
+
+/* ---- matching ---- */
+
+static struct str *sorted_names(struct ref *r, const struct str *in, size_t n, size_t *out_count,
+                                bool and_name) {
+    struct str *out = arena_alloc(r->arena, (n + 1) * sizeof(*out));
+    size_t count = 0;
+    for (size_t i = 0; i < n + (and_name ? 1 : 0); i++) {
+        const struct str name = i < n ? in[i] : LABEL_NAME;
+        size_t at = 0;
+        while (at < count && str_cmp(out[at], name) < 0) {
+            at++;
+        }
+        if (at < count && str_eq(out[at], name)) {
+            continue;
+        }
+        memmove(&out[at + 1], &out[at], (count - at) * sizeof(*out));
+        out[at] = name;
+        count++;
+    }
+    *out_count = count;
+    return out;
+}
+
+static struct labels signature(struct ref *r, const struct vector_matching *m,
+                               struct labels labels) {
+    size_t n = 0;
+    const struct str *names = sorted_names(r, m->labels, m->label_count, &n, !m->on);
+    return m->on ? labels_keep(r->arena, labels, names, n)
+                 : labels_drop(r->arena, labels, names, n);
+}
+
+static bool has_signature(struct ref *r, const struct vector_matching *m,
+                          const struct ref_vector *v, struct labels sig) {
+    for (size_t i = 0; i < v->count; i++) {
+        if (labels_eq(signature(r, m, v->items[i].labels), sig)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct ref_value sets(struct ref *r, const struct binary *b, const struct ref_vector *lhs,
+                             const struct ref_vector *rhs) {
+    struct ref_value out = {.type = VALUE_VECTOR};
+    for (size_t i = 0; i < lhs->count; i++) {
+        const bool found =
+            has_signature(r, b->matching, rhs, signature(r, b->matching, lhs->items[i].labels));
+        if (b->op == OP_OR || (b->op == OP_AND) == found) {
+            ref_push(r, &out.vector, lhs->items[i]);
+        }
+    }
+    for (size_t i = 0; b->op == OP_OR && i < rhs->count; i++) {
+        if (!has_signature(r, b->matching, lhs, signature(r, b->matching, rhs->items[i].labels))) {
+            ref_push(r, &out.vector, rhs->items[i]);
+        }
+    }
+    return out;
+}
+
+static struct labels result_labels(struct ref *r, const struct binary *b, struct labels many,
+                                   struct labels one) {
+    const struct vector_matching *m = b->matching;
+    if (!is_comparison(b->op) ? b->op <= OP_ATAN2 : b->return_bool) {
+        many = ref_drop_name(r, many);
+    }
+    size_t n = 0;
+    if (m->card == CARD_ONE_TO_ONE) {
+        const struct str *names = sorted_names(r, m->labels, m->label_count, &n, false);
+        return m->on ? labels_keep(r->arena, many, names, n)
+                     : labels_drop(r->arena, many, names, n);
+    }
+    struct labels_builder built;
+    struct labels out;
+    struct err err;
+    labels_builder_init(&built, r->arena);
+    labels_builder_reset(&built, many);
+    for (size_t i = 0; i < m->include_count; i++) {
+        labels_builder_set(&built, m->include[i], labels_get(one, m->include[i]));
+    }
+    r->unsupported |= labels_builder_finish(&built, &out, &err) != ERR_OK;
+    return out;
+}
+
+struct ref_join {
+    const struct binary *b;
+    bool swapped; /* the many side is the right one */
+    struct ref_vector out;
+    struct ref_vector matched; /* result labels, per signature, of pairs that were combined */
+    struct ref_vector signatures;
+};
+
+static void join_pair(struct ref *r, struct ref_join *j, const struct ref_sample *many,
+                      const struct ref_sample *one, struct labels sig) {
+    struct ref_sample s = {.labels = {0}};
+    bool refused = false;
+    const bool keep =
+        combine(r, j->b, j->swapped ? one : many, j->swapped ? many : one, &s, &refused);
+    if (keep && is_comparison(j->b->op) && !j->b->return_bool) {
+        const struct ref_sample *left = j->swapped ? one : many;
+        s.v = left->v;
+        s.h = left->h;
+    }
+    s.labels = result_labels(r, j->b, many->labels, one->labels);
+    for (size_t i = 0; !refused && i < j->matched.count; i++) {
+        if (!labels_eq(j->signatures.items[i].labels, sig)) {
+            continue;
+        }
+        if (j->b->matching->card == CARD_ONE_TO_ONE) {
+            ref_fail(r, "multiple matches for labels: many-to-one");
+        } else if (labels_eq(j->matched.items[i].labels, s.labels)) {
+            ref_fail(r, "multiple matches for labels: grouping");
+        }
+    }
+    if (!refused) {
+        ref_push(r, &j->matched, s);
+        ref_push(r, &j->signatures, (struct ref_sample){.labels = sig});
+    }
+    if (keep) {
+        ref_push(r, &j->out, s);
+    }
+}
+
+static struct ref_value join(struct ref *r, const struct binary *b, const struct ref_vector *lhs,
+                             const struct ref_vector *rhs) {
+    const struct vector_matching *m = b->matching;
+    struct ref_join j = {.b = b, .swapped = m->card == CARD_ONE_TO_MANY};
+    const struct ref_vector *many = j.swapped ? rhs : lhs;
+    const struct ref_vector *one = j.swapped ? lhs : rhs;
+    /* Fills are named by the sides of many-to-one, whatever the order of the operands. */
+    const bool fill_one = m->has_fill_right;
+    const bool fill_many = m->has_fill_left;
+    if ((many->count == 0 && !fill_many) || (one->count == 0 && !fill_one)) {
+        return (struct ref_value){.type = VALUE_VECTOR};
+    }
+    for (size_t i = 0; i < one->count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (labels_eq(signature(r, m, one->items[i].labels),
+                          signature(r, m, one->items[k].labels))) {
+                ref_fail(r, "found duplicate series for the match group");
+            }
+        }
+    }
+    bool *used = arena_zalloc(r->arena, one->count + 1);
+    for (size_t i = 0; i < many->count; i++) {
+        const struct labels sig = signature(r, m, many->items[i].labels);
+        bool found = false;
+        for (size_t k = 0; k < one->count && !found; k++) {
+            if (labels_eq(signature(r, m, one->items[k].labels), sig)) {
+                used[k] = found = true;
+                join_pair(r, &j, &many->items[i], &one->items[k], sig);
+            }
+        }
+        if (!found && fill_one) {
+            const struct ref_sample filled = {.labels = sig, .v = m->fill_right};
+            join_pair(r, &j, &many->items[i], &filled, sig);
+        }
+    }
+    for (size_t k = 0; fill_many && k < one->count; k++) {
+        const struct labels sig = signature(r, m, one->items[k].labels);
+        const struct ref_sample filled = {.labels = sig, .v = m->fill_left};
+        if (!used[k]) {
+            join_pair(r, &j, &filled, &one->items[k], sig);
+        }
+    }
+    return (struct ref_value){.type = VALUE_VECTOR, .vector = j.out};
+}
+
+struct ref_value ref_binary(struct ref *r, const struct node *n, int64_t t) {
+    const struct binary *b = &n->binary;
+    struct ref_value lhs = ref_eval(r, b->lhs, t);
+    struct ref_value rhs = ref_eval(r, b->rhs, t);
+    if (lhs.type == VALUE_SCALAR && rhs.type == VALUE_SCALAR) {
+        bool keep = true;
+        double v = ref_binary_number(b->op, lhs.scalar, rhs.scalar, &keep);
+        v = b->return_bool ? (double)keep : v;
+        return (struct ref_value){.type = VALUE_SCALAR, .scalar = v};
+    }
+    if (lhs.type == VALUE_SCALAR || rhs.type == VALUE_SCALAR) {
+        return with_scalar(r, b, &lhs, &rhs);
+    }
+    if (b->op == OP_AND || b->op == OP_OR || b->op == OP_UNLESS) {
+        return sets(r, b, &lhs.vector, &rhs.vector);
+    }
+    struct ref_value out = join(r, b, &lhs.vector, &rhs.vector);
+    ref_check_unique(r, &out.vector);
+    return out;
+}
