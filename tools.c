@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "cmd_check_metrics.h"
 #include "cmd_check_server.h"
+#include "cmd_debug.h"
 #include "cmd_promql.h"
 #include "cmd_query.h"
 #include "cmd_test.h"
@@ -97,6 +98,22 @@ static const struct tool_flag MATCHER_SET_FLAGS[] = {
      .help = "Type of the matcher."},
 };
 
+static const struct tool_flag DEBUG_SCRAPE_FLAGS[] = {
+    {.name = "config.file",
+     .type = TOOL_TEXT,
+     .help = "Configuration that has the job. Without: defaults, no relabelling."},
+    {.name = "job",
+     .type = TOOL_TEXT,
+     .help = "Scrape as this job would; the first one if left out."},
+    {.name = "label",
+     .type = TOOL_LIST,
+     .pair = true,
+     .help = "Label as discovery would give it, NAME=VALUE."},
+    {.name = "timeout", .type = TOOL_TEXT, .help = "As a Go duration; the job's if left out."},
+    {.name = "series", .type = TOOL_TEXT, .preset = "5", .help = "How many series to show."},
+    {.name = "body", .type = TOOL_SWITCH, .help = "Print the page as well."},
+};
+static const struct tool_arg SCRAPE_URL[] = {ARG("url", "URL of the target's page.")};
 static const struct tool_arg CONFIG_FILES[] = {FILE_ARGS("config-files", "Configuration files.")};
 static const struct tool_arg RULE_FILES[] = {FILE_ARGS("rule-files", "Rule files.")};
 static const struct tool_arg SERVER_EXPR[] = {ARG("server", "URL of the server."),
@@ -153,6 +170,11 @@ static const struct tool_command COMMANDS[] = {
      .help = "Ask a server whether it is ready.",
      FLAGS(SERVER_FLAGS),
      .run = cmd_check_ready},
+    {.words = "debug scrape",
+     .help = "Scrape a page once and show what came of it.",
+     FLAGS(DEBUG_SCRAPE_FLAGS),
+     ARGS(SCRAPE_URL),
+     .run = cmd_debug_scrape},
     {.words = "query instant",
      .help = "Run an instant query.",
      FLAGS(INSTANT_FLAGS),

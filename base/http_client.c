@@ -37,6 +37,7 @@ enum {
     SPARE_BODY_BYTES_ONE = 2 * 1024 * 1024,
     IDLE_REQUEST_COUNT_MAX = 8, /* a client */
     REQUEST_TEXT_MAX = 256 * 1024,
+    TRACE_BYTES_MAX = 1024 * 1024,
     EPOLL_BATCH = 256
 };
 
@@ -44,8 +45,16 @@ static struct curl_transport *transport_of(struct transport *t) {
     return (struct curl_transport *)t;
 }
 
+static void trace_free(struct transport_request *r) {
+    if (r->trace != NULL) {
+        buf_release(&r->trace->head);
+        mem_free(r->trace);
+        r->trace = NULL;
+    }
+}
+
 static void request_free(struct transport_request *r) {
-    ASSERT(r->plain == NULL);
+    ASSERT(r->plain == NULL && r->trace == NULL);
     curl_easy_cleanup(r->easy); /* NULL is fine */
     curl_slist_free_all(r->header_list);
     curl_slist_free_all(r->connect_to);
@@ -166,6 +175,7 @@ static void body_end(struct transport_request *r) {
 static void request_release(struct transport_request *r) {
     struct transport_client *client = r->client;
     arena_reset(&r->arena);
+    trace_free(r);
     body_end(r);
     if (client->idle_count < IDLE_REQUEST_COUNT_MAX) {
         r->next = client->idle;
@@ -210,6 +220,10 @@ static void copy_request(struct transport_request *r, const struct http_request 
     r->request_count = 0;
     r->credentials_dropped = false;
     r->deny_link_local = request->deny_link_local;
+    if (request->trace) {
+        r->trace = mem_zalloc(sizeof(*r->trace));
+        buf_init(&r->trace->head, TRACE_BYTES_MAX);
+    }
     r->config_lines = (struct http_lines){0};
 }
 
@@ -302,6 +316,9 @@ static enum err_code body_error(struct err *err) {
 /* A hop ended: the next one, or the ready list. */
 static void finish_hop(struct transport_request *r, CURLcode result) {
     r->result = result;
+    if (r->trace != NULL && r->running) {
+        http_hop_trace(r);
+    }
     http_hop_stop(r);
     if (result == CURLE_OK && r->authority.len > 0 && !r->reply.closes) {
         http_kept_adopt(r);
@@ -350,12 +367,16 @@ static void run_done(struct transport_request *r) {
         .content_encoding = http_reply_get(&r->reply, REPLY_CONTENT_ENCODING),
         .api_version = http_reply_get(&r->reply, REPLY_API_VERSION),
         .retry_after = http_reply_get(&r->reply, REPLY_RETRY_AFTER),
+        .trace = r->trace != NULL ? &r->trace->seen : NULL,
         .body = &r->body,
         .body_too_large = r->body_too_large,
     };
     if (r->code != ERR_OK) {
         response.err = r->err;
         response.failure = r->failure;
+    }
+    if (r->trace != NULL) {
+        r->trace->seen.head = buf_str(&r->trace->head);
     }
     http_done_fn *done = r->done;
     r->done = NULL;

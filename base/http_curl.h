@@ -94,6 +94,11 @@ struct transport_client {
     size_t idle_count;
 };
 
+struct request_trace {
+    struct http_trace seen;
+    struct buf head;
+};
+
 struct transport_request {
     struct timer deadline; /* first: the heap hands it back; on a plain connection only */
     struct transport_client *client;
@@ -126,6 +131,7 @@ struct transport_request {
     bool deny_link_local;
     bool address_denied; /* of the hop */
     bool body_started;
+    struct request_trace *trace; /* owned; NULL: nobody asked */
     /* the hop's answer */
     struct curl_slist *header_list;
     struct curl_slist *connect_to;
@@ -237,6 +243,9 @@ void http_hop_stop(struct transport_request *r);
 bool http_hop_is_redirect(const struct transport_request *r);
 /* Starts the next hop. Any error is the end of the request. */
 MUST_CHECK enum err_code http_hop_follow(struct transport_request *r, struct err *err);
+
+/* Adds what libcurl knows of the hop that ended to the trace. */
+void http_hop_trace(struct transport_request *r);
 
 /* ---- http_failure.c ---- */
 

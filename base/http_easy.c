@@ -21,6 +21,9 @@ enum {
 static size_t on_header(char *bytes, size_t size, size_t count, void *ctx) {
     struct transport_request *r = ctx;
     const struct str line = {bytes, size * count};
+    if (r->trace != NULL) {
+        buf_append_str(&r->trace->head, line);
+    }
     if (r->head_done) { /* a trailer: nobody asked for it */
         return line.len;
     }

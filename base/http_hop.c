@@ -6,6 +6,7 @@
  * the eleventh request is refused. */
 #include "base/http_curl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { REQUEST_COUNT_MAX = 10 /* of one chain */ };
@@ -60,6 +61,34 @@ void http_hop_stop(struct transport_request *r) {
         r->shard->running_count--;
         r->running = false;
     }
+}
+
+void http_hop_trace(struct transport_request *r) {
+    struct http_trace *seen = &r->trace->seen;
+    const struct {
+        CURLINFO info;
+        int64_t *to;
+    } times[] = {
+        {CURLINFO_NAMELOOKUP_TIME_T, &seen->lookup_us},
+        {CURLINFO_CONNECT_TIME_T, &seen->connect_us},
+        {CURLINFO_APPCONNECT_TIME_T, &seen->tls_us},
+        {CURLINFO_STARTTRANSFER_TIME_T, &seen->first_byte_us},
+        {CURLINFO_TOTAL_TIME_T, &seen->total_us},
+    };
+    for (size_t i = 0; i < COUNT_OF(times); i++) {
+        curl_off_t us = 0;
+        must(curl_easy_getinfo(r->easy, times[i].info, &us));
+        *times[i].to = us;
+    }
+    const char *ip = NULL;
+    long port = 0;
+    if (r->peer[0] == '\0' && curl_easy_getinfo(r->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK &&
+        ip != NULL && ip[0] != '\0' &&
+        curl_easy_getinfo(r->easy, CURLINFO_PRIMARY_PORT, &port) == CURLE_OK) {
+        (void)snprintf(r->peer, sizeof(r->peer), "tcp %s:%ld", ip, port); /* a kept connection */
+    }
+    seen->peer = str_of(r->peer);
+    seen->hop_count++;
 }
 
 static bool is_redirect(int status) {

@@ -47,7 +47,7 @@ void http_kept_choose(struct transport_request *r) {
     struct str authority;
     struct str target;
     r->authority = STR("");
-    if (is_plain(r) && plain_url_split(r->url, &authority, &target) &&
+    if (r->trace == NULL && is_plain(r) && plain_url_split(r->url, &authority, &target) &&
         plain_pool_wants(r->client->plain, authority, http_now_ns())) {
         r->authority = authority;
         r->target = target;

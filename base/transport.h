@@ -42,6 +42,15 @@ enum http_failure {
     HTTP_FAILURE_TOO_LARGE
 };
 
+/* What was seen of a request that asked for it; for people. Times count from the start of the last
+ * hop, 0 where nothing of the kind happened. */
+struct http_trace {
+    struct str head; /* status and header lines of all hops, as they came */
+    struct str peer; /* "tcp 127.0.0.1:80"; "" = no connection */
+    int64_t lookup_us, connect_us, tls_us, first_byte_us, total_us;
+    unsigned hop_count;
+};
+
 struct http_response {
     enum err_code code; /* ERR_OK: a response arrived whole, whatever its status */
     struct err err;     /* text as Prometheus shows it: Get "http://h/metrics": dial tcp ... */
@@ -52,6 +61,7 @@ struct http_response {
     struct str content_encoding; /* "" if absent */
     struct str api_version;      /* Docker's Api-Version header, "" if absent */
     struct str retry_after;
+    const struct http_trace *trace; /* NULL unless asked for */
     struct buf *body;    /* taken: the callback may keep it by buf_take, else it is reused */
     bool body_too_large; /* stopped at max_body_bytes; code is ERR_LIMIT, connection closed */
 };
@@ -66,6 +76,7 @@ struct http_request {
     size_t header_count;
     struct str body;       /* copied */
     int64_t timeout_ms;    /* whole request, redirects and body included */
+    bool trace;            /* give an http_trace */
     bool deny_link_local;  /* no connection to link-local addresses, of redirects neither */
     size_t max_body_bytes; /* 0 = no limit but the transport's own (1 GiB) */
 };
