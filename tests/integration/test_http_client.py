@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import ssl
+import subprocess
 import urllib.parse
 
 import pytest
@@ -268,3 +269,41 @@ def test_failures_are_logged_once_a_change_and_to_their_file_each_time(start, tm
         up['now'] = True
         wait_for(lambda: brasa.text().count('Target is up again') == 2, what='up')
         assert brasa.text().count('Target is down') == 2
+
+
+def test_debug_scrape_shows_what_came_and_what_becomes_of_it(tmp_path):
+    body = b'# TYPE a counter\na{x="1",secret="s"} 1\nbad_b 2\nc{ 3\nd 4\n'
+    (tmp_path / 'p.yml').write_text(yaml.safe_dump({'scrape_configs': [{
+        'job_name': 'node', 'static_configs': [{'targets': ['x:1']}],
+        'relabel_configs': [{'source_labels': ['__meta_zone'], 'target_label': 'zone'}],
+        'metric_relabel_configs': [{'source_labels': ['__name__'], 'regex': 'bad_.*', 'action': 'drop'},
+                                   {'regex': 'secret', 'action': 'labeldrop'}]}]}))
+    with Server(answer=lambda h: (302, {'Location': '/metrics'}, b'') if h.path == '/moved' else (200, {'X-Escape': '\x1b[31m'}, body)) as server:
+        def debug(*args):
+            return subprocess.run([BINARY, 'debug', 'scrape', *args], capture_output=True, text=True, timeout=30)
+        out = debug(f'127.0.0.1:{server.port}/moved', f'--config.file={tmp_path}/p.yml', '--job=node', '--label=__meta_zone=eu')
+        assert out.returncode == 1, out.stderr  # the page is bad
+        for text in ('HTTP/1.1 302 Found', 'HTTP/1.1 200 OK', ', after 1 redirect\n', 'format  text', 'line 4, column 4: expected label name',
+                     'lines   3 samples', '1 are dropped by metric_relabel_configs', '  bad_b\n  > dropped',
+                     'a{secret="s", x="1"}\n  > a{instance="127.0.0.1', 'zone="eu"'):
+            assert text in out.stdout, (text, out.stdout)
+        assert '\x1b' not in out.stdout, 'a target must not steer the terminal'
+        side = next(line for line in out.stdout.splitlines() if line.startswith('zone'))
+        assert side.split() == ['zone', '-', 'eu']
+        assert max(len(line) for line in out.stdout.split('Parsed')[0].splitlines()) <= 80
+        assert debug(f'127.0.0.1:{server.port}/metrics', '--job=x').stderr == 'error: --job needs --config.file\n'
+        assert 'connection refused' in debug('127.0.0.1:1').stdout
+    with Server() as server:
+        out = debug(f'127.0.0.1:{server.port}/metrics')
+        assert out.returncode == 0 and '1 would be stored' in out.stdout, out.stdout + out.stderr
+
+
+def test_targets_tell_details_only_when_asked(start):
+    with Server() as server:
+        brasa = start(config({'j': (f'127.0.0.1:{server.port}', {'sample_limit': 5})}), binary=BINARY)
+        details = targets(brasa)['j']['details']
+        assert details['scrapeFailureReason'] == '' and details['errors'] == []
+        assert (details['samples'], details['samplesKept'], details['samplesLeft'], details['bodySizeBytes']) == (1, 1, 4, 10)
+        plain = brasa.get('/api/v1/targets')['data']['activeTargets'][0]
+        assert set(plain) == {'discoveredLabels', 'labels', 'scrapePool', 'scrapeUrl', 'globalUrl', 'lastError', 'lastScrape',
+                              'lastScrapeDuration', 'health', 'scrapeInterval', 'scrapeTimeout'}
