@@ -174,7 +174,7 @@ static enum err_code dump_database(const char *dir, const struct prom_dump_optio
     return code;
 }
 
-static int dump(int argc, char *const *argv) {
+static int dump_as(int argc, char *const *argv, enum prom_dump_format format) {
     struct tsdb_args args;
     struct prom_selector selectors[SELECTORS_MAX];
     struct prom_dump_result result = {0};
@@ -187,7 +187,8 @@ static int dump(int argc, char *const *argv) {
     struct log *log = log_new(clock_system(), STDERR_FILENO, LOG_WARN, LOG_LOGFMT);
     enum err_code code = parse_selectors(&args, &arena, selectors, &err);
     if (code == ERR_OK) {
-        const struct prom_dump_options options = {.mint = args.mint,
+        const struct prom_dump_options options = {.format = format,
+                                                  .mint = args.mint,
                                                   .maxt = args.maxt,
                                                   .selectors = selectors,
                                                   .selector_count = args.match_count,
@@ -200,6 +201,14 @@ static int dump(int argc, char *const *argv) {
     log_free(log);
     arena_release(&arena);
     return code == ERR_OK ? EXIT_OK : fail(&err);
+}
+
+static int dump(int argc, char *const *argv) {
+    return dump_as(argc, argv, PROM_DUMP_LINES);
+}
+
+static int dump_openmetrics(int argc, char *const *argv) {
+    return dump_as(argc, argv, PROM_DUMP_OPENMETRICS);
 }
 
 /* ---- import ---- */
@@ -298,7 +307,11 @@ int cmd_tsdb(int argc, char *const *argv) {
     static const struct {
         const char *name;
         int (*run)(int argc, char *const *argv);
-    } commands[] = {{"import", import}, {"verify", verify}, {"list", list}, {"dump", dump}};
+    } commands[] = {{"import", import},
+                    {"verify", verify},
+                    {"list", list},
+                    {"dump", dump},
+                    {"dump-openmetrics", dump_openmetrics}};
     for (size_t i = 0; argc > 0 && i < COUNT_OF(commands); i++) {
         if (strcmp(argv[0], commands[i].name) == 0) {
             return commands[i].run(argc - 1, argv + 1);
@@ -308,6 +321,7 @@ int cmd_tsdb(int argc, char *const *argv) {
                           "       brasa tsdb verify [DIR]\n"
                           "       brasa tsdb list [DIR] [--human-readable]\n"
                           "       brasa tsdb dump [DIR] [--min-time=MS] [--max-time=MS] "
-                          "[--match=SELECTOR]...\n");
+                          "[--match=SELECTOR]...\n"
+                          "       brasa tsdb dump-openmetrics [DIR] [the same]\n");
     return EXIT_USAGE;
 }

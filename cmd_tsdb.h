@@ -1,8 +1,9 @@
-/* brasa tsdb import|list|dump: Prometheus' data directories.
+/* brasa tsdb import|list|verify|dump|dump-openmetrics: data directories of Prometheus and our own.
  *
  *   tsdb import DIR [--storage.tsdb.path=data] [--quiet]
  *   tsdb list [DIR] [-r|--human-readable]
- *   tsdb dump [DIR] [--min-time=MS] [--max-time=MS] [--match=SELECTOR]... */
+ *   tsdb verify [DIR]
+ *   tsdb dump|dump-openmetrics [DIR] [--min-time=MS] [--max-time=MS] [--match=SELECTOR]... */
 #ifndef CMD_TSDB_H
 #define CMD_TSDB_H
 

@@ -9,6 +9,7 @@
 #include "cmd_promql.h"
 #include "cmd_query.h"
 #include "cmd_test.h"
+#include "cmd_tsdb_backfill.h"
 #include "cmd_tsdb_export.h"
 
 /* ---- the table ---- */
@@ -147,6 +148,26 @@ static const struct tool_flag EXPORT_FLAGS[] = {
      .preset = "2h",
      .help = "Blocks are 2h, 6h, 18h ... long, but no longer than this."},
     {.name = "quiet", .letter = 'q', .type = TOOL_SWITCH, .help = "Show no progress."}};
+static const struct tool_flag BACKFILL_FLAGS[] = {
+    {.name = "label",
+     .type = TOOL_LIST,
+     .pair = true,
+     .help = "Label of every series, NAME=VALUE."},
+    {.name = "prometheus-blocks",
+     .type = TOOL_SWITCH,
+     .help = "Write blocks of Prometheus instead of a data folder of Brasa."},
+    {.name = "max-block-duration",
+     .type = TOOL_TEXT,
+     .preset = "2h",
+     .help = "Blocks are 2h, 6h, 18h ... long, but no longer than this."},
+    {.name = "human-readable",
+     .letter = 'r',
+     .type = TOOL_SWITCH,
+     .help = "Times and sizes for people."},
+    {.name = "quiet", .letter = 'q', .type = TOOL_SWITCH, .help = "Show no progress."}};
+static const struct tool_arg BACKFILL_ARGS[] = {
+    {.name = "file", .required = true, .file = true, .help = "OpenMetrics, with times."},
+    {.name = "dir", .help = "Folder that gets the data; data/ if left out."}};
 static const struct tool_arg EXPORT_ARGS[] = {ARG("dir", "Data folder of Brasa."),
                                               ARG("out", "Folder that gets the blocks.")};
 static const struct tool_arg FOREIGN_DATA[] = {ARG("dir", "Data folder of a Prometheus server.")};
@@ -229,6 +250,11 @@ static const struct tool_command COMMANDS[] = {
      .help = "Take over the data of a Prometheus server.",
      FLAGS(IMPORT_FLAGS),
      ARGS(FOREIGN_DATA)},
+    {.words = "tsdb create-blocks-from openmetrics",
+     .help = "Make history from a page of samples with times.",
+     FLAGS(BACKFILL_FLAGS),
+     ARGS(BACKFILL_ARGS),
+     .run = cmd_tsdb_create_blocks},
     {.words = "tsdb export",
      .help = "Write the data as blocks of Prometheus.",
      FLAGS(EXPORT_FLAGS),
@@ -239,6 +265,10 @@ static const struct tool_command COMMANDS[] = {
      .help = "Check a data directory without changing it; exit code 1 on damage.",
      ARGS(DATA)},
     {.words = "tsdb dump", .help = "Print samples.", FLAGS(DUMP_FLAGS), ARGS(DATA)},
+    {.words = "tsdb dump-openmetrics",
+     .help = "Print samples as OpenMetrics, with times.",
+     FLAGS(DUMP_FLAGS),
+     ARGS(DATA)},
 };
 
 /* ---- help ---- */

@@ -2,8 +2,7 @@
 
 #include <errno.h>
 
-#include "base/histogram_text.h"
-#include "base/number.h"
+#include "tsdb/dump_line.h"
 #include "tsdb/prom_db.h"
 #include "tsdb/prom_set.h"
 
@@ -62,24 +61,20 @@ static enum err_code dump_series(struct dump *d, uint32_t series, struct err *er
         return code;
     }
     buf_clear(&d->labels);
-    labels_format(&d->labels, labels);
+    dump_line_labels(&d->labels, labels, d->options->format);
     for (size_t i = 0; code == ERR_OK && i < d->samples.count; i++) {
-        buf_append_str(&d->text, buf_str(&d->labels));
-        buf_append_char(&d->text, ' ');
-        if (d->samples.items[i].histogram != NULL) {
-            histogram_format(&d->text, d->samples.items[i].histogram);
-            d->result->histograms++;
-        } else {
-            buf_append_number_g(&d->text, d->samples.items[i].value);
+        const struct prom_sample *s = &d->samples.items[i];
+        if (s->histogram != NULL && d->options->format == PROM_DUMP_OPENMETRICS) {
+            break;
         }
-        buf_append_char(&d->text, ' ');
-        buf_append_i64(&d->text, d->samples.items[i].ts_ms);
-        buf_append_char(&d->text, '\n');
+        d->result->samples++;
+        d->result->histograms += s->histogram != NULL;
+        dump_line_append(&d->text, buf_str(&d->labels), s->histogram, s->value, s->ts_ms,
+                         d->options->format);
         if (d->text.len >= FLUSH_BYTES) {
             code = flush(d, err);
         }
     }
-    d->result->samples += d->samples.count;
     return code;
 }
 
@@ -102,6 +97,9 @@ static enum err_code dump_set(struct dump *d, struct err *err) {
         if (code != ERR_OK) {
             return code;
         }
+    }
+    if (d->options->format == PROM_DUMP_OPENMETRICS) {
+        buf_append_cstr(&d->text, "# EOF\n");
     }
     return flush(d, err);
 }

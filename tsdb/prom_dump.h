@@ -16,7 +16,13 @@ struct prom_selector { /* series that all matchers match */
     size_t count;
 };
 
+enum prom_dump_format {
+    PROM_DUMP_LINES,       /* {labels} value milliseconds */
+    PROM_DUMP_OPENMETRICS, /* name{labels} value seconds; a series ends at its first histogram */
+};
+
 struct prom_dump_options {
+    enum prom_dump_format format;
     int64_t mint; /* closed at both ends */
     int64_t maxt;
     const struct prom_selector *selectors; /* series of any of them; none: all series */

@@ -4,10 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/histogram_text.h"
 #include "base/mem.h"
-#include "base/number.h"
 #include "tsdb/block_table.h"
+#include "tsdb/dump_line.h"
 #include "tsdb/manifest.h"
 #include "tsdb/partition.h"
 
@@ -52,17 +51,14 @@ static enum err_code flush(struct dump *d, struct err *err) {
 static enum err_code dump_samples(struct dump *d, const struct storage_samples *s,
                                   struct err *err) {
     for (size_t i = 0; i < s->count; i++) {
-        buf_append_str(&d->text, buf_str(&d->labels));
-        buf_append_char(&d->text, ' ');
-        if (s->histograms != NULL && s->histograms[i] != NULL) {
-            histogram_format(&d->text, s->histograms[i]);
-            d->result->histograms++;
-        } else {
-            buf_append_number_g(&d->text, s->values[i]);
+        const struct histogram *h = s->histograms != NULL ? s->histograms[i] : NULL;
+        if (h != NULL && d->options->format == PROM_DUMP_OPENMETRICS) {
+            break;
         }
-        buf_append_char(&d->text, ' ');
-        buf_append_i64(&d->text, s->ts[i]);
-        buf_append_char(&d->text, '\n');
+        d->result->samples++;
+        d->result->histograms += h != NULL;
+        dump_line_append(&d->text, buf_str(&d->labels), h, s->values[i], s->ts[i],
+                         d->options->format);
         if (d->text.len >= FLUSH_BYTES || !buf_ok(&d->text)) {
             const enum err_code code = flush(d, err);
             if (code != ERR_OK) {
@@ -70,7 +66,6 @@ static enum err_code dump_samples(struct dump *d, const struct storage_samples *
             }
         }
     }
-    d->result->samples += s->count;
     return ERR_OK;
 }
 
@@ -99,7 +94,7 @@ static enum err_code dump_batch(struct dump *d, const struct storage_selection *
         code = is_selected(d, labels, &selected, err);
         if (code == ERR_OK && selected) {
             buf_clear(&d->labels);
-            labels_format(&d->labels, labels);
+            dump_line_labels(&d->labels, labels, d->options->format);
             code = dump_samples(d, &samples[i], err);
         }
     }
@@ -127,6 +122,9 @@ static enum err_code dump_all(struct dump *d, struct err *err) {
         arena_reset(&scratch);
     }
     arena_release(&scratch);
+    if (d->options->format == PROM_DUMP_OPENMETRICS) {
+        buf_append_cstr(&d->text, "# EOF\n");
+    }
     return code == ERR_OK ? flush(d, err) : code;
 }
 

@@ -159,3 +159,36 @@ def test_an_export_names_what_is_wrong(tmp_path):
                        (['none', 'out', '--match={'], 'parse error'), (['none', 'out', '--min-time=x'], '--min-time')):
         r = subprocess.run([str(RELEASE), 'tsdb', 'export', *args], capture_output=True, text=True, cwd=tmp_path)
         assert r.returncode == 1 and text in r.stderr, r
+
+
+def test_a_page_with_times_becomes_history(tmp_path):
+    end = int(time.time()) - 3 * 3600
+    backfill(tmp_path / 'back.om', end)
+    lines_of(need('promtool'), 'tsdb', 'create-blocks-from', 'openmetrics', tmp_path / 'back.om', tmp_path / 'want')
+    (tmp_path / 'want/wal').mkdir(exist_ok=True)
+    want = dump(tmp_path / 'want')
+    assert len(want) > 20000
+    lines_of(RELEASE, 'tsdb', 'create-blocks-from', 'openmetrics', '--prometheus-blocks', tmp_path / 'back.om', tmp_path / 'blocks')
+    (tmp_path / 'blocks/wal').mkdir()
+    assert dump(tmp_path / 'blocks') == want
+    lines_of(RELEASE, 'tsdb', 'create-blocks-from', 'openmetrics', tmp_path / 'back.om', tmp_path / 'ours')
+    assert sorted(lines_of(RELEASE, 'tsdb', 'dump', tmp_path / 'ours')) == want
+    assert not list(tmp_path.glob('*.tmp'))
+
+    again = lines_of(RELEASE, 'tsdb', 'dump-openmetrics', tmp_path / 'ours')
+    assert again[-1] == '# EOF' and len(again) == len(want) + 1
+    (tmp_path / 'again.om').write_text('\n'.join(again) + '\n')
+    lines_of(RELEASE, 'tsdb', 'create-blocks-from', 'openmetrics', '--label=x=y', tmp_path / 'again.om', tmp_path / 'other')
+    labelled = sorted(lines_of(RELEASE, 'tsdb', 'dump', tmp_path / 'other'))
+    assert sorted(line.replace(', x="y"}', '}') for line in labelled) == want and all('x="y"' in line for line in labelled)
+
+
+@pytest.mark.parametrize('page, text', [
+    ('a 1\n# EOF\n', 'expected timestamp for series got none'), ('a 1 5\n', '# EOF'),
+    ('a 1 5\na 2 4\n# EOF\n', 'add sample: out of order sample'), ('a 1 5\na 2 5\n# EOF\n', 'duplicate sample'),
+    ('a 1 -9e15\na 2 9e15\n# EOF\n', 'too far apart')])
+def test_a_page_that_is_no_history_is_refused(tmp_path, page, text):
+    (tmp_path / 'x.om').write_text(page)
+    r = subprocess.run([str(RELEASE), 'tsdb', 'create-blocks-from', 'openmetrics', 'x.om', 'out'], capture_output=True, text=True, cwd=tmp_path)
+    assert r.returncode == 1 and text in r.stderr, r
+    assert [p.name for p in tmp_path.iterdir()] == ['x.om']
