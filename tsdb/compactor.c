@@ -754,6 +754,22 @@ enum err_code compactor_round(struct compactor *c, enum compactor_extent extent,
     return code;
 }
 
+enum err_code compactor_clean_tombstones(struct compactor *c, struct err *err) {
+    enum err_code code = ERR_OK;
+    mutex_lock(&c->mu);
+    uint32_t *numbers = mem_array(c->live_count + 1, sizeof(*numbers));
+    const size_t n = c->live_count;
+    for (size_t i = 0; i < n; i++) {
+        numbers[i] = c->live[i]->info.number;
+    }
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        code = compactor_rewrite(c, numbers[i], err);
+    }
+    mem_free(numbers);
+    mutex_unlock(&c->mu);
+    return code;
+}
+
 void compactor_set_retention(struct compactor *c, const struct retention_limits *limits) {
     mutex_lock(&c->limits_mu);
     c->limits = *limits;

@@ -55,6 +55,9 @@ enum compactor_extent {
  * again. */
 enum err_code compactor_round(struct compactor *c, enum compactor_extent extent, struct err *err);
 
+/* Writes partitions anew that have deleted samples, without them. Any thread. */
+MUST_CHECK enum err_code compactor_clean_tombstones(struct compactor *c, struct err *err);
+
 /* Any thread; the next round obeys. */
 void compactor_set_retention(struct compactor *c, const struct retention_limits *limits);
 

@@ -109,4 +109,8 @@ void compactor_clean_head(struct compactor *c) REQUIRES(c->mu);
 MUST_CHECK enum err_code compactor_merge(struct compactor *c, bool *out_merged, struct err *err)
     REQUIRES(c->mu);
 
+/* Writes one partition anew when something in it is deleted; else nothing happens. */
+MUST_CHECK enum err_code compactor_rewrite(struct compactor *c, uint32_t number, struct err *err)
+    REQUIRES(c->mu);
+
 #endif

@@ -91,6 +91,8 @@ struct merge {
     struct input *inputs; /* in a row: by time; overlapping: by rank */
     uint32_t count;
     bool overlapping;
+    struct tombstones *tombstones; /* NULL: nothing is deleted */
+    uint64_t deleted;              /* rows that were left out */
     struct chain *chains;
     uint32_t chain_count;
     uint32_t chain_capacity;
@@ -563,8 +565,12 @@ static enum err_code decode_places(struct merge *m, const uint32_t *which, uint3
                                    struct err *err) {
     const struct partition_series *s = &m->inputs[which[0]].series;
     uint8_t *bytes = arena_alloc(&m->arena, s->target.size + s->metric.size + (size_t)1);
-    memcpy(bytes, s->target.data, s->target.size);
-    memcpy(bytes + s->target.size, s->metric.data, s->metric.size);
+    if (s->target.size != 0) {
+        memcpy(bytes, s->target.data, s->target.size);
+    }
+    if (s->metric.size != 0) {
+        memcpy(bytes + s->target.size, s->metric.data, s->metric.size);
+    }
     *target = (struct labels){bytes, s->target.size};
     *metric = (struct labels){bytes + s->target.size, s->metric.size};
     struct place **tail = out;
@@ -669,7 +675,13 @@ static enum err_code merge_places(struct merge *m, struct place *places, struct 
     uint32_t rows = 0;
     uint32_t row;
     struct place *p;
+    const struct tombstone *deleted =
+        tombstones_find_pair(m->tombstones, target, metric, &m->arena);
     while ((p = next_row(places, &ts[rows], &row)) != NULL) {
+        if (deleted != NULL && tombstone_covers(deleted, ts[rows])) {
+            m->deleted++;
+            continue;
+        }
         for (uint32_t k = 0; k < p->column_count; k++) {
             const size_t cell = (size_t)k * p->times.rows + row;
             const uint32_t to = column_of(m, p->input, p->keys[k], &list);
@@ -700,6 +712,10 @@ static enum err_code merge_overlapping(struct merge *m, const uint32_t *which, u
 
 /* ---- the whole ---- */
 
+static bool has_deleted(struct merge *m, const struct partition_series *s) {
+    return tombstones_find_pair(m->tombstones, s->target, s->metric, &m->arena) != NULL;
+}
+
 static enum err_code merge_series(struct merge *m, struct err *err) {
     enum { SERIES_BYTES_MAX = 1 << 30 };
     uint32_t *which = mem_array(m->count, sizeof(*which));
@@ -707,7 +723,9 @@ static enum err_code merge_series(struct merge *m, struct err *err) {
     uint32_t n;
     arena_init(&m->arena, SERIES_BYTES_MAX);
     while (code == ERR_OK && (n = first_series(m, which)) != 0) {
-        code = m->overlapping ? merge_overlapping(m, which, n, err) : merge_row(m, which, n, err);
+        code = m->overlapping || has_deleted(m, &m->inputs[which[0]].series)
+                   ? merge_overlapping(m, which, n, err)
+                   : merge_row(m, which, n, err);
         code = code != ERR_OK ? code : compactor_breathe(m->c, &m->since_ns, err);
         compactor_note_memory(m->c, m->arena.used_bytes);
         arena_reset(&m->arena);
@@ -755,35 +773,81 @@ static void note_failed(struct compactor *c, const uint32_t *numbers, size_t n) 
     }
 }
 
+/* Writes partitions (numbers ascend) as one. rewrite: only if something of them is deleted. */
+static enum err_code merge_numbers(struct compactor *c, const uint32_t *numbers, size_t n,
+                                   bool rewrite, struct err *err) REQUIRES(c->mu) {
+    struct merge *m = mem_zalloc(sizeof(*m));
+    m->c = c;
+    m->tombstones = tsdb_tombstones(c->db);
+    m->since_ns = clock_mono_ns(c->db->options.clock);
+    enum err_code code = write_merged(m, numbers, (uint32_t)n, err);
+    if (m->overlapping) {
+        metric_inc(c->metrics.vertical);
+    }
+    close_inputs(m);
+    if (code == ERR_OK && (!rewrite || m->deleted != 0)) {
+        code = compactor_commit(c,
+                                &(struct compactor_change){.writer = m->writer,
+                                                           .options = &m->options,
+                                                           .replaced = numbers,
+                                                           .replaced_count = n},
+                                err);
+    } else {
+        partition_writer_free(m->writer);
+    }
+    tombstones_unref(m->tombstones);
+    mem_free(m);
+    return code;
+}
+
+/* Has a series of the partition a deleted sample, as far as labels and times say? */
+static enum err_code wants_rewrite(struct compactor *c, uint32_t number, const struct tombstones *t,
+                                   bool *out, struct err *err) REQUIRES(c->mu) {
+    *out = false;
+    struct partition *p = NULL;
+    for (size_t i = 0; i < c->live_count; i++) {
+        p = c->live[i]->info.number == number ? c->live[i]->reader : p;
+    }
+    if (p == NULL) {
+        return ERR_OK;
+    }
+    struct partition_cursor *cursor = partition_cursor_new(p);
+    struct partition_series s;
+    struct partition_skipped skipped = {0};
+    bool has = true;
+    enum err_code code = ERR_OK;
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    while (has && !*out && (code == ERR_OK || code == ERR_CORRUPT)) {
+        code = partition_cursor_next(cursor, &s, &has, &skipped, err);
+        *out =
+            code == ERR_OK && has && tombstones_find_pair(t, s.target, s.metric, &scratch) != NULL;
+        arena_reset(&scratch);
+    }
+    arena_release(&scratch);
+    partition_cursor_free(cursor);
+    return code == ERR_CORRUPT ? ERR_OK : code;
+}
+
+enum err_code compactor_rewrite(struct compactor *c, uint32_t number, struct err *err) {
+    struct tombstones *t = tsdb_tombstones(c->db);
+    bool wanted = false;
+    enum err_code code = t != NULL ? wants_rewrite(c, number, t, &wanted, err) : ERR_OK;
+    tombstones_unref(t);
+    return code == ERR_OK && wanted ? merge_numbers(c, &number, 1, true, err) : code;
+}
+
 enum err_code compactor_merge(struct compactor *c, bool *out_merged, struct err *err) {
     uint32_t *numbers = mem_array(c->live_count + 1, sizeof(*numbers));
     const size_t n = plan(c, numbers);
     enum err_code code = ERR_OK;
     *out_merged = n != 0;
     if (n != 0) {
-        struct merge *m = mem_zalloc(sizeof(*m));
-        m->c = c;
-        m->since_ns = clock_mono_ns(c->db->options.clock);
         qsort(numbers, n, sizeof(*numbers), by_number);
-        code = write_merged(m, numbers, (uint32_t)n, err);
-        if (m->overlapping) {
-            metric_inc(c->metrics.vertical);
-        }
-        close_inputs(m);
-        if (code == ERR_OK) {
-            code = compactor_commit(c,
-                                    &(struct compactor_change){.writer = m->writer,
-                                                               .options = &m->options,
-                                                               .replaced = numbers,
-                                                               .replaced_count = n},
-                                    err);
-        } else {
-            partition_writer_free(m->writer);
-        }
+        code = merge_numbers(c, numbers, n, false, err);
         if (code == ERR_CORRUPT) {
             note_failed(c, numbers, n); /* the others go on without them */
         }
-        mem_free(m);
     }
     mem_free(numbers);
     return code;

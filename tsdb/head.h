@@ -40,6 +40,7 @@
 #include "tsdb/series_log.h"
 #include "tsdb/slab.h"
 #include "tsdb/storage.h"
+#include "tsdb/tombstones.h"
 #include "tsdb/tsdb.h"
 #include "tsdb/view.h"
 #include "tsdb/wal.h"
@@ -220,6 +221,9 @@ struct tsdb {
     struct pending_definitions pending;
     atomic_bool has_pending;
     struct view_list views;
+    struct mutex delete_mu;        /* who deletes; above all others but the compactor's */
+    struct mutex tombstones_mu;    /* a leaf */
+    struct tombstones *tombstones; /* changed with both held; NULL: nothing is deleted */
     struct compactor *compactor;
     struct head_shard **shards;
     uint32_t shard_count;      /* WALs that exist */
@@ -491,6 +495,20 @@ void head_maintain(struct tsdb *db);
 void head_repair_shard(struct head_shard *shard);
 /* Series log first, then the shard's WAL. */
 MUST_CHECK enum err_code head_sync_shard(struct head_shard *shard, struct err *err);
+
+/* ---- delete.c ---- */
+
+/* A reference of the newest set; to be taken before a view, so that what a merge took out of a
+ * partition is not missed in either. NULL: nothing is deleted. */
+struct tombstones *tsdb_tombstones(struct tsdb *db);
+/* Reads the file of the data directory. */
+MUST_CHECK enum err_code tsdb_tombstones_open(struct tsdb *db, struct err *err);
+/* Replaces the file in dir. */
+MUST_CHECK enum err_code tsdb_tombstones_write(struct tsdb *db, const struct tombstones *t,
+                                               const char *dir, struct err *err);
+enum err_code tsdb_delete_series(struct storage *st, const struct matcher *matchers, size_t n,
+                                 int64_t mint, int64_t maxt, struct err *err);
+enum err_code tsdb_clean_tombstones(struct storage *st, struct err *err);
 
 /* ---- appender.c, querier.c, tsdb_metrics.c ---- */
 

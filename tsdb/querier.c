@@ -21,6 +21,10 @@ static enum err_code over_budget(struct err *err) {
     return querier_over_budget(err);
 }
 
+static void release_tombstones(void *t) {
+    tombstones_unref(t);
+}
+
 static void release_view(void *view) {
     view_unref(view);
 }
@@ -39,6 +43,10 @@ enum err_code tsdb_querier_open(struct storage *st, int64_t mint, int64_t maxt, 
         .arena = arena,
         .cancel = cancel,
     };
+    q->tombstones = tsdb_tombstones(q->db);
+    if (q->tombstones != NULL) {
+        arena_link(arena, release_tombstones, q->tombstones);
+    }
     q->view = view_ref_newest(&q->db->views);
     arena_link(arena, release_view, q->view);
     *out = q;
@@ -478,7 +486,8 @@ static enum err_code permute(struct storage_querier *q, struct storage_selection
     if (first != NULL) {
         first[n] = at;
     }
-    *sel = (struct storage_selection){series, first, places, n};
+    *sel = (struct storage_selection){
+        .series = series, .first_place = first, .places = places, .count = n};
     return ERR_OK;
 }
 
@@ -525,6 +534,80 @@ static enum err_code sort_selection(struct storage_querier *q, struct storage_se
     return code;
 }
 
+/* Has a series of which something is deleted another sample in the querier's range? */
+static enum err_code is_left(struct storage_querier *q, const struct storage_selection *sel,
+                             size_t series, bool *out, struct err *err) {
+    struct arena scratch;
+    struct storage_samples samples;
+    arena_init(&scratch, q->arena->budget_bytes);
+    const enum err_code code =
+        tsdb_read(q, sel, series, 1, q->min_ts_ms, q->max_ts_ms, &scratch, &samples, err);
+    *out = code == ERR_OK && samples.count != 0;
+    arena_release(&scratch);
+    return code;
+}
+
+static void move_series(struct storage_selection *sel, size_t from, size_t to) {
+    sel->series[to] = sel->series[from];
+    sel->deleted[to] = sel->deleted[from];
+    if (sel->first_place == NULL) {
+        sel->places[to] = sel->places[from];
+        return;
+    }
+    const uint32_t begin = sel->first_place[from];
+    const uint32_t n = sel->first_place[from + 1] - begin;
+    memmove(sel->places + sel->first_place[to], sel->places + begin, n * sizeof(*sel->places));
+    sel->first_place[to + 1] = sel->first_place[to] + n;
+}
+
+/* For those who want the series alone: leaves out the ones that are deleted as a whole. */
+static enum err_code drop_deleted(struct storage_querier *q, struct storage_selection *sel,
+                                  struct err *err) {
+    size_t kept = 0;
+    for (size_t i = 0; i < sel->count; i++) {
+        bool left = true;
+        const enum err_code code =
+            sel->deleted[i] != NULL ? is_left(q, sel, i, &left, err) : ERR_OK;
+        if (code != ERR_OK) {
+            return code;
+        }
+        if (left && kept != i) {
+            move_series(sel, i, kept);
+        }
+        kept += left ? 1 : 0;
+    }
+    sel->count = kept;
+    return ERR_OK;
+}
+
+/* Notes what is deleted of each series. */
+static enum err_code mark_deleted(struct storage_querier *q, struct storage_selection *sel,
+                                  const struct storage_select_hints *hints, struct err *err) {
+    enum { LABELS_BETWEEN_CHECKS = 1024 };
+    const struct tombstone **deleted = arena_try_alloc(q->arena, sel->count + 1, sizeof(*deleted));
+    if (deleted == NULL) {
+        return over_budget(err);
+    }
+    struct arena scratch;
+    bool any = false;
+    enum err_code code = ERR_OK;
+    arena_init(&scratch, 0);
+    for (size_t i = 0; i < sel->count && code == ERR_OK; i++) {
+        const struct storage_series *s = &sel->series[i];
+        deleted[i] = tombstones_find_pair(q->tombstones, tsdb_set_labels(q, s->target_set),
+                                          tsdb_set_labels(q, s->metric_set), &scratch);
+        any |= deleted[i] != NULL;
+        arena_reset(&scratch);
+        code = i % LABELS_BETWEEN_CHECKS == 0 ? cancel_check(q->cancel) : ERR_OK;
+    }
+    arena_release(&scratch);
+    if (code != ERR_OK) {
+        return err_set(err, code, "query stopped while it looked for deleted series");
+    }
+    sel->deleted = any ? deleted : NULL;
+    return any && hints != NULL && hints->series_only ? drop_deleted(q, sel, err) : ERR_OK;
+}
+
 enum err_code tsdb_select(struct storage_querier *q, const struct matcher *matchers, size_t n,
                           const struct storage_select_hints *hints, struct storage_selection **out,
                           struct err *err) {
@@ -556,6 +639,10 @@ enum err_code tsdb_select(struct storage_querier *q, const struct matcher *match
     if (code == ERR_OK && hints != NULL && hints->sorted && sel->count > 1) {
         code = sort_selection(q, sel, err);
     }
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = q->tombstones != NULL ? mark_deleted(q, sel, hints, err) : ERR_OK;
     if (code != ERR_OK) {
         return code;
     }
@@ -671,6 +758,10 @@ enum err_code tsdb_read(struct storage_querier *q, const struct storage_selectio
         const size_t begin = sel->first_place[first + i] - from;
         const size_t end = sel->first_place[first + i + 1] - from;
         code = querier_join(&joins, scratch, results + begin, end - begin, &out[i], err);
+    }
+    for (size_t i = 0; sel->deleted != NULL && i < count && code == ERR_OK; i++) {
+        const struct tombstone *t = sel->deleted[first + i];
+        code = t != NULL ? tombstone_filter(t, scratch, &out[i], err) : ERR_OK;
     }
     return code;
 }

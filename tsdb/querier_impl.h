@@ -12,7 +12,8 @@ struct storage_querier {
     struct arena *arena;
     const struct cancel *cancel;
     struct view *view;
-    struct label_sets foreign; /* sets of partitions that the head does not know */
+    struct tombstones *tombstones; /* NULL: nothing is deleted */
+    struct label_sets foreign;     /* sets of partitions that the head does not know */
     bool has_foreign;
 };
 
@@ -35,6 +36,7 @@ struct storage_selection {
     uint32_t *first_place; /* count + 1 numbers into places; NULL: one place each */
     struct place *places;
     size_t count;
+    const struct tombstone **deleted; /* by series; NULL: nothing of any of them */
 };
 
 /* ---- querier_sets.c: set numbers that callers see ----

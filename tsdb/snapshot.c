@@ -194,6 +194,11 @@ static enum err_code copy_all(struct snapshot *s, const char *parent, struct err
     code = code != ERR_OK ? code : copy_definitions(s, err);
     code = code != ERR_OK ? code
                           : compactor_copy(s->db->compactor, join(s, s->root, "partitions"), err);
+    if (code == ERR_OK) {
+        struct tombstones *t = tsdb_tombstones(s->db);
+        code = t != NULL ? tsdb_tombstones_write(s->db, t, s->root, err) : ERR_OK;
+        tombstones_unref(t);
+    }
     code = code != ERR_OK ? code : sync_folders(s, err);
     code = code != ERR_OK ? code : vfs_rename(s->vfs, s->root, s->to, err);
     return code != ERR_OK ? code : vfs_sync_dir(s->vfs, parent, err);
@@ -228,6 +233,7 @@ static void remove_all(struct snapshot *s) {
     remove_folder(s, join(s, s->root, "wal"));
     remove_folder(s, join(s, s->root, "series"));
     compactor_remove_copy(s->db->compactor, join(s, s->root, "partitions"));
+    (void)!vfs_unlink(s->vfs, join(s, s->root, "tombstones"), NULL);
     remove_folder(s, s->root);
 }
 

@@ -5,6 +5,7 @@
  *     <path>/wal/<shard>/    rows that are not sealed                  wal.h, head_row.c
  *     <path>/l0/<shard>/     sealed runs                               segment.h
  *     <path>/partitions/     what is older                             compactor.h, partition.h
+ *     <path>/tombstones          what was deleted               tombstones.h
  *     <path>/quarantine/     damaged bytes, kept for whoever wants to look
  *
  * OPENING reads the series log to the end, run frames and WAL headers; rows are decoded later. There
@@ -212,6 +213,8 @@ static const struct storage_ops ops = {
     .label_names = tsdb_label_names,
     .label_values = tsdb_label_values,
     .stats = op_stats,
+    .delete_series = tsdb_delete_series,
+    .clean_tombstones = tsdb_clean_tombstones,
 };
 
 struct storage *tsdb_storage(struct tsdb *db) {
@@ -453,6 +456,7 @@ static enum err_code open_files(struct tsdb *db, const struct paths *paths,
             .damage_ctx = db,
         },
         &db->notes, err);
+    code = code != ERR_OK ? code : tsdb_tombstones_open(db, err);
     code = code != ERR_OK ? code : compactor_open(db, &db->compactor, err);
     for (uint32_t i = 0; i < db->shard_count && code == ERR_OK; i++) {
         code = open_shard(db->shards[i], paths, stats, err);
@@ -513,6 +517,9 @@ static void free_db(struct tsdb *db) {
     mem_free(db->pending.columns);
     hist_layouts_free(db->layouts);
     index_release(&db->index);
+    tombstones_unref(db->tombstones);
+    mutex_release(&db->delete_mu);
+    mutex_release(&db->tombstones_mu);
     mutex_release(&db->open_mu);
     mutex_release(&db->define_mu);
     mutex_release(&db->wake_mu);
@@ -543,6 +550,8 @@ static struct tsdb *new_db(const struct tsdb_options *options) {
     view_list_init(&db->views);
     atomic_init(&db->min_ts_ms, INT64_MAX);
     atomic_init(&db->max_ts_ms, INT64_MIN);
+    mutex_init(&db->delete_mu);
+    mutex_init(&db->tombstones_mu);
     mutex_init(&db->open_mu);
     mutex_init(&db->define_mu);
     mutex_init(&db->wake_mu);

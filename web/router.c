@@ -29,6 +29,8 @@ static const struct route routes[] = {
     {"/api/v1/status/flags", READ, API_CHEAP, api_status_flags},
     {"/api/v1/status/runtimeinfo", READ, API_CHEAP, api_status_runtimeinfo},
     {"/api/v1/status/tsdb", READ, API_CHEAP, api_status_tsdb},
+    {"/api/v1/admin/tsdb/delete_series", CHANGE, API_WORK | ROUTE_CHANGES, api_delete_series},
+    {"/api/v1/admin/tsdb/clean_tombstones", CHANGE, API_WORK | ROUTE_CHANGES, api_clean_tombstones},
     {"/api/v1/admin/tsdb/snapshot", CHANGE, API_WORK | ROUTE_CHANGES, api_snapshot},
     {"/api/v1/admin/queries", READ, API_CHEAP, api_queries},
     {"/api/v1/admin/queries/kill", CHANGE, API_CHEAP | ROUTE_CHANGES, api_query_kill},

@@ -1,0 +1,218 @@
+/* Deleting series: what is gone, what stays, and after which ends of the process. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "compact_world.h"
+#include "tests/support/check_err.h"
+#include "tsdb/tombstones.h"
+
+enum { S = COMPACT_BASE_MS };
+
+static void append(struct world *w, const char *labels, int64_t ts_ms, double value) {
+    struct storage_appender *a;
+    struct err err;
+    assert_ok(storage_appender_begin(w->st, &a, &err), &err);
+    assert_int_equal(world_append(w, a, labels, ts_ms, value), ERR_OK);
+    assert_ok(storage_appender_commit(w->st, a, &err), &err);
+}
+
+static void delete_in(struct world *w, const char *matchers, int64_t mint, int64_t maxt) {
+    struct matcher m[4];
+    struct err err;
+    const size_t n = world_matchers(w, matchers, m, 4);
+    assert_ok(storage_delete_series(w->st, m, n, mint, maxt, &err), &err);
+}
+
+static size_t series_count(struct world *w, const char *matchers) {
+    struct arena arena;
+    struct storage_querier *q;
+    struct storage_selection *sel;
+    struct matcher m[4];
+    struct err err;
+    size_t count;
+    arena_init(&arena, 0);
+    const size_t n = world_matchers(w, matchers, m, 4);
+    assert_ok(storage_querier_open(w->st, INT64_MIN, INT64_MAX, &arena, NULL, &q, &err), &err);
+    const struct storage_select_hints hints = {.sorted = true, .series_only = true};
+    assert_ok(storage_select(w->st, q, m, n, &hints, &sel, &err), &err);
+    (void)storage_selection_series(w->st, sel, &count);
+    arena_release(&arena);
+    return count;
+}
+
+static void reopen(struct world *w) {
+    world_close(w);
+    world_open(w);
+}
+
+static void begin(struct world *w) {
+    compact_world_init(w);
+    world_open(w);
+    for (int i = 0; i < 5; i++) {
+        append(w, "a job=j", S + i * 1000, i);
+        append(w, "b job=j", S + i * 1000, 10 + i);
+    }
+}
+
+#define ALL "__name__=~.+"
+
+static void what_is_deleted_is_gone_at_once_and_after_a_restart(void **state) {
+    (void)state;
+    struct world w;
+    begin(&w);
+    delete_in(&w, "__name__=a", S + 1000, S + 2000);
+    const char *want = "a{job=\"j\"} 1000000000:0 1000003000:3 1000004000:4\n"
+                       "b{job=\"j\"} 1000000000:10 1000001000:11 1000002000:12 1000003000:13 "
+                       "1000004000:14\n";
+    assert_string_equal(world_dump(&w, ALL, INT64_MIN, INT64_MAX), want);
+    reopen(&w);
+    assert_string_equal(world_dump(&w, ALL, INT64_MIN, INT64_MAX), want);
+    world_crash(&w);
+    world_open(&w);
+    assert_string_equal(world_dump(&w, ALL, INT64_MIN, INT64_MAX), want);
+    world_close(&w);
+    world_release(&w);
+}
+
+static void a_series_that_comes_again_shows_new_samples_only(void **state) {
+    (void)state;
+    struct world w;
+    begin(&w);
+    delete_in(&w, "__name__=a", INT64_MIN, INT64_MAX);
+    assert_int_equal(series_count(&w, ALL), 1);
+    append(&w, "a job=j", S + 5000, 5);
+    assert_int_equal(series_count(&w, ALL), 2);
+    assert_string_equal(world_dump(&w, "__name__=a", INT64_MIN, INT64_MAX),
+                        "a{job=\"j\"} 1000005000:5\n");
+    reopen(&w);
+    assert_string_equal(world_dump(&w, "__name__=a", INT64_MIN, INT64_MAX),
+                        "a{job=\"j\"} 1000005000:5\n");
+    world_close(&w);
+    world_release(&w);
+}
+
+static void a_range_without_samples_deletes_nothing(void **state) {
+    (void)state;
+    struct world w;
+    begin(&w);
+    const char *before = world_dump(&w, ALL, INT64_MIN, INT64_MAX);
+    delete_in(&w, ALL, S + 4001, INT64_MAX);
+    delete_in(&w, ALL, S + 10, S);
+    delete_in(&w, "__name__=c", INT64_MIN, INT64_MAX);
+    assert_string_equal(world_dump(&w, ALL, INT64_MIN, INT64_MAX), before);
+    world_close(&w);
+    world_release(&w);
+}
+
+/* Deletes by chance; the same must be seen before and after cuts, merges, cleaning and restarts. */
+static void partitions_and_cleaning_keep_what_is_left(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct world w;
+        struct compact_play play;
+        struct err err;
+        compact_world_init(&w);
+        world_open(&w);
+        compact_play_begin(&play, &w, seed);
+        compact_play_for(&play, 3 * COMPACT_WINDOW_MS);
+        delete_in(&w, "__name__=~.*[13579].*", COMPACT_BASE_MS + 7000, COMPACT_BASE_MS + 30000);
+        const char *first = compact_dump(&w);
+        assert_ok(tsdb_compact(w.db, true, &err), &err);
+        assert_string_equal(compact_dump(&w), first);
+        compact_play_for(&play, 2 * COMPACT_WINDOW_MS);
+        const size_t before = strlen(compact_dump(&w));
+        delete_in(&w, "__name__=~.*[02468].*", COMPACT_BASE_MS, COMPACT_BASE_MS + 15000);
+        delete_in(&w, "__name__=~.*1.*", INT64_MIN, INT64_MAX);
+        compact_play_end(&play);
+        const char *want = compact_dump(&w);
+        assert_true(strlen(want) < before);
+        assert_ok(storage_clean_tombstones(w.st, &err), &err);
+        assert_string_equal(compact_dump(&w), want);
+        reopen(&w);
+        assert_string_equal(compact_dump(&w), want);
+        assert_ok(tsdb_compact(w.db, true, &err), &err);
+        assert_string_equal(compact_dump(&w), want);
+        assert_ok(storage_clean_tombstones(w.st, &err), &err);
+        assert_string_equal(compact_dump(&w), want);
+        size_t partitions;
+        assert_string_equal(compact_dump_partitions(&w, &partitions), want);
+        world_close(&w);
+        world_release(&w);
+    }
+}
+
+static struct tombstones *some(struct arena *arena) {
+    struct tombstones *t = NULL;
+    struct err err;
+    const struct label a[] = {{STR("__name__"), STR("a")}, {STR("job"), STR("j")}};
+    const struct label b[] = {{STR("__name__"), STR("b")}};
+    const struct tombstone_addition more[] = {
+        {labels_of(arena, a, 2), {5, 9}},         {labels_of(arena, b, 1), {INT64_MIN, -1}},
+        {labels_of(arena, a, 2), {10, 12}},       {labels_of(arena, a, 2), {20, 20}},
+        {labels_of(arena, b, 1), {0, INT64_MAX}},
+    };
+    assert_ok(tombstones_with(NULL, more, 5, &t, &err), &err);
+    return t;
+}
+
+static void neighbouring_intervals_become_one(void **state) {
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct tombstones *t = some(&arena);
+    const struct label pair[] = {{STR("__name__"), STR("a")}, {STR("job"), STR("j")}};
+    const struct tombstone *a = tombstones_find(t, labels_of(&arena, pair, 2));
+    const struct tombstone *b =
+        tombstones_find(t, labels_of(&arena, (struct label[]){{STR("__name__"), STR("b")}}, 1));
+    assert_non_null(a);
+    assert_int_equal(a->count, 2);
+    assert_int_equal(a->intervals[0].max_ts_ms, 12);
+    assert_false(tombstone_covers(a, 4));
+    assert_true(tombstone_covers(a, 12));
+    assert_false(tombstone_covers(a, 13));
+    assert_true(tombstone_covers(a, 20));
+    assert_false(tombstone_covers(a, 21));
+    assert_int_equal(b->count, 1);
+    assert_true(tombstone_covers(b, INT64_MAX));
+    tombstones_unref(t);
+    arena_release(&arena);
+}
+
+static void every_flipped_bit_and_every_cut_is_refused(void **state) {
+    (void)state;
+    struct arena arena;
+    struct buf bytes;
+    struct tombstones *t;
+    arena_init(&arena, 0);
+    buf_init(&bytes, 1 << 16);
+    struct tombstones *made = some(&arena);
+    tombstones_encode(made, &bytes);
+    tombstones_unref(made);
+    assert_int_equal(tombstones_decode(bytes.ptr, bytes.len, &t, NULL), ERR_OK);
+    assert_int_equal(tombstones_count(t), 2);
+    tombstones_unref(t);
+    for (size_t bit = 0; bit < bytes.len * 8; bit++) {
+        bytes.ptr[bit / 8] ^= (char)(1 << bit % 8);
+        struct err err;
+        assert_int_equal(tombstones_decode(bytes.ptr, bytes.len, &t, &err), ERR_CORRUPT);
+        bytes.ptr[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    for (size_t n = 0; n < bytes.len; n++) {
+        struct err err;
+        assert_int_equal(tombstones_decode(bytes.ptr, n, &t, &err), ERR_CORRUPT);
+    }
+    buf_release(&bytes);
+    arena_release(&arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_deleted_is_gone_at_once_and_after_a_restart),
+        cmocka_unit_test(a_series_that_comes_again_shows_new_samples_only),
+        cmocka_unit_test(a_range_without_samples_deletes_nothing),
+        cmocka_unit_test(partitions_and_cleaning_keep_what_is_left),
+        cmocka_unit_test(neighbouring_intervals_become_one),
+        cmocka_unit_test(every_flipped_bit_and_every_cut_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,358 @@
+/* The set is one array of series by hash of their labels, found by binary search, and one arena. */
+#include "tsdb/tombstones.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/cursor.h"
+#include "base/hash.h"
+#include "base/histogram.h"
+#include "base/mem.h"
+#include "base/value.h"
+#include "tsdb/storage.h"
+
+struct entry {
+    uint64_t hash;
+    struct tombstone t;
+};
+
+struct tombstones {
+    atomic_uint refs;
+    struct arena arena; /* labels and intervals */
+    struct entry *entries;
+    size_t count;
+};
+
+static const char magic[8] = {'B', 'R', 'A', 'S', 'A', 'T', 'M', 'B'};
+enum { VERSION = 1, HEAD_BYTES = 12, CRC_BYTES = 4, VARINT_MAX = 10 };
+
+struct tombstones *tombstones_ref(struct tombstones *t) {
+    if (t != NULL) {
+        atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    }
+    return t;
+}
+
+void tombstones_unref(struct tombstones *t) {
+    if (t != NULL && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) {
+        arena_release(&t->arena);
+        mem_free(t->entries);
+        mem_free(t);
+    }
+}
+
+size_t tombstones_count(const struct tombstones *t) {
+    return t != NULL ? t->count : 0;
+}
+
+/* ---- making ---- */
+
+struct item { /* one interval on its way into a set */
+    uint64_t hash;
+    struct labels labels;
+    struct tombstone_interval interval;
+};
+
+static int by_series(const struct item *x, const struct item *y) {
+    if (x->hash != y->hash) {
+        return x->hash < y->hash ? -1 : 1;
+    }
+    return labels_cmp(x->labels, y->labels);
+}
+
+static int by_series_and_time(const void *a, const void *b) {
+    const struct item *x = a;
+    const struct item *y = b;
+    const int order = by_series(x, y);
+    return order != 0 ? order
+                      : (x->interval.min_ts_ms > y->interval.min_ts_ms) -
+                            (x->interval.min_ts_ms < y->interval.min_ts_ms);
+}
+
+/* Joins the intervals of one series, which ascend by their begin. */
+static uint32_t join_intervals(const struct item *items, size_t n, struct tombstone_interval *to) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct tombstone_interval *next = &items[i].interval;
+        struct tombstone_interval *last = count != 0 ? &to[count - 1] : NULL;
+        if (last != NULL &&
+            (last->max_ts_ms == INT64_MAX || next->min_ts_ms <= last->max_ts_ms + 1)) {
+            last->max_ts_ms = next->max_ts_ms > last->max_ts_ms ? next->max_ts_ms : last->max_ts_ms;
+        } else {
+            to[count++] = *next;
+        }
+    }
+    return count;
+}
+
+/* Sorts the items. */
+static struct tombstones *make(struct item *items, size_t n, size_t *out_bytes) {
+    struct tombstones *t = mem_zalloc(sizeof(*t));
+    atomic_init(&t->refs, 1);
+    arena_init(&t->arena, 0);
+    t->entries = mem_array(n + 1, sizeof(*t->entries));
+    if (n > 1) {
+        qsort(items, n, sizeof(*items), by_series_and_time);
+    }
+    for (size_t at = 0; at < n;) {
+        size_t end = at + 1;
+        while (end < n && by_series(&items[at], &items[end]) == 0) {
+            end++;
+        }
+        struct tombstone_interval *intervals =
+            arena_alloc(&t->arena, (end - at) * sizeof(*intervals));
+        const uint32_t count = join_intervals(items + at, end - at, intervals);
+        t->entries[t->count++] = (struct entry){
+            .hash = items[at].hash,
+            .t = {labels_copy(&t->arena, items[at].labels), intervals, count},
+        };
+        *out_bytes += items[at].labels.size + VARINT_MAX * 2 * ((size_t)count + 1);
+        at = end;
+    }
+    return t;
+}
+
+enum err_code tombstones_with(const struct tombstones *old, const struct tombstone_addition *more,
+                              size_t n, struct tombstones **out, struct err *err) {
+    size_t total = n;
+    for (size_t i = 0; i < tombstones_count(old); i++) {
+        total += old->entries[i].t.count;
+    }
+    struct item *items = mem_array(total + 1, sizeof(*items));
+    size_t count = 0;
+    for (size_t i = 0; i < tombstones_count(old); i++) {
+        const struct entry *e = &old->entries[i];
+        for (uint32_t k = 0; k < e->t.count; k++) {
+            items[count++] = (struct item){e->hash, e->t.labels, e->t.intervals[k]};
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        items[count++] =
+            (struct item){labels_hash(more[i].labels), more[i].labels, more[i].interval};
+    }
+    size_t bytes = HEAD_BYTES + CRC_BYTES;
+    struct tombstones *t = make(items, count, &bytes);
+    mem_free(items);
+    if (bytes > TOMBSTONES_BYTES_MAX) {
+        tombstones_unref(t);
+        return err_set(err, ERR_LIMIT, "too many deleted series, clean the tombstones first");
+    }
+    *out = t;
+    return ERR_OK;
+}
+
+/* ---- asking ---- */
+
+const struct tombstone *tombstones_find(const struct tombstones *t, struct labels labels) {
+    if (t == NULL || t->count == 0) {
+        return NULL;
+    }
+    const uint64_t hash = labels_hash(labels);
+    size_t low = 0;
+    size_t high = t->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (t->entries[middle].hash < hash) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (; low < t->count && t->entries[low].hash == hash; low++) {
+        if (labels_eq(t->entries[low].t.labels, labels)) {
+            return &t->entries[low].t;
+        }
+    }
+    return NULL;
+}
+
+const struct tombstone *tombstones_find_pair(const struct tombstones *t, struct labels a,
+                                             struct labels b, struct arena *scratch) {
+    return tombstones_count(t) != 0 ? tombstones_find(t, labels_merge(scratch, a, b)) : NULL;
+}
+
+bool tombstone_covers(const struct tombstone *t, int64_t ts_ms) {
+    uint32_t low = 0;
+    uint32_t high = t->count;
+    while (low < high) { /* the first interval that ends at or behind it */
+        const uint32_t middle = low + (high - low) / 2;
+        if (t->intervals[middle].max_ts_ms < ts_ms) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < t->count && t->intervals[low].min_ts_ms <= ts_ms;
+}
+
+enum err_code tombstone_filter(const struct tombstone *t, struct arena *arena,
+                               struct storage_samples *io, struct err *err) {
+    size_t kept = 0;
+    while (kept < io->count && !tombstone_covers(t, io->ts[kept])) {
+        kept++;
+    }
+    if (kept == io->count) {
+        return ERR_OK;
+    }
+    const size_t n = io->count;
+    int64_t *ts = arena_try_alloc(arena, n, sizeof(*ts));
+    double *values = arena_try_alloc(arena, n, sizeof(*values));
+    int64_t *start_ts = io->start_ts != NULL ? arena_try_alloc(arena, n, sizeof(*start_ts)) : NULL;
+    const struct histogram **histograms =
+        io->histograms != NULL ? arena_try_alloc(arena, n, sizeof(*histograms)) : NULL;
+    if (ts == NULL || values == NULL || (io->start_ts != NULL && start_ts == NULL) ||
+        (io->histograms != NULL && histograms == NULL)) {
+        return err_set(err, ERR_LIMIT, "query needs more memory than its budget to read samples");
+    }
+    kept = 0;
+    bool gap = false; /* the sample before was deleted */
+    bool has_stale = false;
+    for (size_t i = 0; i < n; i++) {
+        if (tombstone_covers(t, io->ts[i])) {
+            gap = true;
+            continue;
+        }
+        ts[kept] = io->ts[i];
+        values[kept] = io->values[i];
+        has_stale |= f64_is_stale(io->values[i]);
+        if (start_ts != NULL) {
+            start_ts[kept] = io->start_ts[i];
+        }
+        if (histograms != NULL) {
+            histograms[kept] = io->histograms[i];
+        }
+        if (gap && histograms != NULL && histograms[kept] != NULL &&
+            histograms[kept]->hint == HINT_NOT_RESET) {
+            struct histogram *copy = arena_try_alloc(arena, 1, sizeof(*copy));
+            if (copy == NULL) {
+                return err_set(err, ERR_LIMIT,
+                               "query needs more memory than its budget to read samples");
+            }
+            *copy = *histograms[kept];
+            copy->hint = HINT_UNKNOWN; /* it was not compared with the one that is now before it */
+            histograms[kept] = copy;
+        }
+        gap = false;
+        kept++;
+    }
+    *io = (struct storage_samples){
+        .ts = ts,
+        .values = values,
+        .count = kept,
+        .has_stale = has_stale || (io->has_stale && histograms != NULL),
+        .histograms = histograms,
+        .start_ts = start_ts,
+    };
+    return ERR_OK;
+}
+
+/* ---- the file ---- */
+
+static void put_varints(struct buf *to, const uint64_t *v, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint8_t bytes[VARINT_MAX];
+        const uint8_t *end = put_uvarint(bytes, v[i]);
+        buf_append(to, bytes, (size_t)(end - bytes));
+    }
+}
+
+void tombstones_encode(const struct tombstones *t, struct buf *to) {
+    const size_t start = to->len;
+    uint8_t head[4];
+    put_u32(head, VERSION);
+    buf_append(to, magic, sizeof(magic));
+    buf_append(to, head, sizeof(head));
+    put_varints(to, (const uint64_t[]){tombstones_count(t)}, 1);
+    for (size_t i = 0; i < tombstones_count(t); i++) {
+        const struct tombstone *s = &t->entries[i].t;
+        put_varints(to, (const uint64_t[]){s->labels.size}, 1);
+        buf_append(to, s->labels.data, s->labels.size);
+        put_varints(to, (const uint64_t[]){s->count}, 1);
+        for (uint32_t k = 0; k < s->count; k++) {
+            const struct tombstone_interval *v = &s->intervals[k];
+            const uint64_t pair[2] = {zigzag_encode(v->min_ts_ms),
+                                      (uint64_t)v->max_ts_ms - (uint64_t)v->min_ts_ms};
+            put_varints(to, pair, 2);
+        }
+    }
+    put_u32(head, hash_crc32c(0, to->ptr + start, to->len - start));
+    buf_append(to, head, sizeof(head));
+}
+
+/* The intervals of one series, which ascend with gaps between. */
+static bool decode_intervals(struct cursor *c, struct item *items, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const int64_t min = cursor_varint(c);
+        const uint64_t span = cursor_uvarint(c);
+        if (c->failed || span > (uint64_t)INT64_MAX - (uint64_t)min) {
+            return false;
+        }
+        items[i] = items[0];
+        items[i].interval = (struct tombstone_interval){min, (int64_t)((uint64_t)min + span)};
+        if (i != 0) {
+            const int64_t before = items[i - 1].interval.max_ts_ms;
+            if (before >= INT64_MAX - 1 || min <= before + 1) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool decode_series(struct cursor *c, struct item **io_items, size_t *io_count,
+                          size_t *io_capacity) {
+    const struct str labels = cursor_str(c);
+    const uint64_t n = cursor_uvarint(c);
+    if (c->failed || n == 0 || n > cursor_left(c) / 2 || labels.len == 0 ||
+        labels_check((const uint8_t *)labels.ptr, labels.len, NULL) != ERR_OK) {
+        return false;
+    }
+    if (*io_capacity - *io_count < n) {
+        *io_capacity = mem_grow(*io_capacity, *io_count + (size_t)n);
+        *io_items = mem_resize(*io_items, *io_capacity, sizeof(**io_items));
+    }
+    struct item *first = *io_items + *io_count;
+    *first = (struct item){.labels = {(const uint8_t *)labels.ptr, labels.len}};
+    first->hash = labels_hash(first->labels);
+    const struct item *before = *io_count != 0 ? first - 1 : NULL;
+    if ((before != NULL && by_series(before, first) >= 0) ||
+        !decode_intervals(c, first, (size_t)n)) {
+        return false;
+    }
+    *io_count += (size_t)n;
+    return true;
+}
+
+enum err_code tombstones_decode(const void *bytes, size_t n, struct tombstones **out,
+                                struct err *err) {
+    const uint8_t *p = bytes;
+    if (n < HEAD_BYTES + 1 + CRC_BYTES || memcmp(p, magic, sizeof(magic)) != 0) {
+        return err_set(err, ERR_CORRUPT, "not a file of tombstones");
+    }
+    if (load_u32(p + n - CRC_BYTES) != hash_crc32c(0, p, n - CRC_BYTES)) {
+        return err_set(err, ERR_CORRUPT, "checksum does not match");
+    }
+    if (load_u32(p + sizeof(magic)) != VERSION) {
+        return err_set(err, ERR_UNSUPPORTED, "version %u is not known",
+                       load_u32(p + sizeof(magic)));
+    }
+    struct cursor c = cursor_of(p + HEAD_BYTES, n - HEAD_BYTES - CRC_BYTES);
+    uint64_t count = cursor_uvarint(&c);
+    struct item *items = NULL;
+    size_t used = 0;
+    size_t capacity = 0;
+    bool good = !c.failed;
+    for (; count != 0 && good; count--) {
+        good = decode_series(&c, &items, &used, &capacity);
+    }
+    good = good && cursor_left(&c) == 0;
+    size_t size = 0;
+    if (good) {
+        *out = make(items, used, &size);
+    }
+    mem_free(items);
+    return good ? ERR_OK : err_set(err, ERR_CORRUPT, "a series in it makes no sense");
+}
