@@ -339,6 +339,7 @@ void loop_on_done(struct loop *loop) {
         return;
     }
     record(loop, job);
+    loop->last_work_ns = job->work_ns;
     if (loop->state == LOOP_ENDING) {
         if (loop->ticks_left == 0) {
             close_ingest(loop, loop->scraped);

@@ -67,6 +67,7 @@ struct loop {
     int64_t marker_ts_ms;  /* ENDING */
     int64_t ideal_unix_ns; /* of the aligned timestamps; 0 = no scrape yet */
     int64_t last_start_mono_ns;
+    int64_t last_work_ns;              /* that its last page took */
     struct transport_request *request; /* while one runs */
     struct scrape_job *job;            /* while a request or a worker has it */
     struct target_report report;       /* guarded by the pool's mu */

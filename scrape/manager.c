@@ -84,11 +84,12 @@ struct scrape_manager {
 /* ---- seams for loops ---- */
 
 /* A page of a target that was scraped before, and not a large one: its lines are known, and reading
- * them takes microseconds. */
+ * them takes microseconds. A target whose lines are new ones each time is known by its last page. */
 static bool is_quick(const struct scrape_job *job) {
     const size_t bytes = job->coding != CODING_NONE ? job->body.len * GZIP_GROWTH : job->body.len;
+    const struct loop *const loop = job->loop;
     return job->kind == JOB_SCRAPE && !job->forget_lines && bytes <= OWN_BODY_BYTES &&
-           (bytes == 0 || ingest_line_count(job->ingest) > 0);
+           loop->last_work_ns <= OWN_SLOW_NS && (bytes == 0 || ingest_line_count(job->ingest) > 0);
 }
 
 /* Runs the job on the io thread if that delays nothing else. */
@@ -555,6 +556,7 @@ static struct target_info active_info(const struct loop *loop, struct str pool,
     info.last_scrape_unix_ns = report->last_scrape_unix_ns;
     info.last_duration_ns = report->last_duration_ns;
     info.failure = report->failure;
+    info.failure_reason = scrape_failure_name(report->failure);
     info.since_unix_ns = report->since_unix_ns;
     info.counts = report->counts;
     info.sample_limit = config->sample_limit;

@@ -173,7 +173,8 @@ struct target_info {
     int64_t interval_ms, timeout_ms;
     /* beyond what Prometheus shows */
     enum scrape_failure failure;
-    int64_t since_unix_ns; /* health and failure are as they are; 0 = never scraped */
+    struct str failure_reason; /* its name */
+    int64_t since_unix_ns;     /* health and failure are as they are; 0 = never scraped */
     struct scrape_counts counts;
     uint64_t sample_limit;             /* 0 = none */
     uint64_t body_limit_bytes;         /* always one */

@@ -250,13 +250,14 @@ static enum err_code commit(struct scrape_job *job, struct job_scratch *s,
 
 static void run_scrape(struct scrape_job *job, struct job_scratch *s) {
     const int64_t now_ns = clock_unix_ns(job->clock);
+    const int64_t begin_ns = clock_mono_ns(job->clock);
     struct ingest_scrape scrape = {
         .config = job->config,
         .target = job->target->labels,
         .clock = job->clock,
         .ts_ms = job->ts_ms,
         .now_ms = now_ns / NS_PER_MS,
-        .deadline_mono_ns = clock_mono_ns(job->clock) + job->target->interval_ms * NS_PER_MS,
+        .deadline_mono_ns = begin_ns + job->target->interval_ms * NS_PER_MS,
         .timeout_ms = job->target->timeout_ms,
         .histograms = job->target->histograms,
         .features = job->features,
@@ -282,6 +283,7 @@ static void run_scrape(struct scrape_job *job, struct job_scratch *s) {
                                          .samples = scrape.scraped,
                                          .samples_kept = scrape.added,
                                          .series_added = scrape.series_added};
+    job->work_ns = job->start_mono_ns + job->duration_ns - begin_ns;
     account(job, &scrape);
     if (s->plain.capacity > PLAIN_KEEP_BYTES) {
         buf_release(&s->plain);

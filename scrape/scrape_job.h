@@ -60,6 +60,7 @@ struct scrape_job {
 
     /* the result: code and err say what is wrong with the target */
     int64_t duration_ns;
+    int64_t work_ns; /* of these, reading the page */
     struct scrape_counts counts;
 };
 

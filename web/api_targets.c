@@ -91,7 +91,7 @@ static void write_details(struct api *api, const struct target_info *t) {
     json_key(j, "details");
     json_object_begin(j);
     json_key(j, "scrapeFailureReason");
-    json_str(j, scrape_failure_name(t->failure));
+    json_str(j, t->failure_reason);
     json_key(j, "since");
     write_time(j, &api->in->arena, t->since_unix_ns);
     json_key(j, "bodySizeBytes"); /* -1: beyond its limit */
