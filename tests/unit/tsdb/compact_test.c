@@ -11,6 +11,7 @@
 #include "tests/support/check_err.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/mem_vfs.h"
+#include "tests/support/thread_check.h"
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
 
@@ -428,7 +429,7 @@ static void a_crash_at_any_operation_loses_nothing(void **state) {
     const size_t last = mem_vfs_op_count(d.disk);
     print_message("%zu operations\n", last - first);
     assert_true(last > first + 20);
-    for (size_t op = first; op <= last; op++) {
+    for (size_t op = first; op <= last; op += THREAD_CHECK ? 40 : 1) {
         const enum mem_crash crash = (enum mem_crash)(op % MEM_CRASH_COUNT);
         check_after_crash(d.disk, op, MEM_CRASH_KEEP, want);
         check_after_crash(d.disk, op, MEM_CRASH_LOSE, want);
@@ -511,7 +512,7 @@ static void each_call_of_the_disk_fails_once(void **state) {
     (void)state;
     const unsigned kinds[] = {FAULT_CHANGES, FAULT_OPEN | FAULT_STAT | FAULT_LIST | FAULT_SIZE};
     for (size_t kind = 0; kind < COUNT_OF(kinds); kind++) {
-        for (size_t n = 0;; n += 1 + n / 40) {
+        for (size_t n = 0;; n += THREAD_CHECK ? 10 + n / 4 : 1 + n / 40) {
             struct on_disk d;
             struct err err;
             const char *want = fill_disk(&d, 13, 3);
