@@ -10,6 +10,7 @@
 #include "base/regex.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -144,11 +145,25 @@ static void keep_groups(struct regex *re, const struct regex_tree *tree) {
     }
 }
 
+/* A pattern may hold NUL bytes, which printf would take for its end. */
+static struct str wrapped(struct arena *arena, struct str pattern) {
+    static const char before[] = "^(?s:";
+    static const char behind[] = ")$";
+    const size_t from = sizeof(before) - 1;
+    char *const text = arena_alloc(arena, from + pattern.len + sizeof(behind));
+    memcpy(text, before, from);
+    if (pattern.len > 0) {
+        memcpy(text + from, pattern.ptr, pattern.len);
+    }
+    memcpy(text + from + pattern.len, behind, sizeof(behind));
+    return (struct str){text, from + pattern.len + sizeof(behind) - 1};
+}
+
 static enum err_code build(struct regex *re, struct arena *scratch, enum regex_mode mode,
                            struct err *err) {
     struct str text = re->pattern;
     if (mode == REGEX_WRAPPED) {
-        text = arena_printf(scratch, "^(?s:%.*s)$", STR_ARG(text));
+        text = wrapped(scratch, text);
     }
     struct regex_tree tree;
     const enum err_code code = regex_parse(scratch, text, mode == REGEX_ANCHORED, &tree, err);

@@ -305,10 +305,25 @@ static void a_replacement_over_the_budget_is_an_error(void **state) {
     regex_free(re);
 }
 
+static void a_wrapped_pattern_may_hold_nul_bytes(void **state) {
+    (void)state;
+    struct regex *re = NULL;
+    struct err err;
+    bool matched = false;
+    assert_ok(regex_new((struct str){"a\0b", 3}, REGEX_WRAPPED, &re, &err), &err);
+    assert_ok(regex_match(re, (struct str){"a\0b", 3}, &matched, &err), &err);
+    assert_true(matched);
+    assert_ok(regex_match(re, STR("a"), &matched, &err), &err);
+    assert_false(matched);
+    regex_free(re);
+    assert_int_equal(regex_new((struct str){"(?\0)", 4}, REGEX_WRAPPED, &re, &err), ERR_INVALID);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_patterns_get_the_texts_of_go),
         cmocka_unit_test(patterns_over_our_limits_are_refused),
+        cmocka_unit_test(a_wrapped_pattern_may_hold_nul_bytes),
         cmocka_unit_test(matches_the_whole_subject),
         cmocka_unit_test(literal_analysis_sees_what_needs_no_engine),
         cmocka_unit_test(a_large_alternation_is_a_set),
