@@ -9,6 +9,27 @@
 #include "base/number.h"
 #include "base/value.h"
 
+/* Digits with at most one point and an exponent: what strtod and Go both read. */
+static bool is_decimal(const char *text, size_t len) {
+    const char *p = text + strspn(text, "+-");
+    if (p > text + 1) {
+        return false;
+    }
+    const size_t whole = strspn(p, "0123456789");
+    p += whole;
+    const size_t fraction = *p == '.' ? strspn(p + 1, "0123456789") : 0;
+    p += *p == '.' ? fraction + 1 : 0;
+    if (*p == 'e' || *p == 'E') {
+        p += strchr("+-", p[1]) != NULL && p[1] != '\0' ? 2 : 1;
+        const size_t exponent = strspn(p, "0123456789");
+        p += exponent;
+        if (exponent == 0) {
+            return false;
+        }
+    }
+    return whole + fraction > 0 && p == text + len;
+}
+
 static void check_text(struct str text) {
     char copy[2048];
     if (text.len >= sizeof(copy)) {
@@ -28,6 +49,8 @@ static void check_text(struct str text) {
         ASSERT(f64_same_bits(num_double(n), v));
     } else if (result == NUMBER_RANGE) {
         ASSERT(end == copy + text.len && isinf(want));
+    } else {
+        ASSERT(!is_decimal(copy, text.len));
     }
 }
 

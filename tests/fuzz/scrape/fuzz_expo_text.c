@@ -1,5 +1,6 @@
 /* Any bytes as a page: no crash, progress at every entry, slices inside the page, and the value
- * of every accepted sample is the double of its text, bit for bit. */
+ * of every accepted sample is the double of its text, bit for bit. And a slow reader of the grammar
+ * finds the same samples up to the same end or error. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "base/check.h"
 #include "base/number.h"
 #include "base/utf8.h"
+#include "expo_text_slow.h"
 #include "scrape/expo.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -47,6 +49,54 @@ static void check_labels(const struct expo_parser *p) {
     arena_release(&arena);
 }
 
+static enum slow_result next_of(struct expo_parser *p, struct expo_entry *out) {
+    struct err err;
+    do {
+        if (expo_next(p, out, &err) != ERR_OK) {
+            return SLOW_BAD;
+        }
+    } while (out->kind != EXPO_SAMPLE && out->kind != EXPO_END);
+    return out->kind == EXPO_SAMPLE ? SLOW_SAMPLE : SLOW_END;
+}
+
+static void check_same_sample(const struct expo_parser *p, const struct expo_entry *entry,
+                              const struct slow_reader *slow) {
+    ASSERT(str_eq(entry->series, slow->series) && str_eq(p->name, slow->name));
+    ASSERT(p->label_count == slow->label_count);
+    for (size_t i = 0; i < p->label_count; i++) {
+        ASSERT(str_eq(p->labels[i].name, slow->label_names[i]));
+        ASSERT(str_eq(p->labels[i].value, slow->label_values[i]));
+    }
+    const double v = num_double(entry->value);
+    ASSERT(slow->value != slow->value ? v != v : f64_same_bits(v, slow->value));
+    ASSERT(entry->has_timestamp == slow->has_timestamp);
+    ASSERT(!entry->has_timestamp || entry->timestamp_ms == slow->timestamp_ms);
+}
+
+static void compare_with_slow(struct expo_parser *p, const uint8_t *data, size_t size) {
+    enum { COMPARED_MAX = 4096 };
+    if (size > COMPARED_MAX || memchr(data, '\0', size) != NULL) {
+        return;
+    }
+    struct slow_reader *const slow = malloc(sizeof(*slow));
+    char *const text = malloc(size + 2);
+    memcpy(text, data, size);
+    memcpy(text + size, "\n", 2);
+    struct expo_entry entry;
+    enum slow_result result;
+    expo_init(p, EXPO_FORMAT_TEXT, (struct str){text, size});
+    slow_init(slow, text);
+    do {
+        result = slow_next(slow);
+        ASSERT(next_of(p, &entry) == result);
+        if (result == SLOW_SAMPLE) {
+            check_same_sample(p, &entry, slow);
+        }
+    } while (result == SLOW_SAMPLE);
+    free(text);
+    free(slow);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct expo_parser *const p = malloc(sizeof(*p));
     char *const page = malloc(size + 1);
@@ -67,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             check_labels(p);
         }
     }
+    compare_with_slow(p, data, size);
     free(page);
     free(p);
     return 0;
