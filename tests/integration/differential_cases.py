@@ -362,7 +362,7 @@ def life_of_series(rng, fmt, answers, repeats):
     pages = []
     for n in range(answers):
         if rng.random() < 0.08:
-            pages.append(rng.choice([Answer(b'', TEXT), Answer(b'no', status=503), Answer(hang_up=True), Answer(b's0 1\n}{\n', fmt)]))
+            pages.append(rng.choice([Answer(b'', TEXT), Answer(b'no', status=503), Answer(hang_up=True), Answer(b'other 1\n}{\n', fmt)]))
             continue
         out = []
         for name, labels, stamp in series:
@@ -426,10 +426,11 @@ def mutated(rng, fmt):
 
 
 def comparable(rng, fmt):
-    """Without what 3.14 allows and 2.42 does not: exemplars of anything and a trailing comma (5.2), an empty page (4)."""
+    """Without what 3.14 allows and 2.42 does not: exemplars of anything and a trailing comma
+    (5.2), an empty page (4), blanks before a name (5.1)."""
     while True:
         page = mutated(rng, fmt)
-        if fmt == TEXT or page and not re.search(rb'(?<!_total)(\{[^\n]*\})? \S+( \S+)? # \{|",\}', page.replace(b'a_total{b="c",d="e"} 1 # {', b'')):
+        if fmt == TEXT and not re.search(rb'(?m)^[ \t]+[A-Za-z_:]', page) or fmt != TEXT and page and not re.search(rb'(?<!_total)(\{[^\n]*\})? \S+( \S+)? # \{|",\}', page.replace(b'a_total{b="c",d="e"} 1 # {', b'')):
             return page
 
 
