@@ -76,7 +76,9 @@ bool ref_histogram_reset(const struct ref_histogram *h, const struct ref_histogr
     }
     const int shift = before->schema - h->schema;
     for (int index = -40; index < 80; index++) {
-        if (count_at(h, 0, index) < count_at(before, shift, index)) {
+        const double was = count_at(before, shift, index);
+        const double is = count_at(h, 0, index);
+        if (was != 0 && (is == 0 || is < was)) { /* a populated bucket that went or shrank */
             return true;
         }
     }
