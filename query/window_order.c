@@ -12,19 +12,20 @@ enum err_code window_order_init(struct window_order *order, struct work *work, c
     return order->sorted != NULL ? ERR_OK : ERR_LIMIT;
 }
 
-static bool is_before(double a, double b) {
-    return isnan(a) ? !isnan(b) : a < b;
-}
-
-/* How many of the values are before x, or (with_equal) not behind it. */
-static size_t rank_of(const double *sorted, size_t n, double x, bool with_equal) {
+/* How many of the values are before x, or (with_equal) not behind it. Without branches: where x
+ * belongs cannot be foretold. */
+static ALWAYS_INLINE size_t rank_of(const double *sorted, size_t n, double x, bool with_equal) {
     size_t low = 0;
+    if (isnan(x) && !with_equal) {
+        return 0;
+    }
     while (n > 0) {
-        const size_t half = n / 2;
-        const double at = sorted[low + half];
-        const bool right = with_equal ? !is_before(x, at) : is_before(at, x);
-        low = right ? low + half + 1 : low;
-        n = right ? n - half - 1 : half;
+        const size_t half = (n + 1) / 2;
+        const double at = sorted[low + half - 1];
+        /* a NaN there is before any x but a NaN */
+        const bool right = isnan(x) ? isnan(at) : with_equal ? !(at > x) : !(at >= x);
+        low += right ? half : 0;
+        n = right ? n - half : half - 1;
     }
     return low;
 }
@@ -40,6 +41,19 @@ static void come(double *sorted, size_t n, double x) {
     sorted[at] = x;
 }
 
+/* One leaves, then one comes: only what lies between their places moves. */
+static void exchange(double *sorted, size_t n, double old, double new) {
+    const size_t from = rank_of(sorted, n, old, false);
+    const size_t to = rank_of(sorted, n, new, true); /* old is counted if it is not behind new */
+    if (to > from) {
+        memmove(sorted + from, sorted + from + 1, (to - 1 - from) * sizeof(*sorted));
+        sorted[to - 1] = new;
+    } else {
+        memmove(sorted + to + 1, sorted + to, (from - to) * sizeof(*sorted));
+        sorted[to] = new;
+    }
+}
+
 const double *window_order_slide(struct window_order *order, size_t low, size_t high) {
     enum { ALWAYS_SLIDE = 64 }; /* so few are inserted faster than sorted */
     const size_t n = high - low;
@@ -50,12 +64,18 @@ const double *window_order_slide(struct window_order *order, size_t low, size_t 
         memcpy(order->sorted, order->column + low, n * sizeof(*order->sorted));
         quantile_sort(order->sorted, n);
     } else {
-        for (size_t i = 0; i < left && left < have; i++) {
-            leave(order->sorted, have - i, order->column[order->low + i]);
+        const size_t both = left == have ? 0 : left < came ? left : came;
+        const double *oldest = order->column + order->low;
+        const double *newest = order->column + high - came;
+        for (size_t i = 0; i < both; i++) {
+            exchange(order->sorted, have, oldest[i], newest[i]);
         }
-        have -= left;
-        for (size_t i = high - came; i < high; i++) {
-            come(order->sorted, have++, order->column[i]);
+        for (size_t i = both; i < left && left < have; i++) {
+            leave(order->sorted, have - (i - both), oldest[i]);
+        }
+        have -= left - both;
+        for (size_t i = both; i < came; i++) {
+            come(order->sorted, have++, newest[i]);
         }
     }
     order->low = low;
