@@ -60,6 +60,10 @@ static void init_locks(struct app *app) {
     mutex_init(&app->status_mu);
 }
 
+/* One series in so much memory: about a hundred times what it needs, which leaves room for queries and
+ * for series that ended but are not cut yet. */
+enum { SERIES_BUDGET_BYTES = 8 << 10 };
+
 /* ---- configuration ---- */
 
 struct rule_check {
@@ -320,7 +324,9 @@ static enum err_code open_database(struct app *app, const struct config *config,
     options.log = app->log;
     options.registry = app->registry;
     options.wal_sync_interval_ns = f->storage_wal_sync_interval_ms * NS_PER_MS;
-    options.max_series = (uint64_t)f->storage_max_series;
+    options.max_series = f->storage_max_series != 0
+                             ? (uint64_t)f->storage_max_series
+                             : memory_limit_bytes(f, vfs_system()) / SERIES_BUDGET_BYTES;
     options.no_lock_file = f->storage_no_lockfile;
     options.max_exemplars = max_exemplars(app, config);
     options.partition_ms = f->storage_min_block_ms;

@@ -289,10 +289,34 @@ void ingest_begin(struct ingest *ig, struct ingest_scratch *s) {
     s->page_failed = false;
 }
 
+/* Slots that no line of the page, and no report series, has. A series that is ended by a marker keeps
+ * its place in the storage as long as that row is there. */
+static void release_unseen(struct ingest *ig, const struct ingest_scratch *s) {
+    const uint32_t count = ig->group != NULL ? storage_group_slot_count(ig->storage, ig->group) : 0;
+    uint8_t *used = mem_zalloc(count + (size_t)1);
+    for (uint32_t i = 0; i < ig->lines.count; i++) {
+        if ((s->seen[i] & SEEN) != 0 && ig->slots[i] < count) {
+            used[ig->slots[i]] = 1;
+        }
+    }
+    for (size_t i = 0; i < COUNT_OF(ig->report_slots); i++) {
+        if (ig->report_slots[i] < count) {
+            used[ig->report_slots[i]] = 1;
+        }
+    }
+    for (uint32_t i = 0; i < ig->lines.count; i++) {
+        if ((s->seen[i] & SEEN) == 0 && ig->slots[i] < count && !used[ig->slots[i]]) {
+            storage_group_release(ig->storage, ig->group, ig->slots[i]);
+        }
+    }
+    mem_free(used);
+}
+
 /* Lines that the page no longer has leave the cache; they stay in the template until it is
  * rebuilt, as the next page may have them again in the same place. */
 static void flush_unseen(struct ingest *ig, const struct ingest_scratch *s) {
     if (s->seen_count + ig->unresolved != ig->lines.count) {
+        release_unseen(ig, s);
         ig->unresolved = 0;
         for (uint32_t i = 0; i < ig->lines.count; i++) {
             if ((s->seen[i] & SEEN) == 0) {

@@ -64,6 +64,7 @@ enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **
     (void)err;
     struct tsdb *db = (struct tsdb *)st;
     struct storage_appender *a = mem_zalloc(sizeof(*a));
+    head_gate_enter(&db->gate);
     a->db = db;
     a->bounds = head_bounds(db);
     arena_init(&a->copies, 0);
@@ -80,6 +81,7 @@ void tsdb_appender_rollback(struct storage_appender *a) {
         return;
     }
     metric_add(a->db->metrics.active_appenders, -1);
+    head_gate_leave(&a->db->gate);
     mem_free(a->samples);
     mem_free(a->extras);
     mem_free(a->exemplars);
@@ -223,8 +225,8 @@ static enum err_code intern(struct tsdb *db, struct labels target, struct labels
     const uint64_t limit = db->options.max_series;
     const bool full = limit != 0 && atomic_load(&db->series_count) >= limit;
     mutex_lock(&db->index.mu);
-    *out_target = label_sets_find(&db->index.targets.sets, target);
-    *out_metric = label_sets_find(&db->index.metrics.sets, metric);
+    *out_target = label_sets_find(&db->index.live->targets.sets, target);
+    *out_metric = label_sets_find(&db->index.live->metrics.sets, metric);
     if (!full) { /* a refused series must not cost memory */
         if (*out_target == LABEL_SET_NONE) {
             *out_target = index_target_locked(&db->index, target);
@@ -262,8 +264,8 @@ static enum err_code place_of(struct storage_appender *a, struct head_shard *sha
 static struct head_shard *shard_of(struct tsdb *db, uint32_t target_set, struct labels target) {
     struct head_shard *shard = NULL;
     mutex_lock(&db->index.mu);
-    uint32_t id = db->index.target_groups[target_set];
-    for (; id != 0 && shard == NULL; id = db->index.groups[id].next_same_target) {
+    uint32_t id = db->index.live->target_groups[target_set];
+    for (; id != 0 && shard == NULL; id = db->index.live->groups[id].next_same_target) {
         const struct head_group *g = db->groups[id];
         if (!g->open && g->kind != GROUP_SCRAPED) {
             shard = g->shard;
@@ -368,11 +370,11 @@ static bool is_at(const struct storage_appender *a, uint32_t slot, struct labels
     struct index *index = &a->db->index;
     struct labels metric = {0};
     mutex_lock(&index->mu);
-    const struct index_group *slots = &index->groups[g->id];
+    const struct index_group *slots = &index->live->groups[g->id];
     const bool known = slot < slots->slot_count && slots->slots[slot] < INDEX_SLOT_WHOLE &&
-                       index->target_groups[g->target_set] == g->id;
+                       index->live->target_groups[g->target_set] == g->id;
     if (known) {
-        metric = label_sets_get(&index->metrics.sets, slots->slots[slot]);
+        metric = label_sets_get(&index->live->metrics.sets, slots->slots[slot]);
     }
     mutex_unlock(&index->mu);
     return known && is_split(labels, g->target, metric);
@@ -479,8 +481,8 @@ static bool is_known(struct storage_appender *a, struct labels labels) {
     struct index *index = &a->db->index;
     const struct labels target = labels_in(&a->target);
     mutex_lock(&index->mu);
-    const uint32_t target_set = label_sets_find(&index->targets.sets, target);
-    const uint32_t metric_set = label_sets_find(&index->metrics.sets, labels_in(&a->metric));
+    const uint32_t target_set = label_sets_find(&index->live->targets.sets, target);
+    const uint32_t metric_set = label_sets_find(&index->live->metrics.sets, labels_in(&a->metric));
     mutex_unlock(&index->mu);
     if (target_set == LABEL_SET_NONE || metric_set == LABEL_SET_NONE) {
         return false;

@@ -726,6 +726,17 @@ static enum err_code remove_old(struct compactor *c, struct err *err) REQUIRES(c
     return code;
 }
 
+/* Series that ended leave the head. The marks that cut them are in both manifests that are kept before
+ * their numbers can come again. */
+static enum err_code collect_head(struct compactor *c, bool all, struct err *err) REQUIRES(c->mu) {
+    if (!head_collect_due(c->db, all)) {
+        return ERR_OK;
+    }
+    enum err_code code = compactor_commit(c, &(struct compactor_change){0}, err);
+    code = code != ERR_OK ? code : head_collect(c->db, err);
+    return code != ERR_OK ? err_wrap(err, "removing series that ended") : ERR_OK;
+}
+
 static enum err_code round_locked(struct compactor *c, enum compactor_extent extent,
                                   struct err *err) REQUIRES(c->mu) {
     metric_inc(c->metrics.triggered);
@@ -739,6 +750,9 @@ static enum err_code round_locked(struct compactor *c, enum compactor_extent ext
         *err = failure;
     }
     compactor_clean_head(c);
+    if (code == ERR_OK) {
+        code = collect_head(c, extent == COMPACT_ALL, err);
+    }
     return code;
 }
 

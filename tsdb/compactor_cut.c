@@ -368,9 +368,9 @@ static size_t count_slots(const struct cut *cut) {
 static void list_timeline(struct cut *cut, uint32_t timeline) REQUIRES(cut->db->index.mu) {
     const struct cut_timeline *t = &cut->timelines[timeline];
     const struct index *index = &cut->db->index;
-    const struct index_group *g = &index->groups[t->group];
-    const struct labels target = label_sets_get(&index->targets.sets, g->target_set);
-    const struct labels none = label_sets_get(&index->targets.sets, 0);
+    const struct index_group *g = &index->live->groups[t->group];
+    const struct labels target = label_sets_get(&index->live->targets.sets, g->target_set);
+    const struct labels none = label_sets_get(&index->live->targets.sets, 0);
     const uint32_t slots = t->slot_count < g->slot_count ? t->slot_count : g->slot_count;
     for (uint32_t slot = 0; slot < slots && t->rows != 0; slot++) {
         const uint32_t set = g->slots[slot];
@@ -381,7 +381,7 @@ static void list_timeline(struct cut *cut, uint32_t timeline) REQUIRES(cut->db->
             .timeline = timeline,
             .slot = slot,
             .target = set & INDEX_SLOT_WHOLE ? none : target,
-            .metric = label_sets_get(&index->metrics.sets, set & ~INDEX_SLOT_WHOLE),
+            .metric = label_sets_get(&index->live->metrics.sets, set & ~INDEX_SLOT_WHOLE),
         };
     }
 }

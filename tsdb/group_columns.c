@@ -91,6 +91,43 @@ bool group_columns_add(struct group_columns **io_columns, uint32_t owner, struct
     return true;
 }
 
+void group_columns_drop(struct group_columns *columns, uint32_t owner) {
+    struct column_bundle *b = group_columns_of(columns, owner);
+    if (b == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
+        columns->bundle_of[b->columns[i].slot] = 0;
+    }
+    columns->hidden_count -= b->count;
+    columns->bundle_of[owner] = 0;
+    mem_free(b->columns);
+    struct column_bundle *last = &columns->bundles[--columns->count];
+    if (b != last) { /* the last one takes its place */
+        *b = *last;
+        const uint32_t number = (uint32_t)(b - columns->bundles) + 1;
+        columns->bundle_of[b->owner] = number;
+        for (uint32_t i = 0; i < b->count; i++) {
+            columns->bundle_of[b->columns[i].slot] = number;
+        }
+    }
+}
+
+void group_columns_drop_slot(struct group_columns *columns, uint32_t slot) {
+    struct column_bundle *b = group_columns_at(columns, slot);
+    if (b == NULL || b->owner == slot) {
+        return;
+    }
+    uint32_t at = 0;
+    while (b->columns[at].slot != slot) {
+        at++;
+    }
+    memmove(b->columns + at, b->columns + at + 1, (b->count - at - 1) * sizeof(*b->columns));
+    b->count--;
+    columns->hidden_count--;
+    columns->bundle_of[slot] = 0;
+}
+
 size_t group_columns_bytes(const struct group_columns *columns) {
     if (columns == NULL) {
         return 0;

@@ -45,6 +45,11 @@ void group_columns_free(struct group_columns *columns);
 MUST_CHECK bool group_columns_add(struct group_columns **io_columns, uint32_t owner,
                                   struct column_key key, uint32_t slot);
 
+/* The series has no columns any more; its hidden slots are nobody's. */
+void group_columns_drop(struct group_columns *columns, uint32_t owner);
+/* The same of one hidden slot. */
+void group_columns_drop_slot(struct group_columns *columns, uint32_t slot);
+
 /* The bundle that a slot owns or is hidden in; NULL when there is none. columns may be NULL. */
 static inline struct column_bundle *group_columns_at(const struct group_columns *columns,
                                                      uint32_t slot) {

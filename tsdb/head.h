@@ -8,6 +8,7 @@
  *
  * LOCKS, in this order; a thread takes only downwards:
  *   compactor.mu    a round of the compactor, a snapshot
+ *   db->walk_mu     maintenance goes through the groups; a collection of dead ones
  *   db->open_mu     who opens a scraped group
  *   shard->mu       who writes to the shard: its WAL, L0 store, slab, scratch memory
  *   db->define_mu   who appends to the series log
@@ -76,6 +77,28 @@ struct head_side {  /* where a scraped series' samples with own timestamps go */
     uint32_t slot;
 };
 
+/* How long slots live (head_collect.c). A slot that no writer holds and that the window does not
+ * have is idle; when no row from before it got idle is left, its series is dead, and when no older
+ * querier is open, the slot is free. */
+enum head_slot_life { SLOT_HELD = 1, SLOT_IDLE = 2, SLOT_DEAD = 4, SLOT_FREE = 8 };
+
+struct head_idle {
+    uint32_t slot;
+    uint64_t row;       /* rows before may have it */
+    int64_t last_ts_ms; /* pushed: when it got idle */
+};
+
+struct head_lives {  /* shard->mu */
+    uint8_t *states; /* enum head_slot_life, by slot */
+    uint32_t capacity;
+    struct head_idle *idle;
+    uint32_t idle_count;
+    uint32_t idle_capacity;
+    uint32_t *free; /* the last one is taken first */
+    uint32_t free_count;
+    uint32_t dead_count;
+};
+
 struct head_group {
     struct mutex mu;
     struct head_shard *shard;
@@ -122,6 +145,8 @@ struct head_group {
     uint64_t replay_first_row; /* smallest row number in them */
     struct head_side *sides;   /* by slot, or NULL */
     uint32_t side_capacity;
+    struct head_lives lives;
+    bool dead; /* not in the index any more; nobody looks at it but older queriers */
 };
 
 struct head_change { /* what a row does to a slot */
@@ -173,6 +198,10 @@ struct tsdb_metrics {
     struct metric *chunks;
     struct metric *chunk_bytes;
     struct metric *series_created;
+    struct metric *series_removed;
+    struct metric *collections;
+    struct metric *collections_failed;
+    struct metric *collection_s;
     struct metric *min_time;
     struct metric *max_time;
     struct metric *min_time_s;
@@ -203,6 +232,17 @@ struct pending_definitions { /* made in the index, not yet in the series log; in
     struct series_column *columns;
     size_t column_count;
     size_t column_capacity;
+    struct series_group *again; /* groups with a number of one that is gone */
+    size_t again_count;
+    size_t again_capacity;
+};
+
+/* Transactions under way; a collection lets none begin and waits for them. */
+struct head_gate {
+    struct mutex mu;
+    struct cond changed;
+    uint32_t open;
+    bool closed;
 };
 
 struct tsdb {
@@ -213,6 +253,11 @@ struct tsdb {
     struct head_group **groups; /* by number; index.mu */
     uint32_t group_count;
     uint32_t group_capacity;
+    struct mutex walk_mu;  /* who goes through all groups without a lock of theirs */
+    uint32_t *free_groups; /* numbers of groups that are gone; index.mu */
+    uint32_t free_group_count;
+    uint32_t free_group_capacity;
+    struct head_gate gate;
     struct mutex open_mu;
     struct mutex define_mu;
     struct series_log *series_log;
@@ -266,6 +311,8 @@ void head_group_free(struct head_group *g);
 struct head_group *head_group_get(struct tsdb *db, uint32_t id);
 /* State arrays for so many slots. */
 void head_group_reserve(struct head_group *g, uint32_t slot_count) REQUIRES(g->mu);
+/* State for the slots that the index has. */
+void head_group_restore_slots(struct head_group *g) REQUIRES(g->shard->mu);
 void head_group_make_pushed(struct head_group *g) REQUIRES(g->mu);
 /* The slot of a series, made if it is new. */
 MUST_CHECK enum err_code head_group_slot(struct head_group *g, struct labels labels,
@@ -284,6 +331,8 @@ MUST_CHECK enum err_code head_new_series(struct head_group *g, uint32_t metric_s
 MUST_CHECK enum err_code head_flush_definitions(struct tsdb *db, struct err *err);
 void head_note_series_locked(struct tsdb *db, uint32_t group, uint32_t slot, uint32_t target_set,
                              uint32_t metric_set) REQUIRES(db->index.mu);
+void head_note_group_locked(struct tsdb *db, uint32_t group, uint32_t target_set)
+    REQUIRES(db->index.mu);
 void head_note_column_locked(struct tsdb *db, const struct series_column *column)
     REQUIRES(db->index.mu);
 extern const struct series_log_handler head_series_log_handler; /* ctx: struct tsdb */
@@ -487,6 +536,24 @@ MUST_CHECK enum err_code head_read_group(const struct head_read *read, struct he
  * many are left, moved to the front. */
 size_t head_filter_hits(struct head_group *g, int64_t min_ts_ms, int64_t max_ts_ms,
                         struct index_hit *hits, size_t n);
+
+/* ---- head_collect.c ---- */
+
+/* The compactor's thread. Is enough dead for a collection (all: is anything)? What became dead in
+ * the one before is freed. */
+bool head_collect_due(struct tsdb *db, bool all);
+/* Removes what is dead from memory and from the series log. When it cannot be done now, because a
+ * query or a transaction takes long, nothing happens. */
+MUST_CHECK enum err_code head_collect(struct tsdb *db, struct err *err);
+/* The writer has the slot; it is not idle. */
+void head_hold_slot(struct head_group *g, uint32_t slot) REQUIRES(g->shard->mu);
+void head_release_slot(struct head_group *g, uint32_t slot) REQUIRES(g->shard->mu);
+void head_release_slots(struct head_group *g) REQUIRES(g->shard->mu);
+/* A slot that can be given to another series, or UINT32_MAX. */
+uint32_t head_take_free_slot(struct head_group *g) REQUIRES(g->shard->mu);
+/* A transaction begins and ends. */
+void head_gate_enter(struct head_gate *gate);
+void head_gate_leave(struct head_gate *gate);
 
 /* ---- head_maintain.c ---- */
 

@@ -137,32 +137,33 @@ static enum err_code add_columns(struct head_group *g, uint32_t owner,
                        GROUP_COLUMNS_MAX);
     }
     mutex_lock(&db->index.mu);
-    const uint32_t first = db->index.groups[g->id].slot_count;
+    const uint32_t first = db->index.live->groups[g->id].slot_count;
+    mutex_unlock(&db->index.mu);
     if (first >= INDEX_SLOT_MAX - missing) {
-        mutex_unlock(&db->index.mu);
         return err_set(err, ERR_LIMIT, "a target has %u series and buckets, which is the limit",
                        first);
     }
     uint32_t next = first;
     for (size_t i = 0; i < n; i++) {
-        if (slots[i] == NO_SLOT) {
-            slots[i] = next++;
+        if (slots[i] != NO_SLOT) {
+            continue;
+        }
+        const uint32_t again = head_take_free_slot(g);
+        slots[i] = again != UINT32_MAX ? again : next++;
+        mutex_lock(&db->index.mu);
+        if (again == UINT32_MAX) {
             index_add_lost_slot_locked(&db->index, g->id);
-            head_note_column_locked(
-                db, &(struct series_column){
-                        .group = g->id, .slot = slots[i], .owner = owner, .key = cells[i].key});
         }
+        head_note_column_locked(
+            db, &(struct series_column){
+                    .group = g->id, .slot = slots[i], .owner = owner, .key = cells[i].key});
+        mutex_unlock(&db->index.mu);
+        mutex_lock(&g->mu);
+        head_group_reserve(g, next);
+        const bool added = group_columns_add(&g->columns, owner, cells[i].key, slots[i]);
+        ASSERT(added);
+        mutex_unlock(&g->mu);
     }
-    mutex_unlock(&db->index.mu);
-    mutex_lock(&g->mu);
-    head_group_reserve(g, next);
-    for (size_t i = 0; i < n; i++) {
-        if (slots[i] >= first) {
-            const bool added = group_columns_add(&g->columns, owner, cells[i].key, slots[i]);
-            ASSERT(added);
-        }
-    }
-    mutex_unlock(&g->mu);
     return ERR_OK;
 }
 

@@ -47,6 +47,16 @@ void head_note_column_locked(struct tsdb *db, const struct series_column *column
     atomic_store(&db->has_pending, true);
 }
 
+void head_note_group_locked(struct tsdb *db, uint32_t group, uint32_t target_set) {
+    struct pending_definitions *p = &db->pending;
+    if (p->again_count == p->again_capacity) {
+        p->again_capacity = mem_grow(p->again_capacity, p->again_count + 1);
+        p->again = mem_resize(p->again, p->again_capacity, sizeof(*p->again));
+    }
+    p->again[p->again_count++] = (struct series_group){.group = group, .target_set = target_set};
+    atomic_store(&db->has_pending, true);
+}
+
 static struct labels *labels_from(const struct label_sets *sets, uint32_t first) {
     struct labels *out = mem_array(sets->count - first + (size_t)1, sizeof(*out));
     for (uint32_t i = first; i < sets->count; i++) {
@@ -63,6 +73,7 @@ struct taken {
     const struct hist_layout **layouts;
     struct series_run *runs;
     struct series_column *columns;
+    struct series_group *again;
 };
 
 /* Layouts from a number on; some of the last ones may be unused yet. */
@@ -83,24 +94,25 @@ static void take_batch(struct tsdb *db, struct series_log_batch *out, struct tak
     mutex_lock(&db->index.mu);
     struct pending_definitions *p = &db->pending;
     const struct index *index = &db->index;
-    taken->targets = labels_from(&index->targets.sets, p->logged_targets);
-    taken->metrics = labels_from(&index->metrics.sets, p->logged_metrics);
-    const uint32_t group_count = index->group_count - p->logged_groups;
+    taken->targets = labels_from(&index->live->targets.sets, p->logged_targets);
+    taken->metrics = labels_from(&index->live->metrics.sets, p->logged_metrics);
+    const uint32_t group_count = index->live->group_count - p->logged_groups;
     taken->groups = mem_array(group_count + (size_t)1, sizeof(*taken->groups));
     for (uint32_t i = 0; i < group_count; i++) {
-        taken->groups[i] = index->groups[p->logged_groups + i].target_set;
+        taken->groups[i] = index->live->groups[p->logged_groups + i].target_set;
     }
     uint32_t layout_count;
     taken->layouts = layouts_from(db->layouts, p->logged_layouts, &layout_count);
     taken->runs = p->runs;
     taken->columns = p->columns;
+    taken->again = p->again;
     *out = (struct series_log_batch){
         .first_target_set = p->logged_targets,
         .target_sets = taken->targets,
-        .target_set_count = index->targets.sets.count - p->logged_targets,
+        .target_set_count = index->live->targets.sets.count - p->logged_targets,
         .first_metric_set = p->logged_metrics,
         .metric_sets = taken->metrics,
-        .metric_set_count = index->metrics.sets.count - p->logged_metrics,
+        .metric_set_count = index->live->metrics.sets.count - p->logged_metrics,
         .first_group = p->logged_groups,
         .group_target_sets = taken->groups,
         .group_count = group_count,
@@ -111,7 +123,12 @@ static void take_batch(struct tsdb *db, struct series_log_batch *out, struct tak
         .layout_count = layout_count,
         .columns = p->columns,
         .column_count = p->column_count,
+        .again = p->again,
+        .again_count = p->again_count,
     };
+    p->again = NULL;
+    p->again_count = 0;
+    p->again_capacity = 0;
     p->runs = NULL;
     p->run_count = 0;
     p->run_capacity = 0;
@@ -136,6 +153,15 @@ static void give_back(struct tsdb *db, const struct series_log_batch *batch, str
         memcpy(taken->columns + batch->column_count, p->columns,
                p->column_count * sizeof(*p->columns));
     }
+    const size_t again = batch->again_count + p->again_count;
+    taken->again = mem_resize(taken->again, again + 1, sizeof(*taken->again));
+    if (p->again_count != 0) {
+        memcpy(taken->again + batch->again_count, p->again, p->again_count * sizeof(*p->again));
+    }
+    mem_free(p->again);
+    p->again = taken->again;
+    p->again_count = again;
+    p->again_capacity = again + 1;
     mem_free(p->runs);
     mem_free(p->columns);
     p->runs = taken->runs;
@@ -149,10 +175,10 @@ static void give_back(struct tsdb *db, const struct series_log_batch *batch, str
 
 static bool has_pending_locked(const struct tsdb *db) REQUIRES(db->index.mu) {
     const struct pending_definitions *p = &db->pending;
-    return p->run_count != 0 || p->column_count != 0 ||
-           p->logged_targets < db->index.targets.sets.count ||
-           p->logged_metrics < db->index.metrics.sets.count ||
-           p->logged_groups < db->index.group_count;
+    return p->run_count != 0 || p->column_count != 0 || p->again_count != 0 ||
+           p->logged_targets < db->index.live->targets.sets.count ||
+           p->logged_metrics < db->index.live->metrics.sets.count ||
+           p->logged_groups < db->index.live->group_count;
 }
 
 enum err_code head_flush_definitions(struct tsdb *db, struct err *err) {
@@ -174,6 +200,7 @@ enum err_code head_flush_definitions(struct tsdb *db, struct err *err) {
         mutex_unlock(&db->index.mu);
         mem_free(taken.runs);
         mem_free(taken.columns);
+        mem_free(taken.again);
     } else {
         give_back(db, &batch, &taken);
     }
@@ -191,7 +218,7 @@ static enum err_code on_target_set(void *ctx, uint32_t set, struct labels labels
     (void)err;
     struct tsdb *db = ctx;
     mutex_lock(&db->index.mu);
-    if (set >= db->index.targets.sets.count &&
+    if (set >= db->index.live->targets.sets.count &&
         !index_define_target_locked(&db->index, set, labels)) {
         atomic_fetch_add(&db->damage_count, 1);
     }
@@ -203,7 +230,7 @@ static enum err_code on_metric_set(void *ctx, uint32_t set, struct labels labels
     (void)err;
     struct tsdb *db = ctx;
     mutex_lock(&db->index.mu);
-    if (set >= db->index.metrics.sets.count &&
+    if (set >= db->index.live->metrics.sets.count &&
         !index_define_metric_locked(&db->index, set, labels)) {
         atomic_fetch_add(&db->damage_count, 1);
     }
@@ -222,9 +249,10 @@ static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, st
     struct tsdb *db = ctx;
     for (;;) {
         mutex_lock(&db->index.mu);
-        const uint32_t next = db->index.group_count;
+        const uint32_t next = db->index.live->group_count;
         if (next <= group) {
-            const bool known = next == group && is_defined(&db->index.targets.sets, target_set);
+            const bool known =
+                next == group && is_defined(&db->index.live->targets.sets, target_set);
             index_add_group_locked(&db->index, known ? target_set : 0);
         }
         mutex_unlock(&db->index.mu);
@@ -235,9 +263,31 @@ static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, st
     }
 }
 
+/* The number had another meaning before: none of its slots counts. */
+static enum err_code on_group_again(void *ctx, uint32_t group, uint32_t target_set,
+                                    struct err *err) {
+    struct tsdb *db = ctx;
+    struct head_group *g = head_group_get(db, group);
+    if (g == NULL) {
+        return on_group(ctx, group, target_set, err);
+    }
+    mutex_lock(&db->index.mu);
+    const uint32_t set = is_defined(&db->index.live->targets.sets, target_set) ? target_set : 0;
+    index_reuse_group_locked(&db->index, group, set);
+    const struct labels target = label_sets_get(&db->index.live->targets.sets, set);
+    mutex_unlock(&db->index.mu);
+    mutex_lock(&g->mu);
+    g->target_set = set;
+    g->target = target;
+    group_columns_free(g->columns);
+    g->columns = NULL;
+    mutex_unlock(&g->mu);
+    return ERR_OK;
+}
+
 bool head_reserve_group(struct tsdb *db, uint32_t id) {
     mutex_lock(&db->index.mu);
-    const uint32_t next = db->index.group_count;
+    const uint32_t next = db->index.live->group_count;
     mutex_unlock(&db->index.mu);
     return id < next || (id - next < HEAD_LOST_AT_ONCE_MAX && on_group(db, id, 0, NULL) == ERR_OK);
 }
@@ -245,7 +295,7 @@ bool head_reserve_group(struct tsdb *db, uint32_t id) {
 bool head_reserve_slots(struct head_group *g, uint32_t slot_count) {
     struct tsdb *db = g->shard->db;
     mutex_lock(&db->index.mu);
-    const uint32_t known = db->index.groups[g->id].slot_count;
+    const uint32_t known = db->index.live->groups[g->id].slot_count;
     const bool believed = slot_count <= known || slot_count - known <= HEAD_LOST_AT_ONCE_MAX;
     for (uint32_t slot = known; believed && slot < slot_count; slot++) {
         index_add_lost_slot_locked(&db->index, g->id);
@@ -265,6 +315,8 @@ void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
         ASSERT(code == ERR_OK);
     }
     mutex_lock(&db->index.mu);
+    index_finish_replay(&db->index);
+    atomic_store(&db->series_count, db->index.live->series_count);
     index_skip_locked(&db->index, next.target_set, next.metric_set);
     hist_layouts_skip(db->layouts, next.layout);
     db->pending = (struct pending_definitions){
@@ -285,22 +337,29 @@ void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
 
 static void add_replayed_series(struct tsdb *db, const struct series_run *run, uint32_t i)
     REQUIRES(db->index.mu) {
-    const struct index_group *g = &db->index.groups[run->group];
+    const struct index_group *g = &db->index.live->groups[run->group];
     const uint32_t slot = run->first_slot + i;
     const uint32_t set = run->first_metric_set + i;
-    if (slot < g->slot_count) {
-        return; /* the definition came twice */
-    }
+    const bool known = slot < g->slot_count; /* it comes twice, or another series had the slot */
     while (g->slot_count < slot) {
         index_add_lost_slot_locked(&db->index, run->group);
     }
-    if (!is_defined(&db->index.metrics.sets, set)) {
-        index_add_lost_slot_locked(&db->index, run->group);
+    if (!is_defined(&db->index.live->metrics.sets, set)) {
+        if (known) {
+            index_lose_slot_locked(&db->index, run->group, slot);
+        } else {
+            index_add_lost_slot_locked(&db->index, run->group);
+        }
         atomic_fetch_add(&db->damage_count, 1);
         return;
     }
     const bool whole = run->target_set != g->target_set;
-    index_add_series_locked(&db->index, run->group, whole ? set | INDEX_SLOT_WHOLE : set);
+    const uint32_t entry = whole ? set | INDEX_SLOT_WHOLE : set;
+    if (known) {
+        index_put_series_locked(&db->index, run->group, slot, entry);
+    } else {
+        index_add_series_locked(&db->index, run->group, entry);
+    }
 }
 
 static enum err_code on_series(void *ctx, const struct series_run *run, struct err *err) {
@@ -316,11 +375,15 @@ static enum err_code on_series(void *ctx, const struct series_run *run, struct e
     for (uint32_t i = 0; i < run->count; i++) {
         add_replayed_series(db, run, i);
     }
-    const uint32_t slot_count = db->index.groups[run->group].slot_count;
+    const uint32_t slot_count = db->index.live->groups[run->group].slot_count;
     mutex_unlock(&db->index.mu);
-    atomic_fetch_add(&db->series_count, run->count);
     mutex_lock(&g->mu);
     head_group_reserve(g, slot_count);
+    for (uint32_t i = 0; i < run->count && g->columns != NULL; i++) {
+        /* Columns of another series that had the slot; those of this one come behind it. */
+        group_columns_drop(g->columns, run->first_slot + i);
+        group_columns_drop_slot(g->columns, run->first_slot + i);
+    }
     mutex_unlock(&g->mu);
     return ERR_OK;
 }
@@ -337,34 +400,36 @@ static enum err_code on_layout(void *ctx, uint32_t number, const struct hist_lay
 }
 
 /* The slot gets its place in the group's numbering; the index knows nothing of it. */
-static bool reserve_hidden_slot(struct tsdb *db, const struct series_column *column,
-                                uint32_t *out_count) {
+static uint32_t reserve_hidden_slot(struct tsdb *db, const struct series_column *column) {
     mutex_lock(&db->index.mu);
-    const struct index_group *g = &db->index.groups[column->group];
+    const struct index_group *g = &db->index.live->groups[column->group];
     while (g->slot_count <= column->slot) {
         index_add_lost_slot_locked(&db->index, column->group);
     }
-    const bool ok = g->slots[column->slot] == INDEX_SLOT_LOST;
-    *out_count = g->slot_count;
+    index_lose_slot_locked(&db->index, column->group, column->slot);
+    const uint32_t count = g->slot_count;
     mutex_unlock(&db->index.mu);
-    return ok;
+    return count;
 }
 
 static enum err_code on_column(void *ctx, const struct series_column *column, struct err *err) {
     (void)err;
     struct tsdb *db = ctx;
     struct head_group *g = head_group_get(db, column->group);
-    uint32_t slot_count;
     if (g == NULL || column->slot >= INDEX_SLOT_MAX || column->owner >= INDEX_SLOT_MAX ||
-        (column->key.layout != 0 && hist_layouts_get(db->layouts, column->key.layout) == NULL) ||
-        !reserve_hidden_slot(db, column, &slot_count)) {
+        (column->key.layout != 0 && hist_layouts_get(db->layouts, column->key.layout) == NULL)) {
         atomic_fetch_add(&db->damage_count, 1);
         return ERR_OK;
     }
+    const uint32_t slot_count = reserve_hidden_slot(db, column);
     mutex_lock(&g->mu);
     head_group_reserve(g, slot_count);
     const struct column_bundle *known = group_columns_of(g->columns, column->owner);
     const bool again = known != NULL && column_bundle_slot(known, column->key) == column->slot;
+    if (!again && g->columns != NULL) { /* another series had the slot */
+        group_columns_drop(g->columns, column->slot);
+        group_columns_drop_slot(g->columns, column->slot);
+    }
     if (!again && !group_columns_add(&g->columns, column->owner, column->key, column->slot)) {
         atomic_fetch_add(&db->damage_count, 1);
     }
@@ -376,6 +441,7 @@ const struct series_log_handler head_series_log_handler = {
     .target_set = on_target_set,
     .metric_set = on_metric_set,
     .group = on_group,
+    .group_again = on_group_again,
     .series = on_series,
     .layout = on_layout,
     .column = on_column,

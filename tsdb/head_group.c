@@ -33,12 +33,33 @@ static void enter(struct tsdb *db, struct head_group *g) REQUIRES(db->index.mu) 
     }
 }
 
+/* A number of a group that is gone, above all of the target's groups; 0 = none. */
+static uint32_t take_number(struct tsdb *db, uint32_t target_set) REQUIRES(db->index.mu) {
+    enum { TRIES = 16 };
+    const uint32_t newest = db->index.live->target_groups[target_set];
+    uint32_t at = db->free_group_count;
+    for (uint32_t i = 0; i < TRIES && at > 0; i++) {
+        const uint32_t id = db->free_groups[--at];
+        if (id > newest) {
+            db->free_groups[at] = db->free_groups[--db->free_group_count];
+            return id;
+        }
+    }
+    return 0;
+}
+
 struct head_group *head_group_new(struct tsdb *db, struct head_shard *shard, uint32_t target_set,
                                   enum head_group_kind kind) {
     mutex_lock(&db->index.mu);
-    const uint32_t id = index_add_group_locked(&db->index, target_set);
+    uint32_t id = take_number(db, target_set);
+    if (id != 0) {
+        index_reuse_group_locked(&db->index, id, target_set);
+        head_note_group_locked(db, id, target_set);
+    } else {
+        id = index_add_group_locked(&db->index, target_set);
+    }
     struct head_group *g =
-        group_alloc(id, target_set, label_sets_get(&db->index.targets.sets, target_set));
+        group_alloc(id, target_set, label_sets_get(&db->index.live->targets.sets, target_set));
     g->shard = shard;
     g->kind = (uint8_t)kind;
     atomic_init(&g->replayed, true);
@@ -50,9 +71,9 @@ struct head_group *head_group_new(struct tsdb *db, struct head_shard *shard, uin
 
 struct head_group *head_group_adopt(struct tsdb *db, uint32_t id) {
     mutex_lock(&db->index.mu);
-    const uint32_t target_set = db->index.groups[id].target_set;
+    const uint32_t target_set = db->index.live->groups[id].target_set;
     struct head_group *g =
-        group_alloc(id, target_set, label_sets_get(&db->index.targets.sets, target_set));
+        group_alloc(id, target_set, label_sets_get(&db->index.live->targets.sets, target_set));
     atomic_init(&g->replayed, true);
     enter(db, g);
     mutex_unlock(&db->index.mu);
@@ -72,6 +93,9 @@ void head_group_free(struct head_group *g) {
     mem_free(g->runs);
     mem_free(g->replay);
     mem_free(g->sides);
+    mem_free(g->lives.states);
+    mem_free(g->lives.idle);
+    mem_free(g->lives.free);
     group_columns_free(g->columns);
     mutex_release(&g->mu);
     mem_free(g);
@@ -115,6 +139,16 @@ void head_group_reserve(struct head_group *g, uint32_t slot_count) {
     }
 }
 
+void head_group_restore_slots(struct head_group *g) {
+    struct tsdb *db = g->shard->db;
+    mutex_lock(&db->index.mu);
+    const uint32_t count = db->index.live->groups[g->id].slot_count;
+    mutex_unlock(&db->index.mu);
+    mutex_lock(&g->mu);
+    head_group_reserve(g, count);
+    mutex_unlock(&g->mu);
+}
+
 void head_group_make_pushed(struct head_group *g) {
     if (g->kind != GROUP_PUSHED) {
         ASSERT(g->rows == 0);
@@ -154,11 +188,17 @@ enum err_code head_new_series(struct head_group *g, uint32_t metric_set, uint32_
         return err_set(err, ERR_LIMIT, "the storage has %llu series, which is the limit",
                        (unsigned long long)limit);
     }
+    const uint32_t again = head_take_free_slot(g);
     mutex_lock(&db->index.mu);
-    const uint32_t count = db->index.groups[g->id].slot_count;
+    const uint32_t count = again != UINT32_MAX ? 0 : db->index.live->groups[g->id].slot_count;
     if (count < INDEX_SLOT_MAX) {
         const uint32_t target_set = metric_set & INDEX_SLOT_WHOLE ? 0 : g->target_set;
-        *out_slot = index_add_series_locked(&db->index, g->id, metric_set);
+        if (again != UINT32_MAX) {
+            *out_slot = again;
+            index_put_series_locked(&db->index, g->id, again, metric_set);
+        } else {
+            *out_slot = index_add_series_locked(&db->index, g->id, metric_set);
+        }
         head_note_series_locked(db, g->id, *out_slot, target_set, metric_set & ~INDEX_SLOT_WHOLE);
     }
     mutex_unlock(&db->index.mu);
@@ -189,7 +229,7 @@ enum err_code head_group_slot(struct head_group *g, struct labels labels, uint32
         split ? (struct labels){(const uint8_t *)buf_str(rest).ptr, rest->len} : labels;
     uint32_t slot = INDEX_NONE;
     mutex_lock(&db->index.mu);
-    const uint32_t known = label_sets_find(&db->index.metrics.sets, metric);
+    const uint32_t known = label_sets_find(&db->index.live->metrics.sets, metric);
     if (known != LABEL_SET_NONE) {
         slot = index_find_series_locked(&db->index, g->id, split ? known : known | INDEX_SLOT_WHOLE,
                                         g->next_slot);

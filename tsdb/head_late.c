@@ -130,7 +130,7 @@ static enum err_code side_place(struct head_group *g, uint32_t slot, int64_t ts_
     struct head_side *side = &g->sides[slot];
     if (side->group == 0) {
         mutex_lock(&shard->db->index.mu);
-        const uint32_t metric_set = shard->db->index.groups[g->id].slots[slot];
+        const uint32_t metric_set = shard->db->index.live->groups[g->id].slots[slot];
         mutex_unlock(&shard->db->index.mu);
         if (!head_push_find(shard, g->target_set, metric_set, side)) {
             size_t i = 0;

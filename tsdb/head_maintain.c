@@ -35,7 +35,10 @@ static uint32_t count_groups(struct tsdb *db) {
 static void replay_all(struct tsdb *db) {
     const uint32_t count = count_groups(db);
     for (uint32_t id = 1; id < count; id++) {
-        head_replay(head_group_get(db, id));
+        struct head_group *g = head_group_get(db, id);
+        if (g != NULL) {
+            head_replay(g);
+        }
     }
 }
 
@@ -77,7 +80,7 @@ void head_repair_shard(struct head_shard *shard) {
     repair_wal(shard);
     for (uint32_t id = 1; id < count; id++) {
         struct head_group *g = head_group_get(db, id);
-        if (g->shard == shard) {
+        if (g != NULL && g->shard == shard) {
             head_shard_held(g->shard);
             repair_gap(g);
         }
@@ -156,7 +159,7 @@ static void note_state(struct head_shard *shard) {
     shard->needed_before = UINT32_MAX;
     for (uint32_t id = 1; id < count; id++) {
         struct head_group *g = head_group_get(shard->db, id);
-        if (g->shard == shard) {
+        if (g != NULL && g->shard == shard) {
             head_shard_held(g->shard);
             const uint32_t needed = needed_wal(g);
             shard->needed_before = needed < shard->needed_before ? needed : shard->needed_before;
@@ -176,7 +179,7 @@ static void maintain_shard(struct head_shard *shard, struct synced synced) {
     shard->seal_failed = false;
     for (uint32_t id = 1; id < count; id++) {
         struct head_group *g = head_group_get(db, id);
-        if (g->shard != shard) {
+        if (g == NULL || g->shard != shard) {
             continue;
         }
         head_shard_held(g->shard);
@@ -225,6 +228,7 @@ static void sync_all(struct tsdb *db, struct synced *synced) {
 
 void head_maintain(struct tsdb *db) {
     struct synced synced[HEAD_SHARDS_MAX];
+    mutex_lock(&db->walk_mu);
     replay_all(db);
     for (uint32_t i = 0; i < db->shard_count; i++) {
         note_state(db->shards[i]);
@@ -233,6 +237,7 @@ void head_maintain(struct tsdb *db) {
     for (uint32_t i = 0; i < db->shard_count; i++) {
         maintain_shard(db->shards[i], synced[i]);
     }
+    mutex_unlock(&db->walk_mu);
     notes_maintain(db->notes);
     tsdb_metrics_update(db);
 }

@@ -19,11 +19,11 @@ static bool slot_labels(const struct head_group *g, uint32_t slot, struct arena 
     struct labels metric = {0};
     bool whole = false;
     mutex_lock(&index->mu);
-    const struct index_group *slots = &index->groups[g->id];
+    const struct index_group *slots = &index->live->groups[g->id];
     const bool known = slot < slots->slot_count && slots->slots[slot] != INDEX_SLOT_LOST;
     if (known) {
         whole = (slots->slots[slot] & INDEX_SLOT_WHOLE) != 0;
-        metric = label_sets_get(&index->metrics.sets, slots->slots[slot] & ~INDEX_SLOT_WHOLE);
+        metric = label_sets_get(&index->live->metrics.sets, slots->slots[slot] & ~INDEX_SLOT_WHOLE);
     }
     mutex_unlock(&index->mu);
     if (known) {

@@ -44,8 +44,8 @@ static struct head_side find_by_users(const struct tsdb *db, const struct head_s
 static struct head_side find_by_groups(const struct tsdb *db, const struct head_shard *shard,
                                        uint32_t target_set, uint32_t metric_set)
     REQUIRES(db->index.mu) {
-    uint32_t id = db->index.target_groups[target_set];
-    for (; id != 0; id = db->index.groups[id].next_same_target) {
+    uint32_t id = db->index.live->target_groups[target_set];
+    for (; id != 0; id = db->index.live->groups[id].next_same_target) {
         struct head_group *g = db->groups[id];
         if (!takes_pushes(shard, g, target_set)) {
             continue;
@@ -255,7 +255,7 @@ static enum err_code move_series(struct head_group *g, struct push_sample *sampl
     for (size_t i = 0; i < n; i++) {
         const uint32_t slot = samples[i].slot;
         mutex_lock(&db->index.mu);
-        const uint32_t metric_set = db->index.groups[g->id].slots[slot];
+        const uint32_t metric_set = db->index.live->groups[g->id].slots[slot];
         mutex_unlock(&db->index.mu);
         uint32_t new_slot;
         const enum err_code code = head_new_series(to, metric_set, &new_slot, err);

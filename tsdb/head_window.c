@@ -126,7 +126,7 @@ void head_windows_rewritten(struct head_shard *shard) {
     const uint32_t count = count_groups(shard->db);
     for (uint32_t id = 1; id < count; id++) {
         struct head_group *g = head_group_get(shard->db, id);
-        if (g->shard == shard) {
+        if (g != NULL && g->shard == shard) {
             head_shard_held(g->shard);
             if (g->rows != 0) {
                 use_rewritten(g);

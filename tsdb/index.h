@@ -11,8 +11,12 @@
  * the empty value is true when either set has one of its values, and one that does is false when
  * either set has one of the other values: no set needs to know what the other lacks.
  *
- * Things are only added. The owner is the head; mu guards everything but label blobs, which never
- * move. Functions named _locked want mu held; queries take it themselves, for short steps. */
+ * GENERATIONS. In a generation things are only added, so numbers of sets and label blobs stay as they
+ * are. What ended leaves with its generation: the head makes new tables of what lives and puts them in
+ * place of the old ones, which stay, unchanged, until the last querier that pinned them is gone.
+ *
+ * The owner is the head; mu guards everything but label blobs, which never move. Functions named
+ * _locked want mu held; queries take it themselves, for short steps. */
 #ifndef TSDB_INDEX_H
 #define TSDB_INDEX_H
 
@@ -88,9 +92,9 @@ struct index_uses { /* series with one metric set */
     uint32_t count;
 };
 
-struct index {
-    struct mutex mu;
-    uint64_t seed;
+struct index_tables { /* one generation */
+    uint32_t number;  /* from 1 */
+    uint32_t pins;    /* queriers that read them */
     struct index_space targets;
     struct index_space metrics;
     struct index_group *groups; /* by number; 0 is none */
@@ -109,8 +113,24 @@ struct index {
     uint64_t series_count;
 };
 
+struct index {
+    struct mutex mu;
+    uint64_t seed;
+    struct index_tables *live;
+    struct index_tables *retired; /* with pins; NULL: none */
+    bool defers;                  /* replay: users and chains are made by index_finish_replay */
+};
+
 void index_init(struct index *index, uint64_t seed);
 void index_release(struct index *index);
+
+/* The live tables, kept until they are unpinned. Any thread. */
+struct index_tables *index_pin(struct index *index);
+void index_unpin(struct index *index, struct index_tables *tables);
+/* The live tables of from, made by one thread, become those of index. */
+void index_replace_locked(struct index *index, struct index *from) REQUIRES(index->mu);
+/* Are older tables still pinned? */
+bool index_has_retired(struct index *index);
 
 /* ---- building ---- */
 
@@ -133,6 +153,20 @@ uint32_t index_add_series_locked(struct index *index, uint32_t group, uint32_t m
     REQUIRES(index->mu);
 /* A slot without a series, for replay of a damaged log. */
 void index_add_lost_slot_locked(struct index *index, uint32_t group) REQUIRES(index->mu);
+
+/* Gives a lost slot to a series; during replay any slot. */
+void index_put_series_locked(struct index *index, uint32_t group, uint32_t slot,
+                             uint32_t metric_set) REQUIRES(index->mu);
+/* A slot loses its series; only during replay. */
+void index_lose_slot_locked(struct index *index, uint32_t group, uint32_t slot) REQUIRES(index->mu);
+/* A group that nobody uses any more (no slots; during replay any) begins anew. */
+void index_reuse_group_locked(struct index *index, uint32_t group, uint32_t target_set)
+    REQUIRES(index->mu);
+/* A group number that is not in use. */
+void index_add_free_group_locked(struct index *index) REQUIRES(index->mu);
+/* Between these two nobody looks for series, and definitions may replace each other. */
+void index_begin_replay(struct index *index);
+void index_finish_replay(struct index *index);
 
 /* The slot of the series, or INDEX_NONE. hint is tried first. */
 uint32_t index_find_series_locked(const struct index *index, uint32_t group, uint32_t metric_set,
@@ -163,27 +197,33 @@ struct index_hit {
     uint32_t metric_set;
 };
 
+/* t: the live tables, or pinned ones. */
+
 /* All series with all matchers true, in no particular order, each place once. ERR_LIMIT when the
  * arena's budget is passed or a regular expression gave up; ERR_CANCELED, ERR_TIMEOUT. */
-MUST_CHECK enum err_code index_select(struct index *index, const struct matcher *matchers, size_t n,
-                                      struct arena *arena, const struct cancel *cancel,
-                                      struct index_hit **out, size_t *out_count, struct err *err);
+MUST_CHECK enum err_code index_select(struct index *index, const struct index_tables *t,
+                                      const struct matcher *matchers, size_t n, struct arena *arena,
+                                      const struct cancel *cancel, struct index_hit **out,
+                                      size_t *out_count, struct err *err);
 
 /* Sorted and unique, at most limit (0 = all); strings live as long as the index. With n = 0 the
  * dictionary answers, else the series that match. */
-MUST_CHECK enum err_code index_label_names(struct index *index, const struct matcher *matchers,
-                                           size_t n, size_t limit, struct arena *arena,
-                                           const struct cancel *cancel, struct str **out,
-                                           size_t *out_count, struct err *err);
-MUST_CHECK enum err_code index_label_values(struct index *index, struct str name,
-                                            const struct matcher *matchers, size_t n, size_t limit,
-                                            struct arena *arena, const struct cancel *cancel,
-                                            struct str **out, size_t *out_count, struct err *err);
+MUST_CHECK enum err_code index_label_names(struct index *index, const struct index_tables *t,
+                                           const struct matcher *matchers, size_t n, size_t limit,
+                                           struct arena *arena, const struct cancel *cancel,
+                                           struct str **out, size_t *out_count, struct err *err);
+MUST_CHECK enum err_code index_label_values(struct index *index, const struct index_tables *t,
+                                            struct str name, const struct matcher *matchers,
+                                            size_t n, size_t limit, struct arena *arena,
+                                            const struct cancel *cancel, struct str **out,
+                                            size_t *out_count, struct err *err);
 
 /* For statistics: number of distinct pairs of label name and value. */
 uint64_t index_pair_count(struct index *index);
 
 /* Private to index_*.c. */
+uint32_t index_count_uses(const struct index_tables *t, uint32_t metric_set);
+struct index_use_iter index_iterate_uses(const struct index_tables *t, uint32_t metric_set);
 uint32_t index_find_name_locked(const struct index *index, const struct index_space *space,
                                 struct str name) REQUIRES(index->mu);
 uint32_t index_find_value_locked(const struct index *index, const struct index_space *space,

@@ -11,6 +11,7 @@
 
 struct collect {
     struct index *index;
+    const struct index_tables *t;
     struct arena *arena;
     struct err *err;
     struct str *items;
@@ -122,7 +123,7 @@ static enum err_code from_series(struct collect *c, const struct matcher *matche
     struct index_hit *hits = NULL;
     size_t count = 0;
     enum err_code code =
-        index_select(c->index, matchers, n, c->arena, cancel, &hits, &count, c->err);
+        index_select(c->index, c->t, matchers, n, c->arena, cancel, &hits, &count, c->err);
     if (code != ERR_OK || count == 0) {
         return code;
     }
@@ -133,25 +134,26 @@ static enum err_code from_series(struct collect *c, const struct matcher *matche
     for (size_t i = 0; i < count; i++) {
         sets[i] = hits[i].target_set;
     }
-    code = add_from_sets(c, &c->index->targets, sets, count, name);
+    code = add_from_sets(c, &c->t->targets, sets, count, name);
     if (code == ERR_OK) {
         for (size_t i = 0; i < count; i++) {
             sets[i] = hits[i].metric_set;
         }
-        code = add_from_sets(c, &c->index->metrics, sets, count, name);
+        code = add_from_sets(c, &c->t->metrics, sets, count, name);
     }
     return code;
 }
 
-enum err_code index_label_names(struct index *index, const struct matcher *matchers, size_t n,
-                                size_t limit, struct arena *arena, const struct cancel *cancel,
-                                struct str **out, size_t *out_count, struct err *err) {
-    struct collect c = {.index = index, .arena = arena, .err = err};
+enum err_code index_label_names(struct index *index, const struct index_tables *t,
+                                const struct matcher *matchers, size_t n, size_t limit,
+                                struct arena *arena, const struct cancel *cancel, struct str **out,
+                                size_t *out_count, struct err *err) {
+    struct collect c = {.index = index, .t = t, .arena = arena, .err = err};
     enum err_code code;
     if (n == 0) {
-        code = all_names(&c, &index->targets);
+        code = all_names(&c, &t->targets);
         if (code == ERR_OK) {
-            code = all_names(&c, &index->metrics);
+            code = all_names(&c, &t->metrics);
         }
     } else {
         code = from_series(&c, matchers, n, cancel, NULL);
@@ -162,16 +164,16 @@ enum err_code index_label_names(struct index *index, const struct matcher *match
     return code;
 }
 
-enum err_code index_label_values(struct index *index, struct str name,
+enum err_code index_label_values(struct index *index, const struct index_tables *t, struct str name,
                                  const struct matcher *matchers, size_t n, size_t limit,
                                  struct arena *arena, const struct cancel *cancel, struct str **out,
                                  size_t *out_count, struct err *err) {
-    struct collect c = {.index = index, .arena = arena, .err = err};
+    struct collect c = {.index = index, .t = t, .arena = arena, .err = err};
     enum err_code code;
     if (n == 0) {
-        code = all_values(&c, &index->targets, name);
+        code = all_values(&c, &t->targets, name);
         if (code == ERR_OK) {
-            code = all_values(&c, &index->metrics, name);
+            code = all_values(&c, &t->metrics, name);
         }
     } else {
         code = from_series(&c, matchers, n, cancel, &name);

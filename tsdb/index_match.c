@@ -35,6 +35,7 @@ struct matched { /* bitmaps of one matcher */
 
 struct select {
     struct index *index;
+    const struct index_tables *t;
     struct arena *arena;
     const struct cancel *cancel;
     uint32_t target_count;
@@ -237,9 +238,9 @@ static enum err_code add_matcher(struct select *s, const struct matcher *m) {
         }
     }
     s->has_negative |= negative;
-    enum err_code code = fill_space(s, &s->index->targets, m, negative, &to->targets);
+    enum err_code code = fill_space(s, &s->t->targets, m, negative, &to->targets);
     if (code == ERR_OK) {
-        code = fill_space(s, &s->index->metrics, m, negative, &to->metrics);
+        code = fill_space(s, &s->t->metrics, m, negative, &to->metrics);
     }
     return code;
 }
@@ -288,7 +289,7 @@ static enum err_code list_group(struct select *s, uint32_t group) {
     enum err_code code = ERR_OK;
     while (more && code == ERR_OK) {
         mutex_lock(&index->mu);
-        const struct index_group *g = &index->groups[group];
+        const struct index_group *g = &s->t->groups[group];
         const uint32_t end = g->slot_count - slot > STEP ? slot + STEP : g->slot_count;
         for (; slot < end && code == ERR_OK; slot++) {
             const uint32_t entry = g->slots[slot];
@@ -332,7 +333,7 @@ static enum err_code list_target_sets(struct select *s) {
         for (uint64_t word = bits->words[w]; word != 0; word &= word - 1) {
             const uint32_t set = w * 64 + (uint32_t)__builtin_ctzll(word);
             mutex_lock(&s->index->mu);
-            uint32_t group = s->index->target_groups[set];
+            uint32_t group = s->t->target_groups[set];
             mutex_unlock(&s->index->mu);
             while (group != 0) {
                 enum err_code code = list_group(s, group);
@@ -343,7 +344,7 @@ static enum err_code list_target_sets(struct select *s) {
                     return code;
                 }
                 mutex_lock(&s->index->mu);
-                group = s->index->groups[group].next_same_target;
+                group = s->t->groups[group].next_same_target;
                 mutex_unlock(&s->index->mu);
             }
         }
@@ -355,11 +356,11 @@ static enum err_code list_users(struct select *s, uint32_t metric_set) {
     struct index *index = s->index;
     enum err_code code = ERR_OK;
     mutex_lock(&index->mu);
-    struct index_use_iter it = index_uses_locked(index, metric_set);
+    struct index_use_iter it = index_iterate_uses(s->t, metric_set);
     struct index_hit hit = {.metric_set = metric_set};
     bool whole;
     while (code == ERR_OK && index_next_use(&it, &hit.group, &hit.slot, &whole)) {
-        hit.target_set = whole ? 0 : index->groups[hit.group].target_set;
+        hit.target_set = whole ? 0 : s->t->groups[hit.group].target_set;
         /* Two sets of one series never share a name, so accepted by both cannot be; but a damaged
          * log may define such a pair, and then the groups' listing has it already. */
         if (!bit_get(&s->positives[s->chosen].targets, hit.target_set) && passes(s, &hit)) {
@@ -393,9 +394,9 @@ static uint64_t series_of(struct select *s, const struct matched *m, uint64_t li
     for (uint32_t w = 0; w < (m->targets.count + 63) / 64 && n < limit; w++) {
         for (uint64_t word = m->targets.words[w]; word != 0; word &= word - 1) {
             mutex_lock(&index->mu);
-            uint32_t group = index->target_groups[w * 64 + (uint32_t)__builtin_ctzll(word)];
-            for (; group != 0; group = index->groups[group].next_same_target) {
-                n += index->groups[group].slot_count;
+            uint32_t group = s->t->target_groups[w * 64 + (uint32_t)__builtin_ctzll(word)];
+            for (; group != 0; group = s->t->groups[group].next_same_target) {
+                n += s->t->groups[group].slot_count;
             }
             mutex_unlock(&index->mu);
         }
@@ -406,7 +407,7 @@ static uint64_t series_of(struct select *s, const struct matched *m, uint64_t li
         }
         mutex_lock(&index->mu);
         for (uint64_t word = m->metrics.words[w]; word != 0; word &= word - 1) {
-            n += index_use_count_locked(index, w * 64 + (uint32_t)__builtin_ctzll(word));
+            n += index_count_uses(s->t, w * 64 + (uint32_t)__builtin_ctzll(word));
         }
         mutex_unlock(&index->mu);
     }
@@ -424,14 +425,15 @@ static void choose(struct select *s) {
     }
 }
 
-enum err_code index_select(struct index *index, const struct matcher *matchers, size_t n,
-                           struct arena *arena, const struct cancel *cancel, struct index_hit **out,
-                           size_t *out_count, struct err *err) {
-    struct select s = {.index = index, .arena = arena, .cancel = cancel, .err = err};
+enum err_code index_select(struct index *index, const struct index_tables *t,
+                           const struct matcher *matchers, size_t n, struct arena *arena,
+                           const struct cancel *cancel, struct index_hit **out, size_t *out_count,
+                           struct err *err) {
+    struct select s = {.index = index, .t = t, .arena = arena, .cancel = cancel, .err = err};
     mutex_lock(&index->mu);
-    s.target_count = index->targets.sets.count;
-    s.metric_count = index->metrics.sets.count;
-    s.group_count = index->group_count;
+    s.target_count = t->targets.sets.count;
+    s.metric_count = t->metrics.sets.count;
+    s.group_count = t->group_count;
     mutex_unlock(&index->mu);
     s.positives = arena_try_alloc(arena, n == 0 ? 1 : n, sizeof(*s.positives));
     if (s.positives == NULL) {

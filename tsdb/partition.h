@@ -111,7 +111,7 @@ MUST_CHECK enum err_code partition_set_labels(struct partition *p, enum partitio
 
 /* For whoever numbers sets of several partitions: a number that is remembered for the set, 0 at first;
  * in memory only. The caller sees to it that what is stored stays true. */
-_Atomic uint32_t *partition_known_set(struct partition *p, enum partition_space space,
+_Atomic uint64_t *partition_known_set(struct partition *p, enum partition_space space,
                                       uint32_t set);
 
 /* Sorted and unique, at most limit (0 = all), copied to arena. */

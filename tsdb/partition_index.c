@@ -372,13 +372,13 @@ enum err_code partition_set_labels(struct partition *p, enum partition_space spa
     return code;
 }
 
-_Atomic uint32_t *partition_known_set(struct partition *p, enum partition_space space,
+_Atomic uint64_t *partition_known_set(struct partition *p, enum partition_space space,
                                       uint32_t set) {
     const uint32_t count = space == PARTITION_TARGETS ? p->info.target_count : p->info.metric_count;
     ASSERT(set < count);
-    _Atomic uint32_t *known = atomic_load_explicit(&p->known_sets[space], memory_order_acquire);
+    _Atomic uint64_t *known = atomic_load_explicit(&p->known_sets[space], memory_order_acquire);
     if (UNLIKELY(known == NULL)) {
-        _Atomic uint32_t *mine = mem_zalloc(count * sizeof(*mine));
+        _Atomic uint64_t *mine = mem_zalloc(count * sizeof(*mine));
         if (atomic_compare_exchange_strong(&p->known_sets[space], &known, mine)) {
             known = mine;
         } else {

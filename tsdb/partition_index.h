@@ -31,7 +31,7 @@ struct partition {
     struct vfs_file *data;
     struct hist_layouts *layouts;
     _Atomic uint64_t *damaged_pages;           /* bits: reported */
-    _Atomic(_Atomic uint32_t *) known_sets[2]; /* NULL until asked for */
+    _Atomic(_Atomic uint64_t *) known_sets[2]; /* NULL until asked for */
 };
 
 enum piece_state { PIECE_UNKNOWN = 0, PIECE_GOOD = 1, PIECE_BAD = 2 };

@@ -25,8 +25,10 @@ static void release_tombstones(void *t) {
     tombstones_unref(t);
 }
 
-static void release_view(void *view) {
-    view_unref(view);
+static void release_querier(void *querier) {
+    struct storage_querier *q = querier;
+    view_unref(q->view);
+    index_unpin(&q->db->index, q->tables);
 }
 
 enum err_code tsdb_querier_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
@@ -47,8 +49,9 @@ enum err_code tsdb_querier_open(struct storage *st, int64_t mint, int64_t maxt, 
     if (q->tombstones != NULL) {
         arena_link(arena, release_tombstones, q->tombstones);
     }
+    q->tables = index_pin(&q->db->index); /* before the view: what these lack is in partitions */
     q->view = view_ref_newest(&q->db->views);
-    arena_link(arena, release_view, q->view);
+    arena_link(arena, release_querier, q);
     *out = q;
     return ERR_OK;
 }
@@ -135,8 +138,8 @@ static enum err_code hits_of_head(struct storage_querier *q, const struct matche
                                   size_t n, struct hits *to, struct err *err) {
     struct index_hit *hits = NULL;
     size_t count = 0;
-    const enum err_code code =
-        index_select(&q->db->index, matchers, n, q->arena, q->cancel, &hits, &count, err);
+    const enum err_code code = index_select(&q->db->index, q->tables, matchers, n, q->arena,
+                                            q->cancel, &hits, &count, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -800,11 +803,11 @@ static enum err_code collect_labels(struct storage_querier *q, const struct str 
                                     const struct matcher *matchers, size_t n, size_t limit,
                                     struct str_list *out, struct err *err) {
     struct index *index = &q->db->index;
-    enum err_code code = name == NULL
-                             ? index_label_names(index, matchers, n, limit, q->arena, q->cancel,
-                                                 &out->items, &out->count, err)
-                             : index_label_values(index, *name, matchers, n, limit, q->arena,
-                                                  q->cancel, &out->items, &out->count, err);
+    enum err_code code =
+        name == NULL ? index_label_names(index, q->tables, matchers, n, limit, q->arena, q->cancel,
+                                         &out->items, &out->count, err)
+                     : index_label_values(index, q->tables, *name, matchers, n, limit, q->arena,
+                                          q->cancel, &out->items, &out->count, err);
     for (uint32_t i = 0; i < q->view->partition_count && code == ERR_OK; i++) {
         struct partition *p = querier_partition(q, i);
         struct str_list more = {0};

@@ -12,6 +12,7 @@ struct storage_querier {
     struct arena *arena;
     const struct cancel *cancel;
     struct view *view;
+    struct index_tables *tables;   /* of the head's index, pinned */
     struct tombstones *tombstones; /* NULL: nothing is deleted */
     struct label_sets foreign;     /* sets of partitions that the head does not know */
     bool has_foreign;

@@ -8,7 +8,8 @@ struct labels tsdb_set_labels(struct storage_querier *q, uint32_t set) {
     }
     struct index *index = &q->db->index;
     mutex_lock(&index->mu);
-    const struct label_sets *sets = set % 2 != 0 ? &index->metrics.sets : &index->targets.sets;
+    const struct label_sets *sets =
+        set % 2 != 0 ? &q->tables->metrics.sets : &q->tables->targets.sets;
     const struct labels labels = label_sets_get(sets, set / 2);
     mutex_unlock(&index->mu);
     return labels;
@@ -41,9 +42,11 @@ enum err_code querier_partition_set(struct storage_querier *q, struct partition 
     if (set == 0) {
         return ERR_OK;
     }
-    _Atomic uint32_t *known = partition_known_set(p, space, set);
-    uint32_t number = atomic_load_explicit(known, memory_order_relaxed);
-    if (LIKELY(number != 0)) {
+    _Atomic uint64_t *known = partition_known_set(p, space, set);
+    const uint64_t generation = (uint64_t)q->tables->number << 32;
+    const uint64_t found = atomic_load_explicit(known, memory_order_relaxed);
+    uint32_t number = (uint32_t)found;
+    if (LIKELY(number != 0 && found == (generation | number))) {
         *out = target ? querier_target(number) : querier_metric(number);
         return ERR_OK;
     }
@@ -54,12 +57,12 @@ enum err_code querier_partition_set(struct storage_querier *q, struct partition 
     }
     struct index *index = &q->db->index;
     mutex_lock(&index->mu);
-    number = label_sets_find(target ? &index->targets.sets : &index->metrics.sets, labels);
+    number = label_sets_find(target ? &q->tables->targets.sets : &q->tables->metrics.sets, labels);
     mutex_unlock(&index->mu);
     if (number == LABEL_SET_NONE) {
         return foreign_set(q, labels, out, err);
     }
-    atomic_store_explicit(known, number, memory_order_relaxed);
+    atomic_store_explicit(known, generation | number, memory_order_relaxed);
     *out = target ? querier_target(number) : querier_metric(number);
     return ERR_OK;
 }

@@ -9,6 +9,7 @@
  *     5 layouts                      uvarint first, count; per layout: hist_layout_encode
  *     6 columns                      uvarint 1, count; per column: uvarint group, slot, owner, u8
  *                                    kind; uvarint layout, if it has one; varint bucket, if it is one
+ *     7 groups anew                  as 3
  *
  * Numbers are explicit per entry, so that a lost record does not renumber those behind it. */
 #include "tsdb/series_batch.h"
@@ -20,7 +21,15 @@
 #include "base/check.h"
 #include "base/cursor.h"
 
-enum { TARGET_SETS = 1, METRIC_SETS = 2, GROUPS = 3, SERIES = 4, LAYOUTS = 5, COLUMNS = 6 };
+enum {
+    TARGET_SETS = 1,
+    METRIC_SETS = 2,
+    GROUPS = 3,
+    SERIES = 4,
+    LAYOUTS = 5,
+    COLUMNS = 6,
+    GROUPS_AGAIN = 7
+};
 
 /* ---- encoding ---- */
 
@@ -121,6 +130,17 @@ static void add_groups(struct writer *w, const struct series_log_batch *batch) {
     }
 }
 
+static void add_groups_again(struct writer *w, const struct series_log_batch *batch) {
+    for (size_t i = 0; i < batch->again_count; i++) {
+        if (i == 0 || batch->again[i].group != batch->again[i - 1].group + 1) {
+            begin_entry(w, GROUPS_AGAIN, batch->again[i].group);
+        }
+        add_uvarint(&w->entry, batch->again[i].target_set);
+        w->count++;
+        split_entry(w, batch->again[i].group + 1);
+    }
+}
+
 static void add_series(struct writer *w, const struct series_log_batch *batch) {
     if (batch->series_run_count == 0) {
         return;
@@ -182,6 +202,7 @@ enum err_code series_batch_encode(const struct series_log_batch *batch, struct b
     }
     if (code == ERR_OK) {
         add_groups(&w, batch);
+        add_groups_again(&w, batch);
         add_series(&w, batch);
         add_layouts(&w, batch);
         add_columns(&w, batch);
@@ -237,7 +258,7 @@ static enum err_code decode_sets(struct cursor *c, bool target, uint64_t first, 
     return code;
 }
 
-static enum err_code decode_groups(struct cursor *c, uint64_t first, uint64_t count,
+static enum err_code decode_groups(struct cursor *c, bool again, uint64_t first, uint64_t count,
                                    const struct series_log_handler *handler, void *ctx,
                                    struct err *err) {
     enum err_code code = ERR_OK;
@@ -246,7 +267,8 @@ static enum err_code decode_groups(struct cursor *c, uint64_t first, uint64_t co
         if (c->failed || target_set > UINT32_MAX) {
             return damaged(err);
         }
-        code = handler->group(ctx, (uint32_t)(first + i), (uint32_t)target_set, err);
+        code = (again && handler->group_again != NULL ? handler->group_again : handler->group)(
+            ctx, (uint32_t)(first + i), (uint32_t)target_set, err);
     }
     return code;
 }
@@ -348,7 +370,8 @@ enum err_code series_batch_decode(const uint8_t *payload, size_t size,
             raise_to(&next->metric_set, first + count);
             break;
         case GROUPS:
-            code = decode_groups(&c, first, count, handler, ctx, err);
+        case GROUPS_AGAIN:
+            code = decode_groups(&c, kind == GROUPS_AGAIN, first, count, handler, ctx, err);
             raise_to(&next->group, first + count);
             break;
         case SERIES:

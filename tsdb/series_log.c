@@ -4,7 +4,8 @@
  * definitions (series_batch.c); type 2, only as the first of a file: u32 file, u32 records, u32 copies:
  * of the older file only so many records count, what followed stands in this file or never was. That
  * holds once so many records behind it, the copies of what followed, are intact: a file that was cut
- * short while it began takes nothing away.
+ * short while it began takes nothing away. Type 3, as the first of a file: an image; older files do not
+ * count any more. Such a file gets its name when all of it is durable.
  *
  * INVARIANTS
  *   L1  Bytes of the current file before end are whole records.
@@ -35,6 +36,7 @@
 enum {
     RECORD_BATCH = 1,
     RECORD_CONTINUE = 2,
+    RECORD_IMAGE = 3,
     CONTINUE_BYTES = 12,
     SCAN_READ_BYTES = 256 << 10,
     UNSYNCED_SOON_BYTES = 32 << 20, /* an append that passes this syncs by itself */
@@ -53,6 +55,7 @@ struct log_file {
     uint32_t synced; /* records known to be durable */
     uint64_t synced_end;
     bool name_synced;
+    bool is_image;
 };
 
 struct series_log {
@@ -63,8 +66,9 @@ struct series_log {
     /* guarded by mu: */
     struct log_file *file; /* newest; NULL: none yet */
     uint32_t next_file;
-    bool failed; /* file is poisoned, or none can be made */
-    bool fresh;  /* the next append begins a file, nothing failed */
+    uint32_t syncs_running; /* without mu: their file stays open */
+    bool failed;            /* file is poisoned, or none can be made */
+    bool fresh;             /* the next append begins a file, nothing failed */
     struct series_log_next next;
     struct buf unsynced;        /* u32 size, payload ... (L2) */
     uint64_t unsynced_position; /* of its first byte in the sequence of all payloads */
@@ -266,6 +270,115 @@ enum err_code series_log_append(struct series_log *log, const struct series_log_
     return code;
 }
 
+/* ---- images ---- */
+
+/* Writes the records of the image to the file. */
+static enum err_code write_image(struct log_file *file, const struct buf *list, struct err *err) {
+    const struct record_file_id id = {SERIES_MAGIC, 0, file->number};
+    struct buf out;
+    buf_init(&out, 2 * SCAN_READ_BYTES + RECORD_HEADER_BYTES + ((size_t)1 << 24));
+    record_file_header((uint8_t *)buf_reserve(&out, RECORD_FILE_HEADER_BYTES), &id);
+    out.len += RECORD_FILE_HEADER_BYTES;
+    record_write((uint8_t *)buf_reserve(&out, RECORD_HEADER_BYTES), file->seed, RECORD_IMAGE,
+                 file->next++, NULL, 0);
+    out.len += RECORD_HEADER_BYTES;
+    enum err_code code = ERR_OK;
+    for (size_t at = 0; code == ERR_OK && (at < list->len || out.len != 0);) {
+        if (at < list->len && out.len < SCAN_READ_BYTES) {
+            const uint32_t size = load_u32((const uint8_t *)list->ptr + at);
+            char *to = buf_reserve(&out, RECORD_HEADER_BYTES + (size_t)size);
+            ASSERT(to != NULL);
+            at += sizeof(uint32_t);
+            record_write((uint8_t *)to, file->seed, RECORD_BATCH, file->next++, list->ptr + at,
+                         size);
+            out.len += RECORD_HEADER_BYTES + size;
+            at += size;
+        } else {
+            code = vfs_file_pwrite(file->f, out.ptr, out.len, file->end, err);
+            file->end += out.len;
+            buf_clear(&out);
+        }
+    }
+    buf_release(&out);
+    return code == ERR_OK ? vfs_file_sync(file->f, err) : code;
+}
+
+/* Makes the file under another name, then gives it its own. */
+static enum err_code make_image(struct series_log *log, struct log_file *file,
+                                const struct buf *list, struct err *err) {
+    char *path = mem_alloc(strlen(file->path) + sizeof(".tmp"));
+    strcpy(path, file->path);
+    strcat(path, ".tmp");
+    enum err_code code =
+        vfs_open(log->vfs, path, VFS_WRITE | VFS_CREATE | VFS_TRUNCATE, &file->f, err);
+    code = code == ERR_OK ? write_image(file, list, err) : code;
+    code = code == ERR_OK ? vfs_rename(log->vfs, path, file->path, err) : code;
+    if (code != ERR_OK) {
+        (void)!vfs_unlink(log->vfs, path, NULL);
+        (void)err_wrap(err, "writing an image of the series to %s", path);
+    }
+    mem_free(path);
+    return code;
+}
+
+/* What was before an image goes when its name is durable. */
+static void drop_older_locked(struct series_log *log) REQUIRES(&log->mu) {
+    struct log_file *image = log->file;
+    while (image != NULL && !image->is_image) {
+        image = image->older;
+    }
+    const bool can = log->syncs_running == 0 && log->file != NULL && log->file->name_synced;
+    while (image != NULL && can && image->older != NULL) {
+        struct log_file *file = image->older;
+        (void)!vfs_unlink(log->vfs, file->path, NULL);
+        image->older = file->older;
+        file_free(file);
+    }
+}
+
+/* The image is the log. */
+static void use_image_locked(struct series_log *log, struct log_file *file,
+                             struct series_log_next next) REQUIRES(&log->mu) {
+    file->is_image = true;
+    file->synced = file->next;
+    file->synced_end = file->end;
+    /* If not, syncs fail until it worked, and a crash leaves what was before. */
+    file->name_synced = vfs_sync_dir(log->vfs, log->dir, NULL) == ERR_OK;
+    file->older = log->file;
+    log->file = file;
+    drop_older_locked(log);
+    log->failed = false;
+    log->fresh = false;
+    log->next = next;
+    log->unsynced_position += log->unsynced.len;
+    buf_clear(&log->unsynced);
+}
+
+enum err_code series_log_replace(struct series_log *log, const struct series_log_batch *batches,
+                                 size_t n, struct series_log_next next, struct err *err) {
+    struct buf list;
+    enum err_code code = ERR_OK;
+    buf_init(&list, 2 * (size_t)BATCH_BYTES_MAX);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        code = series_batch_encode(&batches[i], &list, err);
+    }
+    mutex_lock(&log->mu);
+    struct log_file *file = file_new(log, log->next_file);
+    if (code == ERR_OK) {
+        log->next_file++; /* also when it fails: the name may be there after all */
+        code = make_image(log, file, &list, err);
+    }
+    if (code == ERR_OK) {
+        use_image_locked(log, file, next);
+    } else {
+        log->stats.writes_failed++;
+        file_free(file);
+    }
+    mutex_unlock(&log->mu);
+    buf_release(&list);
+    return code;
+}
+
 struct series_log_next series_log_next(struct series_log *log) {
     mutex_lock(&log->mu);
     const struct series_log_next next = log->next;
@@ -327,8 +440,10 @@ static enum err_code sync_once(struct series_log *log, bool *out_again, struct e
     if (code == ERR_OK && log->file != NULL) {
         mark = take_mark_locked(log);
     }
+    const bool syncs = code == ERR_OK && mark.file != NULL && !mark.reached;
+    log->syncs_running += syncs ? 1 : 0;
     mutex_unlock(&log->mu);
-    if (code != ERR_OK || mark.file == NULL || mark.reached) {
+    if (!syncs) {
         return code;
     }
 
@@ -337,6 +452,7 @@ static enum err_code sync_once(struct series_log *log, bool *out_again, struct e
         code = vfs_file_sync(mark.file->f, err);
     }
     mutex_lock(&log->mu);
+    log->syncs_running--;
     if (log->file != mark.file || log->failed) {
         *out_again = true;
         code = ERR_OK;
@@ -350,6 +466,7 @@ static enum err_code sync_once(struct series_log *log, bool *out_again, struct e
         log->stats.syncs_failed++;
         (void)err_wrap(err, "syncing series log file %s", mark.file->path);
     }
+    drop_older_locked(log);
     mutex_unlock(&log->mu);
     return code;
 }
@@ -538,6 +655,43 @@ static enum err_code open_file(struct series_log *log, const struct series_log_o
     return code;
 }
 
+static enum err_code peek_image(void *ctx, const struct record_view *record, uint64_t *out_extra,
+                                struct err *err) {
+    (void)out_extra;
+    *(bool *)ctx = record->number == 0 && record->type == RECORD_IMAGE;
+    return err_set(err, ERR_CANCELED, "seen enough");
+}
+
+static bool is_image(const struct series_log *log, uint32_t number) {
+    struct log_file *file = file_new(log, number);
+    const struct record_scan_options scan = {
+        .id = {SERIES_MAGIC, 0, number}, .path = file->path, .read_ahead_bytes = 4096};
+    struct record_scan_stats stats = {0};
+    uint64_t end = 0;
+    uint32_t next = 0;
+    bool image = false;
+    if (vfs_open(log->vfs, file->path, VFS_READ, &file->f, NULL) == ERR_OK) {
+        (void)!record_scan(file->f, &scan, peek_image, &image, &end, &next, &stats, NULL);
+    }
+    file_free(file);
+    return image;
+}
+
+/* Removes the files before the newest image; the index of the first that counts. */
+static size_t drop_replaced(const struct series_log *log, const uint32_t *numbers, size_t count) {
+    size_t first = count;
+    while (first > 0 && !is_image(log, numbers[first - 1])) {
+        first--;
+    }
+    first = first > 0 ? first - 1 : 0;
+    for (size_t i = 0; i < first; i++) {
+        char *path = record_file_path(log->dir, numbers[i]);
+        (void)!vfs_unlink(log->vfs, path, NULL);
+        mem_free(path);
+    }
+    return first;
+}
+
 static enum err_code open_files(struct series_log *log, const struct series_log_options *options,
                                 struct replay *replay, struct record_scan_stats *stats,
                                 struct err *err) {
@@ -547,7 +701,8 @@ static enum err_code open_files(struct series_log *log, const struct series_log_
     if (code == ERR_OK) {
         code = record_file_list(log->vfs, log->dir, &numbers, &count, err);
     }
-    for (size_t i = 0; i < count && code == ERR_OK; i++) {
+    for (size_t i = code == ERR_OK ? drop_replaced(log, numbers, count) : 0;
+         i < count && code == ERR_OK; i++) {
         if (numbers[i] == UINT32_MAX) {
             code = err_set(err, ERR_CORRUPT, "%s has a file with an impossible number", log->dir);
             break;

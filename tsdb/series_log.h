@@ -5,7 +5,9 @@
  * number spaces), groups (each with a target set), series (each a slot of a group with a target
  * set and a metric set; number 0 of a set is the empty set) and histogram layouts. And columns,
  * which have no numbers: hidden slots of a group (column.h). Append only; a definition never
- * changes. Format: FORMAT.md sections 1 and 6.
+ * changes, but the number of a group or a slot that ended may be given again. When much of the log is
+ * about what ended, series_log_replace puts an image of what lives in its place. Format: FORMAT.md
+ * sections 1 and 6.
  *
  * ORDER. A definition is appended before any WAL record that uses it, and series_log_sync returns
  * ERR_OK before a wal_sync of such records counts as durable: sync this log first, then the WALs.
@@ -54,6 +56,12 @@ struct series_column {
     struct column_key key;
 };
 
+/* A group whose number had another meaning before. */
+struct series_group {
+    uint32_t group;
+    uint32_t target_set;
+};
+
 /* What is new, in one append. Numbers are dense: target set first_target_set + i has labels
  * target_sets[i], and so on; the firsts must be what follows the last append (an assertion), and are
  * ignored where the count is 0. All borrowed. */
@@ -74,17 +82,22 @@ struct series_log_batch {
     size_t layout_count;
     const struct series_column *columns;
     size_t column_count;
+    const struct series_group *again; /* groups with numbers that were in use before */
+    size_t again_count;
 };
 
 /* Replay, in the order of definition: a set before its group, a group before its series, a series
  * and a layout before its columns. labels are borrowed and checked (labels_check), so are the
  * bounds of layouts; a column's key is valid (column_key_valid). The same definition may come twice with the same content
- * (after a failure); a number may be missing where bytes were damaged. An error ends
+ * (after a failure); a number may be missing where bytes were damaged. Of groups, and of slots, the
+ * last definition counts: a group that comes again has none of the slots from before. An error ends
  * series_log_open with it. */
 struct series_log_handler {
     enum err_code (*target_set)(void *ctx, uint32_t set, struct labels labels, struct err *err);
     enum err_code (*metric_set)(void *ctx, uint32_t set, struct labels labels, struct err *err);
     enum err_code (*group)(void *ctx, uint32_t group, uint32_t target_set, struct err *err);
+    /* NULL: as group */
+    enum err_code (*group_again)(void *ctx, uint32_t group, uint32_t target_set, struct err *err);
     enum err_code (*series)(void *ctx, const struct series_run *run, struct err *err);
     enum err_code (*layout)(void *ctx, uint32_t number, const struct hist_layout *layout,
                             struct err *err);
@@ -128,6 +141,13 @@ MUST_CHECK enum err_code series_log_append(struct series_log *log,
                                            const struct series_log_batch *batch, struct err *err);
 /* Makes all that was appended before this call durable; repairs first where needed. */
 MUST_CHECK enum err_code series_log_sync(struct series_log *log, struct err *err);
+
+/* An image of all that counts takes the place of the log; from now on the numbers are those of next.
+ * The batches' firsts may be any. On failure all is as it was. Memory: that of the image. Nobody
+ * appends or syncs at the same time. */
+MUST_CHECK enum err_code series_log_replace(struct series_log *log,
+                                            const struct series_log_batch *batches, size_t n,
+                                            struct series_log_next next, struct err *err);
 
 struct series_log_stats {
     uint64_t disk_bytes;

@@ -71,7 +71,8 @@ static enum err_code seal_all(struct tsdb *db, struct err *err) {
     mutex_unlock(&db->index.mu);
     enum err_code code = ERR_OK;
     for (uint32_t id = 1; id < count && code == ERR_OK; id++) {
-        code = seal_group(head_group_get(db, id), err);
+        struct head_group *g = head_group_get(db, id);
+        code = g != NULL ? seal_group(g, err) : ERR_OK;
     }
     return code != ERR_OK ? err_wrap(err, "sealing open rows") : ERR_OK;
 }

@@ -204,6 +204,7 @@ struct storage_ops {
     void (*stats)(struct storage *st, struct storage_stats *out);
 
     /* May be NULL: the storage keeps no such thing. */
+    void (*group_release)(struct storage_group *g, uint32_t slot);
     enum err_code (*append_sample)(struct storage_appender *a, struct labels labels,
                                    const struct storage_sample *sample);
     enum err_code (*append_exemplar)(struct storage_appender *a, struct labels labels,
@@ -260,7 +261,15 @@ storage_group_commit(struct storage *st, struct storage_group *g, const struct s
     return st->ops->group_commit(g, row, out, err);
 }
 
-/* Ends the handle; writes nothing. */
+/* The writer will not use the slot again, unless group_series gives it again: what is stored of its
+ * series stays, but its place may be given to another one some time after it ended. */
+static inline void storage_group_release(struct storage *st, struct storage_group *g,
+                                         uint32_t slot) {
+    if (st->ops->group_release)
+        st->ops->group_release(g, slot);
+}
+
+/* Ends the handle and releases all slots; writes nothing. */
 static inline void storage_group_close(struct storage *st, struct storage_group *g) {
     st->ops->group_close(g);
 }

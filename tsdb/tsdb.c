@@ -59,9 +59,9 @@ static enum err_code claim_group(struct tsdb *db, struct labels target, struct h
     enum err_code code = ERR_OK;
     *out = NULL;
     mutex_lock(&db->index.mu);
-    const uint32_t set = label_sets_find(&db->index.targets.sets, target);
-    uint32_t id = set == LABEL_SET_NONE ? 0 : db->index.target_groups[set];
-    for (; id != 0; id = db->index.groups[id].next_same_target) {
+    const uint32_t set = label_sets_find(&db->index.live->targets.sets, target);
+    uint32_t id = set == LABEL_SET_NONE ? 0 : db->index.live->target_groups[set];
+    for (; id != 0; id = db->index.live->groups[id].next_same_target) {
         struct head_group *g = db->groups[id];
         if (g->open) {
             code = err_set(err, ERR_EXISTS, "a group with these target labels is open already");
@@ -95,6 +95,9 @@ static bool become_scraped(struct head_group *g) {
         mutex_unlock(&g->mu);
     }
     const bool scraped = g->kind == GROUP_SCRAPED;
+    if (scraped) {
+        head_group_restore_slots(g);
+    }
     g->next_slot = 0;
     mutex_unlock(&g->shard->mu);
     return scraped;
@@ -145,8 +148,18 @@ static enum err_code op_group_series(struct storage_group *handle, struct labels
     struct head_group *g = group_of(handle);
     mutex_lock(&g->shard->mu);
     const enum err_code code = head_group_slot(g, labels, out_slot, err);
+    if (code == ERR_OK) {
+        head_hold_slot(g, *out_slot);
+    }
     mutex_unlock(&g->shard->mu);
     return code;
+}
+
+static void op_group_release(struct storage_group *handle, uint32_t slot) {
+    struct head_group *g = group_of(handle);
+    mutex_lock(&g->shard->mu);
+    head_release_slot(g, slot);
+    mutex_unlock(&g->shard->mu);
 }
 
 static uint32_t op_group_slot_count(const struct storage_group *handle) {
@@ -161,7 +174,11 @@ static enum err_code op_group_commit(struct storage_group *handle, const struct 
 
 static void op_group_close(struct storage_group *handle) {
     if (handle != NULL) {
-        set_open(group_of(handle), false);
+        struct head_group *g = group_of(handle);
+        mutex_lock(&g->shard->mu);
+        head_release_slots(g);
+        set_open(g, false); /* under the lock: a collection decides by it */
+        mutex_unlock(&g->shard->mu);
     }
 }
 
@@ -196,6 +213,7 @@ static const struct storage_ops ops = {
     .group_slot_count = op_group_slot_count,
     .group_commit = op_group_commit,
     .group_close = op_group_close,
+    .group_release = op_group_release,
     .appender_begin = tsdb_appender_begin,
     .append = tsdb_append,
     .append_sample = tsdb_append_sample,
@@ -432,6 +450,7 @@ static enum err_code open_files(struct tsdb *db, const struct paths *paths,
         db->shards[i] = shard_new(db, i);
     }
     struct record_scan_stats scan = {0};
+    index_begin_replay(&db->index);
     code = series_log_open(
         &(struct series_log_options){
             .vfs = vfs,
@@ -515,6 +534,8 @@ static void free_db(struct tsdb *db) {
     notes_close(db->notes);
     mem_free(db->pending.runs);
     mem_free(db->pending.columns);
+    mem_free(db->pending.again);
+    mem_free(db->free_groups);
     hist_layouts_free(db->layouts);
     index_release(&db->index);
     tombstones_unref(db->tombstones);
@@ -522,6 +543,9 @@ static void free_db(struct tsdb *db) {
     mutex_release(&db->tombstones_mu);
     mutex_release(&db->open_mu);
     mutex_release(&db->define_mu);
+    mutex_release(&db->walk_mu);
+    mutex_release(&db->gate.mu);
+    cond_release(&db->gate.changed);
     mutex_release(&db->wake_mu);
     cond_release(&db->wake);
     vfs_file_close(db->lock_file);
@@ -554,6 +578,9 @@ static struct tsdb *new_db(const struct tsdb_options *options) {
     mutex_init(&db->tombstones_mu);
     mutex_init(&db->open_mu);
     mutex_init(&db->define_mu);
+    mutex_init(&db->walk_mu);
+    mutex_init(&db->gate.mu);
+    cond_init(&db->gate.changed);
     mutex_init(&db->wake_mu);
     cond_init(&db->wake);
     db->layouts = hist_layouts_new();

@@ -38,7 +38,7 @@ static size_t partition_count(struct world *w) {
 static uint64_t run_count(struct world *w) {
     uint64_t n = 0;
     for (uint32_t id = 1; id < w->db->group_count; id++) {
-        n += w->db->groups[id]->run_count;
+        n += w->db->groups[id] != NULL ? w->db->groups[id]->run_count : 0;
     }
     return n;
 }

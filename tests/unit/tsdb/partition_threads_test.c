@@ -32,9 +32,9 @@ static void read_all(void *ctx) {
         struct storage_samples *got = arena_alloc(&arena, count * sizeof(*got));
         for (size_t i = 0; i < count; i++) {
             numbers[i] = (uint32_t)i;
-            _Atomic uint32_t *known =
+            _Atomic uint64_t *known =
                 partition_known_set(w->p, PARTITION_METRICS, hits[i].metric_set);
-            const uint32_t before = atomic_load(known);
+            const uint64_t before = atomic_load(known);
             r->wrong += before != 0 && before != hits[i].metric_set + 1;
             atomic_store(known, hits[i].metric_set + 1);
         }
