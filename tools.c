@@ -9,6 +9,7 @@
 #include "cmd_promql.h"
 #include "cmd_query.h"
 #include "cmd_test.h"
+#include "cmd_tsdb_analyze.h"
 #include "cmd_tsdb_backfill.h"
 #include "cmd_tsdb_export.h"
 
@@ -148,6 +149,11 @@ static const struct tool_flag EXPORT_FLAGS[] = {
      .preset = "2h",
      .help = "Blocks are 2h, 6h, 18h ... long, but no longer than this."},
     {.name = "quiet", .letter = 'q', .type = TOOL_SWITCH, .help = "Show no progress."}};
+static const struct tool_flag ANALYZE_FLAGS[] = {
+    {.name = "limit", .type = TOOL_TEXT, .preset = "20", .help = "Lines of each list."}};
+static const struct tool_arg ANALYZE_ARGS[] = {
+    {.name = "dir", .help = "Data folder."},
+    {.name = "block", .help = "Block or partition; the newest if left out."}};
 static const struct tool_flag BACKFILL_FLAGS[] = {
     {.name = "label",
      .type = TOOL_LIST,
@@ -250,6 +256,11 @@ static const struct tool_command COMMANDS[] = {
      .help = "Take over the data of a Prometheus server.",
      FLAGS(IMPORT_FLAGS),
      ARGS(FOREIGN_DATA)},
+    {.words = "tsdb analyze",
+     .help = "Print cardinality, churn and bytes of a block.",
+     FLAGS(ANALYZE_FLAGS),
+     ARGS(ANALYZE_ARGS),
+     .run = cmd_tsdb_analyze},
     {.words = "tsdb create-blocks-from openmetrics",
      .help = "Make history from a page of samples with times.",
      FLAGS(BACKFILL_FLAGS),

@@ -192,3 +192,26 @@ def test_a_page_that_is_no_history_is_refused(tmp_path, page, text):
     r = subprocess.run([str(RELEASE), 'tsdb', 'create-blocks-from', 'openmetrics', 'x.om', 'out'], capture_output=True, text=True, cwd=tmp_path)
     assert r.returncode == 1 and text in r.stderr, r
     assert [p.name for p in tmp_path.iterdir()] == ['x.om']
+
+
+def test_analyze_counts_as_promtool_does(prometheus_data, exported):
+    def sections(text):
+        out, title = {}, None
+        for line in text:
+            if line.endswith(':') and not line[0].isdigit():
+                title = out.setdefault(line, [])
+            elif title is not None and line:
+                title.append(line)
+            elif line:
+                name, value = line.split(': ', 1)
+                out[name.replace('Total ', '')] = value
+        return {k: sorted(v) if isinstance(v, list) else v for k, v in out.items()}
+
+    block = lines_of(RELEASE, 'tsdb', 'list', prometheus_data)[-1].split()[0]
+    want = sections(lines_of(need('promtool'), 'tsdb', 'analyze', prometheus_data, block, '--limit=1000'))
+    got = sections(lines_of(RELEASE, 'tsdb', 'analyze', prometheus_data, block, '--limit=1000'))
+    assert len(got) == 12 and got == want
+    ours = lines_of(RELEASE, 'tsdb', 'analyze', exported / 'brasa')
+    assert 'Metric names with most bytes of samples:' in ours and any(line.endswith(' old') for line in ours)
+    r = subprocess.run([str(RELEASE), 'tsdb', 'analyze', str(prometheus_data), 'none'], capture_output=True, text=True)
+    assert r.returncode == 1 and 'none not found' in r.stderr
