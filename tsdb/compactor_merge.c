@@ -648,6 +648,31 @@ static enum err_code timeline_of(struct merge *m, const int64_t *ts, uint32_t ro
     return code;
 }
 
+/* The rows that stay, in time order; how many. deleted: NULL, or what is left out. */
+static uint32_t merge_rows(struct merge *m, struct place *places, const struct tombstone *deleted,
+                           const struct column_list *list, struct row_column *columns,
+                           int64_t *ts) {
+    uint32_t rows = 0;
+    uint32_t row;
+    struct place *p;
+    while ((p = next_row(places, &ts[rows], &row)) != NULL) {
+        if (deleted != NULL && tombstone_covers(deleted, ts[rows])) {
+            m->deleted++;
+            continue;
+        }
+        for (uint32_t k = 0; k < p->column_count; k++) {
+            const size_t cell = (size_t)k * p->times.rows + row;
+            const uint32_t to = column_of(m, p->input, p->keys[k], list);
+            if (to != NONE) {
+                columns[to].values[rows] = p->values[cell];
+                columns[to].states[rows] = p->states[cell];
+            }
+        }
+        rows++;
+    }
+    return rows;
+}
+
 static enum err_code merge_places(struct merge *m, struct place *places, struct labels target,
                                   struct labels metric, struct err *err) {
     struct column_list list = {0};
@@ -672,26 +697,9 @@ static enum err_code merge_places(struct merge *m, struct place *places, struct 
     if (code != ERR_OK) {
         return code;
     }
-    uint32_t rows = 0;
-    uint32_t row;
-    struct place *p;
-    const struct tombstone *deleted =
-        tombstones_find_pair(m->tombstones, target, metric, &m->arena);
-    while ((p = next_row(places, &ts[rows], &row)) != NULL) {
-        if (deleted != NULL && tombstone_covers(deleted, ts[rows])) {
-            m->deleted++;
-            continue;
-        }
-        for (uint32_t k = 0; k < p->column_count; k++) {
-            const size_t cell = (size_t)k * p->times.rows + row;
-            const uint32_t to = column_of(m, p->input, p->keys[k], &list);
-            if (to != NONE) {
-                columns[to].values[rows] = p->values[cell];
-                columns[to].states[rows] = p->states[cell];
-            }
-        }
-        rows++;
-    }
+    const uint32_t rows =
+        fill_columns(m, places, tombstones_find_pair(m->tombstones, target, metric, &m->arena),
+                     &list, columns, ts);
     if (rows == 0 || list.count == 0) {
         return ERR_OK;
     }

@@ -11,7 +11,6 @@
 #include "base/hash.h"
 #include "base/histogram.h"
 #include "base/mem.h"
-#include "base/value.h"
 #include "tsdb/storage.h"
 
 struct entry {
@@ -188,65 +187,76 @@ bool tombstone_covers(const struct tombstone *t, int64_t ts_ms) {
     return low < t->count && t->intervals[low].min_ts_ms <= ts_ms;
 }
 
-enum err_code tombstone_filter(const struct tombstone *t, struct arena *arena,
-                               struct storage_samples *io, struct err *err) {
-    size_t kept = 0;
-    while (kept < io->count && !tombstone_covers(t, io->ts[kept])) {
-        kept++;
-    }
-    if (kept == io->count) {
+static enum err_code over_budget(struct err *err) {
+    return err_set(err, ERR_LIMIT, "query needs more memory than its budget to read samples");
+}
+
+/* A histogram behind a deleted sample was not compared with the one that is now before it. */
+static enum err_code unhinted(struct arena *arena, const struct histogram **io, struct err *err) {
+    if (*io == NULL || (*io)->hint != HINT_NOT_RESET) {
         return ERR_OK;
     }
-    const size_t n = io->count;
-    int64_t *ts = arena_try_alloc(arena, n, sizeof(*ts));
-    double *values = arena_try_alloc(arena, n, sizeof(*values));
-    int64_t *start_ts = io->start_ts != NULL ? arena_try_alloc(arena, n, sizeof(*start_ts)) : NULL;
-    const struct histogram **histograms =
-        io->histograms != NULL ? arena_try_alloc(arena, n, sizeof(*histograms)) : NULL;
-    if (ts == NULL || values == NULL || (io->start_ts != NULL && start_ts == NULL) ||
-        (io->histograms != NULL && histograms == NULL)) {
-        return err_set(err, ERR_LIMIT, "query needs more memory than its budget to read samples");
+    struct histogram *copy = arena_try_alloc(arena, 1, sizeof(*copy));
+    if (copy == NULL) {
+        return over_budget(err);
     }
-    kept = 0;
-    bool gap = false; /* the sample before was deleted */
-    bool has_stale = false;
-    for (size_t i = 0; i < n; i++) {
-        if (tombstone_covers(t, io->ts[i])) {
-            gap = true;
-            continue;
-        }
-        ts[kept] = io->ts[i];
-        values[kept] = io->values[i];
-        has_stale |= f64_is_stale(io->values[i]);
-        if (start_ts != NULL) {
-            start_ts[kept] = io->start_ts[i];
-        }
-        if (histograms != NULL) {
-            histograms[kept] = io->histograms[i];
-        }
-        if (gap && histograms != NULL && histograms[kept] != NULL &&
-            histograms[kept]->hint == HINT_NOT_RESET) {
-            struct histogram *copy = arena_try_alloc(arena, 1, sizeof(*copy));
-            if (copy == NULL) {
-                return err_set(err, ERR_LIMIT,
-                               "query needs more memory than its budget to read samples");
-            }
-            *copy = *histograms[kept];
-            copy->hint = HINT_UNKNOWN; /* it was not compared with the one that is now before it */
-            histograms[kept] = copy;
-        }
-        gap = false;
-        kept++;
-    }
-    *io = (struct storage_samples){
-        .ts = ts,
-        .values = values,
-        .count = kept,
-        .has_stale = has_stale || (io->has_stale && histograms != NULL),
-        .histograms = histograms,
-        .start_ts = start_ts,
-    };
+    *copy = **io;
+    copy->hint = HINT_UNKNOWN;
+    *io = copy;
     return ERR_OK;
+}
+
+static enum err_code filter_histograms(struct arena *arena, const struct storage_samples *from,
+                                       const uint32_t *rows, size_t n,
+                                       const struct histogram ***out, struct err *err) {
+    const struct histogram **histograms = arena_try_alloc(arena, n + 1, sizeof(*histograms));
+    enum err_code code = histograms != NULL ? ERR_OK : over_budget(err);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        const bool follows = rows[i] == (i != 0 ? rows[i - 1] + 1 : 0);
+        histograms[i] = from->histograms[rows[i]];
+        code = follows ? ERR_OK : unhinted(arena, &histograms[i], err);
+    }
+    *out = histograms;
+    return code;
+}
+
+enum err_code tombstone_filter(const struct tombstone *t, struct arena *arena,
+                               struct storage_samples *io, struct err *err) {
+    const struct storage_samples from = *io;
+    uint32_t *rows = arena_try_alloc(arena, from.count + 1, sizeof(*rows));
+    size_t n = 0;
+    if (rows == NULL) {
+        return over_budget(err);
+    }
+    for (size_t i = 0; i < from.count; i++) {
+        rows[n] = (uint32_t)i;
+        n += tombstone_covers(t, from.ts[i]) ? 0 : 1;
+    }
+    if (n == from.count) {
+        return ERR_OK;
+    }
+    int64_t *ts = arena_try_alloc(arena, n + 1, sizeof(*ts));
+    double *values = arena_try_alloc(arena, n + 1, sizeof(*values));
+    int64_t *start_ts =
+        from.start_ts != NULL ? arena_try_alloc(arena, n + 1, sizeof(*start_ts)) : NULL;
+    if (ts == NULL || values == NULL || (from.start_ts != NULL && start_ts == NULL)) {
+        return over_budget(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        ts[i] = from.ts[rows[i]];
+        values[i] = from.values[rows[i]];
+    }
+    for (size_t i = 0; i < n && start_ts != NULL; i++) {
+        start_ts[i] = from.start_ts[rows[i]];
+    }
+    io->ts = ts; /* has_stale may stay: it means that there may be some */
+    io->values = values;
+    io->count = n;
+    io->start_ts = start_ts;
+    return from.histograms != NULL
+               ? filter_histograms(arena, &from, rows, n,
+                                   (const struct histogram ***)&io->histograms, err)
+               : ERR_OK;
 }
 
 /* ---- the file ---- */
