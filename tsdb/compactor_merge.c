@@ -698,8 +698,8 @@ static enum err_code merge_places(struct merge *m, struct place *places, struct 
         return code;
     }
     const uint32_t rows =
-        fill_columns(m, places, tombstones_find_pair(m->tombstones, target, metric, &m->arena),
-                     &list, columns, ts);
+        merge_rows(m, places, tombstones_find_pair(m->tombstones, target, metric, &m->arena), &list,
+                   columns, ts);
     if (rows == 0 || list.count == 0) {
         return ERR_OK;
     }
