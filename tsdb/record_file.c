@@ -19,7 +19,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { MAGIC_BYTES = 8, VERSION = 3, NAME_DIGITS = 8, PATH_BYTES_MAX = 4096 };
+enum { MAGIC_BYTES = 8, VERSION = 4, NAME_DIGITS = 8, PATH_BYTES_MAX = 4096 };
 
 uint32_t record_file_seed(const struct record_file_id *id) {
     uint8_t bytes[MAGIC_BYTES + 8];
