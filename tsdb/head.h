@@ -8,6 +8,7 @@
  *
  * LOCKS, in this order; a thread takes only downwards:
  *   compactor.mu    a round of the compactor, a snapshot
+ *   db->delete_mu   who deletes
  *   db->walk_mu     maintenance goes through the groups; a collection of dead ones
  *   db->open_mu     who opens a scraped group
  *   shard->mu       who writes to the shard: its WAL, L0 store, slab, scratch memory
@@ -15,8 +16,8 @@
  *   index.mu        the index, the table of groups, the list of pending definitions
  *   group->mu       the group's open rows and run directory, for publication to readers
  * State marked (S+G) is written with shard->mu and group->mu both held and therefore may be read
- * with either. index.mu and group->mu are leaves: nothing is locked and no I/O done under them.
- * A writer's row costs one shard->mu and one group->mu, both uncontended unless a reader copies
+ * with either. index.mu and group->mu are leaves: nothing is locked and no I/O done under them;
+ * so is db->tombstones_mu. A writer's row costs one shard->mu and one group->mu, both uncontended unless a reader copies
  * that very group. Readers take index.mu and group->mu only, so a disk that hangs stops no query
  * (but for a group that was not replayed yet). */
 #ifndef TSDB_HEAD_H

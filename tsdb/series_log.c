@@ -22,6 +22,7 @@
 #include "tsdb/series_log.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -306,9 +307,9 @@ static enum err_code write_image(struct log_file *file, const struct buf *list, 
 /* Makes the file under another name, then gives it its own. */
 static enum err_code make_image(struct series_log *log, struct log_file *file,
                                 const struct buf *list, struct err *err) {
-    char *path = mem_alloc(strlen(file->path) + sizeof(".tmp"));
-    strcpy(path, file->path);
-    strcat(path, ".tmp");
+    const size_t size = strlen(file->path) + sizeof(".tmp");
+    char *path = mem_alloc(size);
+    (void)snprintf(path, size, "%s.tmp", file->path);
     enum err_code code =
         vfs_open(log->vfs, path, VFS_WRITE | VFS_CREATE | VFS_TRUNCATE, &file->f, err);
     code = code == ERR_OK ? write_image(file, list, err) : code;

@@ -133,7 +133,8 @@ static void compare(struct fixture *f, const struct matcher *m, size_t n, const 
     size_t count = 0;
     bool seen[SERIES_MAX] = {false};
     arena_init(&arena, 0);
-    assert_ok(index_select(&f->index, f->index.live, m, n, &arena, NULL, &hits, &count, &err), &err);
+    assert_ok(index_select(&f->index, f->index.live, m, n, &arena, NULL, &hits, &count, &err),
+              &err);
     for (size_t i = 0; i < count; i++) {
         size_t s = 0;
         while (f->groups[s] != hits[i].group || f->slots[s] != hits[i].slot) {
@@ -217,25 +218,31 @@ static void label_names_and_values_are_sorted_and_unique(void **state) {
     struct err err;
     struct str *got;
     size_t n;
-    assert_ok(index_label_names(&f->index, f->index.live, NULL, 0, 0, &f->arena, NULL, &got, &n, &err), &err);
+    assert_ok(
+        index_label_names(&f->index, f->index.live, NULL, 0, 0, &f->arena, NULL, &got, &n, &err),
+        &err);
     expect(got, n, "__name__ cpu instance job mode zone");
-    assert_ok(index_label_names(&f->index, f->index.live, NULL, 0, 3, &f->arena, NULL, &got, &n, &err), &err);
+    assert_ok(
+        index_label_names(&f->index, f->index.live, NULL, 0, 3, &f->arena, NULL, &got, &n, &err),
+        &err);
     expect(got, n, "__name__ cpu instance");
-    assert_ok(
-        index_label_values(&f->index, f->index.live, STR("job"), NULL, 0, 0, &f->arena, NULL, &got, &n, &err),
-        &err);
+    assert_ok(index_label_values(&f->index, f->index.live, STR("job"), NULL, 0, 0, &f->arena, NULL,
+                                 &got, &n, &err),
+              &err);
     expect(got, n, "db node other");
-    assert_ok(
-        index_label_values(&f->index, f->index.live, STR("nope"), NULL, 0, 0, &f->arena, NULL, &got, &n, &err),
-        &err);
+    assert_ok(index_label_values(&f->index, f->index.live, STR("nope"), NULL, 0, 0, &f->arena, NULL,
+                                 &got, &n, &err),
+              &err);
     assert_int_equal(n, 0);
     struct matcher m;
     assert_ok(matcher_init(&f->arena, MATCH_EQUAL, STR("zone"), STR("z1"), &m, &err), &err);
-    assert_ok(
-        index_label_values(&f->index, f->index.live, STR("instance"), &m, 1, 0, &f->arena, NULL, &got, &n, &err),
-        &err);
+    assert_ok(index_label_values(&f->index, f->index.live, STR("instance"), &m, 1, 0, &f->arena,
+                                 NULL, &got, &n, &err),
+              &err);
     expect(got, n, "i1 i4");
-    assert_ok(index_label_names(&f->index, f->index.live, &m, 1, 0, &f->arena, NULL, &got, &n, &err), &err);
+    assert_ok(
+        index_label_names(&f->index, f->index.live, &m, 1, 0, &f->arena, NULL, &got, &n, &err),
+        &err);
     expect(got, n, "__name__ cpu instance job mode zone");
 }
 
@@ -246,8 +253,8 @@ static void a_query_over_its_budget_is_refused(void **state) {
     size_t n;
     struct err err;
     arena_init(&small, 1000);
-    assert_err(index_select(&f->index, f->index.live, NULL, 0, &small, NULL, &hits, &n, &err), ERR_LIMIT, "budget",
-               &err);
+    assert_err(index_select(&f->index, f->index.live, NULL, 0, &small, NULL, &hits, &n, &err),
+               ERR_LIMIT, "budget", &err);
     arena_release(&small);
 }
 
@@ -261,8 +268,8 @@ static void a_raised_cancel_stops_the_query(void **state) {
     arena_init(&arena, 0);
     cancel_init(&cancel, NULL, 0);
     cancel_raise(&cancel);
-    assert_err(index_select(&f->index, f->index.live, NULL, 0, &arena, &cancel, &hits, &n, &err), ERR_CANCELED,
-               NULL, &err);
+    assert_err(index_select(&f->index, f->index.live, NULL, 0, &arena, &cancel, &hits, &n, &err),
+               ERR_CANCELED, NULL, &err);
     arena_release(&arena);
 }
 
