@@ -136,9 +136,10 @@ static size_t check_chunks(const struct made *m) {
         assert_true(taken > 0 && taken <= PROM_CHUNK_SAMPLES);
         assert_int_equal(prom_chunk_count((uint8_t)encoding, buf_str(&data)), taken);
         assert_ok(encoding == PROM_CHUNK_XOR
-                      ? prom_chunk_read(encoding, buf_str(&data), INT64_MIN, INT64_MAX, &got, &err)
-                      : prom_histogram_chunk_read(encoding, buf_str(&data), INT64_MIN, INT64_MAX,
-                                                  &got, &err),
+                      ? prom_chunk_read((uint8_t)encoding, buf_str(&data), INT64_MIN, INT64_MAX,
+                                        &got, &err)
+                      : prom_histogram_chunk_read((uint8_t)encoding, buf_str(&data), INT64_MIN,
+                                                  INT64_MAX, &got, &err),
                   &err);
         at += taken;
         assert_int_equal(got.count, at);
