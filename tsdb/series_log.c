@@ -538,37 +538,51 @@ static enum err_code peek_continue(void *ctx, const struct record_view *record, 
                : err_set(err, ERR_CANCELED, "seen enough");
 }
 
-/* What a file says in its first record about an older one; nothing if it cannot be read. */
-static void read_continue(const struct series_log *log, uint32_t number, struct replay *replay) {
-    struct log_file *file = file_new(log, number);
-    const struct record_scan_options scan = {
-        .id = {SERIES_MAGIC, 0, number}, .path = file->path, .read_ahead_bytes = 4096};
+/* What cannot be read for now is not damage: without what a file begins with, older ones would count
+ * that do not, or too much of them. */
+static enum err_code peek(const struct series_log *log, struct log_file *file,
+                          const struct record_scan_options *scan, record_scan_fn *fn, void *ctx,
+                          struct err *err) {
     struct record_scan_stats stats = {0};
     uint64_t end = 0;
     uint32_t next = 0;
+    enum err_code code = vfs_open(log->vfs, file->path, VFS_READ, &file->f, err);
+    if (code == ERR_OK) {
+        code = record_scan(file->f, scan, fn, ctx, &end, &next, &stats, err);
+    }
+    return code == ERR_CANCELED ? ERR_OK : code;
+}
+
+/* What a file says in its first record about an older one. */
+static enum err_code read_continue(const struct series_log *log, uint32_t number,
+                                   struct replay *replay, struct err *err) {
+    struct log_file *file = file_new(log, number);
+    const struct record_scan_options scan = {
+        .id = {SERIES_MAGIC, 0, number}, .path = file->path, .read_ahead_bytes = 4096};
     replay->continued_file = 0;
     replay->copies = 0;
-    if (vfs_open(log->vfs, file->path, VFS_READ, &file->f, NULL) == ERR_OK) {
-        (void)!record_scan(file->f, &scan, peek_continue, replay, &end, &next, &stats, NULL);
-    }
+    const enum err_code code = peek(log, file, &scan, peek_continue, replay, err);
     if (replay->copies != 0) {
         replay->continued_file = 0; /* nor may the file go on: what comes would pass for copies */
     }
     file_free(file);
+    return code;
 }
 
 /* How many records of the first of these files count. Any later one may say so: a file that could
  * not be begun may have been left between. There is more than one only after failures. */
-static uint32_t record_limit(const struct series_log *log, const uint32_t *numbers, size_t count,
-                             struct replay *replay) {
+static enum err_code find_limit(const struct series_log *log, const uint32_t *numbers, size_t count,
+                                struct replay *replay, struct err *err) {
     uint32_t limit = UINT32_MAX;
-    for (size_t i = 1; i < count; i++) {
-        read_continue(log, numbers[i], replay);
+    enum err_code code = ERR_OK;
+    for (size_t i = 1; i < count && code == ERR_OK; i++) {
+        code = read_continue(log, numbers[i], replay, err);
         if (replay->continued_file == numbers[0] && replay->continued_records < limit) {
             limit = replay->continued_records;
         }
     }
-    return limit;
+    replay->limit = limit;
+    return code;
 }
 
 /* The newest file takes more when it is whole. */
@@ -646,11 +660,11 @@ static enum err_code open_file(struct series_log *log, const struct series_log_o
     file->synced = file->next;
     file->synced_end = file->end;
     if (newest) {
-        read_continue(log, number, replay);
+        code = read_continue(log, number, replay, err);
         log->fresh =
             replay->copies != 0 || !can_go_on(file, stats->damaged_records > damage_before);
     }
-    code = sync_found(log, file, replay->limit, &scan, err);
+    code = code == ERR_OK ? sync_found(log, file, replay->limit, &scan, err) : code;
     file->older = log->file;
     log->file = file;
     return code;
@@ -663,34 +677,36 @@ static enum err_code peek_image(void *ctx, const struct record_view *record, uin
     return err_set(err, ERR_CANCELED, "seen enough");
 }
 
-static bool is_image(const struct series_log *log, uint32_t number) {
+static enum err_code is_image(const struct series_log *log, uint32_t number, bool *out,
+                              struct err *err) {
     struct log_file *file = file_new(log, number);
     const struct record_scan_options scan = {
         .id = {SERIES_MAGIC, 0, number}, .path = file->path, .read_ahead_bytes = 4096};
-    struct record_scan_stats stats = {0};
-    uint64_t end = 0;
-    uint32_t next = 0;
-    bool image = false;
-    if (vfs_open(log->vfs, file->path, VFS_READ, &file->f, NULL) == ERR_OK) {
-        (void)!record_scan(file->f, &scan, peek_image, &image, &end, &next, &stats, NULL);
-    }
+    *out = false;
+    const enum err_code code = peek(log, file, &scan, peek_image, out, err);
     file_free(file);
-    return image;
+    return code;
 }
 
 /* Removes the files before the newest image; the index of the first that counts. */
-static size_t drop_replaced(const struct series_log *log, const uint32_t *numbers, size_t count) {
+static enum err_code drop_replaced(const struct series_log *log, const uint32_t *numbers,
+                                   size_t count, size_t *out_first, struct err *err) {
     size_t first = count;
-    while (first > 0 && !is_image(log, numbers[first - 1])) {
+    enum err_code code = ERR_OK;
+    for (bool image = false; first > 0 && !image && code == ERR_OK;) {
         first--;
+        code = is_image(log, numbers[first], &image, err);
     }
-    first = first > 0 ? first - 1 : 0;
+    *out_first = first;
+    if (code != ERR_OK) {
+        return code;
+    }
     for (size_t i = 0; i < first; i++) {
         char *path = record_file_path(log->dir, numbers[i]);
         (void)!vfs_unlink(log->vfs, path, NULL);
         mem_free(path);
     }
-    return first;
+    return ERR_OK;
 }
 
 static enum err_code open_files(struct series_log *log, const struct series_log_options *options,
@@ -702,14 +718,19 @@ static enum err_code open_files(struct series_log *log, const struct series_log_
     if (code == ERR_OK) {
         code = record_file_list(log->vfs, log->dir, &numbers, &count, err);
     }
-    for (size_t i = code == ERR_OK ? drop_replaced(log, numbers, count) : 0;
-         i < count && code == ERR_OK; i++) {
+    size_t first = 0;
+    if (code == ERR_OK) {
+        code = drop_replaced(log, numbers, count, &first, err);
+    }
+    for (size_t i = first; i < count && code == ERR_OK; i++) {
         if (numbers[i] == UINT32_MAX) {
             code = err_set(err, ERR_CORRUPT, "%s has a file with an impossible number", log->dir);
             break;
         }
-        replay->limit = record_limit(log, numbers + i, count - i, replay);
-        code = open_file(log, options, numbers[i], i + 1 == count, replay, stats, err);
+        code = find_limit(log, numbers + i, count - i, replay, err);
+        code = code == ERR_OK
+                   ? open_file(log, options, numbers[i], i + 1 == count, replay, stats, err)
+                   : code;
         log->next_file = numbers[i] + 1;
     }
     mem_free(numbers);
