@@ -243,16 +243,19 @@ static enum err_code place_of(struct storage_appender *a, struct head_shard *sha
                               uint32_t target_set, uint32_t metric_set, struct head_side *out)
     REQUIRES(shard->mu) {
     uint32_t *cohort = cohort_of(a, target_set);
-    if (head_push_find(shard, target_set, metric_set, out)) {
+    enum err_code code = head_push_find(shard, target_set, metric_set, out, NULL);
+    if (code == ERR_OK) {
         *cohort = *cohort == 0 ? out->group : *cohort;
-        return ERR_OK;
+    }
+    if (code != ERR_NOT_FOUND) {
+        return code;
     }
     struct head_group *g = *cohort != 0 ? head_group_get(a->db, *cohort)
                                         : head_group_new(a->db, shard, target_set, GROUP_PUSHED);
     *cohort = g->id;
     head_shard_held(g->shard);
     uint32_t slot;
-    const enum err_code code = head_new_series(g, metric_set, &slot, NULL);
+    code = head_new_series(g, metric_set, &slot, NULL);
     if (code == ERR_OK) {
         *out = (struct head_side){.group = g->id, .slot = slot};
     }
@@ -490,9 +493,9 @@ static bool is_known(struct storage_appender *a, struct labels labels) {
     struct head_shard *shard = shard_of(a->db, target_set, target);
     struct head_side place;
     mutex_lock(&shard->mu);
-    const bool found = head_push_find(shard, target_set, metric_set, &place);
+    const enum err_code code = head_push_find(shard, target_set, metric_set, &place, NULL);
     mutex_unlock(&shard->mu);
-    return found;
+    return code == ERR_OK;
 }
 
 static struct labels copy_labels(struct arena *arena, struct labels labels) {

@@ -362,21 +362,25 @@ static bool is_parent(const struct manifest *m, uint32_t number) {
 }
 
 /* The list as the folders themselves have it, when the manifest is damaged. */
-static void list_from_folders(struct compactor *c, const struct folders *f) {
+static enum err_code list_from_folders(struct compactor *c, const struct folders *f,
+                                       struct err *err) {
     while (c->manifest.partition_count != 0) {
         manifest_remove(&c->manifest, c->manifest.partitions[0].number);
     }
     for (size_t i = 0; i < f->count; i++) {
         struct partition *p = NULL;
-        struct err err;
         if (f->numbers[i] >= c->manifest.next_partition) {
             c->manifest.next_partition = f->numbers[i] + 1;
         }
         if (f->temporary[i]) {
             continue;
         }
-        if (open_partition(c, f->numbers[i], &p, &err) != ERR_OK) {
-            report_unreadable(c, f->numbers[i], &err);
+        const enum err_code code = open_partition(c, f->numbers[i], &p, err);
+        if (code == ERR_IO) {
+            return code; /* a list without it would have it removed */
+        }
+        if (code != ERR_OK) {
+            report_unreadable(c, f->numbers[i], err);
             continue;
         }
         const struct manifest_partition item = item_of(partition_info(p));
@@ -392,6 +396,7 @@ static void list_from_folders(struct compactor *c, const struct folders *f) {
             i = c->manifest.partition_count;
         }
     }
+    return ERR_OK;
 }
 
 static void remove_garbage(struct compactor *c, const struct folders *f, bool list_is_sure) {
@@ -413,8 +418,8 @@ static enum err_code open_live(struct compactor *c, struct err *err) {
         const struct manifest_partition *item = &c->manifest.partitions[i];
         struct partition *reader = NULL;
         const enum err_code code = open_partition(c, item->number, &reader, err);
-        if (code == ERR_UNSUPPORTED) {
-            return code;
+        if (code == ERR_UNSUPPORTED || code == ERR_IO) {
+            return code; /* without it, queries would say that there is nothing */
         }
         if (code != ERR_OK) {
             report_unreadable(c, item->number, err);
@@ -438,7 +443,7 @@ static void note_times(struct compactor *c) {
 static enum err_code load(struct compactor *c, struct err *err) {
     struct manifest_found found;
     struct folders folders = {.count = 0};
-    enum err_code code = vfs_mkdir(c->vfs, c->dir, err);
+    enum err_code code = vfs_make_dir(c->vfs, c->dir, err);
     code = code != ERR_OK ? code : manifest_load(c->vfs, c->dir, &c->manifest, &found, err);
     code = code != ERR_OK ? code : vfs_list(c->vfs, c->dir, note_folder, &folders, err);
     if (code == ERR_OK) {
@@ -448,8 +453,10 @@ static enum err_code load(struct compactor *c, struct err *err) {
                       "the manifest is damaged, partitions are taken as they are",
                       log_err(&found.damage));
             atomic_fetch_add(&c->db->damage_count, 1);
-            list_from_folders(c, &folders);
+            code = list_from_folders(c, &folders, err);
         }
+    }
+    if (code == ERR_OK) {
         note_times(c);
         remove_garbage(c, &folders, !found.is_damaged);
         code = open_live(c, err);

@@ -207,12 +207,12 @@ static void add_run(struct cut *cut, const struct head_group *g, const struct he
 static enum err_code take_group(struct cut *cut, struct head_group *g, struct err *err)
     REQUIRES(g->shard->mu) {
     const struct manifest *m = &cut->c->manifest;
-    head_replay_locked(g);
-    if (g->rows != 0 && g->row_ts_ms[0] < cut->end_ms) {
-        const enum err_code code = head_seal(g, err);
-        if (code != ERR_OK) {
-            return code;
-        }
+    enum err_code code = head_replay_locked(g, err);
+    if (code == ERR_OK && g->rows != 0 && g->row_ts_ms[0] < cut->end_ms) {
+        code = head_seal(g, err);
+    }
+    if (code != ERR_OK) {
+        return code;
     }
     for (uint32_t i = 0; i < g->run_count; i++) {
         const struct head_run *run = &g->runs[i];

@@ -466,9 +466,11 @@ struct push_extra { /* what only few samples have */
     int64_t start_ts_ms;
 };
 
-/* Where samples of a series are pushed to: the newest pushed place of the pair of sets, if any. */
-bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metric_set,
-                    struct head_side *out) REQUIRES(shard->mu);
+/* Where samples of a series are pushed to: the newest pushed place of the pair of sets. ERR_NOT_FOUND:
+ * there is none; ERR_IO as head_replay_locked. */
+MUST_CHECK enum err_code head_push_find(struct head_shard *shard, uint32_t target_set,
+                                        uint32_t metric_set, struct head_side *out, struct err *err)
+    REQUIRES(shard->mu);
 /* ERR_OK: newer than all; ERR_EXISTS: same time and value; or the storage's refusal. */
 MUST_CHECK enum err_code head_push_check(struct head_group *g, const struct push_sample *s,
                                          const struct push_extra *extras) REQUIRES(g->shard->mu);
@@ -503,12 +505,16 @@ MUST_CHECK enum err_code head_found_run(void *shard, const struct segment_run_in
                                         struct err *err);
 MUST_CHECK enum err_code head_found_record(void *shard, const struct wal_record *record,
                                            struct err *err);
-/* Decodes the group's rows if that is still to be done. */
-void head_replay_locked(struct head_group *g) REQUIRES(g->shard->mu);
-void head_replay(struct head_group *g);
-/* A record written by head_log_window or head_rewrite_windows becomes the open window. */
-MUST_CHECK enum err_code head_replay_window(struct head_group *g, struct cursor *from)
+/* Decodes the group's rows if that is still to be done. ERR_IO: the disk did not let them be read, which
+ * says nothing about them; ERR_NO_SPACE (rare, see end_hole): they cannot be put in order without room.
+ * The group is as before then, nothing may be added to it, the next call tries again. */
+MUST_CHECK enum err_code head_replay_locked(struct head_group *g, struct err *err)
     REQUIRES(g->shard->mu);
+MUST_CHECK enum err_code head_replay(struct head_group *g, struct err *err);
+/* A record written by head_log_window or head_rewrite_windows becomes the open window. ERR_CORRUPT, or
+ * why the rows before it could not be sealed. */
+MUST_CHECK enum err_code head_replay_window(struct head_group *g, struct cursor *from,
+                                            struct err *err) REQUIRES(g->shard->mu);
 /* Its group (0 = damaged) and the times of its first and last row. */
 uint32_t head_scan_window(struct cursor *from, int64_t *out_first_ms, int64_t *out_last_ms);
 /* Newest sample of a pushed group's series that have no open row, from the newest runs. */

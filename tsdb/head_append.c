@@ -421,7 +421,12 @@ enum err_code head_group_commit(struct head_group *g, const struct storage_row *
         memset(row->rejects, ERR_OK, row->slot_count);
     }
     mutex_lock(&g->shard->mu);
-    head_replay_locked(g);
+    code = head_replay_locked(g, err);
+    if (code != ERR_OK) {
+        mutex_unlock(&g->shard->mu);
+        *out = result;
+        return code;
+    }
     const struct head_bounds bounds = head_bounds(db);
     if (row->ts_ms > bounds.max_ms || row->ts_ms < bounds.min_ms) {
         refuse_row(row, &result);

@@ -100,6 +100,8 @@ void head_count_result(struct storage_row_result *out, enum err_code code) {
         out->too_old++;
         break;
     case ERR_LIMIT:
+    case ERR_IO:
+    case ERR_NO_SPACE:
         break;
     default:
         out->out_of_order++;
@@ -132,7 +134,11 @@ static enum err_code side_place(struct head_group *g, uint32_t slot, int64_t ts_
         mutex_lock(&shard->db->index.mu);
         const uint32_t metric_set = shard->db->index.live->groups[g->id].slots[slot];
         mutex_unlock(&shard->db->index.mu);
-        if (!head_push_find(shard, g->target_set, metric_set, side)) {
+        enum err_code code = head_push_find(shard, g->target_set, metric_set, side, err);
+        if (code != ERR_OK && code != ERR_NOT_FOUND) {
+            return code;
+        }
+        if (code == ERR_NOT_FOUND) {
             size_t i = 0;
             while (i < groups->count && groups->made[i].ts_ms != ts_ms) {
                 i++;
@@ -148,7 +154,7 @@ static enum err_code side_place(struct head_group *g, uint32_t slot, int64_t ts_
             struct head_group *made = head_group_get(shard->db, to);
             head_shard_held(made->shard);
             uint32_t new_slot;
-            const enum err_code code = head_new_series(made, metric_set, &new_slot, err);
+            code = head_new_series(made, metric_set, &new_slot, err);
             if (code != ERR_OK) {
                 return code;
             }
@@ -248,11 +254,14 @@ static enum err_code take_own_time(struct head_group *g, const struct storage_ow
     }
     code = side_place(g, own->slot, own->ts_ms, groups, &side, err);
     if (code != ERR_OK) {
-        return ERR_LIMIT;
+        return code == ERR_IO || code == ERR_NO_SPACE ? code : ERR_LIMIT;
     }
     struct head_group *to = head_group_get(shard->db, side.group);
     head_shard_held(to->shard);
-    head_replay_locked(to);
+    code = head_replay_locked(to, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     add_late(late, own, state, side);
     const struct push_sample *s = &late->samples[late->count - 1];
     code = check_late(to, late, own->slot, s);
@@ -299,7 +308,7 @@ enum err_code head_commit_own_times(struct head_group *g, const struct storage_o
             (own != row->own_times || !has_value(row, own[i].slot))) {
             row->rejects[own[i].slot] = (uint8_t)reject_code(code);
         }
-        result = code == ERR_LIMIT ? code : result;
+        result = code == ERR_LIMIT || code == ERR_IO || code == ERR_NO_SPACE ? code : result;
     }
     if (late.count != 0) {
         const enum err_code code = head_push(shard, late.samples, late.count, late.extras, err);

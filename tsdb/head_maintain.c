@@ -36,8 +36,10 @@ static void replay_all(struct tsdb *db) {
     const uint32_t count = count_groups(db);
     for (uint32_t id = 1; id < count; id++) {
         struct head_group *g = head_group_get(db, id);
-        if (g != NULL) {
-            head_replay(g);
+        struct err err;
+        if (g != NULL && head_replay(g, &err) != ERR_OK) {
+            log_error(db->options.log, "tsdb", "rows cannot be read, it is tried again",
+                      log_err(&err));
         }
     }
 }

@@ -59,8 +59,8 @@ static struct head_side find_by_groups(const struct tsdb *db, const struct head_
     return (struct head_side){0};
 }
 
-bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metric_set,
-                    struct head_side *out) {
+enum err_code head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metric_set,
+                             struct head_side *out, struct err *err) {
     enum { FEW_USERS = 8 };
     struct tsdb *db = shard->db;
     mutex_lock(&db->index.mu);
@@ -71,12 +71,15 @@ bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metr
     struct head_group *g = found.group != 0 ? db->groups[found.group] : NULL;
     mutex_unlock(&db->index.mu);
     if (g == NULL) {
-        return false;
+        return ERR_NOT_FOUND;
     }
     head_shard_held(g->shard);
-    head_replay_locked(g);
+    const enum err_code code = head_replay_locked(g, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     if (g->kind == GROUP_SCRAPED || (g->kind == GROUP_UNDECIDED && g->rows != 0)) {
-        return false; /* its rows in the WAL say so */
+        return ERR_NOT_FOUND; /* its rows in the WAL say so */
     }
     if (g->kind == GROUP_UNDECIDED) {
         mutex_lock(&g->mu);
@@ -85,7 +88,7 @@ bool head_push_find(struct head_shard *shard, uint32_t target_set, uint32_t metr
         head_restore_times(g);
     }
     *out = found;
-    return true;
+    return ERR_OK;
 }
 
 /* Is it the same as the series' newest sample, which has its time? */

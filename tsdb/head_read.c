@@ -341,8 +341,10 @@ enum err_code head_read_group(const struct head_read *read, struct head_group *g
                               struct err *err) {
     struct group_read r = {.read = read, .group = g, .err = err};
     memset(out, 0, n * sizeof(*out));
-    head_replay(g);
-    enum err_code code = take_snapshot(&r, slots, n);
+    enum err_code code = head_replay(g, err);
+    if (code == ERR_OK) {
+        code = take_snapshot(&r, slots, n);
+    }
     if (code != ERR_OK || r.part_count == 0) {
         return code;
     }

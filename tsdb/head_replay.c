@@ -5,6 +5,9 @@
  * thread. A run whose rows are still in the WAL is verified then; rows of one that is damaged come
  * from the WAL and are sealed again.
  *
+ * What cannot be read for now is not damage: the group stays as it was found, its log is kept, reads
+ * and writes of it fail until the disk reads again.
+ *
  * A lost record breaks the chain of differences of its group until the next complete row: rows
  * between are skipped and counted, never guessed. */
 #include <stdlib.h>
@@ -275,7 +278,8 @@ static void remove_run(struct head_group *g, uint32_t at) REQUIRES(g->shard->mu)
 
 /* Verifies the runs whose rows the log may still have, and removes the damaged ones. What is then
  * missing between the runs, or behind them, is looked for in the log. */
-static void find_holes(struct head_group *g, struct holes *holes) REQUIRES(g->shard->mu) {
+static enum err_code find_holes(struct head_group *g, struct holes *holes, struct err *err)
+    REQUIRES(g->shard->mu) {
     struct head_shard *shard = g->shard;
     const uint64_t logged = g->replay_count != 0 ? g->replay_first_row : g->first_row;
     uint32_t at = g->run_count;
@@ -288,10 +292,15 @@ static void find_holes(struct head_group *g, struct holes *holes) REQUIRES(g->sh
     }
     while (at < g->run_count) {
         const struct head_run *run = &g->runs[at];
-        struct err err;
-        if (segment_verify(shard->store, run->at, &err) != ERR_OK) {
+        struct err damage;
+        const enum err_code code = segment_verify(shard->store, run->at, &damage);
+        if (code != ERR_OK && code != ERR_CORRUPT) {
+            *err = damage;
+            return code;
+        }
+        if (code == ERR_CORRUPT) {
             log_warn(shard->db->options.log, "tsdb", "rows of a damaged run are read from the log",
-                     log_u64("group", g->id), log_err(&err));
+                     log_u64("group", g->id), log_err(&damage));
             remove_run(g, at);
             continue;
         }
@@ -300,6 +309,7 @@ static void find_holes(struct head_group *g, struct holes *holes) REQUIRES(g->sh
         at++;
     }
     add_hole(holes, next_row, UINT64_MAX);
+    return ERR_OK;
 }
 
 static void begin_hole(struct head_group *g, const struct hole *hole) REQUIRES(g->shard->mu) {
@@ -310,21 +320,29 @@ static void begin_hole(struct head_group *g, const struct hole *hole) REQUIRES(g
 
 /* Rows that were found for a hole become a run. When that cannot be written, they stay open and the
  * runs behind them come from the log too: rows in memory are always the newest. */
-static void end_hole(struct head_group *g, struct hole *hole) REQUIRES(g->shard->mu) {
+static enum err_code end_hole(struct head_group *g, const struct holes *holes, size_t at,
+                              struct err *out_err) REQUIRES(g->shard->mu) {
+    struct hole *hole = &holes->items[at];
     struct err err;
     if (hole->begin < g->covered_row) {
         hole->begin = g->covered_row;
         head_drop_covered(g);
     }
     if (g->rows == 0 || head_seal(g, &err) == ERR_OK) {
-        return;
+        return ERR_OK;
+    }
+    if (at + 1 < holes->count && holes->items[at + 1].fixed) {
+        *out_err = err;
+        return err.code; /* a window that begins here cannot be joined to rows before it */
     }
     log_error(g->shard->db->options.log, "tsdb", "rows found again could not be sealed",
               log_u64("group", g->id), log_err(&err));
-    for (uint32_t at = g->run_count; at != 0 && g->runs[at - 1].first_row >= hole->begin; at--) {
-        remove_run(g, at - 1);
+    for (uint32_t run = g->run_count; run != 0 && g->runs[run - 1].first_row >= hole->begin;
+         run--) {
+        remove_run(g, run - 1);
     }
     hole->end = UINT64_MAX;
+    return ERR_OK;
 }
 
 static int by_first_row(const void *a, const void *b) {
@@ -422,14 +440,18 @@ static void report_lost(struct head_group *g, const struct lost_list *list) REQU
 }
 
 /* Rows are missing before this record. A complete row may start anew, after the rows that are in
- * memory were sealed. */
-static enum err_code skip_gap(struct head_group *g, const struct wal_record *record)
-    REQUIRES(g->shard->mu) {
+ * memory were sealed. ERR_NOT_FOUND: it may not. */
+static enum err_code skip_gap(struct head_group *g, const struct wal_record *record,
+                              struct err *err) REQUIRES(g->shard->mu) {
     struct cursor from = cursor_of(record->payload, record->size);
     struct head_row_header header;
     if (head_row_decode_header(&from, &header) != ERR_OK || header.row < g->first_row ||
-        (header.flags & ROW_FULL) == 0 || head_seal(g, NULL) != ERR_OK) {
+        (header.flags & ROW_FULL) == 0) {
         return ERR_NOT_FOUND;
+    }
+    const enum err_code code = head_seal(g, err);
+    if (code != ERR_OK) {
+        return code;
     }
     mutex_lock(&g->mu);
     g->first_row = header.row;
@@ -438,30 +460,36 @@ static enum err_code skip_gap(struct head_group *g, const struct wal_record *rec
 }
 
 static enum err_code replay_record(struct head_group *g, const struct wal_record *record,
-                                   struct head_change **scratch, size_t *capacity)
+                                   struct head_change **scratch, size_t *capacity, struct err *err)
     REQUIRES(g->shard->mu) {
     struct cursor from = cursor_of(record->payload, record->size);
     if (record->type == HEAD_RECORD_WINDOW) {
-        return head_replay_window(g, &from);
+        return head_replay_window(g, &from, err);
     }
     enum err_code code = replay_row(g, &from, scratch, capacity);
-    if (code == ERR_NOT_FOUND && skip_gap(g, record) == ERR_OK) {
-        from = cursor_of(record->payload, record->size);
-        code = replay_row(g, &from, scratch, capacity);
+    if (code == ERR_NOT_FOUND) {
+        code = skip_gap(g, record, err);
+        if (code == ERR_OK) {
+            from = cursor_of(record->payload, record->size);
+            code = replay_row(g, &from, scratch, capacity);
+        }
     }
     return code;
 }
 
 /* The next row must not have the number of a row that is in the log but could not be used. */
-static void skip_lost_rows(struct head_group *g, uint64_t next_row) REQUIRES(g->shard->mu) {
+static enum err_code skip_lost_rows(struct head_group *g, uint64_t next_row, struct err *err)
+    REQUIRES(g->shard->mu) {
     if (next_row <= g->first_row + g->rows) {
-        return;
+        return ERR_OK;
     }
-    if (head_seal(g, NULL) == ERR_OK) {
+    const enum err_code code = head_seal(g, err);
+    if (code == ERR_OK) {
         mutex_lock(&g->mu);
         g->first_row = next_row;
         mutex_unlock(&g->mu);
     }
+    return code;
 }
 
 /* Number behind the last row of a record. */
@@ -544,8 +572,14 @@ static void split_hole(struct head_group *g, struct holes *holes, size_t at, uin
     begin_hole(g, &holes->items[at]);
 }
 
+/* Says nothing about the records: they are looked at again later. */
+static bool is_disk_failure(enum err_code code) {
+    return code != ERR_OK && code != ERR_CORRUPT && code != ERR_NOT_FOUND;
+}
+
 /* All records of the group, in the order of the log, into the holes. */
-static uint64_t replay_records(struct head_group *g, struct holes *holes, struct lost_list *lost)
+static enum err_code replay_records(struct head_group *g, struct holes *holes,
+                                    struct lost_list *lost, uint64_t *out_next_row, struct err *err)
     REQUIRES(g->shard->mu) {
     struct head_shard *shard = g->shard;
     struct head_change *scratch = NULL;
@@ -558,17 +592,25 @@ static uint64_t replay_records(struct head_group *g, struct holes *holes, struct
         struct wal_record record;
         uint64_t row = UINT64_MAX;
         enum err_code code = wal_read(shard->wal, g->replay[i], &shard->read_bytes,
-                                      &shard->read_capacity, &record, NULL);
+                                      &shard->read_capacity, &record, err);
+        if (is_disk_failure(code)) {
+            mem_free(scratch);
+            return code;
+        }
         if (code == ERR_OK) {
             row = first_row_of(&record);
             const uint64_t after = row_after(&record);
             next_row = after > next_row ? after : next_row;
             note_complete(&record, i, &complete);
-            while (row >= holes->items[at].end) {
-                end_hole(g, &holes->items[at]);
-                if (holes->items[at].end != UINT64_MAX) {
+            while (code == ERR_OK && row >= holes->items[at].end) {
+                code = end_hole(g, holes, at, err);
+                if (code == ERR_OK && holes->items[at].end != UINT64_MAX) {
                     begin_hole(g, &holes->items[++at]);
                 }
+            }
+            if (code != ERR_OK) {
+                mem_free(scratch);
+                return code;
             }
             if (begins_within(g, &record, row)) {
                 split_hole(g, holes, at, row);
@@ -578,7 +620,11 @@ static uint64_t replay_records(struct head_group *g, struct holes *holes, struct
             if (begins_before(g, &holes->items[at], &record, row)) {
                 rewind_hole(g, &holes->items[at], row);
             }
-            code = replay_record(g, &record, &scratch, &capacity);
+            code = replay_record(g, &record, &scratch, &capacity, err);
+            if (is_disk_failure(code)) {
+                mem_free(scratch);
+                return code;
+            }
             if (code == ERR_NOT_FOUND && needs_rewind(g, &holes->items[at], row, &complete)) {
                 rewind_hole(g, &holes->items[at], complete.row);
                 i = complete.record - 1; /* wraps for record 0: the loop takes it on */
@@ -592,30 +638,65 @@ static uint64_t replay_records(struct head_group *g, struct holes *holes, struct
             g->wal_segment = g->replay[i].segment;
         }
     }
-    while (holes->items[at].end != UINT64_MAX) {
-        end_hole(g, &holes->items[at]);
-        if (holes->items[at].end != UINT64_MAX) {
+    enum err_code code = ERR_OK;
+    while (code == ERR_OK && holes->items[at].end != UINT64_MAX) {
+        code = end_hole(g, holes, at, err);
+        if (code == ERR_OK && holes->items[at].end != UINT64_MAX) {
             begin_hole(g, &holes->items[++at]);
         }
     }
-    if (holes->items[at].begin < g->covered_row) {
-        end_hole(g, &holes->items[at]);
+    if (code == ERR_OK && holes->items[at].begin < g->covered_row) {
+        code = end_hole(g, holes, at, err);
     }
     mem_free(scratch);
-    return next_row;
+    *out_next_row = next_row;
+    return code;
 }
 
-void head_replay_locked(struct head_group *g) {
-    if (atomic_load_explicit(&g->replayed, memory_order_acquire)) {
-        return;
+/* Reading failed half-way: as if it had not begun, but for runs that were written meanwhile. */
+static void undo_replay(struct head_group *g, uint64_t first_row) REQUIRES(g->shard->mu) {
+    mutex_lock(&g->mu);
+    head_forget_window(g);
+    g->first_row = first_row;
+    mutex_unlock(&g->mu);
+    g->covered_row = 0;
+    g->wal_segment = 0;
+    order_runs(g);
+}
+
+/* Runs that are not known to be durable need all of the log that was there. */
+static void keep_log_of_runs(struct head_group *g) REQUIRES(g->shard->mu) {
+    if (g->synced_runs < g->run_count && g->replay_count != 0) {
+        g->unsynced_wal = g->replay[0].segment;
     }
+}
+
+enum err_code head_replay_locked(struct head_group *g, struct err *err) {
+    if (atomic_load_explicit(&g->replayed, memory_order_acquire)) {
+        return ERR_OK;
+    }
+    struct err unused;
     struct holes holes = {0};
     struct lost_list lost = {0};
-    find_holes(g, &holes);
-    const uint64_t next_row = replay_records(g, &holes, &lost);
-    skip_lost_rows(g, next_row);
+    const uint64_t first_row = g->first_row;
+    err = err != NULL ? err : &unused;
+    uint64_t next_row = 0;
+    enum err_code code = find_holes(g, &holes, err);
+    if (code == ERR_OK) {
+        code = replay_records(g, &holes, &lost, &next_row, err);
+    }
+    if (code == ERR_OK) {
+        code = skip_lost_rows(g, next_row, err);
+    }
+    if (code != ERR_OK) {
+        undo_replay(g, first_row);
+        mem_free(holes.items);
+        mem_free(lost.items);
+        return err_wrap(err, "rows of group %u cannot be read", g->id);
+    }
     order_runs(g);
     report_lost(g, &lost);
+    keep_log_of_runs(g);
     mem_free(holes.items);
     mem_free(lost.items);
     mem_free(g->replay);
@@ -624,12 +705,15 @@ void head_replay_locked(struct head_group *g) {
     g->replay_capacity = 0;
     head_restore_times(g);
     atomic_store_explicit(&g->replayed, true, memory_order_release);
+    return ERR_OK;
 }
 
-void head_replay(struct head_group *g) {
+enum err_code head_replay(struct head_group *g, struct err *err) {
+    enum err_code code = ERR_OK;
     if (!atomic_load_explicit(&g->replayed, memory_order_acquire)) {
         mutex_lock(&g->shard->mu);
-        head_replay_locked(g);
+        code = head_replay_locked(g, err);
         mutex_unlock(&g->shard->mu);
     }
+    return code;
 }

@@ -114,8 +114,7 @@ enum err_code head_rewrite_windows(void *ctx, struct wal_rewriter *to, struct er
             continue;
         }
         head_shard_held(g->shard);
-        head_replay_locked(g);
-        if (g->rows != 0) {
+        if (head_replay_locked(g, NULL) == ERR_OK && g->rows != 0) { /* else the old files stay */
             code = write_window(g, to, err);
         }
     }
@@ -301,9 +300,9 @@ static enum err_code reserve_slots(struct head_group *g, struct cursor from,
 }
 
 /* Rows before the window were lost, or are in memory whole: the window begins behind them. */
-static enum err_code begin_behind(struct head_group *g, const struct window_header *h)
-    REQUIRES(g->shard->mu) {
-    const enum err_code code = head_seal(g, NULL);
+static enum err_code begin_behind(struct head_group *g, const struct window_header *h,
+                                  struct err *err) REQUIRES(g->shard->mu) {
+    const enum err_code code = head_seal(g, err);
     if (code == ERR_OK) {
         mutex_lock(&g->mu);
         g->first_row = h->first_row;
@@ -312,14 +311,14 @@ static enum err_code begin_behind(struct head_group *g, const struct window_head
     return code;
 }
 
-enum err_code head_replay_window(struct head_group *g, struct cursor *from) {
+enum err_code head_replay_window(struct head_group *g, struct cursor *from, struct err *err) {
     struct window_header h;
     if (take_header(from, &h) != ERR_OK) {
         return ERR_CORRUPT;
     }
     enum err_code code = reserve_slots(g, *from, &h);
     if (code == ERR_OK && h.first_row > g->first_row && h.first_row >= g->first_row + g->rows) {
-        code = begin_behind(g, &h);
+        code = begin_behind(g, &h, err);
     }
     if (code == ERR_OK && h.first_row == g->first_row) { /* else it was sealed since */
         const bool known = g->kind != GROUP_UNDECIDED && g->rows != 0;

@@ -59,8 +59,10 @@ static const char *join(struct snapshot *s, const char *a, const char *b) {
 
 static enum err_code seal_group(struct head_group *g, struct err *err) {
     mutex_lock(&g->shard->mu);
-    head_replay_locked(g);
-    const enum err_code code = g->rows != 0 ? head_seal(g, err) : ERR_OK;
+    enum err_code code = head_replay_locked(g, err);
+    if (code == ERR_OK && g->rows != 0) {
+        code = head_seal(g, err);
+    }
     mutex_unlock(&g->shard->mu);
     return code;
 }

@@ -86,21 +86,21 @@ static void set_open(struct head_group *g, bool open) {
 }
 
 /* What the group is, is known after replay only. */
-static bool become_scraped(struct head_group *g) {
+static enum err_code become_scraped(struct head_group *g, bool *out_scraped, struct err *err) {
     mutex_lock(&g->shard->mu);
-    head_replay_locked(g);
-    if (g->kind == GROUP_UNDECIDED) {
+    const enum err_code code = head_replay_locked(g, err);
+    if (code == ERR_OK && g->kind == GROUP_UNDECIDED) {
         mutex_lock(&g->mu);
         g->kind = GROUP_SCRAPED;
         mutex_unlock(&g->mu);
     }
-    const bool scraped = g->kind == GROUP_SCRAPED;
-    if (scraped) {
+    *out_scraped = g->kind == GROUP_SCRAPED;
+    if (code == ERR_OK && *out_scraped) {
         head_group_restore_slots(g);
     }
     g->next_slot = 0;
     mutex_unlock(&g->shard->mu);
-    return scraped;
+    return code;
 }
 
 static enum err_code new_group(struct tsdb *db, uint32_t shard, struct labels target,
@@ -128,10 +128,18 @@ static enum err_code op_group_open(struct storage *st, uint32_t shard, struct la
     mutex_lock(&db->open_mu);
     for (;;) {
         code = claim_group(db, target, &g, err);
-        if (code != ERR_OK || g == NULL || become_scraped(g)) {
+        if (code != ERR_OK || g == NULL) {
+            break;
+        }
+        bool scraped = false;
+        code = become_scraped(g, &scraped, err);
+        if (code == ERR_OK && scraped) {
             break;
         }
         set_open(g, false);
+        if (code != ERR_OK) {
+            break;
+        }
     }
     if (code == ERR_OK && g == NULL) {
         code = new_group(db, shard, target, &g, err);

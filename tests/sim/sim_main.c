@@ -1,6 +1,6 @@
 /* Deterministic simulation of the storage.
  *
- *     storage_sim [--first N] [--count N] [--seed N] [--verbose]
+ *     storage_sim [--first N] [--count N] [--seed N] [--verbose] [--harsh]
  *
  * --seed replays one; the default is SIM_SEEDS of the environment or 200 seeds from 1 on. */
 #include <stdio.h>
@@ -19,9 +19,12 @@ int main(int argc, char **argv) {
     uint64_t first = 1;
     uint64_t count = count_text != NULL ? number_of(count_text) : 200;
     bool verbose = false;
+    bool harsh = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0) {
             verbose = true;
+        } else if (strcmp(argv[i], "--harsh") == 0) {
+            harsh = true;
         } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
             first = number_of(argv[++i]);
             count = 1;
@@ -38,7 +41,7 @@ int main(int argc, char **argv) {
     uint64_t failed = 0;
     const int64_t start_ns = clock_mono_ns(clock_system());
     for (uint64_t seed = first; seed < first + count; seed++) {
-        if (!sim_play(seed, verbose, &t)) {
+        if (!sim_play(seed, verbose, harsh, &t)) {
             failed++;
             if (failed == 5) {
                 break;

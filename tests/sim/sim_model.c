@@ -64,7 +64,7 @@ void sim_promise_all(struct sim_model *m, enum sim_promise promise) {
 }
 
 const char *sim_compare(const struct sim_series *s, const struct storage_samples *got, int64_t mint,
-                        int64_t maxt, enum sim_promise promise) {
+                        int64_t maxt, int64_t kept_from_ms, enum sim_promise promise) {
     static char text[256];
     size_t at = 0;
     for (size_t i = 0; i <= got->count; i++) {
@@ -80,7 +80,7 @@ const char *sim_compare(const struct sim_series *s, const struct storage_samples
             if (here) {
                 break;
             }
-            if (want->ts_ms >= mint && want->promise >= promise) {
+            if (want->ts_ms >= mint && want->ts_ms >= kept_from_ms && want->promise >= promise) {
                 (void)snprintf(text, sizeof(text), "sample %zu of %zu at %lld is missing", at,
                                s->count, (long long)want->ts_ms);
                 return text;

@@ -55,9 +55,9 @@ void sim_add(struct sim_series *s, int64_t ts_ms, double value, enum sim_promise
 void sim_promise_all(struct sim_model *m, enum sim_promise promise);
 
 /* Compares samples of [mint, maxt] that were read of a series: those with at least the promise
- * must be there. NULL, or what is wrong, in a static buffer. */
+ * must be there, but for those before kept_from_ms. NULL, or what is wrong, in a static buffer. */
 const char *sim_compare(const struct sim_series *s, const struct storage_samples *got, int64_t mint,
-                        int64_t maxt, enum sim_promise promise);
+                        int64_t maxt, int64_t kept_from_ms, enum sim_promise promise);
 /* The series holds what was read and nothing else; kept samples get at least the promise. */
 void sim_settle(struct sim_model *m, struct sim_series *s, const struct storage_samples *got,
                 enum sim_promise promise);

@@ -29,6 +29,7 @@ struct sim {
     uint64_t seed;
     uint64_t step;
     bool verbose;
+    bool harsh; /* reads fail too, starts on a full disk, short partitions, retention */
     bool failed;
     struct sim_totals *totals;
     struct rng rng;
@@ -40,15 +41,17 @@ struct sim {
     struct storage *st;
     struct storage_group *groups[SIM_GROUPS];
     struct sim_model model;
-    int64_t now_ms; /* newest time that was used */
-    bool dying;     /* what happens now may be cut off: nothing more is promised */
-    bool disk_full; /* the capacity was taken away */
-    bool fails;     /* a plan is set */
+    int64_t retention_ms; /* 0: all is kept */
+    int64_t now_ms;       /* newest time that was used */
+    bool dying;           /* what happens now may be cut off: nothing more is promised */
+    bool disk_full;       /* the capacity was taken away */
+    bool fails;           /* a plan is set */
     unsigned fail_ops;
     int fail_errno;
     size_t seen_failures;
     bool dirty;       /* something failed since the last good round */
     uint64_t damaged; /* records, at the last opening */
+    bool unread;      /* a read failed, as the disk was told to */
     bool torn_bytes;  /* half a write may have been left: damage may be reported */
 };
 
@@ -64,8 +67,8 @@ static void fail(struct sim *p, const char *fmt, ...) {
     va_start(args, fmt);
     (void)vprintf(fmt, args);
     va_end(args);
-    (void)printf("\n  replay with: storage_sim --verbose --seed %llu\n",
-                 (unsigned long long)p->seed);
+    (void)printf("\n  replay with: storage_sim --verbose%s --seed %llu\n",
+                 p->harsh ? " --harsh" : "", (unsigned long long)p->seed);
 }
 
 static void say(const struct sim *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -87,6 +90,15 @@ static bool chance(struct sim *p, uint64_t of) {
 }
 
 /* ---- the disk ---- */
+
+static bool reads_fail(const struct sim *p) {
+    return p->fails && (p->fail_ops & FAULT_READ) != 0;
+}
+
+/* What a failing disk lets the storage say of rows that it has not taken to memory yet. */
+static bool may_be_unread(const struct sim *p, enum err_code code) {
+    return (code == ERR_IO && p->fails) || (code == ERR_NO_SPACE && (p->fails || p->disk_full));
+}
 
 static void note_failures(struct sim *p) {
     const size_t n = fault_vfs_failures(p->faults);
@@ -117,6 +129,16 @@ static void heal(struct sim *p) {
     p->disk_full = false;
 }
 
+static void fill_disk(struct sim *p, uint64_t left_bytes) {
+    uint64_t free_bytes = 0;
+    const enum err_code code = vfs_free_bytes(mem_vfs_base(p->disk), "db", &free_bytes, NULL);
+    if (code == ERR_OK && !p->disk_full) {
+        mem_vfs_set_capacity(p->disk, (UINT64_C(1) << 40) - free_bytes + left_bytes);
+        p->disk_full = true;
+        say(p, "the disk is full but for %llu bytes", (unsigned long long)left_bytes);
+    }
+}
+
 static void break_disk(struct sim *p) {
     static const unsigned kinds[] = {
         FAULT_WRITE,
@@ -128,22 +150,20 @@ static void break_disk(struct sim *p) {
         FAULT_UNLINK | FAULT_TRUNCATE,
         FAULT_OPEN,
         FAULT_OPEN | FAULT_CHANGES,
+        FAULT_READ,
+        FAULT_READ | FAULT_WRITE,
     };
     if (chance(p, 4)) {
-        uint64_t free_bytes = 0;
-        const enum err_code code = vfs_free_bytes(mem_vfs_base(p->disk), "db", &free_bytes, NULL);
-        const uint64_t used = (UINT64_C(1) << 40) - free_bytes;
-        if (code == ERR_OK && !p->disk_full) {
-            mem_vfs_set_capacity(p->disk, used + rng_below(&p->rng, 3) * rng_below(&p->rng, 2000));
-            p->disk_full = true;
-            say(p, "the disk is full");
+        if (!p->disk_full) {
+            fill_disk(p, rng_below(&p->rng, 3) * rng_below(&p->rng, 2000));
         }
         return;
     }
+    const unsigned ops = kinds[rng_below(&p->rng, COUNT_OF(kinds) - (p->harsh ? 0 : 2))];
     const struct fault_plan plan = {
-        .ops = kinds[rng_below(&p->rng, COUNT_OF(kinds))],
+        .ops = ops,
         .after = rng_below(&p->rng, 12),
-        .sys_errno = chance(p, 2) ? EIO : ENOSPC,
+        .sys_errno = chance(p, 2) || (ops & FAULT_READ) != 0 ? EIO : ENOSPC,
         .sticky = chance(p, 2),
         .short_write = chance(p, 2),
     };
@@ -175,7 +195,8 @@ static struct sim_series *find_series(struct sim *p, struct labels a, struct lab
 
 static void compare_one(struct sim *p, struct sim_series *s, const struct storage_samples *got,
                         const struct reading *r) {
-    const char *wrong = sim_compare(s, got, r->mint, r->maxt, r->promise);
+    const int64_t kept_from_ms = p->retention_ms != 0 ? p->now_ms - p->retention_ms : INT64_MIN;
+    const char *wrong = sim_compare(s, got, r->mint, r->maxt, kept_from_ms, r->promise);
     if (wrong != NULL) {
         char job[64];
         const struct str value = labels_get(s->labels, STR("job"));
@@ -195,6 +216,12 @@ static void read_selection(struct sim *p, struct storage_querier *q, struct stor
     bool seen[SIM_SERIES] = {false};
     const enum err_code code =
         storage_read(p->st, q, sel, 0, n, r->mint, r->maxt, arena, got, &err);
+    if (may_be_unread(p, code)) {
+        note_failures(p);
+        p->unread = true; /* it said so; nothing is known of what is there */
+        mem_free(got);
+        return;
+    }
     if (code != ERR_OK) {
         fail(p, "reading %s: %s", job, err.text);
     }
@@ -235,6 +262,8 @@ static void read_job(struct sim *p, size_t number, const struct reading *r) {
     }
     if (code == ERR_OK) {
         read_selection(p, q, sel, &arena, job, r);
+    } else if (may_be_unread(p, code)) {
+        p->unread = true;
     } else {
         fail(p, "query of %s: %s", job, err.text);
     }
@@ -360,6 +389,10 @@ static void step_row(struct sim *p) {
     struct err err;
     const enum err_code code = storage_group_commit(p->st, g, &row, &result, &err);
     check_commit(p, code, &err);
+    if (may_be_unread(p, code) && result.accepted == 0) {
+        say(p, "row of group %zu: %s", number, err.text);
+        return; /* nothing is added to rows that cannot be read */
+    }
     uint32_t count = 0;
     if (d.own_series != SIM_SLOTS && result.out_of_order == 1) {
         d.own_series = SIM_SLOTS; /* a run may know only that it has nothing newer than its end */
@@ -400,7 +433,10 @@ static void step_push(struct sim *p) {
         values[i] = next_value(p, s);
         times[i] = chance(p, 6) && late > last && late > p->now_ms - 1000 ? late : ts_ms;
         const enum err_code code = storage_append(p->st, a, s->labels, times[i], values[i]);
-        if (code != ERR_OK) {
+        if (may_be_unread(p, code)) {
+            present[i] = false;
+            note_failures(p);
+        } else if (code != ERR_OK) {
             fail(p, "a pushed sample of %s at %lld is refused: code %d", s->name,
                  (long long)times[i], code);
         }
@@ -441,6 +477,9 @@ static void step_wait(struct sim *p) {
 
 /* A disk that has no room for data must not keep the database from opening. */
 static bool may_refuse_to_open(const struct sim *p) {
+    if (reads_fail(p)) {
+        return true;
+    }
     const bool full =
         p->fail_errno == ENOSPC && (p->fail_ops & ~(unsigned)(FAULT_WRITE | FAULT_ALLOCATE)) == 0;
     return p->fails && !full;
@@ -459,6 +498,10 @@ static void open_groups(struct sim *p) {
         labels_builder_set(&b, STR("job"), str_of(job));
         enum err_code code = labels_builder_finish(&b, &target, &err);
         if (code == ERR_OK) {
+            code = storage_group_open(p->st, 0, target, &p->groups[i], &err);
+        }
+        if (may_be_unread(p, code)) {
+            heal(p);
             code = storage_group_open(p->st, 0, target, &p->groups[i], &err);
         }
         if (code != ERR_OK) {
@@ -559,6 +602,9 @@ static void check_replay(struct sim *p, const struct tsdb_replay_stats *stats, b
 static void restart(struct sim *p, enum sim_promise promise, enum sim_promise kept, bool exact) {
     struct tsdb_replay_stats stats = {0};
     p->dying = false;
+    if (p->harsh && chance(p, 6)) {
+        fill_disk(p, 0);
+    }
     if (!try_open(p, &stats) && !p->failed) {
         heal(p);
         (void)try_open(p, &stats);
@@ -567,6 +613,20 @@ static void restart(struct sim *p, enum sim_promise promise, enum sim_promise ke
         return;
     }
     check_replay(p, &stats, exact);
+    if (p->harsh && (reads_fail(p) || chance(p, 6))) { /* what cannot be read for now is not gone */
+        const struct reading early = {.mint = INT64_MIN, .maxt = INT64_MAX, .promise = promise};
+        if (!reads_fail(p)) {
+            set_plan(p, (struct fault_plan){.ops = FAULT_READ,
+                                            .after = rng_below(&p->rng, 20),
+                                            .sys_errno = EIO,
+                                            .sticky = chance(p, 2)});
+        }
+        if (chance(p, 2)) {
+            tsdb_maintain(p->db);
+        }
+        read_all(p, &early);
+        heal(p);
+    }
     open_groups(p);
     if (!p->failed && chance(p, 2)) {
         tsdb_maintain(p->db); /* rows are decoded by it, or by the first reader */
@@ -574,7 +634,12 @@ static void restart(struct sim *p, enum sim_promise promise, enum sim_promise ke
     }
     const struct reading r = {
         .mint = INT64_MIN, .maxt = INT64_MAX, .promise = promise, .settle = true, .kept = kept};
+    p->unread = false;
     if (!p->failed) {
+        read_all(p, &r);
+    }
+    if (p->unread && !p->failed) { /* what is there must be known before it goes on */
+        heal(p);
         read_all(p, &r);
     }
     p->dirty = true; /* two rounds until all of it is durable */
@@ -664,11 +729,12 @@ static void release(struct sim *p) {
     mem_free(p);
 }
 
-bool sim_play(uint64_t seed, bool verbose, struct sim_totals *totals) {
+bool sim_play(uint64_t seed, bool verbose, bool harsh, struct sim_totals *totals) {
     struct sim *p = mem_zalloc(sizeof(*p));
     struct tsdb_replay_stats stats;
     p->seed = seed;
     p->verbose = verbose;
+    p->harsh = harsh;
     p->totals = totals;
     p->rng = rng_seeded(seed);
     fake_clock_init(&p->clock, BEGIN_S * NS_PER_S);
@@ -682,6 +748,11 @@ bool sim_play(uint64_t seed, bool verbose, struct sim_totals *totals) {
     p->options.rng = rng_seeded(seed + 1);
     p->options.no_background = true;
     p->options.log = verbose ? log_new(&p->clock.clock, STDOUT_FILENO, LOG_INFO, LOG_LOGFMT) : NULL;
+    if (harsh) {
+        p->options.partition_ms = INT64_C(60000) * (chance(p, 2) ? 120 : chance(p, 2) ? 20 : 7);
+        p->retention_ms = chance(p, 3) ? 4 * p->options.partition_ms : 0;
+        p->options.retention.time_ms = p->retention_ms;
+    }
     p->options.wal_sync_interval_ns = chance(p, 4) ? 0 : NS_PER_S;
     p->options.wal_allocate_bytes = chance(p, 2) ? 512 : 4096;
     p->options.wal_segment_bytes = 1024U << rng_below(&p->rng, 6);

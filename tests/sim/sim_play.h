@@ -18,7 +18,8 @@ struct sim_totals {
     uint64_t simulated_s;
 };
 
-/* Plays a seed. False after a failure, which is printed with the seed and the step. */
-bool sim_play(uint64_t seed, bool verbose, struct sim_totals *totals);
+/* Plays a seed. False after a failure, which is printed with the seed and the step. harsh: reads fail
+ * too, the disk may be full at a start, partitions are short, some are removed by age. */
+bool sim_play(uint64_t seed, bool verbose, bool harsh, struct sim_totals *totals);
 
 #endif
