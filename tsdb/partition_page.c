@@ -442,20 +442,33 @@ static enum err_code load_reference(struct partition_page *page, const struct pa
     return ERR_OK;
 }
 
+struct loaded_block {
+    const uint8_t *bytes;
+    size_t size;
+    const struct block_ints *reference; /* NULL: it has none */
+};
+
+/* A block and the one that it refers to. */
+static enum err_code load_block(struct partition_page *page, const struct page_series *series,
+                                uint32_t column, uint32_t block, uint32_t rows,
+                                struct loaded_block *out, struct err *err) {
+    *out = (struct loaded_block){0};
+    const enum err_code code =
+        partition_page_block(page, series, column, block, &out->bytes, &out->size, err);
+    return code == ERR_OK ? load_reference(page, series, column, block, rows, out->bytes, out->size,
+                                           &out->reference, err)
+                          : code;
+}
+
 enum err_code partition_page_column(struct partition_page *page, const struct page_series *series,
                                     uint32_t column, uint32_t block, uint32_t rows,
                                     struct block_column *out, struct err *err) {
-    const uint8_t *bytes;
-    size_t n;
-    const struct block_ints *reference = NULL;
-    enum err_code code = partition_page_block(page, series, column, block, &bytes, &n, err);
-    if (code == ERR_OK) {
-        code = load_reference(page, series, column, block, rows, bytes, n, &reference, err);
-    }
+    struct loaded_block b;
+    const enum err_code code = load_block(page, series, column, block, rows, &b, err);
     if (code != ERR_OK) {
         return code;
     }
-    return block_decode(bytes, n, rows, reference, out) == ERR_OK
+    return block_decode(b.bytes, b.size, rows, b.reference, out) == ERR_OK
                ? ERR_OK
                : damaged_block(page, series, column, block, err);
 }
@@ -463,17 +476,12 @@ enum err_code partition_page_column(struct partition_page *page, const struct pa
 enum err_code partition_page_ints(struct partition_page *page, const struct page_series *series,
                                   uint32_t column, uint32_t block, uint32_t rows,
                                   struct block_ints *out, struct err *err) {
-    const uint8_t *bytes;
-    size_t n;
-    const struct block_ints *reference = NULL;
-    enum err_code code = partition_page_block(page, series, column, block, &bytes, &n, err);
-    if (code == ERR_OK) {
-        code = load_reference(page, series, column, block, rows, bytes, n, &reference, err);
-    }
+    struct loaded_block b;
+    const enum err_code code = load_block(page, series, column, block, rows, &b, err);
     if (code != ERR_OK) {
         return code;
     }
-    return block_decode_ints(bytes, n, rows, reference, out) == ERR_OK
+    return block_decode_ints(b.bytes, b.size, rows, b.reference, out) == ERR_OK
                ? ERR_OK
                : damaged_block(page, series, column, block, err);
 }
