@@ -440,6 +440,7 @@ static void finish(struct evaluation *e, enum err_code code, bool counted, const
     mutex_unlock(e->env->mu);
     metric_inc(e->group->metrics.items[GROUP_EVALUATIONS]);
     metric_observe(e->env->rule_seconds, (double)took_ns / 1e9);
+    metric_summarize(e->env->rule_summary, (double)took_ns / 1e9);
     if (!counted) {
         return;
     }

@@ -151,6 +151,7 @@ static void count_evaluation(struct rule_group *g, struct rule_env *env, int64_t
     metric_set(m[GROUP_LAST_RULES_SECONDS], (double)rules_ns / 1e9);
     metric_set(m[GROUP_LAST_SAMPLES], (double)sample_count);
     metric_observe(env->group_seconds, (double)took_ns / 1e9);
+    metric_summarize(env->group_summary, (double)took_ns / 1e9);
 }
 
 void rule_group_evaluate(struct rule_group *g, struct rule_env *env, int64_t ts_ms) {

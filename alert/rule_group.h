@@ -22,6 +22,7 @@ struct rule_env {
     struct str external_url;
     /* metrics of all groups */
     struct metric_histogram *rule_seconds, *group_seconds;
+    struct metric_summary *rule_summary, *group_summary; /* the same durations */
 };
 
 struct rule_state {

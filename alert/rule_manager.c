@@ -41,6 +41,13 @@ struct rule_manager *rule_manager_new(const struct rule_options *options) {
     m->env.group_seconds = metric_histogram(
         options->registry, "prometheus_rule_group_duration_histogram_seconds",
         "The duration of rule group evaluations.", NULL, 0, bounds, COUNT_OF(bounds));
+    static const double quantiles[] = {0.01, 0.05, 0.5, 0.9, 0.99};
+    m->env.rule_summary =
+        metric_summary(options->registry, "prometheus_rule_evaluation_duration_seconds",
+                       "The duration for a rule to execute.", NULL, 0, quantiles + 2, 3);
+    m->env.group_summary = metric_summary(
+        options->registry, "prometheus_rule_group_duration_seconds",
+        "The duration of rule group evaluations.", NULL, 0, quantiles, COUNT_OF(quantiles));
     return m;
 }
 

@@ -27,6 +27,8 @@ struct rule_session *rule_session_new(const struct rule_session_options *options
     s->env.external_url = options->external_url;
     s->env.rule_seconds = metric_histogram(NULL, "", "", NULL, 0, NULL, 0);
     s->env.group_seconds = metric_histogram(NULL, "", "", NULL, 0, NULL, 0);
+    s->env.rule_summary = metric_summary(NULL, "", "", NULL, 0, NULL, 0);
+    s->env.group_summary = metric_summary(NULL, "", "", NULL, 0, NULL, 0);
     s->interval_ms = options->interval_ms;
     return s;
 }

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/mutex.h"
 #include "base/number.h"
+#include "base/summary.h"
 
 struct metric_histogram {
     _Atomic uint64_t sum_bits; /* of a double */
@@ -23,12 +24,21 @@ struct metric_histogram {
     _Atomic uint64_t *counts;
 };
 
-enum family_type { FAMILY_COUNTER, FAMILY_GAUGE, FAMILY_HISTOGRAM };
+struct metric_summary {
+    struct clock *clock; /* NULL: of no registry, observes nothing */
+    struct summary summary;
+    size_t quantile_count;
+    double quantiles[SUMMARY_QUANTILES_MAX];
+};
+
+enum family_type { FAMILY_COUNTER, FAMILY_GAUGE, FAMILY_HISTOGRAM, FAMILY_SUMMARY };
 
 struct series {
-    struct metric metric;              /* first: metric_remove gets its address */
+    struct metric metric;
     struct metric_histogram histogram; /* of a histogram family */
+    struct metric_summary *summary;    /* of a summary family */
     char *labels;                      /* rendered: a="b",c="d"; "" for none */
+    uint32_t holds;                    /* owners beside those that did not say so */
 };
 
 struct family {
@@ -46,6 +56,7 @@ struct collector {
 };
 
 struct metric_registry {
+    struct clock *clock;
     struct mutex mu;
     /* guarded by mu */
     struct family **families; /* sorted by name */
@@ -99,13 +110,28 @@ void metric_observe(struct metric_histogram *h, double v) {
     atomic_add_double(&h->sum_bits, v);
 }
 
+void metric_summarize(struct metric_summary *s, double v) {
+    if (s->clock != NULL) {
+        summary_observe(&s->summary, clock_mono_ns(s->clock), v);
+    }
+}
+
 struct metric_registry *metric_registry_new(void) {
     struct metric_registry *r = mem_zalloc(sizeof(*r));
+    r->clock = clock_system();
     mutex_init(&r->mu);
     return r;
 }
 
+void metric_registry_use_clock(struct metric_registry *r, struct clock *clock) {
+    r->clock = clock;
+}
+
 static void series_free(struct series *s) {
+    if (s->summary != NULL) {
+        summary_release(&s->summary->summary);
+        mem_free(s->summary);
+    }
     mem_free(s->histogram.bounds);
     mem_free((void *)s->histogram.counts);
     mem_free(s->labels);
@@ -246,10 +272,25 @@ static void histogram_init(struct metric_histogram *h, const double *bounds, siz
     }
     h->bound_count = bound_count;
     h->bounds = mem_array(bound_count, sizeof(double));
-    memcpy(h->bounds, bounds, bound_count * sizeof(double));
+    if (bound_count > 0) {
+        memcpy(h->bounds, bounds, bound_count * sizeof(double));
+    }
     h->counts = mem_zalloc((bound_count + 1) * sizeof(h->counts[0]));
 }
 
+static struct metric_summary *summary_new(struct clock *clock, const double *quantiles, size_t n) {
+    ASSERT(n <= SUMMARY_QUANTILES_MAX);
+    struct metric_summary *const s = mem_zalloc(sizeof(*s));
+    s->clock = clock;
+    summary_init(&s->summary);
+    s->quantile_count = n;
+    for (size_t i = 0; i < n; i++) {
+        s->quantiles[i] = quantiles[i];
+    }
+    return s;
+}
+
+/* bounds: of a histogram, or the quantiles of a summary. */
 static struct series *register_series(struct metric_registry *r, const char *name, const char *help,
                                       enum family_type type, const struct label *labels, size_t n,
                                       const double *bounds, size_t bound_count) {
@@ -270,6 +311,8 @@ static struct series *register_series(struct metric_registry *r, const char *nam
         s->labels = text;
         if (type == FAMILY_HISTOGRAM) {
             histogram_init(&s->histogram, bounds, bound_count);
+        } else if (type == FAMILY_SUMMARY) {
+            s->summary = summary_new(r->clock, bounds, bound_count);
         }
         f->series[at] = s;
         f->count++;
@@ -308,29 +351,76 @@ struct metric_histogram *metric_histogram(struct metric_registry *r, const char 
                       ->histogram;
 }
 
-static bool remove_from(struct family *f, const struct metric *m) {
-    for (size_t i = 0; i < f->count; i++) {
-        if (&f->series[i]->metric == m) {
-            series_free(f->series[i]);
-            f->count--;
-            memmove(&f->series[i], &f->series[i + 1], (f->count - i) * sizeof(struct series *));
-            return true;
+struct metric_summary *metric_summary(struct metric_registry *r, const char *name, const char *help,
+                                      const struct label *labels, size_t n, const double *quantiles,
+                                      size_t quantile_count) {
+    static struct metric_summary sink_summary;
+    return r == NULL ? &sink_summary
+                     : register_series(r, name, help, FAMILY_SUMMARY, labels, n, quantiles,
+                                       quantile_count)
+                           ->summary;
+}
+
+/* The series of a metric, a histogram or a summary, as its maker got it; NULL when it is not there. */
+static struct series *find_owned_locked(struct metric_registry *r, const void *what,
+                                        struct family **out_family, size_t *out_at)
+    REQUIRES(r->mu) {
+    for (size_t i = 0; i < r->count; i++) {
+        struct family *const f = r->families[i];
+        for (size_t at = 0; at < f->count; at++) {
+            struct series *const s = f->series[at];
+            if (what == &s->metric || what == &s->histogram || what == s->summary) {
+                *out_family = f;
+                *out_at = at;
+                return s;
+            }
         }
     }
-    return false;
+    return NULL;
+}
+
+void metric_hold(struct metric_registry *r, const void *what) {
+    if (r == NULL) {
+        return;
+    }
+    struct family *f = NULL;
+    size_t at = 0;
+    mutex_lock(&r->mu);
+    struct series *const s = find_owned_locked(r, what, &f, &at);
+    ASSERT(s != NULL);
+    s->holds++;
+    mutex_unlock(&r->mu);
+}
+
+static void remove_series(struct metric_registry *r, const void *what) {
+    if (r == NULL || what == NULL) {
+        return;
+    }
+    struct family *f = NULL;
+    size_t at = 0;
+    mutex_lock(&r->mu);
+    struct series *const s = find_owned_locked(r, what, &f, &at);
+    ASSERT(s != NULL);
+    if (s->holds > 1) {
+        s->holds--;
+    } else {
+        series_free(s);
+        f->count--;
+        memmove(&f->series[at], &f->series[at + 1], (f->count - at) * sizeof(struct series *));
+    }
+    mutex_unlock(&r->mu);
 }
 
 void metric_remove(struct metric_registry *r, struct metric *m) {
-    if (r == NULL || m == NULL) {
-        return;
-    }
-    mutex_lock(&r->mu);
-    bool removed = false;
-    for (size_t i = 0; i < r->count && !removed; i++) {
-        removed = remove_from(r->families[i], m);
-    }
-    mutex_unlock(&r->mu);
-    ASSERT(removed);
+    remove_series(r, m);
+}
+
+void metric_remove_histogram(struct metric_registry *r, struct metric_histogram *h) {
+    remove_series(r, h);
+}
+
+void metric_remove_summary(struct metric_registry *r, struct metric_summary *s) {
+    remove_series(r, s);
 }
 
 void metric_on_collect(struct metric_registry *r, void (*collect)(void *ctx), void *ctx) {
@@ -360,19 +450,22 @@ static void append_sample(struct buf *to, const char *name, const char *suffix, 
     buf_append_char(to, '\n');
 }
 
-static void append_bucket(struct buf *to, const char *name, const char *labels, const double *bound,
-                          uint64_t count) {
+/* A sample with one more label: le or quantile. value NULL: +Inf. */
+static void append_sample_of(struct buf *to, const char *name, const char *labels,
+                             const char *label, const double *value, double v) {
     buf_append_cstr(to, name);
-    buf_append_cstr(to, "_bucket{");
+    buf_append_char(to, '{');
     buf_append_cstr(to, labels);
-    buf_append_cstr(to, labels[0] != '\0' ? ",le=\"" : "le=\"");
-    if (bound != NULL) {
-        buf_append_number_g(to, *bound);
+    buf_append_cstr(to, labels[0] != '\0' ? "," : "");
+    buf_append_cstr(to, label);
+    buf_append_cstr(to, "=\"");
+    if (value != NULL) {
+        buf_append_number_g(to, *value);
     } else {
         buf_append_cstr(to, "+Inf");
     }
     buf_append_cstr(to, "\"} ");
-    buf_append_u64(to, count);
+    buf_append_number_g(to, v);
     buf_append_char(to, '\n');
 }
 
@@ -381,11 +474,24 @@ static void render_histogram(struct buf *to, const char *name, const struct seri
     uint64_t total = 0;
     for (size_t i = 0; i <= h->bound_count; i++) {
         total += atomic_load_explicit(&h->counts[i], memory_order_relaxed);
-        append_bucket(to, name, s->labels, i < h->bound_count ? &h->bounds[i] : NULL, total);
+        buf_append_cstr(to, name);
+        append_sample_of(to, "_bucket", s->labels, "le", i < h->bound_count ? &h->bounds[i] : NULL,
+                         (double)total);
     }
     const double sum = double_of(atomic_load_explicit(&h->sum_bits, memory_order_relaxed));
     append_sample(to, name, "_sum", s->labels, sum);
     append_sample(to, name, "_count", s->labels, (double)total);
+}
+
+static void render_summary(struct buf *to, const char *name, const struct series *s) {
+    struct metric_summary *const m = s->summary;
+    struct summary_view view;
+    summary_read(&m->summary, clock_mono_ns(m->clock), m->quantiles, m->quantile_count, &view);
+    for (size_t i = 0; i < m->quantile_count; i++) {
+        append_sample_of(to, name, s->labels, "quantile", &m->quantiles[i], view.quantiles[i]);
+    }
+    append_sample(to, name, "_sum", s->labels, view.sum);
+    append_sample(to, name, "_count", s->labels, (double)view.count);
 }
 
 static void render_family(struct buf *to, const struct family *f) {
@@ -393,6 +499,7 @@ static void render_family(struct buf *to, const struct family *f) {
         [FAMILY_COUNTER] = "counter",
         [FAMILY_GAUGE] = "gauge",
         [FAMILY_HISTOGRAM] = "histogram",
+        [FAMILY_SUMMARY] = "summary",
     };
     buf_append_cstr(to, "# HELP ");
     buf_append_cstr(to, f->name);
@@ -406,6 +513,8 @@ static void render_family(struct buf *to, const struct family *f) {
     for (size_t i = 0; i < f->count; i++) {
         if (f->type == FAMILY_HISTOGRAM) {
             render_histogram(to, f->name, f->series[i]);
+        } else if (f->type == FAMILY_SUMMARY) {
+            render_summary(to, f->name, f->series[i]);
         } else {
             append_sample(to, f->name, "", f->series[i]->labels, metric_get(&f->series[i]->metric));
         }

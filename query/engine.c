@@ -43,6 +43,7 @@ static void register_metrics(struct query_engine *engine) {
     metric_set(metric_gauge(r, "prometheus_engine_queries_concurrent_max",
                             "The max number of concurrent queries.", NULL, 0),
                engine->options.max_concurrency);
+    static const double QUANTILES[] = {0.5, 0.9, 0.99};
     static const double BOUNDS_S[] = {0.01, 0.1, 1, 10};
     static const char *const SLICES[SLICE_COUNT] = {"queue_time", "prepare_time", "inner_eval",
                                                     "result_sort"};
@@ -52,6 +53,9 @@ static void register_metrics(struct query_engine *engine) {
             metric_histogram(r, "prometheus_engine_query_duration_histogram_seconds",
                              "The duration of various parts of PromQL query execution.", &slice, 1,
                              BOUNDS_S, COUNT_OF(BOUNDS_S));
+        engine->duration_summary[i] =
+            metric_summary(r, "prometheus_engine_query_duration_seconds", "Query timings", &slice,
+                           1, QUANTILES, COUNT_OF(QUANTILES));
     }
 }
 
@@ -60,6 +64,7 @@ static void observe(struct query_engine *engine, const struct query_stats *stats
                                      stats->sort_ns};
     for (size_t i = 0; i < SLICE_COUNT; i++) {
         metric_observe(engine->duration_s[i], (double)ns[i] / 1e9);
+        metric_summarize(engine->duration_summary[i], (double)ns[i] / 1e9);
     }
     metric_add(engine->samples_total, (double)stats->samples_read);
     metric_add(engine->samples_read_total, (double)stats->samples_fetched);

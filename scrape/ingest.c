@@ -206,6 +206,8 @@ void ingest_forget_lines(struct ingest *ig) {
     release_slots(ig);
     ig->unresolved = 0;
     ig->count_at_success = 0;
+    ig->counted_lines = 0;
+    ig->metadata = (struct ingest_metadata){0};
 }
 
 enum err_code ingest_open_group(struct ingest *ig, struct labels target, struct err *err) {
@@ -252,6 +254,22 @@ enum expo_format ingest_copy_comments(struct ingest *ig, struct buf *to) {
     const enum expo_format format = ig->format;
     mutex_unlock(&ig->mu);
     return format;
+}
+
+struct ingest_metadata ingest_metadata(const struct ingest *ig) {
+    return ig->metadata;
+}
+
+/* A family is known by its TYPE line; those that only have a HELP text are few. */
+static void count_metadata(struct ingest *ig) {
+    const struct line_template *const lines = &ig->lines;
+    struct ingest_metadata metadata = {.bytes = lines->tail_bytes};
+    for (uint32_t i = 0; i < lines->count; i++) {
+        metadata.families += lines->entries[i].type != LINE_TYPE_NONE;
+        metadata.bytes += lines->entries[i].comment_bytes;
+    }
+    ig->metadata = metadata;
+    ig->counted_lines = lines->count;
 }
 
 size_t ingest_line_count(const struct ingest *ig) {
@@ -370,6 +388,9 @@ void ingest_flush(struct ingest *ig, struct ingest_scratch *s, struct str body) 
     if (s->deviates && (s->changed || ig->deviations >= DEVIATIONS_MAX)) {
         rebuild(ig, s, body);
         ig->deviations = 0;
+    }
+    if (s->changed || ig->counted_lines != ig->lines.count) {
+        count_metadata(ig);
     }
     share(ig, s->changed);
 }

@@ -92,6 +92,13 @@ MUST_CHECK enum err_code ingest_end(struct ingest *ig, struct ingest_scratch *s,
  * format they are in. Any thread. */
 enum expo_format ingest_copy_comments(struct ingest *ig, struct buf *to);
 
+/* Families that the known lines describe, and the bytes of their comments. */
+struct ingest_metadata {
+    uint32_t families;
+    uint32_t bytes;
+};
+struct ingest_metadata ingest_metadata(const struct ingest *ig);
+
 size_t ingest_line_count(const struct ingest *ig);
 /* All memory of this target here, and its part of what is shared; for tests and measurements. */
 size_t ingest_memory_bytes(const struct ingest *ig);

@@ -56,6 +56,8 @@ struct ingest {
     uint32_t unresolved;       /* lines with LINE_UNRESOLVED */
     uint32_t count_at_success; /* lines at the last flush */
     uint32_t deviations;       /* pages since the template was built that lacked lines */
+    uint32_t counted_lines;    /* of the template that metadata was counted from */
+    struct ingest_metadata metadata;
 
     /* A bit per slot: the series had a sample in the previous scrape and wants a stale marker
      * when it is missing from this one. */

@@ -199,8 +199,9 @@ static void scrape(struct loop *loop) {
     job->forget_lines = loop->forget_lines;
     loop->forget_lines = false;
     if (loop->scraped) {
-        metric_observe(pool->metrics.interval_length,
-                       (double)(job->start_mono_ns - loop->last_start_mono_ns) / 1e9);
+        const double interval_s = (double)(job->start_mono_ns - loop->last_start_mono_ns) / 1e9;
+        metric_summarize(pool->metrics.interval_length, interval_s);
+        metric_observe(pool->metrics.interval_histogram, interval_s);
     }
     loop->scraped = true;
     loop->last_start_mono_ns = job->start_mono_ns;
@@ -248,7 +249,18 @@ static void log_failure(const struct loop *loop, const struct scrape_job *job) {
     }
 }
 
+/* The job's share of what all targets of the pool know of families. */
+static void count_metadata(struct loop *loop, struct ingest_metadata now) {
+    struct pool_metrics *const m = &loop->pool->metrics;
+    if (now.families != loop->metadata.families || now.bytes != loop->metadata.bytes) {
+        metric_add(m->metadata_entries, (double)now.families - (double)loop->metadata.families);
+        metric_add(m->metadata_bytes, (double)now.bytes - (double)loop->metadata.bytes);
+        loop->metadata = now;
+    }
+}
+
 static void record(struct loop *loop, const struct scrape_job *job) {
+    count_metadata(loop, job->metadata);
     mutex_lock(&loop->pool->mu);
     const bool changed = target_report_add(&loop->report, job);
     mutex_unlock(&loop->pool->mu);
@@ -267,6 +279,7 @@ static void record(struct loop *loop, const struct scrape_job *job) {
 static void close_ingest(struct loop *loop, bool markers) {
     ASSERT(loop->job == NULL);
     loop->state = LOOP_CLOSING;
+    count_metadata(loop, (struct ingest_metadata){0});
     timer_heap_remove(&io_of(loop)->timers, &loop->timer);
     loop->job = new_job(loop, JOB_END);
     loop->job->write_markers = markers;

@@ -70,6 +70,7 @@ struct loop {
     int64_t last_work_ns;              /* that its last page took */
     struct transport_request *request; /* while one runs */
     struct scrape_job *job;            /* while a request or a worker has it */
+    struct ingest_metadata metadata;   /* as the pool's metrics count it */
     struct target_report report;       /* guarded by the pool's mu */
 };
 

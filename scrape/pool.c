@@ -119,6 +119,7 @@ enum err_code pool_reload(struct pool *pool, struct generation *g,
     if (difference == CONFIG_SAME) {
         return ERR_OK;
     }
+    const int64_t start_ns = clock_mono_ns(pool->io->clock);
     metric_inc(pool->io->metrics.pool_reloads_total);
     if (pool->client == NULL || !http_config_equal(&pool->config->http, &config->http)) {
         struct transport_client *client = NULL;
@@ -143,6 +144,9 @@ enum err_code pool_reload(struct pool *pool, struct generation *g,
     for (size_t i = 0; i < pool->loop_count; i++) {
         loop_restart(pool->loops[i], difference == CONFIG_OTHER);
     }
+    pool_metrics_interval(&pool->metrics, pool->io->metrics.registry, config->interval_ms);
+    metric_summarize(pool->metrics.reload_length,
+                     (double)(clock_mono_ns(pool->io->clock) - start_ns) / 1e9);
     return ERR_OK;
 }
 
@@ -358,8 +362,9 @@ void pool_sync(struct pool *pool, struct sd_update *update) {
     check_target_limit(pool);
     metric_inc(pool->metrics.sync_total);
     metric_set(pool->metrics.targets, (double)pool->loop_count);
-    metric_observe(pool->metrics.sync_length,
-                   (double)(clock_mono_ns(pool->io->clock) - start_ns) / 1e9);
+    const double took_s = (double)(clock_mono_ns(pool->io->clock) - start_ns) / 1e9;
+    metric_summarize(pool->metrics.sync_length, took_s);
+    metric_observe(pool->metrics.sync_histogram, took_s);
 }
 
 /* ---- the end ---- */

@@ -283,6 +283,8 @@ static void run_scrape(struct scrape_job *job, struct job_scratch *s) {
                                          .samples = scrape.scraped,
                                          .samples_kept = scrape.added,
                                          .series_added = scrape.series_added};
+    job->metadata = ingest_metadata(job->ingest);
+    metric_observe(job->metrics->scrape_duration, (double)job->duration_ns / 1e9);
     job->work_ns = job->start_mono_ns + job->duration_ns - begin_ns;
     account(job, &scrape);
     if (s->plain.capacity > PLAIN_KEEP_BYTES) {

@@ -62,6 +62,7 @@ struct scrape_job {
     int64_t duration_ns;
     int64_t work_ns; /* of these, reading the page */
     struct scrape_counts counts;
+    struct ingest_metadata metadata;
 };
 
 /* Scratch memory of a worker. */

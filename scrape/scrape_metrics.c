@@ -7,6 +7,7 @@
 #include "base/duration.h"
 
 static const double seconds_bounds[] = {0.01, 0.1, 1, 10};
+static const double quantiles[] = {0.01, 0.05, 0.5, 0.9, 0.99};
 
 void scrape_metrics_init(struct scrape_metrics *m, struct metric_registry *registry) {
     static const struct {
@@ -59,15 +60,13 @@ void scrape_metrics_init(struct scrape_metrics *m, struct metric_registry *regis
         struct metric **const field = (struct metric **)(void *)((char *)m + counters[i].offset);
         *field = metric_counter(registry, counters[i].name, counters[i].help, NULL, 0);
     }
+    m->scrape_duration = metric_histogram(registry, "prometheus_target_scrape_duration_seconds",
+                                          "Histogram of scrape durations.", NULL, 0, NULL, 0);
 }
 
 void pool_metrics_init(struct pool_metrics *m, struct metric_registry *registry, struct str job,
                        int64_t interval_ms) {
     const struct label by_job = {STR("scrape_job"), job};
-    struct buf interval;
-    buf_init(&interval, 64);
-    duration_format_go_ns(&interval, interval_ms * INT64_C(1000000));
-    const struct label by_interval = {STR("interval"), buf_str(&interval)};
     m->sync_total =
         metric_counter(registry, "prometheus_target_scrape_pool_sync_total",
                        "Total number of syncs that were executed on a scrape pool.", &by_job, 1);
@@ -78,13 +77,40 @@ void pool_metrics_init(struct pool_metrics *m, struct metric_registry *registry,
     m->target_limit =
         metric_gauge(registry, "prometheus_target_scrape_pool_target_limit",
                      "Maximum number of targets allowed in this scrape pool.", &by_job, 1);
-    m->sync_length = metric_histogram(registry, "prometheus_target_sync_length_histogram_seconds",
-                                      "Actual interval to sync the scrape pool.", &by_job, 1,
-                                      seconds_bounds, COUNT_OF(seconds_bounds));
-    m->interval_length =
+    m->metadata_entries =
+        metric_gauge(registry, "prometheus_target_metadata_cache_entries",
+                     "Total number of metric metadata entries in the cache.", &by_job, 1);
+    m->metadata_bytes = metric_gauge(
+        registry, "prometheus_target_metadata_cache_bytes",
+        "The number of bytes that are currently used for storing metric metadata in the cache.",
+        &by_job, 1);
+    m->sync_length = metric_summary(registry, "prometheus_target_sync_length_seconds",
+                                    "Actual interval to sync the scrape pool.", &by_job, 1,
+                                    quantiles, COUNT_OF(quantiles));
+    m->sync_histogram =
+        metric_histogram(registry, "prometheus_target_sync_length_histogram_seconds",
+                         "Actual interval to sync the scrape pool as a histogram.", &by_job, 1,
+                         seconds_bounds, COUNT_OF(seconds_bounds));
+    pool_metrics_interval(m, registry, interval_ms);
+}
+
+void pool_metrics_interval(struct pool_metrics *m, struct metric_registry *registry,
+                           int64_t interval_ms) {
+    struct buf interval;
+    buf_init(&interval, 64);
+    duration_format_go_ns(&interval, interval_ms * INT64_C(1000000));
+    const struct label by_interval = {STR("interval"), buf_str(&interval)};
+    m->interval_length = metric_summary(registry, "prometheus_target_interval_length_seconds",
+                                        "Actual intervals between scrapes.", &by_interval, 1,
+                                        quantiles, COUNT_OF(quantiles));
+    m->interval_histogram =
         metric_histogram(registry, "prometheus_target_interval_length_histogram_seconds",
                          "Actual intervals between scrapes as a histogram.", &by_interval, 1,
                          seconds_bounds, COUNT_OF(seconds_bounds));
+    m->reload_length =
+        metric_summary(registry, "prometheus_target_reload_length_seconds",
+                       "Actual interval to reload the scrape pool with a given configuration.",
+                       &by_interval, 1, quantiles, COUNT_OF(quantiles));
     buf_release(&interval);
 }
 
@@ -105,6 +131,10 @@ void pool_metrics_release(struct pool_metrics *m, struct metric_registry *regist
     metric_remove(registry, m->sync_failed_total);
     metric_remove(registry, m->targets);
     metric_remove(registry, m->target_limit);
+    metric_remove(registry, m->metadata_entries);
+    metric_remove(registry, m->metadata_bytes);
+    metric_remove_summary(registry, m->sync_length);
+    metric_remove_histogram(registry, m->sync_histogram);
     for (size_t i = 0; i < FAILURE_COUNT; i++) {
         if (m->failures[i] != NULL) {
             metric_remove(registry, m->failures[i]);

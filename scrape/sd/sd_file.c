@@ -1,7 +1,8 @@
 /* file_sd_configs: lists of targets in files that others write (spec/discovery.md section 3).
  *
- * All files are read again at every refresh interval and when anything changes in their folders.
- * A file that cannot be read keeps its last targets; a file that is gone loses them.
+ * All files are looked at again at every refresh interval and when anything changes in their
+ * folders; those whose size and time of change are what they were are not read again. A file that
+ * cannot be read keeps its last targets; a file that is gone loses them.
  *
  * The inotify descriptor is asked once a second rather than waited for: the transport's poll is
  * the only wait of the discovery thread, and updates leave it at most every five seconds. */
@@ -20,6 +21,10 @@ enum { FILES_MAX = 100000 };
 
 #define EVENT_POLL_NS NS_PER_S
 
+/* A file that was read so soon after a change may have changed again within one tick of its file
+ * system's clock: it is read once more. */
+#define SETTLED_NS (3 * NS_PER_S)
+
 /* What a change of targets can look like; a change of rights alone is none. */
 #define EVENT_MASK                                                                                 \
     (IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |            \
@@ -28,7 +33,10 @@ enum { FILES_MAX = 100000 };
 struct sd_target_file {
     char *path; /* owned */
     struct sd_boxes groups;
-    struct metric *mtime;
+    struct metric *mtime; /* NULL: none yet */
+    struct vfs_stat stat; /* before it was read */
+    bool settled;         /* stat tells whether it is the one that was read */
+    bool taken;           /* by a later list of files */
 };
 
 struct sd_files {
@@ -42,7 +50,21 @@ struct sd_file_provider {
     struct sd_files files;
     int64_t refresh_due_ns;
     struct metric *read_errors, *watcher_errors;
+    struct metric_summary *scan_duration;
 };
+
+void sd_file_metrics(struct metric_registry *registry, struct metric **out_read_errors,
+                     struct metric **out_watcher_errors, struct metric_summary **out_scans) {
+    static const double quantiles[] = {0.5, 0.9, 0.99};
+    *out_read_errors = metric_counter(registry, "prometheus_sd_file_read_errors_total",
+                                      "The number of File-SD read errors.", NULL, 0);
+    *out_watcher_errors = metric_counter(
+        registry, "prometheus_sd_file_watcher_errors_total",
+        "The number of File-SD errors caused by filesystem watch failures.", NULL, 0);
+    *out_scans = metric_summary(registry, "prometheus_sd_file_scan_duration_seconds",
+                                "The duration of the File-SD scan in seconds.", NULL, 0, quantiles,
+                                COUNT_OF(quantiles));
+}
 
 /* ---- patterns to paths ---- */
 
@@ -149,75 +171,102 @@ static enum err_code read_file(struct sd_file_provider *p, const char *path, str
 }
 
 static struct metric *mtime_metric(struct sd_file_provider *p, const char *path) {
+    struct metric_registry *const registry = p->base.env->registry;
     const struct label label = {STR("filename"), str_of(path)};
-    return metric_gauge(p->base.env->registry, "prometheus_sd_file_mtime_seconds",
-                        "Timestamp (mtime) of files read by FileSD. Timestamp is set at read time.",
-                        &label, 1);
+    struct metric *const metric = metric_gauge(
+        registry, "prometheus_sd_file_mtime_seconds",
+        "Timestamp (mtime) of files read by FileSD. Timestamp is set at read time.", &label, 1);
+    metric_hold(registry, metric); /* another job may read the file as well */
+    return metric;
 }
 
-static void note_mtime(struct sd_file_provider *p, struct sd_target_file *file) {
-    struct vfs_stat stat;
-    if (vfs_stat(p->base.env->vfs, file->path, &stat, NULL) == ERR_OK) {
-        file->mtime = mtime_metric(p, file->path);
-        metric_set(file->mtime, (double)stat.mtime_ns / 1e9);
-    }
-}
-
-/* The groups that the path had before, moved. */
-static struct sd_boxes take_old(struct sd_file_provider *p, const char *path) {
-    struct sd_boxes groups = {0};
-    const struct sd_target_file key = {.path = (char *)(uintptr_t)path};
+/* What was known of the path, moved. */
+static struct sd_target_file take_old(struct sd_file_provider *p, const char *path) {
+    struct sd_target_file known = {.path = (char *)(uintptr_t)path};
     struct sd_target_file *const old =
         p->files.count == 0
             ? NULL
-            : bsearch(&key, p->files.items, p->files.count, sizeof(p->files.items[0]), by_path);
+            : bsearch(&known, p->files.items, p->files.count, sizeof(p->files.items[0]), by_path);
     if (old != NULL) {
-        groups = old->groups;
+        known = *old;
+        old->taken = true;
+        old->mtime = NULL;
         old->groups = (struct sd_boxes){0};
     }
-    return groups;
+    return known;
 }
 
-static void load(struct sd_file_provider *p, struct sd_target_file *file) {
+static bool same_file(const struct vfs_stat *a, const struct vfs_stat *b) {
+    return a->mtime_ns == b->mtime_ns && a->size_bytes == b->size_bytes;
+}
+
+/* Whether its targets may be others than before. */
+static bool load(struct sd_file_provider *p, struct sd_target_file *file) {
     struct err err;
-    struct sd_boxes old = take_old(p, file->path);
+    struct sd_target_file old = take_old(p, file->path);
+    const bool seen = vfs_stat(p->base.env->vfs, file->path, &file->stat, NULL) == ERR_OK;
+    const int64_t now_ns = clock_unix_ns(p->base.env->clock);
+    file->mtime = old.mtime;
+    if (seen && old.settled && same_file(&old.stat, &file->stat)) {
+        file->groups = old.groups;
+        file->settled = true;
+        return false;
+    }
     const enum err_code code = read_file(p, file->path, &file->groups, &err);
-    if (code == ERR_OK) {
-        sd_boxes_release(&old);
-    } else {
-        file->groups = old;
+    if (seen) {
+        file->mtime = file->mtime != NULL ? file->mtime : mtime_metric(p, file->path);
+        metric_set(file->mtime, (double)file->stat.mtime_ns / 1e9);
+    }
+    if (code != ERR_OK) {
+        file->groups = old.groups;
         metric_inc(p->read_errors);
         log_error(p->base.env->log, "discovery manager", "Error reading file",
                   log_text("path", file->path), log_err(&err));
+        return false;
     }
-    note_mtime(p, file);
+    sd_boxes_release(&old.groups);
+    file->settled = seen && now_ns - file->stat.mtime_ns > SETTLED_NS;
+    return true;
 }
 
-static void drop_gone_metrics(struct sd_file_provider *p, const struct sd_files *now) {
+/* Of files that no later list has; whether there are any. */
+static bool drop_gone(struct sd_file_provider *p) {
+    bool any = false;
     for (size_t i = 0; i < p->files.count; i++) {
-        const struct sd_target_file *const old = &p->files.items[i];
-        const bool there = now->count > 0 && bsearch(old, now->items, now->count,
-                                                     sizeof(now->items[0]), by_path) != NULL;
-        if (!there && old->mtime != NULL) {
-            metric_remove(p->base.env->registry, old->mtime);
+        any |= !p->files.items[i].taken;
+        if (p->files.items[i].mtime != NULL) {
+            metric_remove(p->base.env->registry, p->files.items[i].mtime);
         }
     }
+    return any;
+}
+
+static void publish(struct sd_file_provider *p) {
+    struct sd_boxes all = {0};
+    for (size_t i = 0; i < p->files.count; i++) {
+        for (size_t g = 0; g < p->files.items[i].groups.count; g++) {
+            sd_boxes_add(&all, sd_box_ref(p->files.items[i].groups.items[g]));
+        }
+    }
+    sd_provider_publish(&p->base, &all);
 }
 
 static void refresh(struct sd_file_provider *p) {
+    const int64_t start_ns = clock_mono_ns(p->base.env->clock);
     struct sd_files files = {0};
-    struct sd_boxes all = {0};
     list_files(p, &files);
+    bool changed = !p->base.published;
     for (size_t i = 0; i < files.count; i++) {
-        load(p, &files.items[i]);
-        for (size_t g = 0; g < files.items[i].groups.count; g++) {
-            sd_boxes_add(&all, sd_box_ref(files.items[i].groups.items[g]));
-        }
+        changed |= load(p, &files.items[i]);
     }
-    drop_gone_metrics(p, &files);
+    changed |= drop_gone(p);
     files_release(&p->files);
     p->files = files;
-    sd_provider_publish(&p->base, &all);
+    if (changed) {
+        publish(p);
+    }
+    metric_summarize(p->scan_duration,
+                     (double)(clock_mono_ns(p->base.env->clock) - start_ns) / 1e9);
 }
 
 /* ---- watching ---- */
@@ -257,8 +306,7 @@ static int64_t step(struct sd_provider *base) {
 
 static void free_provider(struct sd_provider *base) {
     struct sd_file_provider *const p = (struct sd_file_provider *)base;
-    const struct sd_files none = {0};
-    drop_gone_metrics(p, &none);
+    (void)drop_gone(p);
     files_release(&p->files);
     if (p->inotify >= 0) {
         (void)close(p->inotify);
@@ -274,11 +322,7 @@ enum err_code sd_file_new(struct sd_env *env, struct generation *g, const struct
     (void)err;
     struct sd_file_provider *const p = mem_zalloc(sizeof(*p));
     sd_provider_init(&p->base, &ops, env, g, config);
-    p->read_errors = metric_counter(env->registry, "prometheus_sd_file_read_errors_total",
-                                    "The number of File-SD read errors.", NULL, 0);
-    p->watcher_errors = metric_counter(
-        env->registry, "prometheus_sd_file_watcher_errors_total",
-        "The number of File-SD errors caused by filesystem watch failures.", NULL, 0);
+    sd_file_metrics(env->registry, &p->read_errors, &p->watcher_errors, &p->scan_duration);
     p->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (p->inotify < 0) {
         metric_inc(p->watcher_errors);

@@ -411,6 +411,10 @@ struct sd_manager *sd_manager_new(const struct sd_options *options) {
     m->delayed = metric_counter(options->registry, "prometheus_sd_updates_delayed_total",
                                 "Total number of update events that couldn't be sent immediately.",
                                 &label, 1);
+    struct metric *read_errors = NULL;
+    struct metric *watcher_errors = NULL;
+    struct metric_summary *scans = NULL;
+    sd_file_metrics(options->registry, &read_errors, &watcher_errors, &scans);
     mutex_init(&m->mu);
     return m;
 }

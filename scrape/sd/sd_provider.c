@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 
 static const double refresh_bounds[] = {0.01, 0.1, 1, 10};
+static const double refresh_quantiles[] = {0.5, 0.9, 0.99};
 
 const char *sd_kind_name(enum sd_kind kind) {
     switch (kind) {
@@ -75,6 +76,13 @@ void sd_provider_init_refresh(struct sd_provider *p, struct str set) {
                                          "Number of refresh failures for the given SD mechanism.",
                                          labels, COUNT_OF(labels));
     p->refresh_duration =
+        metric_summary(p->env->registry, "prometheus_sd_refresh_duration_seconds",
+                       "The duration of a refresh for the given SD mechanism.", labels,
+                       COUNT_OF(labels), refresh_quantiles, COUNT_OF(refresh_quantiles));
+    /* Two of a kind in one set share them. */
+    metric_hold(p->env->registry, p->refresh_failures);
+    metric_hold(p->env->registry, p->refresh_duration);
+    p->refresh_histogram =
         metric_histogram(p->env->registry, "prometheus_sd_refresh_duration_histogram_seconds",
                          "The duration of a refresh for the given SD mechanism.", &labels[1], 1,
                          refresh_bounds, COUNT_OF(refresh_bounds));
@@ -85,6 +93,7 @@ void sd_provider_release(struct sd_provider *p) {
     generation_unref(p->generation);
     if (p->refresh_failures != NULL) {
         metric_remove(p->env->registry, p->refresh_failures);
+        metric_remove_summary(p->env->registry, p->refresh_duration);
     }
 }
 
@@ -104,8 +113,9 @@ void sd_provider_publish(struct sd_provider *p, struct sd_boxes *groups) {
 
 void sd_provider_refreshed(struct sd_provider *p, int64_t start_mono_ns, enum err_code code,
                            const struct err *err) {
-    metric_observe(p->refresh_duration,
-                   (double)(clock_mono_ns(p->env->clock) - start_mono_ns) / 1e9);
+    const double took_s = (double)(clock_mono_ns(p->env->clock) - start_mono_ns) / 1e9;
+    metric_summarize(p->refresh_duration, took_s);
+    metric_observe(p->refresh_histogram, took_s);
     if (code != ERR_OK) {
         metric_inc(p->refresh_failures);
         log_error(p->env->log, "discovery manager", "Unable to refresh target groups",

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/attr.h"
 #include "base/err.h"
+#include "base/metric.h"
 #include "scrape/sd.h"
 
 /* Largest file or answer that a mechanism reads, and most targets of one source. */
@@ -65,7 +66,8 @@ struct sd_provider {
     bool changed;   /* groups the manager has not seen yet */
     int64_t due_mono_ns;
     struct metric *refresh_failures; /* NULL: not a refreshing mechanism */
-    struct metric_histogram *refresh_duration;
+    struct metric_summary *refresh_duration;
+    struct metric_histogram *refresh_histogram;
 };
 
 /* One function per mechanism; ERR_INVALID when the configuration proves unusable only now. On
@@ -76,6 +78,10 @@ typedef enum err_code sd_provider_new_fn(struct sd_env *env, struct generation *
 sd_provider_new_fn sd_static_new;
 sd_provider_new_fn sd_file_new;
 sd_provider_new_fn sd_docker_new;
+
+/* The metrics that all providers of files share; there from the start, whoever uses files. */
+void sd_file_metrics(struct metric_registry *registry, struct metric **out_read_errors,
+                     struct metric **out_watcher_errors, struct metric_summary **out_scans);
 
 /* For constructors and destructors. */
 void sd_provider_init(struct sd_provider *p, const struct sd_provider_ops *ops, struct sd_env *env,

@@ -4,6 +4,7 @@
 #include "base/metric.h"
 #include "base/mutex.h"
 #include "tests/support/check_err.h"
+#include "tests/support/fake_clock.h"
 
 static void assert_rendered(struct metric_registry *r, const char *want) {
     struct buf text;
@@ -132,6 +133,75 @@ static void no_increment_is_lost_between_threads(void **state) {
     metric_registry_free(r);
 }
 
+static void summaries_give_quantiles_of_the_last_ten_minutes(void **state) {
+    (void)state;
+    struct fake_clock clock;
+    fake_clock_init(&clock, 0);
+    struct metric_registry *r = metric_registry_new();
+    metric_registry_use_clock(r, &clock.clock);
+    const double quantiles[] = {0.5, 0.99};
+    const struct label label = {STR("job"), STR("a")};
+    struct metric_summary *s = metric_summary(r, "s", "S.", &label, 1, quantiles, 2);
+    assert_ptr_equal(s, metric_summary(r, "s", "S.", &label, 1, quantiles, 2));
+    for (int i = 1; i <= 100; i++) {
+        metric_summarize(s, i);
+    }
+    assert_rendered(r, "# HELP s S.\n"
+                       "# TYPE s summary\n"
+                       "s{job=\"a\",quantile=\"0.5\"} 50\n"
+                       "s{job=\"a\",quantile=\"0.99\"} 99\n"
+                       "s_sum{job=\"a\"} 5050\n"
+                       "s_count{job=\"a\"} 100\n");
+    fake_clock_advance_ns(&clock, 600 * NS_PER_S);
+    assert_rendered(r, "# HELP s S.\n"
+                       "# TYPE s summary\n"
+                       "s{job=\"a\",quantile=\"0.5\"} NaN\n"
+                       "s{job=\"a\",quantile=\"0.99\"} NaN\n"
+                       "s_sum{job=\"a\"} 5050\n"
+                       "s_count{job=\"a\"} 100\n");
+    metric_remove_summary(r, s);
+    assert_rendered(r, "");
+    metric_registry_free(r);
+}
+
+static void a_series_of_several_owners_goes_with_the_last(void **state) {
+    (void)state;
+    struct metric_registry *r = metric_registry_new();
+    struct metric_summary *s = NULL;
+    for (int i = 0; i < 2; i++) {
+        s = metric_summary(r, "s", "S.", NULL, 0, NULL, 0);
+        metric_hold(r, s);
+    }
+    metric_remove_summary(r, s);
+    assert_rendered(r, "# HELP s S.\n# TYPE s summary\ns_sum 0\ns_count 0\n");
+    metric_remove_summary(r, s);
+    assert_rendered(r, "");
+    metric_hold(NULL, metric_counter(NULL, "c", "C.", NULL, 0));
+    metric_registry_free(r);
+}
+
+static void histograms_and_summaries_without_labels_are_removed(void **state) {
+    (void)state;
+    struct metric_registry *r = metric_registry_new();
+    struct metric_histogram *h = metric_histogram(r, "h", "H.", NULL, 0, NULL, 0);
+    struct metric_summary *s = metric_summary(r, "s", "S.", NULL, 0, NULL, 0);
+    metric_observe(h, 2);
+    metric_summarize(s, 3);
+    assert_rendered(r, "# HELP h H.\n"
+                       "# TYPE h histogram\n"
+                       "h_bucket{le=\"+Inf\"} 1\n"
+                       "h_sum 2\n"
+                       "h_count 1\n"
+                       "# HELP s S.\n"
+                       "# TYPE s summary\n"
+                       "s_sum 3\n"
+                       "s_count 1\n");
+    metric_remove_histogram(r, h);
+    metric_remove_summary(r, s);
+    assert_rendered(r, "");
+    metric_registry_free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(families_and_series_are_sorted),
@@ -141,6 +211,9 @@ int main(void) {
         cmocka_unit_test(histograms_add_up),
         cmocka_unit_test(collectors_run_before_each_rendering),
         cmocka_unit_test(without_a_registry_updates_go_nowhere),
+        cmocka_unit_test(summaries_give_quantiles_of_the_last_ten_minutes),
+        cmocka_unit_test(a_series_of_several_owners_goes_with_the_last),
+        cmocka_unit_test(histograms_and_summaries_without_labels_are_removed),
         cmocka_unit_test(no_increment_is_lost_between_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,11 @@
 /* discovery: static, file and docker providers under their manager, stepped by the test. Files
  * are real ones in a temporary folder, because inotify is; Docker answers from a script. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/attr.h"
@@ -153,6 +156,30 @@ static void equal_configs_share_a_provider_that_survives_a_reload(void **state) 
     assert_int_equal(fake_transport_request_count(f->net), 3);
 }
 
+static void two_of_a_kind_in_one_set_share_their_metrics(void **state) {
+    struct fixture *const f = *state;
+    const struct sd_config configs[] = {
+        {.kind = SD_DOCKER, .refresh_interval_ms = 60000, .host = STR("tcp://d:1"), .port = 80},
+        {.kind = SD_DOCKER, .refresh_interval_ms = 60000, .host = STR("tcp://d:2"), .port = 80}};
+    const struct sd_config_set set = {STR_INIT("j"), configs, 2};
+    struct buf metrics;
+    sd_manager_apply(f->sd, NULL, &set, 1);
+    (void)sd_manager_step(f->sd);
+    const struct sd_config_set one = {STR_INIT("j"), configs, 1};
+    sd_manager_apply(f->sd, NULL, &one, 1);
+    (void)sd_manager_step(f->sd);
+    buf_init(&metrics, 1 << 20);
+    metric_render(f->registry, &metrics);
+    assert_non_null(strstr(metrics.ptr, "prometheus_sd_refresh_duration_seconds{config=\"j\","
+                                        "mechanism=\"docker\",quantile=\"0.5\"} "));
+    sd_manager_apply(f->sd, NULL, NULL, 0);
+    (void)sd_manager_step(f->sd);
+    buf_clear(&metrics);
+    metric_render(f->registry, &metrics);
+    assert_null(strstr(metrics.ptr, "prometheus_sd_refresh_duration_seconds{"));
+    buf_release(&metrics);
+}
+
 static void a_config_that_cannot_work_is_counted_and_left_out(void **state) {
     struct fixture *const f = *state;
     const struct str address = STR("h:1");
@@ -209,6 +236,34 @@ static void files_are_read_watched_and_kept_when_broken(void **state) {
     assert_null(strstr(metrics.ptr, "prometheus_sd_file_read_errors_total 0\n"));
     assert_null(strstr(metrics.ptr, "a.json")); /* its mtime went with it */
     buf_release(&metrics);
+}
+
+/* As old as a file that nobody touched for long. */
+static void write_old_file(struct fixture *f, const char *name, const char *text, time_t seconds) {
+    write_file(f, name, text);
+    const struct timespec times[] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+    assert_int_equal(utimensat(AT_FDCWD, path_of(f, name), times, 0), 0);
+}
+
+static void files_with_the_same_size_and_time_are_not_read_again(void **state) {
+    struct fixture *const f = *state;
+    write_old_file(f, "a.json", "[{\"targets\":[\"h:1\"]}]", 1600000000);
+    apply_files(f);
+    run_s(f, 7);
+    assert_string_equal(f->seen.ptr, "j: a.json:0[h:1]");
+    const size_t updates = f->update_count;
+    write_old_file(f, "a.json", "[{\"targets\":[\"h:2\"]}]", 1600000000);
+    run_s(f, 7);
+    assert_int_equal(f->update_count, updates);
+    write_old_file(f, "a.json", "[{\"targets\":[\"h:3\"]}]", 1600000001);
+    run_s(f, 7);
+    assert_string_equal(f->seen.ptr, "j: a.json:0[h:3]");
+    /* Just changed, so it could change again at the same time. */
+    write_old_file(f, "a.json", "[{\"targets\":[\"h:4\"]}]", 1700000020);
+    run_s(f, 7);
+    write_old_file(f, "a.json", "[{\"targets\":[\"h:5\"]}]", 1700000020);
+    run_s(f, 7);
+    assert_string_equal(f->seen.ptr, "j: a.json:0[h:5]");
 }
 
 static void lists_carry_labels_and_their_path(void **state) {
@@ -410,8 +465,10 @@ int main(void) {
         CASE(static_targets_come_at_once_and_after_each_apply),
         CASE(a_set_without_targets_is_known),
         CASE(equal_configs_share_a_provider_that_survives_a_reload),
+        CASE(two_of_a_kind_in_one_set_share_their_metrics),
         CASE(a_config_that_cannot_work_is_counted_and_left_out),
         CASE(files_are_read_watched_and_kept_when_broken),
+        CASE(files_with_the_same_size_and_time_are_not_read_again),
         CASE(lists_carry_labels_and_their_path),
         CASE(bad_lists_are_refused),
         CASE(containers_become_targets_by_network_and_port),
