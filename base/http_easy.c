@@ -32,6 +32,11 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx) {
         return 0;
     }
     r->head_done = r->reply.status >= 200 && str_trim(line).len == 0;
+    if (r->head_done && r->reply.framing.fault != HTTP_FRAMING_SOUND) {
+        r->head_done = false; /* to others no answer has come */
+        return 0;
+    }
+    r->reply.closes |= r->reply.framing.repeated;
     return line.len;
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* "Get" of "GET", as Go begins its error texts. */
 enum err_code http_failure_wrap(const struct transport_request *r, struct err *err) {
     char op[16];
@@ -102,6 +104,33 @@ enum http_failure http_failure_kind(const struct transport_request *r) {
     }
 }
 
+/* What of the head cannot be believed. */
+static enum err_code framing_error(const struct transport_request *r, struct err *err) {
+    static const struct {
+        const char *text;
+        bool named;
+    } faults[] = {
+        [HTTP_FRAMING_SOUND] = {"", false},
+        [HTTP_FRAMING_BAD_LENGTH] = {"bad Content-Length", true},
+        [HTTP_FRAMING_LENGTHS_DIFFER] =
+            {"http: message cannot contain multiple Content-Length headers; got", true},
+        [HTTP_FRAMING_UNKNOWN_ENCODING] = {"unsupported transfer encoding:", true},
+        [HTTP_FRAMING_MANY_ENCODINGS] = {"too many transfer encodings", false},
+    };
+    static const char broken[] = "net/http: HTTP/1.x transport connection broken: ";
+    const enum http_framing_fault fault = r->reply.framing.fault;
+    if (!faults[fault].named) {
+        return err_set(err, ERR_NETWORK, "%s%s", broken, faults[fault].text);
+    }
+    struct buf value;
+    buf_init(&value, (size_t)4 * ERR_TEXT_MAX);
+    utf8_quote(&value, str_sub(http_reply_get(&r->reply, REPLY_BAD_FRAMING), 0, 48));
+    const enum err_code code = err_set(err, ERR_NETWORK, "%s%s %.*s", broken, faults[fault].text,
+                                       STR_ARG(buf_str(&value)));
+    buf_release(&value);
+    return code;
+}
+
 /* The text without the operation and URL: Go's words where it has some, else libcurl's. */
 static enum err_code result_error(const struct transport_request *r, struct err *err) {
     static const struct {
@@ -118,6 +147,9 @@ static enum err_code result_error(const struct transport_request *r, struct err 
     if (r->head_too_large) {
         return err_set(err, ERR_LIMIT, "response headers are larger than %d bytes",
                        HTTP_HEAD_BYTES_MAX);
+    }
+    if (r->reply.framing.fault != HTTP_FRAMING_SOUND) {
+        return framing_error(r, err);
     }
     if (r->result == CURLE_OPERATION_TIMEDOUT) {
         return err_set(err, ERR_TIMEOUT, "context deadline exceeded");

@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* "fffffffffffffff\r\n": sizes need no more digits, and extensions are a surprise. */
-enum { CHUNK_LINE_MAX = 17, LENGTH_DIGITS_MAX = 18, TRAILER_BYTES_MAX = 8192 };
+enum { CHUNK_LINE_MAX = 17, TRAILER_BYTES_MAX = 8192 };
 
 void http_reader_init(struct http_reader *reader, struct http_reply *reply, size_t max_body_bytes) {
     http_reply_clear(reply);
@@ -20,32 +20,6 @@ size_t http_reader_missing(const struct http_reader *reader) {
 
 /* ---- the head ---- */
 
-/* What the head says about the body. */
-struct framing {
-    bool has_length, chunked;
-    uint64_t length;
-};
-
-static bool parse_length(struct str text, struct framing *framing) {
-    if (framing->has_length || text.len == 0 || text.len > LENGTH_DIGITS_MAX) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
-            return false;
-        }
-        framing->length = framing->length * 10 + (uint64_t)(text.ptr[i] - '0');
-    }
-    framing->has_length = true;
-    return true;
-}
-
-static bool parse_encoding(struct str text, struct framing *framing) {
-    const bool again = framing->chunked;
-    framing->chunked = true;
-    return !again && str_eq_nocase(text, STR("chunked"));
-}
-
 static bool is_token(struct str name) {
     static const char separators[] = "\"(),/:;<=>?@[\\]{}";
     for (size_t i = 0; i < name.len; i++) {
@@ -58,54 +32,59 @@ static bool is_token(struct str name) {
 }
 
 /* A header line without its end. */
-static bool take_field(struct str line, struct framing *framing) {
+static bool is_field(struct str line) {
     const ptrdiff_t colon = str_find_char(line, ':');
-    const struct str name = str_sub(line, 0, colon < 0 ? 0 : (size_t)colon);
-    if (!is_token(name)) { /* a folded line begins with a blank */
-        return false;
-    }
-    const struct str value = str_trim(str_from(line, name.len + 1));
-    if (str_eq_nocase(name, STR("Content-Length"))) {
-        return parse_length(value, framing);
-    }
-    if (str_eq_nocase(name, STR("Transfer-Encoding"))) {
-        return parse_encoding(value, framing);
-    }
-    return true;
+    return is_token(
+        str_sub(line, 0, colon < 0 ? 0 : (size_t)colon)); /* a folded line begins with a blank */
 }
 
-/* "HTTP/1.1 200 OK", and a status that comes with a body. */
+/* "HTTP/1.1 200 OK", and a final status. */
 static bool is_status_line(struct str line) {
     if (!str_starts(line, STR("HTTP/1.1 ")) || line.len < 12 ||
         (line.len > 12 && line.ptr[12] != ' ')) {
         return false;
     }
     const char *const digits = line.ptr + 9;
-    const bool number = digits[0] >= '2' && digits[0] <= '5' && digits[1] >= '0' &&
-                        digits[1] <= '9' && digits[2] >= '0' && digits[2] <= '9';
-    return number && memcmp(digits, "204", 3) != 0 && memcmp(digits, "304", 3) != 0;
+    return digits[0] >= '2' && digits[0] <= '5' && digits[1] >= '0' && digits[1] <= '9' &&
+           digits[2] >= '0' && digits[2] <= '9';
 }
 
-static bool take_line(struct http_reader *reader, struct str line, bool first,
-                      struct framing *framing) {
+static bool take_line(struct http_reader *reader, struct str line, bool first) {
     if (memchr(line.ptr, '\r', line.len) != NULL || memchr(line.ptr, '\0', line.len) != NULL) {
         return false;
     }
-    const bool good = first ? is_status_line(line) : take_field(line, framing);
+    const bool good = first ? is_status_line(line) : is_field(line);
     return good && http_reply_line(reader->reply, line);
 }
 
 /* All lines up to and without the empty one. */
-static bool take_lines(struct http_reader *reader, struct str head, struct framing *framing) {
+static bool take_lines(struct http_reader *reader, struct str head) {
     for (bool first = true; head.len > 0; first = false) {
         const ptrdiff_t end = str_find_char(head, '\n');
         if (end < 1 || head.ptr[end - 1] != '\r' ||
-            !take_line(reader, str_sub(head, 0, (size_t)end - 1), first, framing)) {
+            !take_line(reader, str_sub(head, 0, (size_t)end - 1), first)) {
             return false;
         }
         head = str_from(head, (size_t)end + 1);
     }
     return true;
+}
+
+/* Where the body ends, said once and in one way; these statuses have none whatever is said. */
+static bool take_framing(struct http_reader *reader) {
+    const struct http_framing *const framing = &reader->reply->framing;
+    const int status = reader->reply->status;
+    if (framing->fault != HTTP_FRAMING_SOUND || framing->repeated) {
+        return false;
+    }
+    if (status == 204 || status == 304) {
+        reader->excess = framing->length > 0 || framing->chunked; /* it may come all the same */
+        reader->state = READ_BODY;
+        return true;
+    }
+    reader->left = framing->length;
+    reader->state = framing->chunked ? READ_CHUNK_SIZE : READ_BODY;
+    return framing->has_length || framing->chunked;
 }
 
 static enum http_read read_head(struct http_reader *reader, struct buf *buf) {
@@ -116,16 +95,12 @@ static enum http_read read_head(struct http_reader *reader, struct buf *buf) {
         return buf->len > HTTP_HEAD_BYTES_MAX ? HTTP_READ_SURPRISE : HTTP_READ_MORE;
     }
     const size_t head_bytes = reader->at - back + (size_t)end + 4;
-    struct framing framing = {0};
     if (head_bytes > HTTP_HEAD_BYTES_MAX ||
-        !take_lines(reader, str_sub(buf_str(buf), 0, head_bytes - 2), &framing) ||
-        framing.has_length == framing.chunked) {
+        !take_lines(reader, str_sub(buf_str(buf), 0, head_bytes - 2)) || !take_framing(reader)) {
         return HTTP_READ_SURPRISE;
     }
     reader->at = head_bytes;
-    reader->left = framing.length;
-    reader->state = framing.chunked ? READ_CHUNK_SIZE : READ_BODY;
-    return framing.length > reader->max_body_bytes ? HTTP_READ_TOO_LARGE : HTTP_READ_MORE;
+    return reader->left > reader->max_body_bytes ? HTTP_READ_TOO_LARGE : HTTP_READ_MORE;
 }
 
 /* ---- the body ---- */
@@ -243,7 +218,7 @@ enum http_read http_reader_feed(struct http_reader *reader, struct buf *buf) {
     if (result == HTTP_READ_MORE) {
         close_gap(reader, buf);
     } else if (result == HTTP_READ_DONE) {
-        reader->excess = reader->at != buf->len;
+        reader->excess |= reader->at != buf->len;
         buf->len = reader->done;
     }
     if (buf->ptr != NULL) {

@@ -1,6 +1,6 @@
 /* One HTTP/1.1 response, read in place from a buffer that grows as bytes arrive (RFC 9112).
  *
- * For the case of a scrape only: a final status, Content-Length or chunks. Whatever else may be
+ * For the case of a scrape only: a final status, Content-Length or chunks, or no body at all. Whatever else may be
  * right or wrong is a surprise, and the caller asks again by other means (http_client.c). That
  * keeps this small: nothing is guessed, and nothing is repaired.
  *
@@ -40,7 +40,7 @@ struct http_reader {
     size_t done;    /* bytes of the body at the front of the buffer */
     uint64_t left;  /* of the body, or of the chunk */
     size_t trailer; /* bytes of it */
-    bool excess;    /* bytes came that belong to no response */
+    bool excess;    /* bytes came, or may come, that belong to no response */
 };
 
 /* reply is borrowed and cleared. */

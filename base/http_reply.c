@@ -76,13 +76,16 @@ bool http_reply_line(struct http_reply *reply, struct str line) {
         return true;
     }
     const struct str name = str_sub(line, 0, (size_t)colon);
+    const struct str text = str_trim(str_from(line, (size_t)colon + 1));
+    if (!http_framing_field(&reply->framing, name, text)) {
+        keep(reply, REPLY_BAD_FRAMING, text);
+    }
     if (str_eq_nocase(name, STR("Connection"))) {
-        const struct str value = str_trim(str_from(line, (size_t)colon + 1));
-        reply->closes |= !str_eq_nocase(value, STR("keep-alive"));
+        reply->closes |= !str_eq_nocase(text, STR("keep-alive"));
     }
     for (size_t i = 0; i < COUNT_OF(kept); i++) {
         if (str_eq_nocase(name, kept[i].name)) {
-            keep(reply, kept[i].field, str_trim(str_from(line, (size_t)colon + 1)));
+            keep(reply, kept[i].field, text);
             break;
         }
     }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/http_framing.h"
 #include "base/str.h"
 
 /* All header lines of one response together. */
@@ -20,6 +21,7 @@ enum http_reply_field {
     REPLY_API_VERSION,
     REPLY_RETRY_AFTER,
     REPLY_LOCATION,
+    REPLY_BAD_FRAMING, /* the value of the field that framing.fault is about */
     REPLY_FIELD_COUNT
 };
 
@@ -27,6 +29,7 @@ struct http_reply {
     int status;  /* 0 until a status line was seen */
     bool closes; /* the peer will close the connection */
     size_t head_bytes;
+    struct http_framing framing;
     struct buf text; /* the kept values, one after the other */
     struct {
         size_t at;
