@@ -67,6 +67,27 @@ struct compactor {
     struct thread thread;
 };
 
+/* ---- compactor_folders.c: paths are owned by the caller (mem_free) ---- */
+
+char *compactor_path(const char *dir, const char *name);
+char *compactor_folder(const struct compactor *c, uint32_t number, bool temporary);
+/* With all its files; what cannot be removed now is removed at the next opening. */
+void compactor_remove_folder(struct compactor *c, uint32_t number, bool temporary);
+
+struct compactor_folders { /* found at opening */
+    uint32_t *numbers;
+    bool *temporary;
+    size_t count;
+    size_t capacity;
+};
+
+bool compactor_note_folder(void *ctx, const char *name); /* ctx: struct compactor_folders */
+
+/* ---- compactor_load.c, compactor_metrics.c ---- */
+
+MUST_CHECK enum err_code compactor_load(struct compactor *c, struct err *err);
+void compactor_metrics_init(struct compactor *c);
+
 /* ---- compactor.c ---- */
 
 /* ERR_CANCELED when the database is being closed; pauses a while after busy_ns of work when it is in
@@ -75,6 +96,17 @@ MUST_CHECK enum err_code compactor_breathe(struct compactor *c, int64_t *io_sinc
                                            struct err *err);
 void compactor_note_memory(struct compactor *c, size_t bytes);
 int64_t compactor_retention_ms(struct compactor *c);
+
+/* ---- compactor_change.c ---- */
+
+MUST_CHECK enum err_code compactor_open_partition(struct compactor *c, uint32_t number,
+                                                  struct partition **out, struct err *err);
+/* What the manifest says of a partition; parents are borrowed. */
+struct manifest_partition compactor_item(const struct partition_info *info);
+/* Takes p. */
+void compactor_add_live(struct compactor *c, struct view_partition *p);
+/* What is live and what the manifest says become visible. */
+void compactor_publish(struct compactor *c);
 uint32_t compactor_next_number(struct compactor *c);
 /* Begins a partition in its temporary folder. */
 MUST_CHECK enum err_code compactor_begin(struct compactor *c,
@@ -93,11 +125,15 @@ struct compactor_change {
 MUST_CHECK enum err_code compactor_commit(struct compactor *c,
                                           const struct compactor_change *change, struct err *err);
 
-/* ---- compactor_cut.c ---- */
+/* ---- compactor_window.c ---- */
 
+uint32_t compactor_count_groups(struct tsdb *db);
 /* The earliest window that is to be cut; false = none. late: also windows with a partition. */
 bool compactor_find_window(struct compactor *c, enum compactor_extent extent, bool late,
                            int64_t *out_start_ms) REQUIRES(c->mu);
+
+/* ---- compactor_cut.c, compactor_clean.c ---- */
+
 MUST_CHECK enum err_code compactor_cut(struct compactor *c, int64_t start_ms, struct err *err)
     REQUIRES(c->mu);
 /* Removes what is in partitions from the head. */

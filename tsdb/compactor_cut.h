@@ -1,0 +1,68 @@
+/* What the files of a cut share (compactor_cut.c, cut_slice.c). Private to them. */
+#ifndef TSDB_COMPACTOR_CUT_H
+#define TSDB_COMPACTOR_CUT_H
+
+#include "tsdb/compactor_impl.h"
+
+struct cut_run {
+    struct segment_store *store;
+    struct segment_location at;
+    uint32_t rows;
+    int64_t min_ts_ms;
+    int64_t max_ts_ms;
+};
+
+struct cut_timeline { /* runs of one group */
+    uint32_t group;
+    uint32_t shard;
+    size_t first_run;
+    uint32_t run_count;
+    uint32_t rows;
+    uint32_t slot_count; /* at most */
+    uint32_t slot_bytes; /* of all runs, on the average */
+    uint32_t number;     /* in the partition */
+};
+
+struct cut_series {
+    struct labels target; /* sets of the index: they stay where they are */
+    struct labels metric;
+    uint32_t timeline;
+    uint32_t slot;
+    uint32_t first_column; /* hidden ones beside the slot */
+    uint32_t column_count;
+};
+
+struct cut {
+    struct compactor *c;
+    struct tsdb *db;
+    struct partition_writer *writer;
+    struct partition_writer_options options;
+    int64_t start_ms;
+    int64_t end_ms;
+    struct manifest_mark marks[COMPACTOR_SHARDS_MAX];
+    size_t mark_count;
+    struct cut_run *runs; /* by timeline */
+    size_t run_count;
+    size_t run_capacity;
+    struct cut_timeline *timelines; /* by group */
+    size_t timeline_count;
+    size_t timeline_capacity;
+    struct cut_series *series;
+    size_t series_count;
+    struct group_column *columns;
+    size_t column_count;
+    size_t column_capacity;
+    uint64_t damaged;
+    int64_t since_ns;
+};
+
+/* Says so in log and metrics; the cut goes on. */
+void cut_report(struct cut *cut, const struct err *err);
+bool cut_is_damage(enum err_code code);
+
+/* ---- cut_slice.c ---- */
+
+/* Writes all of cut->series, which are in the partition's order. */
+MUST_CHECK enum err_code cut_write_series(struct cut *cut, struct err *err);
+
+#endif

@@ -1,0 +1,367 @@
+/* Slices of a cut: so many series that their blocks, still compressed, have room. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "tsdb/compactor_cut.h"
+
+enum { RUN_ARENA_BYTES = 1 << 30 };
+
+/* ---- slices ---- */
+
+struct piece { /* a block, then the block that it builds on, in the slice's bytes */
+    uint32_t at;
+    uint16_t bytes;
+    uint16_t reference_bytes;
+};
+
+struct slice {
+    struct cut *cut;
+    const struct cut_series *series;
+    size_t count;
+    uint32_t *order;       /* by timeline, then slot */
+    uint32_t *first_piece; /* of each series: by column, one per run */
+    struct piece *pieces;
+    size_t piece_count;
+    bool is_written; /* or in part */
+    struct buf bytes;
+    /* of one series: */
+    struct num *values;
+    uint8_t *states;
+    size_t capacity; /* of both */
+    struct partition_column *columns;
+    size_t column_capacity;
+    struct block_ints ints;
+    struct block_ints reference;
+};
+
+static int by_place(const void *a, const void *b, void *ctx) {
+    const struct slice *slice = ctx;
+    const struct cut_series *x = &slice->series[*(const uint32_t *)a];
+    const struct cut_series *y = &slice->series[*(const uint32_t *)b];
+    if (x->timeline != y->timeline) {
+        return x->timeline < y->timeline ? -1 : 1;
+    }
+    return (x->slot > y->slot) - (x->slot < y->slot);
+}
+
+static enum err_code take_piece(struct slice *slice, struct segment_run *run, uint32_t slot,
+                                struct piece *to, struct err *err) {
+    const uint8_t *block;
+    const uint8_t *reference = NULL;
+    size_t n;
+    size_t m = 0;
+    enum err_code code = segment_run_block(run, slot, &block, &n, err);
+    const unsigned back = code == ERR_OK ? block_reference(block, n) : 0;
+    if (back != 0) {
+        code = back > slot ? err_set(err, ERR_CORRUPT, "a block builds on none")
+                           : segment_run_block(run, slot - back, &reference, &m, err);
+    }
+    if (code != ERR_OK || n == 0) {
+        return code;
+    }
+    *to = (struct piece){(uint32_t)slice->bytes.len, (uint16_t)n, (uint16_t)m};
+    buf_append(&slice->bytes, block, n);
+    if (m != 0) {
+        buf_append(&slice->bytes, reference, m);
+    }
+    return slice->bytes.len <= 2 * slice->cut->c->memory_bytes || slice->count == 1
+               ? ERR_OK
+               : err_set(err, ERR_LIMIT, "a slice is larger than it should be");
+}
+
+/* Run number i of all columns of a series; damage of one does not keep the others. */
+static enum err_code take_pieces(struct slice *slice, struct segment_run *run, uint32_t number,
+                                 uint32_t run_count, uint32_t i, struct err *err) {
+    const struct cut_series *s = &slice->series[number];
+    struct piece *pieces = slice->pieces + slice->first_piece[number] + i;
+    enum err_code code = take_piece(slice, run, s->slot, pieces, err);
+    for (uint32_t k = 0; k < s->column_count && (code == ERR_OK || cut_is_damage(code)); k++) {
+        const uint32_t slot = slice->cut->columns[s->first_column + k].slot;
+        struct err other;
+        const enum err_code taken =
+            take_piece(slice, run, slot, pieces + (size_t)(k + 1) * run_count, &other);
+        if (taken != ERR_OK) {
+            code = taken;
+            *err = other;
+        }
+    }
+    return code;
+}
+
+static void note_slice_memory(const struct slice *slice, const struct arena *run) {
+    compactor_note_memory(slice->cut->c,
+                          slice->bytes.capacity + run->used_bytes +
+                              slice->piece_count * sizeof(*slice->pieces) +
+                              slice->count * (sizeof(*slice->order) + sizeof(*slice->first_piece)));
+}
+
+/* The blocks of order[from .. to - 1], all of one timeline, from its run number i. */
+static enum err_code take_run(struct slice *slice, size_t from, size_t to, uint32_t i,
+                              struct err *err) {
+    struct cut *cut = slice->cut;
+    const struct cut_timeline *t = &cut->timelines[slice->series[slice->order[from]].timeline];
+    const struct cut_run *at = &cut->runs[t->first_run + i];
+    struct arena arena;
+    struct segment_run *run = NULL;
+    bool reported = false;
+    if (at->rows == 0) {
+        return ERR_OK;
+    }
+    arena_init(&arena, RUN_ARENA_BYTES);
+    enum err_code code = segment_run_open(at->store, at->at, &arena, &run, err);
+    for (size_t k = from; k < to && code == ERR_OK; k++) {
+        code = take_pieces(slice, run, slice->order[k], t->run_count, i, err);
+        if (cut_is_damage(code)) {
+            if (!reported) {
+                cut_report(cut, err);
+            }
+            reported = true;
+            code = ERR_OK;
+        }
+        if (arena.used_bytes > cut->c->memory_bytes / 2) { /* pages of a very large run */
+            note_slice_memory(slice, &arena);
+            segment_run_close(run);
+            run = NULL;
+            arena_reset(&arena);
+            if (code == ERR_OK) {
+                code = segment_run_open(at->store, at->at, &arena, &run, err);
+            }
+        }
+    }
+    note_slice_memory(slice, &arena);
+    segment_run_close(run);
+    arena_release(&arena);
+    if (cut_is_damage(code)) {
+        cut_report(cut, err);
+        code = ERR_OK;
+    }
+    return code;
+}
+
+static enum err_code fill_slice(struct slice *slice, struct err *err) {
+    struct cut *cut = slice->cut;
+    enum err_code code = ERR_OK;
+    for (size_t from = 0; from < slice->count && code == ERR_OK;) {
+        const uint32_t timeline = slice->series[slice->order[from]].timeline;
+        size_t to = from + 1;
+        while (to < slice->count && slice->series[slice->order[to]].timeline == timeline) {
+            to++;
+        }
+        for (uint32_t i = 0; i < cut->timelines[timeline].run_count && code == ERR_OK; i++) {
+            code = take_run(slice, from, to, i, err);
+        }
+        code = code != ERR_OK ? code : compactor_breathe(cut->c, &cut->since_ns, err);
+        from = to;
+    }
+    return code;
+}
+
+/* ---- one series ---- */
+
+static void put_rows(const struct block_ints *ints, struct num *values, uint8_t *states) {
+    for (uint32_t i = 0; i < ints->count; i++) {
+        const uint32_t row = ints->dense ? i : ints->rows[i];
+        const bool stale = ints->has_stale && ints->stale[i] != 0;
+        states[row] = stale ? SLOT_STALE : SLOT_VALUE;
+        values[row] = (struct num){.m = ints->m[i],
+                                   .scale = ints->decimal ? ints->scale : 0,
+                                   .kind = ints->decimal ? NUM_DECIMAL : NUM_RAW};
+    }
+}
+
+static enum err_code decode_piece(struct slice *slice, const struct piece *piece, uint32_t rows) {
+    const uint8_t *bytes = (const uint8_t *)slice->bytes.ptr + piece->at;
+    const struct block_ints *reference = NULL;
+    if (piece->reference_bytes != 0) {
+        const enum err_code code = block_decode_ints(bytes + piece->bytes, piece->reference_bytes,
+                                                     rows, NULL, &slice->reference);
+        if (code != ERR_OK) {
+            return code;
+        }
+        reference = &slice->reference;
+    }
+    return block_decode_ints(bytes, piece->bytes, rows, reference, &slice->ints);
+}
+
+/* Values and states of a column over all rows of its timeline; false: it has none. */
+static bool decode_column(struct slice *slice, const struct cut_timeline *t,
+                          const struct piece *pieces, struct num *values, uint8_t *states) {
+    struct cut *cut = slice->cut;
+    uint32_t row = 0;
+    bool any = false;
+    memset(states, SLOT_ABSENT, t->rows);
+    for (uint32_t i = 0; i < t->run_count; i++) {
+        const struct cut_run *run = &cut->runs[t->first_run + i];
+        if (pieces[i].bytes != 0 && decode_piece(slice, &pieces[i], run->rows) == ERR_OK) {
+            put_rows(&slice->ints, values + row, states + row);
+            any = true;
+        } else if (pieces[i].bytes != 0) {
+            struct err err;
+            (void)err_set(&err, ERR_CORRUPT,
+                          "damaged block of group %" PRIu32 ", segment %" PRIu32
+                          ", run at offset %" PRIu32,
+                          t->group, run->at.file, run->at.offset);
+            cut_report(cut, &err);
+        }
+        row += run->rows;
+    }
+    return any;
+}
+
+/* Room for all columns of a series over the rows of its timeline. */
+static void reserve_columns(struct slice *slice, const struct cut_series *s, uint32_t rows) {
+    const size_t columns = (size_t)s->column_count + 1;
+    if (columns > slice->column_capacity) {
+        slice->column_capacity = mem_grow(slice->column_capacity, columns);
+        slice->columns =
+            mem_resize(slice->columns, slice->column_capacity, sizeof(*slice->columns));
+    }
+    if (columns * rows > slice->capacity) {
+        slice->capacity = mem_grow(slice->capacity, columns * rows);
+        mem_free(slice->values);
+        mem_free(slice->states);
+        slice->values = mem_array(slice->capacity, sizeof(*slice->values));
+        slice->states = mem_alloc(slice->capacity);
+    }
+}
+
+/* With the partition's number of its layout; false when it cannot be written. */
+static bool column_key_of(struct cut *cut, struct column_key *key, struct err *err) {
+    if (key->layout == 0) {
+        return true;
+    }
+    const struct hist_layout *layout = hist_layouts_get(cut->db->layouts, key->layout);
+    key->layout = layout != NULL ? partition_writer_layout(cut->writer, layout) : 0;
+    if (key->layout == 0) {
+        (void)err_set(err, ERR_LIMIT, "too many layouts of histograms, or one that is lost");
+    }
+    return key->layout != 0;
+}
+
+static int by_key(const void *a, const void *b) {
+    return column_key_cmp(((const struct partition_column *)a)->key,
+                          ((const struct partition_column *)b)->key);
+}
+
+static enum err_code write_series_of(struct slice *slice, size_t number, struct err *err) {
+    struct cut *cut = slice->cut;
+    const struct cut_series *s = &slice->series[number];
+    const struct cut_timeline *t = &cut->timelines[s->timeline];
+    uint32_t n = 0;
+    reserve_columns(slice, s, t->rows);
+    for (uint32_t k = 0; k <= s->column_count; k++) {
+        struct column_key key = {0};
+        struct num *values = slice->values + (size_t)n * t->rows;
+        uint8_t *states = slice->states + (size_t)n * t->rows;
+        const struct piece *pieces =
+            slice->pieces + slice->first_piece[number] + (size_t)k * t->run_count;
+        if (!decode_column(slice, t, pieces, values, states)) {
+            continue;
+        }
+        if (k != 0) {
+            key = cut->columns[s->first_column + k - 1].key;
+            if (!column_key_of(cut, &key, err)) {
+                cut_report(cut, err);
+                continue;
+            }
+        }
+        slice->columns[n++] =
+            (struct partition_column){.key = key, .values = values, .states = states};
+    }
+    if (n == 0) {
+        return ERR_OK;
+    }
+    qsort(slice->columns, n, sizeof(*slice->columns), by_key);
+    return partition_writer_series(cut->writer, s->target, s->metric, t->number, slice->columns, n,
+                                   err);
+}
+
+static enum err_code write_slice(struct slice *slice, struct err *err) {
+    struct cut *cut = slice->cut;
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < slice->count && code == ERR_OK; i++) {
+        code = write_series_of(slice, i, err);
+        if (code == ERR_OK && i % 64 == 0) {
+            code = compactor_breathe(cut->c, &cut->since_ns, err);
+        }
+    }
+    return code;
+}
+
+static struct block_ints new_ints(uint32_t rows) {
+    const uint32_t capacity = block_decode_capacity(rows);
+    return (struct block_ints){.m = mem_array(capacity, sizeof(int64_t)),
+                               .stale = mem_alloc(capacity),
+                               .rows = mem_array(capacity, sizeof(uint16_t))};
+}
+
+static void free_ints(struct block_ints *ints) {
+    mem_free(ints->m);
+    mem_free(ints->stale);
+    mem_free(ints->rows);
+}
+
+/* How many series from first on are a slice, by the average sizes of blocks. */
+static size_t slice_count(const struct cut *cut, size_t first) {
+    size_t bytes = 0;
+    size_t n = 0;
+    while (first + n < cut->series_count && (n == 0 || bytes < cut->c->memory_bytes)) {
+        const struct cut_timeline *t = &cut->timelines[cut->series[first + n].timeline];
+        const size_t columns = (size_t)cut->series[first + n].column_count + 1;
+        bytes +=
+            columns * (t->run_count * sizeof(struct piece) + t->slot_bytes) + 2 * sizeof(uint32_t);
+        n++;
+    }
+    return n;
+}
+
+static enum err_code cut_slice(struct slice *slice, size_t first, size_t count, struct err *err) {
+    struct cut *cut = slice->cut;
+    size_t pieces = 0;
+    slice->series = cut->series + first;
+    slice->count = count;
+    slice->order = mem_array(count, sizeof(*slice->order));
+    slice->first_piece = mem_array(count, sizeof(*slice->first_piece));
+    for (uint32_t i = 0; i < count; i++) {
+        slice->order[i] = i;
+        slice->first_piece[i] = (uint32_t)pieces;
+        pieces += ((size_t)slice->series[i].column_count + 1) *
+                  cut->timelines[slice->series[i].timeline].run_count;
+    }
+    slice->pieces = mem_zalloc((pieces + 1) * sizeof(*slice->pieces));
+    slice->piece_count = pieces;
+    buf_clear(&slice->bytes);
+    qsort_r(slice->order, count, sizeof(*slice->order), by_place, slice);
+    enum err_code code = fill_slice(slice, err);
+    slice->is_written = code == ERR_OK;
+    code = code != ERR_OK ? code : write_slice(slice, err);
+    mem_free(slice->order);
+    mem_free(slice->first_piece);
+    mem_free(slice->pieces);
+    return code;
+}
+
+enum err_code cut_write_series(struct cut *cut, struct err *err) {
+    enum { SLICE_BYTES_MAX = 1 << 30 };
+    struct slice slice = {
+        .cut = cut, .ints = new_ints(BLOCK_ROWS_MAX), .reference = new_ints(BLOCK_ROWS_MAX)};
+    enum err_code code = ERR_OK;
+    buf_init(&slice.bytes, SLICE_BYTES_MAX);
+    for (size_t first = 0; first < cut->series_count && code == ERR_OK;) {
+        size_t count = slice_count(cut, first);
+        while ((code = cut_slice(&slice, first, count, err)) == ERR_LIMIT && count > 1 &&
+               !slice.is_written) {
+            count /= 2; /* the blocks are larger than most */
+        }
+        first += count;
+    }
+    buf_release(&slice.bytes);
+    mem_free(slice.values);
+    mem_free(slice.states);
+    mem_free(slice.columns);
+    free_ints(&slice.ints);
+    free_ints(&slice.reference);
+    return code;
+}
