@@ -267,6 +267,7 @@ struct tsdb {
     struct pending_definitions pending;
     atomic_bool has_pending;
     struct view_list views;
+    struct page_cache *page_cache; /* of segments and partitions, for queries */
     struct mutex delete_mu;        /* who deletes; above all others but the compactor's */
     struct mutex tombstones_mu;    /* a leaf */
     struct tombstones *tombstones; /* changed with both held; NULL: nothing is deleted */
@@ -288,6 +289,7 @@ struct tsdb {
     int64_t last_sync_ns; /* maintenance thread only */
 };
 
+    int64_t last_age_ns;  /* of the page cache; maintenance thread only */
 /* For the analysis of locks, where two names are one shard. */
 #ifdef __clang__
 static inline void head_shard_held(const struct head_shard *shard)

@@ -121,7 +121,7 @@ static enum err_code open_parts(struct group_read *r, const struct segment_locat
     for (size_t i = 0; i < n; i++) {
         struct segment_run *run;
         const enum err_code code =
-            segment_run_open(r->group->shard->store, at[i], read->arena, &run, r->err);
+            segment_run_open_cached(r->group->shard->store, at[i], read->arena, &run, r->err);
         if (code == ERR_NOT_FOUND) {
             continue; /* retention dropped it meanwhile */
         }

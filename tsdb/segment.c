@@ -64,6 +64,7 @@ struct segment_store {
     char *dir;
     uint32_t shard;
     uint32_t file_bytes;
+    struct page_cache *cache; /* may be NULL */
 
     /* the writer's */
     struct run_builder run;
@@ -87,12 +88,14 @@ static struct segment_file *file_new(const struct segment_store *store, uint32_t
     struct segment_file *file = mem_zalloc(sizeof(*file));
     file->number = number;
     file->seed = record_file_seed(&id);
+    file->cache_owner = page_cache_owner(store->cache);
     file->path = record_file_path(store->dir, number);
     file->refs = 1;
     return file;
 }
 
-static void file_free(struct segment_file *file) {
+static void file_free(struct segment_store *store, struct segment_file *file) {
+    page_cache_drop(store->cache, file->cache_owner);
     vfs_file_close(file->f);
     mem_free(file->path);
     mem_free(file);
@@ -103,7 +106,7 @@ void segment_file_unref(struct segment_store *store, struct segment_file *file) 
     const bool last = --file->refs == 0;
     mutex_unlock(&store->mu);
     if (last) {
-        file_free(file);
+        file_free(store, file);
     }
 }
 
@@ -137,6 +140,10 @@ const char *segment_store_dir(const struct segment_store *store) {
     return store->dir;
 }
 
+struct page_cache *segment_store_cache(const struct segment_store *store) {
+    return store->cache;
+}
+
 static void list_add(struct segment_store *store, struct segment_file *file) {
     mutex_lock(&store->mu);
     if (store->file_count == store->file_capacity) {
@@ -162,7 +169,7 @@ static enum err_code begin_file(struct segment_store *store, struct err *err) {
     }
     if (code != ERR_OK) {
         (void)err_wrap(err, "beginning segment %s", file->path);
-        file_free(file);
+        file_free(store, file);
         return code;
     }
     file->size = sizeof(header);
@@ -586,7 +593,7 @@ static enum err_code open_file(struct segment_store *store, const struct segment
         code = record_scan(file->f, &scan, found_record, opening, &end, &next, stats, err);
     }
     if (code != ERR_OK) {
-        file_free(file);
+        file_free(store, file);
         return err_wrap(err, "opening segment %" PRIu32 " of %s", number, store->dir);
     }
     file->size = end;
@@ -643,6 +650,7 @@ enum err_code segment_store_open(const struct segment_options *options, segment_
     store->vfs = options->vfs;
     store->dir = mem_strdup(options->dir);
     store->shard = options->shard;
+    store->cache = options->cache;
     store->file_bytes = options->file_bytes == 0 ? SEGMENT_FILE_BYTES_DEFAULT : options->file_bytes;
     store->file_bytes = store->file_bytes < FILE_BYTES_MAX ? store->file_bytes : FILE_BYTES_MAX;
     store->next_file = 1;
@@ -669,7 +677,7 @@ void segment_store_close(struct segment_store *store) {
     }
     for (size_t i = 0; i < store->file_count; i++) {
         ASSERT(store->files[i]->refs == 1);
-        file_free(store->files[i]);
+        file_free(store, store->files[i]);
     }
     struct buf *buffers[5];
     for (size_t i = 0; i < COUNT_OF(buffers); i++) {

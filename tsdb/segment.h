@@ -40,6 +40,7 @@ enum {
     SEGMENT_SLOTS_MAX = 1 << 24,
 };
 
+struct page_cache;
 struct segment_store;
 
 /* Where a run is; files are numbered from 1. */
@@ -74,6 +75,7 @@ struct segment_options {
     uint32_t file_bytes;        /* 0 = default; a larger run gets a file of its own */
     uint32_t first_file;        /* new runs are in files with at least this number */
     const char *quarantine_dir; /* may be NULL */
+    struct page_cache *cache;   /* may be NULL; outlives the store */
     record_damage_fn *damage;   /* may be NULL; called during segment_store_open only */
     void *damage_ctx;
 };
@@ -127,14 +129,19 @@ struct segment_run;
 MUST_CHECK enum err_code segment_run_open(struct segment_store *store, struct segment_location at,
                                           struct arena *arena, struct segment_run **out,
                                           struct err *err);
+/* As segment_run_open, but what is read and checked is kept in the store's cache, and taken from there.
+ * For queries: who reads each run once has no use for it. */
+MUST_CHECK enum err_code segment_run_open_cached(struct segment_store *store,
+                                                 struct segment_location at, struct arena *arena,
+                                                 struct segment_run **out, struct err *err);
 void segment_run_close(struct segment_run *run); /* NULL is fine */
 
 const struct segment_run_info *segment_run_info(const struct segment_run *run);
 /* info.rows timestamps. */
 const int64_t *segment_run_ts(const struct segment_run *run);
 /* The bytes of a slot's block, its page read and checked; *out_n = 0 when the slot is absent in all
- * rows or beyond slot_count. Borrowed until the run is closed (pages stay in the arena: ask for
- * slots in ascending order, each page is read once). ERR_CORRUPT names file and offset; other pages
+ * rows or beyond slot_count. Borrowed until the run is closed (pages stay in the arena or the
+ * cache; slots that are asked for in ascending order are found faster). ERR_CORRUPT names file and offset; other pages
  * stay readable. */
 MUST_CHECK enum err_code segment_run_block(struct segment_run *run, uint32_t slot,
                                            const uint8_t **out_bytes, size_t *out_n,

@@ -4,6 +4,7 @@
 
 #include "base/cursor.h"
 #include "base/mutex.h"
+#include "tsdb/page_cache.h"
 #include "tsdb/segment.h"
 
 #define SEGMENT_MAGIC "BRASASEG"
@@ -21,6 +22,7 @@ enum {
 struct segment_file {
     uint32_t number;
     uint32_t seed;
+    uint64_t cache_owner;
     char *path;
     struct vfs_file *f;
     uint32_t refs;        /* guarded by store.mu; one is the list's */
@@ -34,6 +36,7 @@ struct segment_file {
 struct segment_file *segment_file_ref(struct segment_store *store, uint32_t number);
 void segment_file_unref(struct segment_store *store, struct segment_file *file);
 const char *segment_store_dir(const struct segment_store *store);
+struct page_cache *segment_store_cache(const struct segment_store *store);
 
 /* The front of a run (the payload of its record), taken apart but for the page table. */
 struct segment_front {

@@ -6,37 +6,49 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "tsdb/chunk/ts_column.h"
 #include "tsdb/segment_file.h"
+#include "tsdb/segment_page.h"
 
 enum {
     FIRST_READ_BYTES = 1024,   /* most fronts fit */
     WHOLE_RUN_BYTES = 8 << 10, /* a run up to this is read at once */
 };
 
-struct run_page {
+struct front_page {
     uint32_t first_slot;
     uint32_t slots;
     uint32_t offset; /* in the run */
     uint32_t size;
     uint32_t crc;
-    const uint8_t *bytes;     /* NULL until read */
-    const uint32_t *ends;     /* NULL until checked: [i] is the end of block i behind blocks_at */
-    const uint8_t *constants; /* [i] is SEGMENT_ENTRY_CONSTANTS + value, or 0: see ends */
-    uint32_t blocks_at;       /* start of the first block */
+};
+
+/* What a run's front says: one piece of memory, of the arena or an item of the cache. */
+struct run_front {
+    struct segment_run_info info;
+    uint32_t page_count;
+    int64_t *ts;
+    struct front_page *pages;
+};
+
+struct run_page {
+    const struct segment_page *page; /* NULL until it is read and checked */
+    const uint8_t *raw;              /* its bytes, if they are in memory already */
+    bool pinned;                     /* page is an item of the cache */
 };
 
 struct segment_run {
     struct segment_store *store;
     struct segment_file *file;
+    struct page_cache *cache; /* NULL: all is in the arena */
     struct arena *arena;
     struct segment_run_info info;
-    int64_t *ts;
+    const struct run_front *front;
+    bool front_pinned;
     struct run_page *pages;
-    uint32_t page_count;
     uint32_t last_page;          /* where the last look-up ended */
+    struct segment_page_at at;   /* and where in it */
     struct block_ints reference; /* the slot that others were read against last */
     uint32_t reference_slot;
     bool has_reference;
@@ -81,40 +93,37 @@ static enum err_code no_memory(struct err *err) {
     return err_set(err, ERR_LIMIT, "reading a segment would take more memory than the query may");
 }
 
+static enum err_code read_run_to(struct segment_run *run, uint32_t offset, size_t n, uint8_t *to,
+                                 struct err *err) {
+    size_t got = 0;
+    const enum err_code code =
+        vfs_file_pread(run->file->f, to, n, (uint64_t)run->info.at.offset + offset, &got, err);
+    if (code != ERR_OK) {
+        return err_wrap(err, "reading segment %s", run->file->path);
+    }
+    return got < n ? corrupt(run, offset, "run is cut short", err) : ERR_OK;
+}
+
 /* Reads n bytes of the run into the arena. */
 static enum err_code read_run(struct segment_run *run, uint32_t offset, size_t n, uint8_t **out,
                               struct err *err) {
-    size_t got = 0;
     uint8_t *bytes = arena_try_alloc(run->arena, n, 1);
     if (bytes == NULL) {
         return no_memory(err);
     }
-    const enum err_code code =
-        vfs_file_pread(run->file->f, bytes, n, (uint64_t)run->info.at.offset + offset, &got, err);
-    if (code != ERR_OK) {
-        return err_wrap(err, "reading segment %s", run->file->path);
+    const enum err_code code = read_run_to(run, offset, n, bytes, err);
+    if (code == ERR_OK) {
+        *out = bytes;
     }
-    if (got < n) {
-        return corrupt(run, offset, "run is cut short", err);
-    }
-    *out = bytes;
-    return ERR_OK;
+    return code;
 }
 
-/* The page table; bytes is NULL or the whole run. */
-static enum err_code read_page_table(struct segment_run *run, struct segment_front *front,
-                                     uint32_t pages_at, const uint8_t *bytes, struct err *err) {
+/* The page table. */
+static enum err_code take_page_table(struct segment_run *run, struct segment_front *front,
+                                     uint32_t pages_at, struct run_front *to, struct err *err) {
     struct cursor *c = &front->page_table;
     uint64_t slot = 0;
     uint64_t offset = 0;
-    /* Each entry has at least 6 bytes: what a file may ask for is bounded by what it holds. */
-    if (front->page_count > cursor_left(c) / 6) {
-        return corrupt(run, 0, "bad page table", err);
-    }
-    run->pages = arena_try_alloc(run->arena, (size_t)front->page_count + 1, sizeof(*run->pages));
-    if (run->pages == NULL) {
-        return no_memory(err);
-    }
     for (uint32_t i = 0; i < front->page_count; i++) {
         const uint64_t slots = cursor_uvarint(c);
         const uint64_t size = cursor_uvarint(c);
@@ -123,18 +132,14 @@ static enum err_code read_page_table(struct segment_run *run, struct segment_fro
             size > front->pages_bytes - offset) {
             return corrupt(run, 0, "bad page table", err);
         }
-        run->pages[i] = (struct run_page){.first_slot = (uint32_t)slot,
-                                          .slots = (uint32_t)slots,
-                                          .offset = pages_at + (uint32_t)offset,
-                                          .size = (uint32_t)size,
-                                          .crc = crc};
-        if (bytes != NULL) {
-            run->pages[i].bytes = bytes + run->pages[i].offset;
-        }
+        to->pages[i] = (struct front_page){.first_slot = (uint32_t)slot,
+                                           .slots = (uint32_t)slots,
+                                           .offset = pages_at + (uint32_t)offset,
+                                           .size = (uint32_t)size,
+                                           .crc = crc};
         slot += slots;
         offset += size;
     }
-    run->page_count = front->page_count;
     if (cursor_left(c) != 0 || slot != front->slot_count || offset != front->pages_bytes) {
         return corrupt(run, 0, "bad page table", err);
     }
@@ -163,26 +168,69 @@ static enum err_code read_front_bytes(struct segment_run *run, uint8_t **out_byt
     return code;
 }
 
-static enum err_code read_ts(struct segment_run *run, const struct segment_front *front,
-                             struct err *err) {
-    const size_t capacity = (front->rows + 7U) & ~7U;
-    run->ts = arena_try_alloc(run->arena, capacity, sizeof(*run->ts));
-    if (run->ts == NULL) {
-        return no_memory(err);
-    }
-    if (ts_column_decode(front->ts_bytes, front->ts_size, front->rows, run->ts) != ERR_OK ||
-        run->ts[0] != front->min_ts_ms || run->ts[front->rows - 1] != front->max_ts_ms) {
+static enum err_code take_ts(struct segment_run *run, const struct segment_front *front,
+                             struct run_front *to, struct err *err) {
+    if (ts_column_decode(front->ts_bytes, front->ts_size, front->rows, to->ts) != ERR_OK ||
+        to->ts[0] != front->min_ts_ms || to->ts[front->rows - 1] != front->max_ts_ms) {
         return corrupt(run, 0, "bad timestamps of the run", err);
     }
     return ERR_OK;
 }
 
-static enum err_code read_front(struct segment_run *run, struct err *err) {
+static struct page_key key_at(const struct segment_run *run, uint32_t offset) {
+    return (struct page_key){run->file->cache_owner, (uint64_t)run->info.at.offset + offset};
+}
+
+/* Memory for an item of the cache, or of the arena when there is no room. */
+static void *item_alloc(struct segment_run *run, uint32_t offset, size_t bytes, bool *out_cached) {
+    void *item = page_cache_begin(run->cache, key_at(run, offset), bytes);
+    *out_cached = item != NULL;
+    return item != NULL ? item : arena_try_alloc(run->arena, bytes, 1);
+}
+
+static enum err_code take_front(struct segment_run *run, struct segment_front *front,
+                                uint32_t pages_at, struct err *err) {
+    /* Each entry has at least 6 bytes: what a file may ask for is bounded by what it holds. */
+    if (front->page_count > cursor_left(&front->page_table) / 6) {
+        return corrupt(run, 0, "bad page table", err);
+    }
+    const size_t ts_bytes = ((front->rows + 7U) & ~7U) * sizeof(int64_t);
+    const size_t page_bytes = (size_t)front->page_count * sizeof(struct front_page);
+    struct run_front *to =
+        item_alloc(run, 0, sizeof(*to) + ts_bytes + page_bytes, &run->front_pinned);
+    if (to == NULL) {
+        return no_memory(err);
+    }
+    *to = (struct run_front){.info = {.group = front->group,
+                                      .first_row = front->first_row,
+                                      .rows = front->rows,
+                                      .slot_count = front->slot_count,
+                                      .min_ts_ms = front->min_ts_ms,
+                                      .max_ts_ms = front->max_ts_ms,
+                                      .at = run->info.at},
+                             .page_count = front->page_count};
+    to->ts = (int64_t *)(to + 1);
+    to->pages = (struct front_page *)((char *)(to + 1) + ts_bytes);
+    enum err_code code = take_ts(run, front, to, err);
+    code = code == ERR_OK ? take_page_table(run, front, pages_at, to, err) : code;
+    if (!run->front_pinned) {
+        run->front = to;
+    } else if (code == ERR_OK) {
+        run->front = page_cache_publish(run->cache, to);
+    } else {
+        page_cache_abandon(run->cache, to);
+        run->front_pinned = false;
+    }
+    return code;
+}
+
+static enum err_code read_front(struct segment_run *run, const uint8_t **out_whole,
+                                struct err *err) {
     uint8_t *bytes = NULL;
     size_t n = 0;
     struct record_view view;
     struct segment_front front;
-    enum err_code code = read_front_bytes(run, &bytes, &n, err);
+    const enum err_code code = read_front_bytes(run, &bytes, &n, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -192,24 +240,34 @@ static enum err_code read_front(struct segment_run *run, struct err *err) {
         RECORD_HEADER_BYTES + (uint64_t)view.size + front.pages_bytes != run->info.at.bytes) {
         return corrupt(run, 0, "damaged run header", err);
     }
-    const struct segment_location at = run->info.at;
-    run->info = (struct segment_run_info){.group = front.group,
-                                          .first_row = front.first_row,
-                                          .rows = front.rows,
-                                          .slot_count = front.slot_count,
-                                          .min_ts_ms = front.min_ts_ms,
-                                          .max_ts_ms = front.max_ts_ms,
-                                          .at = at};
-    code = read_ts(run, &front, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    return read_page_table(run, &front, RECORD_HEADER_BYTES + view.size,
-                           n == at.bytes ? bytes : NULL, err);
+    *out_whole = n == run->info.at.bytes ? bytes : NULL;
+    return take_front(run, &front, RECORD_HEADER_BYTES + view.size, err);
 }
 
-enum err_code segment_run_open(struct segment_store *store, struct segment_location at,
-                               struct arena *arena, struct segment_run **out, struct err *err) {
+static enum err_code find_front(struct segment_run *run, struct err *err) {
+    const uint8_t *whole = NULL;
+    enum err_code code = ERR_OK;
+    run->front = page_cache_get(run->cache, key_at(run, 0));
+    run->front_pinned = run->front != NULL;
+    if (run->front == NULL && (code = read_front(run, &whole, err)) != ERR_OK) {
+        return code;
+    }
+    run->info = run->front->info;
+    run->pages =
+        arena_try_alloc(run->arena, (size_t)run->front->page_count + 1, sizeof(*run->pages));
+    if (run->pages == NULL) {
+        return no_memory(err);
+    }
+    for (uint32_t i = 0; i < run->front->page_count; i++) {
+        run->pages[i] =
+            (struct run_page){.raw = whole != NULL ? whole + run->front->pages[i].offset : NULL};
+    }
+    return ERR_OK;
+}
+
+static enum err_code open_run(struct segment_store *store, struct segment_location at,
+                              struct page_cache *cache, struct arena *arena,
+                              struct segment_run **out, struct err *err) {
     struct segment_file *file = segment_file_ref(store, at.file);
     if (file == NULL) {
         return err_set(err, ERR_NOT_FOUND, "segment %" PRIu32 " of %s is gone", at.file,
@@ -218,19 +276,45 @@ enum err_code segment_run_open(struct segment_store *store, struct segment_locat
     struct segment_run *run = arena_zalloc(arena, sizeof(*run));
     run->store = store;
     run->file = file;
+    run->cache = cache;
     run->arena = arena;
     run->info.at = at;
-    const enum err_code code = read_front(run, err);
+    const enum err_code code = find_front(run, err);
     if (code != ERR_OK) {
-        segment_file_unref(store, file);
+        segment_run_close(run);
         return code;
     }
     *out = run;
     return ERR_OK;
 }
 
+enum err_code segment_run_open(struct segment_store *store, struct segment_location at,
+                               struct arena *arena, struct segment_run **out, struct err *err) {
+    return open_run(store, at, NULL, arena, out, err);
+}
+
+enum err_code segment_run_open_cached(struct segment_store *store, struct segment_location at,
+                                      struct arena *arena, struct segment_run **out,
+                                      struct err *err) {
+    return open_run(store, at, segment_store_cache(store), arena, out, err);
+}
+
+static void unpin_all(struct segment_run *run) {
+    for (uint32_t i = 0; run->pages != NULL && i < run->front->page_count; i++) {
+        if (run->pages[i].pinned) {
+            page_cache_unpin(run->cache, run->pages[i].page);
+        }
+    }
+    if (run->front_pinned) {
+        page_cache_unpin(run->cache, run->front);
+    }
+}
+
 void segment_run_close(struct segment_run *run) {
     if (run != NULL) {
+        if (run->cache != NULL) {
+            unpin_all(run);
+        }
         segment_file_unref(run->store, run->file);
         run->file = NULL;
     }
@@ -241,21 +325,22 @@ const struct segment_run_info *segment_run_info(const struct segment_run *run) {
 }
 
 const int64_t *segment_run_ts(const struct segment_run *run) {
-    return run->ts;
+    return run->front->ts;
 }
 
 /* ---- pages ---- */
 
 static uint32_t find_page(struct segment_run *run, uint32_t slot) {
-    const struct run_page *last = &run->pages[run->last_page];
+    const struct front_page *pages = run->front->pages;
+    const struct front_page *last = &pages[run->last_page];
     if (slot >= last->first_slot && slot - last->first_slot < last->slots) {
         return run->last_page;
     }
     uint32_t low = 0;
-    uint32_t high = run->page_count;
+    uint32_t high = run->front->page_count;
     while (high - low > 1) {
         const uint32_t middle = low + (high - low) / 2;
-        if (run->pages[middle].first_slot <= slot) {
+        if (pages[middle].first_slot <= slot) {
             low = middle;
         } else {
             high = middle;
@@ -268,54 +353,76 @@ static uint32_t find_page(struct segment_run *run, uint32_t slot) {
 /* Reads pages first .. last with one read, unless they are in memory. */
 static enum err_code read_pages(struct segment_run *run, uint32_t first, uint32_t last,
                                 struct err *err) {
-    while (first <= last && run->pages[first].bytes != NULL) {
+    const struct front_page *pages = run->front->pages;
+    while (first <= last && run->pages[first].raw != NULL) {
         first++;
     }
     if (first > last) {
         return ERR_OK;
     }
-    const uint32_t from = run->pages[first].offset;
-    const uint32_t to = run->pages[last].offset + run->pages[last].size;
+    const uint32_t from = pages[first].offset;
+    const uint32_t to = pages[last].offset + pages[last].size;
     uint8_t *bytes = NULL;
     const enum err_code code = read_run(run, from, to - from, &bytes, err);
     for (uint32_t i = first; i <= last && code == ERR_OK; i++) {
-        if (run->pages[i].bytes == NULL) {
-            run->pages[i].bytes = bytes + (run->pages[i].offset - from);
+        if (run->pages[i].raw == NULL) {
+            run->pages[i].raw = bytes + (pages[i].offset - from);
         }
     }
     return code;
 }
 
-/* Checks a page that is in memory and takes its directory apart. */
-static enum err_code check_page(struct segment_run *run, struct run_page *page, struct err *err) {
-    if (hash_crc32c(0, page->bytes, page->size) != page->crc) {
-        return corrupt(run, page->offset, "page with a wrong checksum", err);
+/* The bytes of a page that goes to the cache: read right there. */
+static enum err_code fill_item(struct segment_run *run, uint32_t index, uint8_t *to,
+                               struct err *err) {
+    const struct front_page *p = &run->front->pages[index];
+    if (run->pages[index].raw != NULL) {
+        memcpy(to, run->pages[index].raw, p->size);
+        return ERR_OK;
     }
-    uint32_t *ends = arena_try_alloc(run->arena, page->slots, sizeof(*ends));
-    uint8_t *constants = arena_try_alloc(run->arena, page->slots, sizeof(*constants));
-    if (ends == NULL || constants == NULL) {
-        return no_memory(err);
+    return read_run_to(run, p->offset, p->size, to, err);
+}
+
+/* Reads a page and checks it. */
+static enum err_code make_page(struct segment_run *run, uint32_t index, struct err *err) {
+    const struct front_page *p = &run->front->pages[index];
+    struct run_page *to = &run->pages[index];
+    const size_t marks = segment_page_mark_count(p->slots) * sizeof(struct segment_page_mark);
+    const size_t head = sizeof(struct segment_page) + marks;
+    struct segment_page *page =
+        page_cache_begin(run->cache, key_at(run, p->offset), head + p->size);
+    const bool cached = page != NULL;
+    enum err_code code = ERR_OK;
+    if (cached) {
+        code = fill_item(run, index, (uint8_t *)page + head, err);
+    } else {
+        code = read_pages(run, index, index, err);
+        page = arena_try_alloc(run->arena, head, 1);
+        code = code == ERR_OK && page == NULL ? no_memory(err) : code;
     }
-    struct cursor c = cursor_of(page->bytes, page->size);
-    uint64_t end = 0;
-    for (uint32_t i = 0; i < page->slots; i++) {
-        const bool one_byte = c.at < c.end && *c.at < 0x80; /* as most are */
-        const uint64_t entry = one_byte ? *c.at++ : cursor_uvarint(&c);
-        const bool stored = entry > SEGMENT_ENTRY_BLOCKS;
-        end += stored ? entry - SEGMENT_ENTRY_BLOCKS : 0;
-        if (c.failed || entry > (uint64_t)page->size + SEGMENT_ENTRY_BLOCKS || end > page->size) {
-            return corrupt(run, page->offset, "bad page directory", err);
-        }
-        ends[i] = (uint32_t)end;
-        constants[i] = stored ? 0 : (uint8_t)entry;
+    const char *what;
+    if (code == ERR_OK &&
+        segment_page_check(cached ? (uint8_t *)page + head : to->raw, p->size, p->crc, p->slots,
+                           (struct segment_page_mark *)(page + 1), page, &what) != ERR_OK) {
+        code = corrupt(run, p->offset, what, err);
     }
-    if (cursor_left(&c) != end) {
-        return corrupt(run, page->offset, "bad page directory", err);
+    if (cached && code != ERR_OK) {
+        page_cache_abandon(run->cache, page);
+    } else if (code == ERR_OK) {
+        to->page = cached ? page_cache_publish(run->cache, page) : page;
+        to->pinned = cached;
     }
-    page->blocks_at = (uint32_t)cursor_offset(&c);
-    page->ends = ends;
-    page->constants = constants;
-    return ERR_OK;
+    return code;
+}
+
+static enum err_code need_page(struct segment_run *run, uint32_t index, struct err *err) {
+    struct run_page *to = &run->pages[index];
+    if (to->page != NULL) {
+        return ERR_OK;
+    }
+    to->page = page_cache_get(run->cache, key_at(run, run->front->pages[index].offset));
+    to->pinned = to->page != NULL;
+    return to->pinned ? ERR_OK : make_page(run, index, err);
 }
 
 enum err_code segment_run_block(struct segment_run *run, uint32_t slot, const uint8_t **out_bytes,
@@ -326,24 +433,12 @@ enum err_code segment_run_block(struct segment_run *run, uint32_t slot, const ui
         return ERR_OK;
     }
     const uint32_t index = find_page(run, slot);
-    struct run_page *page = &run->pages[index];
-    enum err_code code = read_pages(run, index, index, err);
-    if (code == ERR_OK && page->ends == NULL) {
-        code = check_page(run, page, err);
+    const enum err_code code = need_page(run, index, err);
+    if (code == ERR_OK) {
+        segment_page_block(run->pages[index].page, slot - run->front->pages[index].first_slot,
+                           &run->at, out_bytes, out_n);
     }
-    if (code != ERR_OK) {
-        return code;
-    }
-    const uint32_t i = slot - page->first_slot;
-    if (page->constants[i] != 0) {
-        *out_bytes = block_one_byte((unsigned)page->constants[i] - SEGMENT_ENTRY_CONSTANTS);
-        *out_n = 1;
-        return ERR_OK;
-    }
-    const uint32_t begin = i == 0 ? 0 : page->ends[i - 1];
-    *out_n = page->ends[i] - begin;
-    *out_bytes = *out_n > 0 ? page->bytes + page->blocks_at + begin : NULL;
-    return ERR_OK;
+    return code;
 }
 
 static enum err_code damaged_block(struct segment_run *run, uint32_t slot, enum err_code code,
@@ -450,8 +545,8 @@ enum err_code segment_verify(struct segment_store *store, struct segment_locatio
     enum err_code code = segment_run_open(store, at, &arena, &run, err);
     if (code == ERR_OK) {
         code = segment_run_load(run, 0, run->info.slot_count, err);
-        for (uint32_t i = 0; i < run->page_count && code == ERR_OK; i++) {
-            code = check_page(run, &run->pages[i], err);
+        for (uint32_t i = 0; i < run->front->page_count && code == ERR_OK; i++) {
+            code = need_page(run, i, err);
         }
     }
     segment_run_close(run);

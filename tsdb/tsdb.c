@@ -21,8 +21,11 @@
 #include "base/mem.h"
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
+#include "tsdb/page_cache.h"
 
-enum { PAYLOAD_MAX = 64 << 20, LABELS_MAX = 64 << 20 };
+enum { PAYLOAD_MAX = 64 << 20, LABELS_MAX = 64 << 20, PAGE_CACHE_BYTES_DEFAULT = 8 << 20 };
+/* A dashboard asks again within minutes. */
+static const int64_t PAGE_CACHE_AGE_NS = 600 * NS_PER_S;
 
 void tsdb_options_default(struct tsdb_options *options) {
     *options = (struct tsdb_options){
@@ -389,6 +392,7 @@ static enum err_code open_shard(struct head_shard *shard, const struct paths *pa
             .file_bytes = db->options.segment_file_bytes,
             .first_file = compactor_floor(db->compactor, shard->number).l0_file,
             .quarantine_dir = paths->quarantine,
+            .cache = db->page_cache,
             .damage = on_damage,
             .damage_ctx = db,
         },
@@ -498,6 +502,14 @@ static enum err_code open_files(struct tsdb *db, const struct paths *paths,
 
 /* ---- the maintenance thread ---- */
 
+static void age_cache(struct tsdb *db) {
+    const int64_t now_ns = clock_mono_ns(db->options.clock);
+    if (now_ns - db->last_age_ns >= PAGE_CACHE_AGE_NS) {
+        db->last_age_ns = now_ns;
+        page_cache_age(db->page_cache);
+    }
+}
+
 static void run_maintenance(void *ctx) {
     struct tsdb *db = ctx;
     const int64_t interval_ns =
@@ -508,6 +520,7 @@ static void run_maintenance(void *ctx) {
     while (!db->stopping) {
         mutex_unlock(&db->wake_mu);
         head_maintain(db);
+        age_cache(db);
         mutex_lock(&db->wake_mu);
         const int64_t deadline = clock_mono_ns(clock_system()) + interval_ns;
         while (!db->stopping && cond_wait_until(&db->wake, &db->wake_mu, deadline)) {
@@ -536,6 +549,7 @@ static void free_db(struct tsdb *db) {
     }
     compactor_free(db->compactor);
     view_list_release(&db->views);
+    page_cache_free(db->page_cache);
     mem_free(db->groups);
     mem_free(db->shards);
     series_log_close(db->series_log);
@@ -580,6 +594,8 @@ static struct tsdb *new_db(const struct tsdb_options *options) {
         db->options.partition_ms = standard.partition_ms;
     }
     view_list_init(&db->views);
+    db->page_cache = page_cache_new(options->page_cache_bytes != 0 ? options->page_cache_bytes
+                                                                   : PAGE_CACHE_BYTES_DEFAULT);
     atomic_init(&db->min_ts_ms, INT64_MAX);
     atomic_init(&db->max_ts_ms, INT64_MIN);
     mutex_init(&db->delete_mu);

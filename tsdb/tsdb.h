@@ -39,6 +39,7 @@ struct tsdb_options {
     int64_t partition_max_ms; /* and merged ones; 0 = by the retention, at most 31 d */
     struct retention_limits retention;
     size_t compact_memory_bytes; /* for samples that are merged or cut; 0 = 8 MiB */
+    size_t page_cache_bytes;     /* for pages that queries read; 0 = 8 MiB */
     bool no_compaction;          /* but for tsdb_compact */
     bool no_lock_file;
     bool no_background; /* tests: nothing runs by itself, see tsdb_maintain */

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "tests/fuzz/tsdb/edited_file.h"
 #include "tests/support/mem_vfs.h"
+#include "tsdb/page_cache.h"
 #include "tsdb/segment.h"
 #include "tsdb/storage.h"
 
@@ -26,9 +27,10 @@ static enum err_code note_run(void *ctx, const struct segment_run_info *run, str
     return ERR_OK;
 }
 
-static struct segment_store *open_store(struct vfs *vfs, struct found *found) {
+static struct segment_store *open_store(struct vfs *vfs, struct page_cache *cache,
+                                        struct found *found) {
     struct segment_store *store = NULL;
-    const struct segment_options options = {.vfs = vfs, .dir = "/s"};
+    const struct segment_options options = {.vfs = vfs, .dir = "/s", .cache = cache};
     found->count = 0;
     const enum err_code code = segment_store_open(&options, note_run, found, &store, NULL, NULL);
     ASSERT(code == ERR_OK || code == ERR_UNSUPPORTED);
@@ -72,13 +74,16 @@ static void check_slot(struct segment_run *run, uint32_t slot) {
     }
 }
 
-static void read_run(struct segment_store *store, const struct segment_run_info *info,
-                     bool edited) {
+/* cached: through the cache, where what was read before may be. How many slots can be read. */
+static uint32_t read_run(struct segment_store *store, const struct segment_run_info *info,
+                         bool edited, bool cached) {
     struct arena arena;
     struct segment_run *run = NULL;
     bool whole = true;
+    uint32_t good = 0;
     arena_init(&arena, 16 << 20);
-    enum err_code code = segment_run_open(store, info->at, &arena, &run, NULL);
+    enum err_code code = cached ? segment_run_open_cached(store, info->at, &arena, &run, NULL)
+                                : segment_run_open(store, info->at, &arena, &run, NULL);
     ASSERT(code == ERR_OK || code == ERR_CORRUPT || code == ERR_LIMIT);
     for (uint32_t slot = 0; code == ERR_OK && slot < info->slot_count && slot < 2 * SLOTS; slot++) {
         const uint8_t *bytes = NULL;
@@ -86,6 +91,7 @@ static void read_run(struct segment_store *store, const struct segment_run_info 
         const enum err_code read = segment_run_block(run, slot, &bytes, &n, NULL);
         ASSERT(read == ERR_OK || read == ERR_CORRUPT || read == ERR_LIMIT);
         whole = whole && read == ERR_OK;
+        good += read == ERR_OK ? 1 : 0;
         if (read == ERR_OK && edited) {
             check_slot(run, slot);
         }
@@ -95,6 +101,7 @@ static void read_run(struct segment_store *store, const struct segment_run_info 
     }
     segment_run_close(run);
     arena_release(&arena);
+    return good;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -104,8 +111,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     struct mem_vfs *disk = mem_vfs_new();
     struct vfs *vfs = mem_vfs_base(disk);
+    struct page_cache *cache = page_cache_new(64 << 10);
     const bool edited = data[0] % 2 == 0;
-    struct segment_store *store = open_store(vfs, &found);
+    struct segment_store *store = open_store(vfs, cache, &found);
     if (edited) {
         write_runs(store);
     }
@@ -115,17 +123,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     } else {
         put_file(vfs, "/s/00000001", data + 1, size - 1);
     }
-    store = open_store(vfs, &found);
+    store = open_store(vfs, cache, &found);
     for (size_t i = 0; i < found.count; i++) {
-        read_run(store, &found.runs[i], edited);
+        const uint32_t good = read_run(store, &found.runs[i], edited, false);
+        ASSERT(read_run(store, &found.runs[i], edited, true) == good);
+        ASSERT(read_run(store, &found.runs[i], edited, true) == good);
     }
     if (store != NULL) { /* and it goes on */
         const size_t before = found.count;
         write_runs(store);
         segment_store_close(store);
-        segment_store_close(open_store(vfs, &found));
+        segment_store_close(open_store(vfs, cache, &found));
         ASSERT(found.count == (before + RUNS < FOUND_MAX ? before + RUNS : FOUND_MAX));
     }
+    page_cache_free(cache);
     mem_vfs_free(disk);
     return 0;
 }

@@ -12,12 +12,15 @@
 #include "base/mem.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/mem_vfs.h"
+#include "tsdb/page_cache.h"
 #include "tsdb/segment.h"
 #include "tsdb/storage.h"
 
 enum { RUNS_MAX = 256, ROWS = 16 };
 
 static const char dir[] = "/segments";
+/* Of all stores here: small, so that runs are read from it, partly from it, and without it. */
+static struct page_cache *cache;
 
 /* ---- samples ---- */
 
@@ -105,6 +108,7 @@ static struct segment_store *open_store(struct vfs *vfs, struct found *found) {
                                             .shard = 1,
                                             .file_bytes = 20000,
                                             .quarantine_dir = "/quarantine",
+                                            .cache = cache,
                                             .damage = note_damage,
                                             .damage_ctx = found};
     assert_ok(segment_store_open(&options, note_run, found, &store, NULL, &err), &err);
@@ -145,15 +149,17 @@ static enum err_code check_slot(struct segment_run *run, uint32_t slot, struct e
     return ERR_OK;
 }
 
-/* How many slots of a run can be read; the others must be ERR_CORRUPT. */
-static uint32_t readable_slots(struct segment_store *store, struct segment_location at,
-                               uint32_t slots) {
+typedef enum err_code open_run_fn(struct segment_store *store, struct segment_location at,
+                                  struct arena *arena, struct segment_run **out, struct err *err);
+
+static uint32_t count_readable(struct segment_store *store, struct segment_location at,
+                               uint32_t slots, open_run_fn *open) {
     struct err err;
     struct arena arena;
     struct segment_run *run = NULL;
     uint32_t good = 0;
     arena_init(&arena, 0);
-    const enum err_code opened = segment_run_open(store, at, &arena, &run, &err);
+    const enum err_code opened = open(store, at, &arena, &run, &err);
     if (opened == ERR_OK) {
         const struct segment_run_info *info = segment_run_info(run);
         for (uint32_t r = 0; r < info->rows; r++) {
@@ -169,6 +175,16 @@ static uint32_t readable_slots(struct segment_store *store, struct segment_locat
     }
     segment_run_close(run);
     arena_release(&arena);
+    return good;
+}
+
+/* How many slots of a run can be read; the others must be ERR_CORRUPT. With the cache, filled or not,
+ * they are the same. */
+static uint32_t readable_slots(struct segment_store *store, struct segment_location at,
+                               uint32_t slots) {
+    const uint32_t good = count_readable(store, at, slots, segment_run_open);
+    assert_int_equal(count_readable(store, at, slots, segment_run_open_cached), good);
+    assert_int_equal(count_readable(store, at, slots, segment_run_open_cached), good);
     return good;
 }
 
@@ -657,6 +673,41 @@ static void a_block_that_refers_to_what_is_not_there_is_an_error(void **state) {
     mem_vfs_free(disk);
 }
 
+static void a_page_that_was_read_well_is_not_read_again(void **state) {
+    (void)state;
+    struct err err;
+    struct found *found = mem_zalloc(sizeof(*found));
+    struct mem_vfs *disk = mem_vfs_new();
+    struct segment_store *store = open_store(mem_vfs_base(disk), found);
+    const struct segment_run_info info = add_run(store, 4, 0, ROWS, 900);
+    assert_int_equal(count_readable(store, info.at, 900, segment_run_open_cached), 900);
+    struct vfs_file *f = open_file(disk, "/segments/00000001");
+    const uint8_t zeros[100] = {0};
+    assert_ok(vfs_file_pwrite(f, zeros, sizeof(zeros), info.at.offset + info.at.bytes - 100U, &err),
+              &err);
+    vfs_file_close(f);
+    assert_int_equal(count_readable(store, info.at, 900, segment_run_open_cached), 900);
+    assert_true(count_readable(store, info.at, 900, segment_run_open) < 900);
+    segment_store_close(store);
+    struct page_cache_stats stats;
+    page_cache_stats_get(cache, &stats);
+    assert_int_equal(stats.items, 0); /* they went with their files */
+    mem_vfs_free(disk);
+    mem_free(found);
+}
+
+static int make_cache(void **state) {
+    (void)state;
+    cache = page_cache_new(256 << 10);
+    return 0;
+}
+
+static int free_cache(void **state) {
+    (void)state;
+    page_cache_free(cache);
+    return 0;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_come_back_slot_by_slot_before_and_after_a_restart),
@@ -673,6 +724,7 @@ int main(void) {
         cmocka_unit_test(slots_that_refer_to_others_read_in_any_order),
         cmocka_unit_test(a_small_constant_takes_one_byte_of_its_page),
         cmocka_unit_test(a_block_that_refers_to_what_is_not_there_is_an_error),
+        cmocka_unit_test(a_page_that_was_read_well_is_not_read_again),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_cache, free_cache);
 }
