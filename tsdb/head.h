@@ -287,9 +287,9 @@ struct tsdb {
     bool has_thread;
     struct thread maintenance;
     int64_t last_sync_ns; /* maintenance thread only */
+    int64_t last_age_ns;  /* of the page cache; maintenance thread only */
 };
 
-    int64_t last_age_ns;  /* of the page cache; maintenance thread only */
 /* For the analysis of locks, where two names are one shard. */
 #ifdef __clang__
 static inline void head_shard_held(const struct head_shard *shard)
