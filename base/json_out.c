@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/number.h"
 #include "base/utf8.h"
+#include "base/value.h"
 
 void json_out_init(struct json_out *j, struct buf *to) {
     j->to = to;
@@ -186,9 +187,9 @@ void json_raw(struct json_out *j, struct str json) {
     buf_append_str(j->to, json);
 }
 
-void json_timestamp_ms(struct json_out *j, int64_t ms) {
-    separate(j);
-    char text[32];
+enum { TIMESTAMP_MAX = 25 };
+
+static size_t format_timestamp(int64_t ms, char text[TIMESTAMP_MAX]) {
     size_t n = 0;
     if (ms < 0) {
         text[n++] = '-';
@@ -202,7 +203,13 @@ void json_timestamp_ms(struct json_out *j, int64_t ms) {
         text[n++] = (char)('0' + fraction / 10 % 10);
         text[n++] = (char)('0' + fraction % 10);
     }
-    buf_append(j->to, text, n);
+    return n;
+}
+
+void json_timestamp_ms(struct json_out *j, int64_t ms) {
+    separate(j);
+    char text[TIMESTAMP_MAX];
+    buf_append(j->to, text, format_timestamp(ms, text));
 }
 
 void json_sample_value(struct json_out *j, double v) {
@@ -225,4 +232,59 @@ void json_labels(struct json_out *j, struct labels labels) {
         write_quoted(j->to, label.value, ESCAPE);
     }
     json_object_end(j);
+}
+
+/* ---- samples ---- */
+
+/* Its longest text of a value: 21 digits and a sign, or "-0.0000012345678901234567". */
+enum { VALUE_MAX = 32, PAIR_MAX = TIMESTAMP_MAX + VALUE_MAX + 7 };
+
+/* `[<time>,"`, what stands before a value. */
+static char *put_time(char *to, int64_t ms, struct json_time *slot) {
+    if (slot->len == 0 || slot->ms != ms) {
+        char text[TIMESTAMP_MAX + 3] = "[";
+        size_t n = 1;
+        n += format_timestamp(ms, text + n);
+        text[n++] = ',';
+        text[n++] = '"';
+        if (n > sizeof(slot->text)) {
+            memcpy(to, text, n);
+            return to + n;
+        }
+        memcpy(slot->text, text, sizeof(slot->text));
+        slot->len = (uint8_t)n;
+        slot->ms = ms;
+    }
+    memcpy(to, slot->text, sizeof(slot->text)); /* of a fixed size: what is too much goes under */
+    return to + slot->len;
+}
+
+void json_samples(struct json_out *j, const int64_t *ts, const double *values, size_t n,
+                  struct json_times *times, size_t first) {
+    char *const from = n > 0 ? buf_reserve(j->to, n * PAIR_MAX + NUMBER_TEXT_MAX) : NULL;
+    if (from == NULL) {
+        return;
+    }
+    char *to = from;
+    char last[VALUE_MAX] = {0}; /* the text before: equal values mostly come in a row */
+    size_t last_len = 0;
+    bool comma = j->need_comma[j->depth];
+    for (size_t i = 0; i < n; i++) {
+        *to = ',';
+        to += comma ? 1 : 0;
+        comma = true;
+        to = put_time(to, ts[i], &times->slots[(first + i) % JSON_TIMES_MAX]);
+        if (i > 0 && f64_same_bits(values[i], values[i - 1])) {
+            memcpy(to, last, VALUE_MAX);
+        } else {
+            last_len = number_format_json(values[i], to);
+            memcpy(last, to, VALUE_MAX);
+        }
+        to += last_len;
+        *to++ = '"';
+        *to++ = ']';
+    }
+    j->to->len += (size_t)(to - from);
+    j->to->ptr[j->to->len] = '\0';
+    j->need_comma[j->depth] = true;
 }

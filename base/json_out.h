@@ -39,6 +39,21 @@ void json_timestamp_ms(struct json_out *j, int64_t ms); /* seconds, 3 decimals u
 void json_sample_value(struct json_out *j, double v);   /* "1.5" in quotes, number_format_json */
 void json_labels(struct json_out *j, struct labels labels); /* {"a":"b"} */
 
+/* Texts of timestamps, as series of one answer mostly have the same. Zeroed before first use. */
+enum { JSON_TIMES_MAX = 512 };
+struct json_times {
+    struct json_time {
+        int64_t ms;
+        uint8_t len; /* 0: empty */
+        char text[23];
+    } slots[JSON_TIMES_MAX];
+};
+
+/* Pairs [time, "value"] as json_timestamp_ms and json_sample_value write them, n values of the open
+ * array. The first one's time is looked up in slot first % JSON_TIMES_MAX, the next in the next. */
+void json_samples(struct json_out *j, const int64_t *ts, const double *values, size_t n,
+                  struct json_times *times, size_t first);
+
 /* Inline, because jansson exports a function of this name and calls it itself. */
 static inline void json_null(struct json_out *j) {
     json_raw(j, STR("null"));

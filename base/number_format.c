@@ -6,6 +6,10 @@
 
 enum { PRECISION_MAX = 300 };
 
+/* Copies of a fixed size are two moves; that many bytes can be read behind any digit, and written
+ * behind any text that is shorter than NUMBER_TEXT_MAX by as much. */
+enum { MOVED = 20, DIGITS_ROOM = 2 * MOVED };
+
 /* 0.d0 d1 d2 ... * 10^point; no digits for zero. */
 struct digits {
     const char *text;
@@ -14,16 +18,52 @@ struct digits {
 };
 
 static char *put_text(char *to, const char *text, size_t n) {
-    memcpy(to, text, n);
+    if (LIKELY(n <= MOVED)) {
+        memcpy(to, text, MOVED);
+    } else {
+        memcpy(to, text, n);
+    }
     return to + n;
 }
 
 static char *put_zeros(char *to, int n) {
-    if (n > 0) {
-        memset(to, '0', (size_t)n);
-        to += n;
+    enum { FEW = 8 };
+    if (n <= 0) {
+        return to;
     }
-    return to;
+    if (n <= FEW) {
+        memcpy(to, "00000000", FEW);
+    } else {
+        memset(to, '0', (size_t)n);
+    }
+    return to + n;
+}
+
+/* floor(log10(v)) + 1, from the binary logarithm; 1 for 0. */
+static size_t decimal_length(uint64_t v) {
+    static const uint64_t powers[20] = {0,
+                                        10,
+                                        100,
+                                        1000,
+                                        10000,
+                                        100000,
+                                        1000000,
+                                        10000000,
+                                        100000000,
+                                        1000000000,
+                                        10000000000,
+                                        100000000000,
+                                        1000000000000,
+                                        10000000000000,
+                                        100000000000000,
+                                        1000000000000000,
+                                        10000000000000000,
+                                        100000000000000000,
+                                        1000000000000000000,
+                                        UINT64_C(10000000000000000000)};
+    const unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1);
+    const unsigned guess = bits * 1233 >> 12;
+    return guess + (v >= powers[guess] ? 1 : 0);
 }
 
 size_t number_format_u64(uint64_t v, char out[20]) {
@@ -31,21 +71,18 @@ size_t number_format_u64(uint64_t v, char out[20]) {
                                    "25262728293031323334353637383940414243444546474849"
                                    "50515253545556575859606162636465666768697071727374"
                                    "75767778798081828384858687888990919293949596979899";
-    char text[20];
-    char *at = text + sizeof(text);
+    const size_t n = decimal_length(v);
+    char *at = out + n;
     while (v >= 100) {
         at -= 2;
         memcpy(at, pairs + 2 * (v % 100), 2);
         v /= 100;
     }
     if (v >= 10) {
-        at -= 2;
-        memcpy(at, pairs + 2 * v, 2);
+        memcpy(at - 2, pairs + 2 * v, 2);
     } else {
-        *--at = (char)('0' + v);
+        at[-1] = (char)('0' + v);
     }
-    const size_t n = (size_t)(text + sizeof(text) - at);
-    memcpy(out, at, n);
     return n;
 }
 
@@ -61,12 +98,12 @@ size_t number_format_i64(int64_t v, char out[20]) {
 }
 
 /* Digits d with the value d * 10^e. */
-static struct digits digits_of(uint64_t d, int e, char text[20]) {
+static struct digits digits_of(uint64_t d, int e, char text[DIGITS_ROOM]) {
     const int count = (int)number_format_u64(d, text);
     return (struct digits){text, count, count + e};
 }
 
-static struct digits shortest_digits(double magnitude, char text[20]) {
+static struct digits shortest_digits(double magnitude, char text[DIGITS_ROOM]) {
     if (magnitude == 0) {
         return (struct digits){text, 0, 0};
     }
@@ -134,7 +171,7 @@ size_t number_format_f(double v, char out[NUMBER_TEXT_MAX]) {
     if (special != 0) {
         return special;
     }
-    char text[20];
+    char text[DIGITS_ROOM] = {0};
     const struct digits d = shortest_digits(__builtin_fabs(v), text);
     return (size_t)(put_fixed(put_sign(out, v), d) - out);
 }
@@ -144,7 +181,7 @@ size_t number_format_e(double v, char out[NUMBER_TEXT_MAX]) {
     if (special != 0) {
         return special;
     }
-    char text[20];
+    char text[DIGITS_ROOM] = {0};
     const struct digits d = shortest_digits(__builtin_fabs(v), text);
     return (size_t)(put_exponent(put_sign(out, v), d) - out);
 }
@@ -160,14 +197,19 @@ size_t number_format_g(double v, char out[NUMBER_TEXT_MAX]) {
     if (special != 0) {
         return special;
     }
-    char text[20];
+    char text[DIGITS_ROOM] = {0};
     const struct digits d = shortest_digits(__builtin_fabs(v), text);
     return (size_t)(put_general(put_sign(out, v), d, 6) - out);
 }
 
 size_t number_format_json(double v, char out[NUMBER_TEXT_MAX]) {
     const double magnitude = __builtin_fabs(v);
-    if (magnitude != 0 && (magnitude < 1e-6 || magnitude >= 1e21)) {
+    const uint64_t whole = magnitude < 9007199254740992.0 ? (uint64_t)magnitude : 0; /* 2^53 */
+    if ((double)whole == magnitude) {
+        char *const to = put_sign(out, v);
+        return (size_t)(to - out) + number_format_u64(whole, to);
+    }
+    if (magnitude < 1e-6 || magnitude >= 1e21) {
         return number_format_e(v, out);
     }
     return number_format_f(v, out);

@@ -22,6 +22,7 @@ struct query_writer {
     size_t series; /* the one at hand */
     size_t point;  /* its next sample to look at */
     bool any;      /* the list of this part is open */
+    struct json_times *times;
 };
 
 /* ---- values ---- */
@@ -174,15 +175,38 @@ static void write_sample(struct query_writer *w, const struct result_series *s, 
     }
 }
 
+/* Either kind of a series that has both. */
+static void write_mixed(struct query_writer *w, const struct result_series *s, bool histograms) {
+    for (int n = 0; n < POINTS_AT_ONCE && w->point < s->count; n++, w->point++) {
+        if ((histogram_at(s, w->point) != NULL) == histograms) {
+            write_sample(w, s, histograms ? "histograms" : "values");
+        }
+    }
+}
+
+/* Of a series without histograms. */
+static void write_floats(struct query_writer *w, const struct result_series *s) {
+    struct json_out *j = &w->api.json;
+    const size_t left = s->count - w->point;
+    const size_t n = left < POINTS_AT_ONCE ? left : POINTS_AT_ONCE;
+    if (n > 0 && !w->any) {
+        json_key(j, "values");
+        json_array_begin(j);
+        w->any = true;
+    }
+    json_samples(j, s->ts + w->point, s->values + w->point, n, w->times, w->point);
+    w->point += n;
+}
+
 /* A run of the floats or the histograms; nothing when there are none of them. */
 static void write_samples(struct query_writer *w) {
     struct json_out *j = &w->api.json;
     const struct result_series *s = &w->result.series[w->series];
     const bool histograms = w->part == PART_HISTOGRAMS;
-    for (int n = 0; n < POINTS_AT_ONCE && w->point < s->count; n++, w->point++) {
-        if ((histogram_at(s, w->point) != NULL) == histograms) {
-            write_sample(w, s, histograms ? "histograms" : "values");
-        }
+    if (s->histograms == NULL) {
+        write_floats(w, s);
+    } else {
+        write_mixed(w, s, histograms);
     }
     if (w->point < s->count) {
         return;
@@ -246,6 +270,9 @@ void query_writer_start(const struct api *api, const struct query_result *result
                                .count = count,
                                .with_stats = with_stats,
                                .part = PART_HEAD};
+    if (result->type == RESULT_MATRIX) {
+        w->times = arena_zalloc(&api->in->arena, sizeof(*w->times));
+    }
     struct http_outgoing *out = api->out;
     out->source = write_piece(&w->source, &out->body) ? &w->source : NULL;
 }

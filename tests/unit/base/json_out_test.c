@@ -163,6 +163,83 @@ static void a_full_buffer_is_seen_at_the_end(void **state) {
     buf_release(&buf);
 }
 
+/* As one by one, whatever the slots hold: times of the series before, of others, of two slots
+ * that are one. */
+static void samples_are_written_as_their_parts_are(void **state) {
+    (void)state;
+    static const double values[] = {0,
+                                    -0.0,
+                                    1,
+                                    1,
+                                    1,
+                                    1.5,
+                                    1.5,
+                                    NAN,
+                                    NAN,
+                                    -1.5,
+                                    1e-6,
+                                    -1e-7,
+                                    1e20,
+                                    -1e21,
+                                    1e22,
+                                    0.1,
+                                    1 / 3.0,
+                                    -2.2250738585072014e-308,
+                                    5e-324,
+                                    1e308,
+                                    123456,
+                                    4e15,
+                                    9007199254740993.0,
+                                    -1.2345678901234567e-5,
+                                    INFINITY,
+                                    -INFINITY,
+                                    0,
+                                    0};
+    enum { COUNT = sizeof(values) / sizeof(values[0]) };
+    static const int64_t bases[] = {0, 1795373897123, -1795373897123, INT64_MIN, INT64_MAX - 60000};
+    static struct json_times times;
+    for (size_t round = 0; round < 2 * sizeof(bases) / sizeof(bases[0]); round++) {
+        int64_t ts[COUNT];
+        struct fixture f;
+        struct fixture want;
+        begin(&f);
+        begin(&want);
+        json_array_begin(&f.j);
+        json_array_begin(&want.j);
+        for (size_t i = 0; i < COUNT; i++) {
+            ts[i] = bases[round / 2] + (int64_t)i * 1000 + (int64_t)(round % 2 + i % 2 * 7);
+            json_array_begin(&want.j);
+            json_timestamp_ms(&want.j, ts[i]);
+            json_sample_value(&want.j, values[i]);
+            json_array_end(&want.j);
+        }
+        const size_t first = JSON_TIMES_MAX - 2; /* the slots are a ring */
+        json_samples(&f.j, ts, values, 3, &times, first);
+        json_samples(&f.j, ts + 3, values + 3, 0, &times, first + 3);
+        json_samples(&f.j, ts + 3, values + 3, COUNT - 3, &times, first + 3);
+        json_array_end(&f.j);
+        json_array_end(&want.j);
+        assert_true(buf_ok(&want.buf));
+        end(&f, want.buf.ptr);
+        buf_release(&want.buf);
+    }
+}
+
+static void samples_that_do_not_fit_are_seen_at_the_end(void **state) {
+    (void)state;
+    static const double values[100] = {0};
+    static const int64_t ts[100] = {0};
+    static struct json_times times;
+    struct fixture f;
+    buf_init(&f.buf, 500);
+    json_out_init(&f.j, &f.buf);
+    json_array_begin(&f.j);
+    json_samples(&f.j, ts, values, 100, &times, 0);
+    json_array_end(&f.j);
+    assert_false(buf_ok(&f.buf));
+    buf_release(&f.buf);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commas_and_colons_are_kept_by_the_writer),
@@ -171,6 +248,8 @@ int main(void) {
         cmocka_unit_test(numbers_are_the_shortest_that_read_back),
         cmocka_unit_test(a_label_set_is_an_object),
         cmocka_unit_test(a_full_buffer_is_seen_at_the_end),
+        cmocka_unit_test(samples_are_written_as_their_parts_are),
+        cmocka_unit_test(samples_that_do_not_fit_are_seen_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
