@@ -330,22 +330,38 @@ static void note_bad_phi(const struct range_call *call, double phi) {
     }
 }
 
+static double quantile_in_order(const struct window_order *order, double phi, size_t n) {
+    struct quantile_place at;
+    double out = NAN;
+    if (quantile_find(phi, n, &at, &out)) {
+        double next[2];
+        window_order_at(order, at.low, next);
+        out = next[0] * (1 - at.weight) + next[1] * at.weight;
+    }
+    return out;
+}
+
 enum err_code range_quantile(const struct range_call *call, const struct range_series *series,
                              struct row *out, struct err *err) {
     const struct window_bounds *b = series->bounds;
+    struct eval *ev = call->ev;
     struct work tmp;
-    work_begin(&tmp, &call->ev->budget);
+    work_begin(&tmp, &ev->budget);
     struct window_order order;
-    enum err_code code = window_order_init(&order, &tmp, series->values, b->widest, err);
+    enum err_code code =
+        window_order_init(&order, &tmp, series->values, b->count, b->widest, ev->cancel, err);
     for (size_t i = 0; i < call->grid->count && code == ERR_OK; i++) {
         const size_t n = b->high[i] - b->low[i];
         if (n > 0) {
             const double phi = scalar_at(&call->params[0], i);
-            const double *sorted = window_order_slide(&order, b->low[i], b->high[i]);
+            if (window_order_slide(&order, b->low[i], b->high[i]) != ERR_OK) {
+                code = eval_pause(ev, err); /* says why */
+                continue;
+            }
             note_bad_phi(call, phi);
-            out->values[i] = quantile_of_sorted(phi, sorted, n);
+            out->values[i] = quantile_in_order(&order, phi, n);
             bits_set(out->present, i);
-            code = eval_worked(call->ev, n, err);
+            code = eval_worked(ev, n, err);
         }
     }
     work_end(&tmp);

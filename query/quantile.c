@@ -29,22 +29,25 @@ void quantile_sort(double *values, size_t n) {
     }
 }
 
-double quantile_of_sorted(double phi, const double *sorted, size_t n) {
-    if (n == 0 || isnan(phi)) {
-        return NAN;
-    }
-    if (phi < 0) {
-        return -INFINITY;
-    }
-    if (phi > 1) {
-        return INFINITY;
+bool quantile_find(double phi, size_t n, struct quantile_place *place, double *out) {
+    if (isnan(phi) || phi < 0 || phi > 1) {
+        *out = isnan(phi) ? NAN : phi < 0 ? -INFINITY : INFINITY;
+        return false;
     }
     const double rank = phi * (double)(n - 1);
     const double floor_rank = floor(rank);
-    const size_t low = (size_t)fmax(0, floor_rank);
-    const size_t high = low + 1 < n ? low + 1 : n - 1;
-    const double weight = rank - floor_rank;
-    return sorted[low] * (1 - weight) + sorted[high] * weight;
+    *place = (struct quantile_place){(size_t)fmax(0, floor_rank), rank - floor_rank};
+    return true;
+}
+
+double quantile_of_sorted(double phi, const double *sorted, size_t n) {
+    struct quantile_place at;
+    double out = NAN;
+    if (n == 0 || !quantile_find(phi, n, &at, &out)) {
+        return out;
+    }
+    const size_t high = at.low + 1 < n ? at.low + 1 : n - 1;
+    return sorted[at.low] * (1 - at.weight) + sorted[high] * at.weight;
 }
 
 double quantile_of(double phi, double *values, size_t n) {

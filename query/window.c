@@ -16,10 +16,18 @@ void window_cache_clear(struct window_cache *cache) {
     memset(cache->slots, 0, sizeof(cache->slots));
 }
 
-/* First index in [from, count) with ts > limit. */
-static size_t first_behind(const int64_t *ts, size_t count, size_t from, int64_t limit) {
-    size_t jump = 1;
+/* First index in [from, count] behind which all ts are > limit. Samples mostly come in step: guess,
+ * in the same range, is mostly right. */
+static size_t first_behind(const int64_t *ts, size_t count, size_t from, size_t guess,
+                           int64_t limit) {
     size_t low = from;
+    if (guess == from || ts[guess - 1] <= limit) {
+        if (guess == count || ts[guess] > limit) {
+            return guess;
+        }
+        low = guess;
+    }
+    size_t jump = 1;
     while (low + jump < count && ts[low + jump] <= limit) {
         low += jump;
         jump *= 2;
@@ -42,22 +50,34 @@ static void note(struct window_bounds *b, size_t step, size_t low, size_t high) 
     const uint32_t width = (uint32_t)(high - low);
     b->widest = width > b->widest ? width : b->widest;
     b->total += width;
-    if (width > 0) {
-        bits_set(b->present, step);
-    }
+    b->present[step / 64] |= (uint64_t)(width > 0) << (step % 64);
+}
+
+/* One edge of the windows, and how far it went last. */
+struct edge {
+    size_t at;
+    size_t went;
+};
+
+static void edge_move(struct edge *edge, const struct window_bounds *b, size_t from,
+                      int64_t limit) {
+    const size_t guess = edge->at + edge->went < b->count ? edge->at + edge->went : b->count;
+    const size_t to = first_behind(b->ts, b->count, from, guess < from ? from : guess, limit);
+    edge->went = to - edge->at;
+    edge->at = to;
 }
 
 static void find_bounds(const struct window_spec *spec, struct window_bounds *b) {
-    size_t low = 0;
-    size_t high = 0;
+    struct edge low = {0};
+    struct edge high = {0};
     for (size_t i = 0; i < spec->grid->count; i++) {
         const int64_t end = window_end(spec, i);
-        low = first_behind(b->ts, b->count, low, time_sub(end, spec->range_ms));
-        high = first_behind(b->ts, b->count, high > low ? high : low, end);
-        note(b, i, low, high);
+        edge_move(&low, b, low.at, time_sub(end, spec->range_ms));
+        edge_move(&high, b, high.at > low.at ? high.at : low.at, end);
+        note(b, i, low.at, high.at);
         if (spec->fixed) {
             for (size_t rest = i + 1; rest < spec->grid->count; rest++) {
-                note(b, rest, low, high);
+                note(b, rest, low.at, high.at);
             }
             return;
         }
@@ -153,6 +173,55 @@ enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *
     return ERR_OK;
 }
 
+/* Samples [from, reaches) of a column whose distances are all the same. */
+struct even_run {
+    size_t from, reaches;
+    uint64_t distance;
+};
+
+/* The run that ends at high, or begins at low when it was interrupted. */
+static void even_run_extend(struct even_run *run, const int64_t *ts, size_t low, size_t high) {
+    if (run->reaches <= low) {
+        *run = (struct even_run){.from = low, .reaches = low + 1};
+    }
+    for (size_t k = run->reaches; k < high; k++) {
+        const uint64_t distance = (uint64_t)ts[k] - (uint64_t)ts[k - 1];
+        if (k == run->from + 1) {
+            run->distance = distance;
+        } else if (distance != run->distance) {
+            run->from = k - 1;
+            run->distance = distance;
+        }
+    }
+    run->reaches = high > run->reaches ? high : run->reaches;
+}
+
+/* As many samples, and the first as far from the reference. */
+static bool lie_alike(const struct window_bounds *b, const int64_t *reference_ms, size_t i,
+                      size_t k) {
+    const int64_t first = b->ts[b->low[i]];
+    const int64_t other = b->ts[b->low[k]];
+    return b->high[i] - b->low[i] == b->high[k] - b->low[k] &&
+           (first < reference_ms[i]) == (other < reference_ms[k]) &&
+           (uint64_t)first - (uint64_t)reference_ms[i] ==
+               (uint64_t)other - (uint64_t)reference_ms[k];
+}
+
+static void add_times(const struct window_bounds *b, size_t step,
+                      const struct window_times *times) {
+    struct kahan x = {0};
+    struct kahan x2 = {0};
+    for (size_t k = b->low[step]; k < b->high[step]; k++) {
+        const double at = seconds(b->ts[k], times->reference_ms[step]);
+        kahan_add(&x, at);
+        kahan_add(&x2, at * at);
+    }
+    times->x[step] = x.sum + x.c;
+    times->x2[step] = x2.sum + x2.c;
+}
+
+/* The sums of a window are those of the one before when its samples lie the same way: in one even
+ * run with it, as many, as far from their reference. */
 enum err_code window_times_of(struct window_cache *cache, struct window_bounds *bounds,
                               bool to_steps, struct err *err) {
     if (bounds->times.x != NULL) {
@@ -166,21 +235,25 @@ enum err_code window_times_of(struct window_cache *cache, struct window_bounds *
         return ERR_LIMIT;
     }
     const struct window_times times = {reference_ms, columns, columns + steps};
+    struct even_run run = {.reaches = 0};
+    size_t like = steps; /* the last window in an even run */
     for (size_t i = 0; i < steps; i++) {
         const size_t low = bounds->low[i];
-        if (bounds->high[i] == low) {
+        const size_t high = bounds->high[i];
+        if (high == low) {
             continue;
         }
-        struct kahan x = {0};
-        struct kahan x2 = {0};
         reference_ms[i] = to_steps ? grid_time(cache->spec.grid, i) : bounds->ts[low];
-        for (size_t k = low; k < bounds->high[i]; k++) {
-            const double at = seconds(bounds->ts[k], reference_ms[i]);
-            kahan_add(&x, at);
-            kahan_add(&x2, at * at);
+        even_run_extend(&run, bounds->ts, low, high);
+        const bool even = run.from <= low;
+        if (even && like < steps && run.from <= bounds->low[like] &&
+            lie_alike(bounds, reference_ms, i, like)) {
+            times.x[i] = times.x[like];
+            times.x2[i] = times.x2[like];
+            continue;
         }
-        times.x[i] = x.sum + x.c;
-        times.x2[i] = x2.sum + x2.c;
+        add_times(bounds, i, &times);
+        like = even ? i : steps;
     }
     bounds->times = times;
     return ERR_OK;

@@ -2,6 +2,7 @@
  * edges; columns are told apart by their pointer; the shape is that of the extrapolation rules. */
 #include "tests/support/check_err.h"
 
+#include "query/kahan.h"
 #include "query/window.h"
 
 struct fixture {
@@ -122,6 +123,50 @@ static void the_shape_cuts_far_borders_to_half_an_interval(void **state) {
     assert_true(b->shape.factor[0] == 1.5);
 }
 
+static void plain_sums(const struct window_bounds *b, size_t step, struct kahan *x,
+                       struct kahan *x2) {
+    for (size_t k = b->low[step]; k < b->high[step]; k++) {
+        const double at = (double)time_sub(b->ts[k], b->times.reference_ms[step]) / 1000;
+        kahan_add(x, at);
+        kahan_add(x2, at * at);
+    }
+}
+
+/* Even columns, with gaps and jitter at places that windows begin, end and lie around. */
+static void sums_over_times_are_those_of_every_window(void **state) {
+    struct fixture *f = *state;
+    enum { SAMPLES = 300 };
+    static int64_t ts[SAMPLES];
+    for (unsigned round = 0; round < 24; round++) {
+        const int64_t step_ms = round % 3 == 0 ? 60000 : round % 3 == 1 ? 45000 : 20000;
+        for (size_t i = 0; i < SAMPLES; i++) {
+            const int64_t gap = i > 100 && round % 4 == 1 ? 47000 : 0;
+            const int64_t jitter = round % 4 == 2 && i % 50 == 7 ? 3 : 0;
+            const int64_t other = round % 4 == 3 && i >= 150 ? (int64_t)(i - 150) * 5000 : 0;
+            ts[i] = 1000003 + (int64_t)i * 15000 + gap + jitter + other;
+        }
+        const struct grid grid = grid_of(900000, 7000000, step_ms);
+        const struct window_spec spec = {
+            .grid = &grid, .range_ms = 300000 + (int64_t)round * 10000, .offset_ms = round};
+        window_cache_init(&f->cache, &f->work, &spec);
+        struct err err;
+        struct window_bounds *b = window_cache_get(&f->cache, ts, SAMPLES, &err);
+        assert_non_null(b);
+        check_bounds(&spec, b);
+        assert_ok(window_times_of(&f->cache, b, round < 12, &err), &err);
+        for (size_t i = 0; i < grid.count; i++) {
+            struct kahan x = {0};
+            struct kahan x2 = {0};
+            plain_sums(b, i, &x, &x2);
+            if (b->high[i] > b->low[i]) {
+                assert_true(x.sum + x.c == b->times.x[i]);
+                assert_true(x2.sum + x2.c == b->times.x2[i]);
+            }
+        }
+        work_reset(&f->work);
+    }
+}
+
 static void a_budget_that_is_passed_is_an_error(void **state) {
     struct fixture *f = *state;
     static const int64_t TS[] = {1};
@@ -154,6 +199,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(one_column_has_its_bounds_once, setup, teardown),
         cmocka_unit_test_setup_teardown(the_shape_cuts_far_borders_to_half_an_interval, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(sums_over_times_are_those_of_every_window, setup, teardown),
         cmocka_unit_test_setup_teardown(a_budget_that_is_passed_is_an_error, setup, teardown),
         cmocka_unit_test(grids_count_their_steps),
     };
