@@ -496,6 +496,7 @@ static enum err_code start_web(struct app *app, struct err *err) {
         .external_url = app->external_url,
         .route_prefix = f->web_route_prefix,
         .max_connections = (size_t)f->web_max_connections,
+        .max_client_connections = (size_t)f->web_max_client_connections,
         .read_timeout_ms = f->web_read_timeout_ms,
         .cors_origin = f->web_cors_origin,
         .enable_lifecycle = f->web_enable_lifecycle,

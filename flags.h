@@ -34,7 +34,7 @@ struct flags {
     struct str_list web_listen_address;
     struct str web_config_file;
     int64_t web_read_timeout_ms;
-    int64_t web_max_connections;
+    int64_t web_max_connections, web_max_client_connections;
     int64_t web_max_notifications_subscribers;
     struct str web_external_url, web_route_prefix, web_user_assets;
     bool web_enable_lifecycle, web_enable_admin_api;

@@ -80,7 +80,8 @@ const struct flag flag_table[] = {
         .type = FLAG_DURATION,
         .offset = offsetof(struct flags, web_read_timeout_ms),
         .default_value = "5m",
-        .help = "Longest time to read a request, and to keep an idle connection.",
+        .help = "Longest time in which a request, head and body, must arrive, and to keep an "
+                "idle connection.",
     },
     {
         .name = "web.max-connections",
@@ -88,6 +89,13 @@ const struct flag flag_table[] = {
         .offset = offsetof(struct flags, web_max_connections),
         .default_value = "512",
         .help = "Most connections at once, over all listeners.",
+    },
+    {
+        .name = "web.max-connections-per-client",
+        .type = FLAG_INT,
+        .offset = offsetof(struct flags, web_max_client_connections),
+        .default_value = "0",
+        .help = "Most connections at once of one address. 0: no limit.",
     },
     {
         .name = "web.max-notifications-subscribers",

@@ -41,8 +41,9 @@ struct web_options {
     const struct str *listen; /* host:port */
     size_t listen_count;
     struct str external_url, route_prefix;
-    size_t max_connections;  /* 512 */
-    int64_t read_timeout_ms; /* 5 m */
+    size_t max_connections;        /* 512, of all listeners */
+    size_t max_client_connections; /* of one address; 0 = no limit */
+    int64_t read_timeout_ms;       /* 5 m: for a whole request, and of an idle connection */
     struct str cors_origin;  /* regex; empty = no CORS */
     bool enable_lifecycle, enable_admin_api, enable_remote_write;
     bool keep_start_timestamps; /* of remote writes */

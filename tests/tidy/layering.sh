@@ -40,7 +40,7 @@ only() {
 only 'pcre2.h' 'base/regex\.c'
 only 'curl/curl.h' 'base/http_curl\.h|base/url\.c'
 only 'yaml.h' 'base/yaml_node\.c'
-only 'microhttpd.h' 'web/server\.c'
+only 'microhttpd.h' 'web/exchange\.h'
 only 'jansson.h' 'base/json_in\.c'
 only 'libdeflate.h' 'base/gzip\.c|base/compress\.c'
 only 'zlib.h' 'base/gzip_stream\.c'

@@ -12,9 +12,8 @@
 #include "base/compress.h"
 #include "base/mutex.h"
 #include "tests/support/check_err.h"
+#include "tests/unit/web/raw_client.h"
 #include "tests/unit/web/web_world.h"
-
-enum { READ_TIMEOUT_MS = 20000 };
 
 static struct web_world world; /* for its storage, engine and stand-ins */
 
@@ -67,7 +66,7 @@ static enum err_code gated_open(struct storage *st, int64_t mint, int64_t maxt, 
 }
 
 static void wait_for(atomic_int *counter, int want) {
-    for (int i = 0; i < READ_TIMEOUT_MS && atomic_load(counter) != want; i++) {
+    for (int i = 0; i < RAW_TIMEOUT_MS && atomic_load(counter) != want; i++) {
         const struct timespec pause = {.tv_nsec = 1000 * 1000};
         (void)nanosleep(&pause, NULL);
     }
@@ -122,118 +121,6 @@ static int teardown(void **state) {
     return 0;
 }
 
-/* ---- a client ---- */
-
-static int dial(void) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    const struct sockaddr_in to = {.sin_family = AF_INET,
-                                   .sin_port = htons(server.port),
-                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
-    return fd;
-}
-
-static void send_text(int fd, const char *text) {
-    size_t at = 0;
-    const size_t n = strlen(text);
-    while (at < n) {
-        const ssize_t sent = send(fd, text + at, n - at, MSG_NOSIGNAL);
-        if (sent <= 0) {
-            return; /* the server hung up early, as it may */
-        }
-        at += (size_t)sent;
-    }
-}
-
-/* Appends what comes until want bytes are there or the server closes; false at the end. */
-static bool receive(int fd, struct buf *to) {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    if (poll(&p, 1, READ_TIMEOUT_MS) != 1) {
-        fail_msg("the server does not answer");
-    }
-    char bytes[16 * 1024];
-    const ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
-    if (n <= 0) {
-        return false;
-    }
-    buf_append(to, bytes, (size_t)n);
-    return true;
-}
-
-struct answer {
-    int status;
-    struct buf raw;
-    struct str head, body;
-};
-
-static struct str header_of(const struct answer *a, const char *name) {
-    const ptrdiff_t at = str_find(a->head, str_of(name));
-    if (at < 0) {
-        return STR("");
-    }
-    const struct str rest = str_from(a->head, (size_t)at + strlen(name));
-    const ptrdiff_t end = str_find(rest, STR("\r\n"));
-    return str_trim(str_sub(rest, 0, end < 0 ? rest.len : (size_t)end));
-}
-
-/* One answer; what follows it in the stream stays in rest. no_body: it answers a HEAD. */
-static bool read_answer(int fd, struct buf *rest, bool no_body, struct answer *out) {
-    ptrdiff_t end = -1;
-    while ((end = str_find(buf_str(rest), STR("\r\n\r\n"))) < 0) {
-        if (!receive(fd, rest)) {
-            return false;
-        }
-    }
-    struct answer a = {.status = 0};
-    a.head = str_sub(buf_str(rest), 0, (size_t)end + 2);
-    const struct str length = header_of(&a, "Content-Length:");
-    size_t body = 0;
-    for (size_t i = 0; i < length.len && !no_body; i++) {
-        body = body * 10 + (size_t)(length.ptr[i] - '0');
-    }
-    const size_t whole = (size_t)end + 4 + body;
-    while (rest->len < whole && receive(fd, rest)) {
-    }
-    assert_true(rest->len >= whole);
-    buf_init(&out->raw, 64 * 1024 * 1024);
-    buf_append(&out->raw, rest->ptr, whole);
-    out->head = str_sub(buf_str(&out->raw), 0, (size_t)end + 2);
-    out->body = str_from(buf_str(&out->raw), (size_t)end + 4);
-    assert_true(str_starts(out->head, STR("HTTP/1.1 ")));
-    out->status =
-        (out->head.ptr[9] - '0') * 100 + (out->head.ptr[10] - '0') * 10 + (out->head.ptr[11] - '0');
-    struct buf left;
-    buf_init(&left, 64 * 1024 * 1024);
-    buf_append(&left, rest->ptr + whole, rest->len - whole);
-    buf_release(rest);
-    *rest = left;
-    return true;
-}
-
-/* A connection of its own for one request; status 0 when the server closed without an answer. */
-static struct answer ask(const char *request) {
-    const int fd = dial();
-    send_text(fd, request);
-    struct buf rest;
-    buf_init(&rest, 64 * 1024 * 1024);
-    struct answer a = {.status = 0};
-    if (!read_answer(fd, &rest, strncmp(request, "HEAD", 4) == 0, &a)) {
-        buf_init(&a.raw, 1);
-    }
-    buf_release(&rest);
-    (void)close(fd);
-    return a;
-}
-
-static void check_status(const char *request, int status) {
-    struct answer a = ask(request);
-    if (a.status != status) {
-        fail_msg("%.80s: %d, want %d", request, a.status, status);
-    }
-    buf_release(&a.raw);
-}
-
 #define HOST "Host: b\r\n"
 #define QUERY "GET /api/v1/query?query=m&time=10 HTTP/1.1\r\n" HOST
 #define RESULT                                                                                     \
@@ -244,21 +131,21 @@ static void check_status(const char *request, int status) {
 
 static void requests_of_one_connection_are_answered_in_order(void **state) {
     (void)state;
-    const int fd = dial();
+    const int fd = raw_dial(server.port);
     struct buf rest;
     buf_init(&rest, 1024 * 1024);
     /* keep-alive, then three at once */
-    send_text(fd, QUERY "\r\n");
-    struct answer a;
-    assert_true(read_answer(fd, &rest, false, &a));
+    raw_send(fd, QUERY "\r\n");
+    struct raw_answer a;
+    assert_true(raw_read(fd, &rest, false, &a));
     assert_str(a.body, RESULT);
-    assert_str(header_of(&a, "Content-Type:"), "application/json");
-    assert_str(header_of(&a, "X-Content-Type-Options:"), "nosniff");
+    assert_str(raw_header(&a, "Content-Type:"), "application/json");
+    assert_str(raw_header(&a, "X-Content-Type-Options:"), "nosniff");
     buf_release(&a.raw);
-    send_text(fd, QUERY "\r\nGET /-/healthy HTTP/1.1\r\n" HOST "\r\n" QUERY "\r\n");
+    raw_send(fd, QUERY "\r\nGET /-/healthy HTTP/1.1\r\n" HOST "\r\n" QUERY "\r\n");
     static const char *const want[] = {RESULT, "Prometheus Server is Healthy.\n", RESULT};
     for (size_t i = 0; i < 3; i++) {
-        assert_true(read_answer(fd, &rest, false, &a));
+        assert_true(raw_read(fd, &rest, false, &a));
         assert_str(a.body, want[i]);
         buf_release(&a.raw);
     }
@@ -268,24 +155,25 @@ static void requests_of_one_connection_are_answered_in_order(void **state) {
 
 static void head_has_the_head_of_get_and_no_body(void **state) {
     (void)state;
-    struct answer a = ask("HEAD /-/ready HTTP/1.1\r\n" HOST "\r\n");
+    struct raw_answer a = raw_ask(server.port, "HEAD /-/ready HTTP/1.1\r\n" HOST "\r\n");
     assert_int_equal(a.status, 200);
-    assert_str(header_of(&a, "Content-Length:"), "28");
+    assert_str(raw_header(&a, "Content-Length:"), "28");
     assert_int_equal(a.body.len, 0);
     buf_release(&a.raw);
 }
 
 static void forms_are_posted(void **state) {
     (void)state;
-    struct answer a = ask("POST /api/v1/query HTTP/1.1\r\n" HOST
-                          "Content-Type: application/x-www-form-urlencoded\r\n"
-                          "Content-Length: 15\r\n\r\nquery=m&time=10");
+    struct raw_answer a = raw_ask(server.port, "POST /api/v1/query HTTP/1.1\r\n" HOST
+                                               "Content-Type: application/x-www-form-urlencoded\r\n"
+                                               "Content-Length: 15\r\n\r\nquery=m&time=10");
     assert_int_equal(a.status, 200);
     assert_str(a.body, RESULT);
     buf_release(&a.raw);
-    a = ask("POST /api/v1/query HTTP/1.1\r\n" HOST
-            "Content-Type: application/x-www-form-urlencoded\r\n"
-            "Transfer-Encoding: chunked\r\n\r\n8\r\nquery=m&\r\n7\r\ntime=10\r\n0\r\n\r\n");
+    a = raw_ask(server.port,
+                "POST /api/v1/query HTTP/1.1\r\n" HOST
+                "Content-Type: application/x-www-form-urlencoded\r\n"
+                "Transfer-Encoding: chunked\r\n\r\n8\r\nquery=m&\r\n7\r\ntime=10\r\n0\r\n\r\n");
     assert_str(a.body, RESULT);
     buf_release(&a.raw);
 }
@@ -297,12 +185,14 @@ static void large_answers_are_compressed_for_who_takes_that(void **state) {
         (void)snprintf(name, sizeof(name), "big{number=\"%d\"}", i);
         fake_storage_load(world.fs, 1000, name, "1");
     }
-    struct answer plain = ask("GET /api/v1/query?query=big&time=1 HTTP/1.1\r\n" HOST "\r\n");
-    assert_str(header_of(&plain, "Content-Encoding:"), "");
-    assert_str(header_of(&plain, "Vary:"), "Accept-Encoding");
-    struct answer packed = ask("GET /api/v1/query?query=big&time=1 HTTP/1.1\r\n" HOST
-                               "Accept-Encoding: br, gzip\r\n\r\n");
-    assert_str(header_of(&packed, "Content-Encoding:"), "gzip");
+    struct raw_answer plain =
+        raw_ask(server.port, "GET /api/v1/query?query=big&time=1 HTTP/1.1\r\n" HOST "\r\n");
+    assert_str(raw_header(&plain, "Content-Encoding:"), "");
+    assert_str(raw_header(&plain, "Vary:"), "Accept-Encoding");
+    struct raw_answer packed =
+        raw_ask(server.port, "GET /api/v1/query?query=big&time=1 HTTP/1.1\r\n" HOST
+                             "Accept-Encoding: br, gzip\r\n\r\n");
+    assert_str(raw_header(&packed, "Content-Encoding:"), "gzip");
     assert_true(packed.body.len < plain.body.len / 2);
     struct inflater *inflater = inflater_new();
     struct buf out;
@@ -347,13 +237,13 @@ static void load_big(void) {
 }
 
 /* Everything until the server closes, in steps of which the client rests between. */
-static struct answer ask_for_chunks(const char *request, bool slowly, struct buf *body) {
-    const int fd = dial();
-    struct answer a = {.status = 0};
+static struct raw_answer ask_for_chunks(const char *request, bool slowly, struct buf *body) {
+    const int fd = raw_dial(server.port);
+    struct raw_answer a = {.status = 0};
     buf_init(&a.raw, 64 * 1024 * 1024);
     buf_init(body, 64 * 1024 * 1024);
-    send_text(fd, request);
-    for (int reads = 0; receive(fd, &a.raw); reads++) {
+    raw_send(fd, request);
+    for (int reads = 0; raw_receive(fd, &a.raw); reads++) {
         const struct timespec pause = {.tv_nsec = 1000 * 1000};
         if (slowly && reads % 4 == 0) {
             (void)nanosleep(&pause, NULL);
@@ -363,7 +253,7 @@ static struct answer ask_for_chunks(const char *request, bool slowly, struct buf
     const ptrdiff_t end = str_find(buf_str(&a.raw), STR("\r\n\r\n"));
     assert_true(end > 0);
     a.head = str_sub(buf_str(&a.raw), 0, (size_t)end + 2);
-    assert_str(header_of(&a, "Transfer-Encoding:"), "chunked");
+    assert_str(raw_header(&a, "Transfer-Encoding:"), "chunked");
     assert_true(unchunk(str_from(buf_str(&a.raw), (size_t)end + 4), body));
     return a;
 }
@@ -373,14 +263,14 @@ static void a_large_answer_is_sent_while_it_is_made(void **state) {
     load_big();
     struct buf plain;
     struct buf packed;
-    struct answer a = ask_for_chunks(BIG_QUERY "Connection: close\r\n\r\n", false, &plain);
+    struct raw_answer a = ask_for_chunks(BIG_QUERY "Connection: close\r\n\r\n", false, &plain);
     assert_true(plain.len > 1024 * 1024);
     assert_true(str_ends(buf_str(&plain), STR("\"1\"]]}]}}")));
     buf_release(&a.raw);
 
     a = ask_for_chunks(BIG_QUERY "Connection: close\r\nAccept-Encoding: gzip\r\n\r\n", true,
                        &packed);
-    assert_str(header_of(&a, "Content-Encoding:"), "gzip");
+    assert_str(raw_header(&a, "Content-Encoding:"), "gzip");
     assert_true(packed.len < plain.len / 4);
     struct inflater *inflater = inflater_new();
     struct buf out;
@@ -399,16 +289,16 @@ static void a_client_that_leaves_in_the_middle_of_an_answer_costs_nothing(void *
     (void)state;
     load_big();
     for (int i = 0; i < 8; i++) {
-        const int fd = dial();
+        const int fd = raw_dial(server.port);
         struct buf some;
         buf_init(&some, 64 * 1024 * 1024);
-        send_text(fd, BIG_QUERY "\r\n");
-        while (some.len < 300 * 1024 && receive(fd, &some)) {
+        raw_send(fd, BIG_QUERY "\r\n");
+        while (some.len < 300 * 1024 && raw_receive(fd, &some)) {
         }
         (void)close(fd);
         buf_release(&some);
     }
-    check_status("GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
+    raw_check_status(server.port, "GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
 }
 
 static void a_busy_server_still_answers(void **state) {
@@ -417,17 +307,17 @@ static void a_busy_server_still_answers(void **state) {
     int fds[STUCK];
     atomic_store(&gate.block, true);
     for (int i = 0; i < STUCK; i++) {
-        fds[i] = dial();
-        send_text(fds[i], "GET /api/v1/query?query=m HTTP/1.1\r\n" HOST "\r\n");
+        fds[i] = raw_dial(server.port);
+        raw_send(fds[i], "GET /api/v1/query?query=m HTTP/1.1\r\n" HOST "\r\n");
     }
     wait_for(&gate.waiting, 20 + 8); /* all places of the engine are taken */
-    check_status("GET /api/v1/targets HTTP/1.1\r\n" HOST "\r\n", 200);
+    raw_check_status(server.port, "GET /api/v1/targets HTTP/1.1\r\n" HOST "\r\n", 200);
     atomic_store(&gate.released, true);
     for (int i = 0; i < STUCK; i++) {
         struct buf rest;
-        struct answer a;
+        struct raw_answer a;
         buf_init(&rest, 64 * 1024);
-        assert_true(read_answer(fds[i], &rest, false, &a));
+        assert_true(raw_read(fds[i], &rest, false, &a));
         assert_int_equal(a.status, 200);
         buf_release(&a.raw);
         buf_release(&rest);
@@ -437,34 +327,40 @@ static void a_busy_server_still_answers(void **state) {
 
 static void ambiguous_framing_is_refused_and_the_connection_closed(void **state) {
     (void)state;
-    check_status("POST /api/v1/query HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 3\r\n"
-                 "\r\na=b",
-                 400);
-    check_status("POST /api/v1/query HTTP/1.1\r\n" HOST "Content-Length: 3\r\nTransfer-Encoding: "
-                 "chunked\r\n\r\n0\r\n\r\n",
-                 400);
-    check_status("GET /-/healthy HTTP/1.1\r\n" HOST HOST "\r\n", 400);
-    struct answer a = ask("GET /-/healthy HTTP/1.1\r\n" HOST HOST "\r\n");
-    assert_str(header_of(&a, "Connection:"), "close");
+    raw_check_status(server.port,
+                     "POST /api/v1/query HTTP/1.1\r\n" HOST
+                     "Content-Length: 3\r\nContent-Length: 3\r\n"
+                     "\r\na=b",
+                     400);
+    raw_check_status(server.port,
+                     "POST /api/v1/query HTTP/1.1\r\n" HOST
+                     "Content-Length: 3\r\nTransfer-Encoding: "
+                     "chunked\r\n\r\n0\r\n\r\n",
+                     400);
+    raw_check_status(server.port, "GET /-/healthy HTTP/1.1\r\n" HOST HOST "\r\n", 400);
+    struct raw_answer a = raw_ask(server.port, "GET /-/healthy HTTP/1.1\r\n" HOST HOST "\r\n");
+    assert_str(raw_header(&a, "Connection:"), "close");
     buf_release(&a.raw);
 }
 
 static void bad_paths_are_refused(void **state) {
     (void)state;
-    check_status("GET /%2e%2e/etc HTTP/1.1\r\n" HOST "\r\n", 400);
-    check_status("GET /a%2fb HTTP/1.1\r\n" HOST "\r\n", 400);
-    check_status("GET /nothing HTTP/1.1\r\n" HOST "\r\n", 404);
+    raw_check_status(server.port, "GET /%2e%2e/etc HTTP/1.1\r\n" HOST "\r\n", 400);
+    raw_check_status(server.port, "GET /a%2fb HTTP/1.1\r\n" HOST "\r\n", 400);
+    raw_check_status(server.port, "GET /nothing HTTP/1.1\r\n" HOST "\r\n", 404);
 }
 
 static void what_is_too_large_is_refused(void **state) {
     (void)state;
-    check_status("POST /api/v1/query HTTP/1.1\r\n" HOST
-                 "Content-Type: application/x-www-form-urlencoded\r\n"
-                 "Content-Length: 10485761\r\n\r\n",
-                 413);
-    check_status("POST /api/v1/query HTTP/1.1\r\n" HOST
-                 "Content-Length: 99999999999999999999999\r\n\r\n",
-                 413);
+    raw_check_status(server.port,
+                     "POST /api/v1/query HTTP/1.1\r\n" HOST
+                     "Content-Type: application/x-www-form-urlencoded\r\n"
+                     "Content-Length: 10485761\r\n\r\n",
+                     413);
+    raw_check_status(server.port,
+                     "POST /api/v1/query HTTP/1.1\r\n" HOST
+                     "Content-Length: 99999999999999999999999\r\n\r\n",
+                     413);
     struct buf request;
     buf_init(&request, 1024 * 1024);
     buf_append_cstr(&request, "GET /?");
@@ -472,7 +368,7 @@ static void what_is_too_large_is_refused(void **state) {
         buf_append_char(&request, 'a');
     }
     buf_append_cstr(&request, " HTTP/1.1\r\n" HOST "\r\n");
-    struct answer a = ask(request.ptr);
+    struct raw_answer a = raw_ask(server.port, request.ptr);
     assert_true(a.status == 414 || a.status == 0);
     buf_release(&a.raw);
     buf_clear(&request);
@@ -481,21 +377,21 @@ static void what_is_too_large_is_refused(void **state) {
         buf_printf(&request, "X-%d: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", i);
     }
     buf_append_cstr(&request, "\r\n");
-    a = ask(request.ptr);
+    a = raw_ask(server.port, request.ptr);
     assert_true(a.status == 431 || a.status == 413 || a.status == 0);
     buf_release(&a.raw);
     buf_release(&request);
-    check_status("GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
+    raw_check_status(server.port, "GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
 }
 
 /* read_timeout is 3 s here */
 static void a_client_that_is_too_slow_is_cut_off(void **state) {
     (void)state;
-    const int fd = dial();
-    send_text(fd, "GET /-/heal");
+    const int fd = raw_dial(server.port);
+    raw_send(fd, "GET /-/heal");
     struct buf rest;
     buf_init(&rest, 4096);
-    while (receive(fd, &rest)) {
+    while (raw_receive(fd, &rest)) {
     }
     buf_release(&rest);
     (void)close(fd);
@@ -504,16 +400,35 @@ static void a_client_that_is_too_slow_is_cut_off(void **state) {
 static void a_running_query_does_not_hold_up_others(void **state) {
     (void)state;
     atomic_store(&gate.block, true);
-    const int fd = dial();
-    send_text(fd, QUERY "\r\n");
+    const int fd = raw_dial(server.port);
+    raw_send(fd, QUERY "\r\n");
     wait_for(&gate.waiting, 1);
-    check_status("GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
-    check_status("GET /metrics HTTP/1.1\r\n" HOST "\r\n", 200);
+    raw_check_status(server.port, "GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
+    raw_check_status(server.port, "GET /metrics HTTP/1.1\r\n" HOST "\r\n", 200);
     atomic_store(&gate.released, true);
     struct buf rest;
     buf_init(&rest, 1024 * 1024);
-    struct answer a;
-    assert_true(read_answer(fd, &rest, false, &a));
+    struct raw_answer a;
+    assert_true(raw_read(fd, &rest, false, &a));
+    assert_str(a.body, RESULT);
+    buf_release(&a.raw);
+    buf_release(&rest);
+    (void)close(fd);
+}
+
+static void an_answer_may_take_longer_than_a_request(void **state) {
+    (void)state;
+    atomic_store(&gate.block, true);
+    const int fd = raw_dial(server.port);
+    raw_send(fd, QUERY "\r\n");
+    wait_for(&gate.waiting, 1);
+    const struct timespec pause = {.tv_sec = 4};
+    (void)nanosleep(&pause, NULL);
+    atomic_store(&gate.released, true);
+    struct buf rest;
+    buf_init(&rest, 1024 * 1024);
+    struct raw_answer a;
+    assert_true(raw_read(fd, &rest, false, &a));
     assert_str(a.body, RESULT);
     buf_release(&a.raw);
     buf_release(&rest);
@@ -523,13 +438,13 @@ static void a_running_query_does_not_hold_up_others(void **state) {
 static void a_client_that_leaves_cancels_its_query(void **state) {
     (void)state;
     atomic_store(&gate.block, true);
-    const int fd = dial();
-    send_text(fd, QUERY "\r\n");
+    const int fd = raw_dial(server.port);
+    raw_send(fd, QUERY "\r\n");
     wait_for(&gate.waiting, 1);
     (void)close(fd);
     wait_for(&gate.cancelled, 1);
     atomic_store(&gate.block, false);
-    check_status(QUERY "\r\n", 200);
+    raw_check_status(server.port, QUERY "\r\n", 200);
 }
 
 static void two_hundred_connections_are_all_answered(void **state) {
@@ -538,17 +453,16 @@ static void two_hundred_connections_are_all_answered(void **state) {
     int fds[COUNT];
     struct buf rests[COUNT];
     for (int i = 0; i < COUNT; i++) {
-        fds[i] = dial();
+        fds[i] = raw_dial(server.port);
         buf_init(&rests[i], 1024 * 1024);
     }
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < COUNT; i++) {
-            send_text(fds[i],
-                      i % 3 == 0 ? "GET /-/healthy HTTP/1.1\r\n" HOST "\r\n" : QUERY "\r\n");
+            raw_send(fds[i], i % 3 == 0 ? "GET /-/healthy HTTP/1.1\r\n" HOST "\r\n" : QUERY "\r\n");
         }
         for (int i = 0; i < COUNT; i++) {
-            struct answer a;
-            assert_true(read_answer(fds[i], &rests[i], false, &a));
+            struct raw_answer a;
+            assert_true(raw_read(fds[i], &rests[i], false, &a));
             assert_int_equal(a.status, 200);
             assert_str(a.body, i % 3 == 0 ? "Prometheus Server is Healthy.\n" : RESULT);
             buf_release(&a.raw);
@@ -567,8 +481,8 @@ static void stopping_cancels_what_runs(void **state) {
     atomic_store(&gate.block, true);
     int fds[COUNT];
     for (int i = 0; i < COUNT; i++) {
-        fds[i] = dial();
-        send_text(fds[i], QUERY "\r\n");
+        fds[i] = raw_dial(server.port);
+        raw_send(fds[i], QUERY "\r\n");
     }
     wait_for(&gate.waiting, COUNT);
     web_stop(server.web);
@@ -584,8 +498,8 @@ static void stopping_with_busy_connections_ends(void **state) {
     enum { COUNT = 50 };
     int fds[COUNT];
     for (int i = 0; i < COUNT; i++) {
-        fds[i] = dial();
-        send_text(fds[i], QUERY "\r\n" QUERY "\r\n" QUERY "\r\n" QUERY "\r\n");
+        fds[i] = raw_dial(server.port);
+        raw_send(fds[i], QUERY "\r\n" QUERY "\r\n" QUERY "\r\n" QUERY "\r\n");
     }
     web_stop(server.web);
     server.web = NULL;
@@ -605,14 +519,14 @@ static void a_taken_port_is_an_error_that_names_it(void **state) {
     assert_err(start(address, &port), ERR_EXISTS, want, &server.err);
     assert_non_null(strstr(server.err.text, "ddress already in use"));
     server.web = first;
-    check_status("GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
+    raw_check_status(server.port, "GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
 }
 
 static void requests_are_counted_by_route_and_code(void **state) {
     (void)state;
-    check_status(QUERY "\r\n", 200);
-    check_status("GET /nothing HTTP/1.1\r\n" HOST "\r\n", 404);
-    struct answer a = ask("GET /metrics HTTP/1.1\r\n" HOST "\r\n");
+    raw_check_status(server.port, QUERY "\r\n", 200);
+    raw_check_status(server.port, "GET /nothing HTTP/1.1\r\n" HOST "\r\n", 404);
+    struct raw_answer a = raw_ask(server.port, "GET /metrics HTTP/1.1\r\n" HOST "\r\n");
     assert_true(
         str_find(a.body, STR("prometheus_http_requests_total{handler=\"/api/v1/query\","
                              "code=\"200\"} 1\n")) >= 0 ||
@@ -637,6 +551,7 @@ int main(void) {
         T(what_is_too_large_is_refused),
         T(a_client_that_is_too_slow_is_cut_off),
         T(a_running_query_does_not_hold_up_others),
+        T(an_answer_may_take_longer_than_a_request),
         T(a_client_that_leaves_cancels_its_query),
         T(two_hundred_connections_are_all_answered),
         T(stopping_cancels_what_runs),
