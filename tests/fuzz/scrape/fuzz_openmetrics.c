@@ -1,6 +1,7 @@
 /* Any bytes as an OpenMetrics page: no crash, progress at every entry, slices inside the page, and
  * the value of every accepted sample is the double of its text, bit for bit. And: the bytes as a
- * recipe for samples, which are written in both text formats and must read back alike. */
+ * recipe for samples, which are written in both text formats and must read back alike. And a slow
+ * reader of the grammar finds the same entries up to the same end or error. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/number.h"
+#include "expo_om_slow.h"
 #include "scrape/expo.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -70,6 +72,93 @@ static void read_any(struct expo_parser *p, const uint8_t *data, size_t size) {
         }
     }
     free(page);
+}
+
+/* ---- the slow reader ---- */
+
+static bool same_labels(const struct expo_label *a, const struct om_slow_label *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (!str_eq(a[i].name, b[i].name) || !str_eq(a[i].value, b[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same_number(double a, double b) {
+    return a != a ? b != b : f64_same_bits(a, b);
+}
+
+static void check_same_exemplar(const struct expo_exemplar *a, const struct om_slow *b) {
+    const size_t most = EXPO_EXEMPLAR_LABELS_MAX;
+    ASSERT(a->present == b->has_exemplar);
+    if (!a->present) {
+        return;
+    }
+    ASSERT(same_number(a->value, b->exemplar_value));
+    ASSERT(a->ts_ms == (b->exemplar_has_timestamp ? b->exemplar_ms : EXPO_NO_TIME));
+    ASSERT(a->label_count == (b->exemplar_label_count < most ? b->exemplar_label_count : most));
+    ASSERT(same_labels(a->labels, b->exemplar_labels, a->label_count));
+}
+
+static void check_same_entry(const struct expo_parser *p, const struct expo_entry *a,
+                             const struct om_slow *b) {
+    ASSERT(str_eq(a->series, b->series) && str_eq(a->family, b->family) &&
+           str_eq(a->text, b->text));
+    if (a->kind != EXPO_SAMPLE) {
+        return;
+    }
+    ASSERT(str_eq(p->name, b->name) && p->label_count == b->label_count);
+    ASSERT(same_labels(p->labels, b->labels, p->label_count));
+    ASSERT(same_number(num_double(a->value), b->value));
+    ASSERT(a->has_timestamp == b->has_timestamp);
+    ASSERT(!a->has_timestamp || a->timestamp_ms == b->timestamp_ms);
+    check_same_exemplar(&p->exemplar, b);
+}
+
+static enum om_slow_result kind_of(enum expo_kind kind) {
+    switch (kind) {
+    case EXPO_SAMPLE:
+        return OM_SLOW_SAMPLE;
+    case EXPO_HELP:
+        return OM_SLOW_HELP;
+    case EXPO_TYPE:
+        return OM_SLOW_TYPE;
+    case EXPO_UNIT:
+        return OM_SLOW_UNIT;
+    case EXPO_END:
+        return OM_SLOW_END;
+    case EXPO_COMMENT:
+        break;
+    }
+    return OM_SLOW_BAD;
+}
+
+static void compare_with_slow(struct expo_parser *p, const uint8_t *data, size_t size) {
+    enum { COMPARED_MAX = 4096 };
+    if (size > COMPARED_MAX || memchr(data, '\0', size) != NULL) {
+        return;
+    }
+    struct om_slow *const slow = malloc(sizeof(*slow));
+    char *const text = malloc(size + 1);
+    memcpy(text, data, size);
+    text[size] = '\0';
+    enum om_slow_result want = OM_SLOW_SAMPLE;
+    struct expo_entry entry;
+    struct err err;
+    expo_init(p, EXPO_FORMAT_OPENMETRICS, (struct str){text, size});
+    om_slow_init(slow, text);
+    do {
+        want = om_slow_next(slow);
+        const enum err_code code = expo_next(p, &entry, &err);
+        const enum om_slow_result got = code == ERR_OK ? kind_of(entry.kind) : OM_SLOW_BAD;
+        ASSERT(got == want);
+        if (got != OM_SLOW_BAD) {
+            check_same_entry(p, &entry, slow);
+        }
+    } while (want != OM_SLOW_END && want != OM_SLOW_BAD);
+    free(text);
+    free(slow);
 }
 
 /* ---- both formats ---- */
@@ -200,6 +289,7 @@ static void write_and_compare(struct expo_parser *p, const uint8_t *data, size_t
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct expo_parser *const p = malloc(sizeof(*p));
     read_any(p, data, size);
+    compare_with_slow(p, data, size);
     write_and_compare(p, data, size);
     free(p);
     return 0;
