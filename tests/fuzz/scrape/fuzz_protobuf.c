@@ -1,6 +1,7 @@
 /* Protobuf pages. Any bytes (behind one that holds the settings): no crash, and a target that knows
  * the page already reads from it what a fresh one reads. And: the bytes as a recipe for families,
- * which are written in protobuf and in text and must give the same rows. */
+ * which are written in protobuf and in text and must give the same rows. And a slow reader of the
+ * messages finds the same families and samples up to the same end or error. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "expo_proto_slow.h"
+#include "scrape/expo_proto.h"
 #include "scrape/ingest.h"
 #include "tests/support/proto_writer.h"
 #include "tests/support/row_storage.h"
@@ -101,6 +104,59 @@ static void read_any(struct str body, unsigned settings) {
     }
     reader_release(&fresh);
     reader_release(&known);
+}
+
+/* ---- the slow reader ---- */
+
+static bool write_sample(const struct expo_proto *p, const struct expo_entry *entry,
+                         struct arena *arena, struct buf *to) {
+    const struct label *labels = NULL;
+    size_t n = 0;
+    if (expo_proto_labels(p, arena, &labels, &n, NULL) != ERR_OK) {
+        return false;
+    }
+    struct label *const copy = arena_alloc(arena, n * sizeof(*copy));
+    memcpy(copy, labels, n * sizeof(*copy));
+    ASSERT(entry->has_timestamp == (entry->timestamp_ms != 0));
+    slow_proto_sample(to, num_double(entry->value), entry->timestamp_ms, entry->start_ts_ms, copy,
+                      n);
+    return true;
+}
+
+static void write_entries(struct str body, struct buf *to) {
+    struct expo_proto p;
+    struct expo_entry entry = {.kind = EXPO_COMMENT};
+    struct arena arena;
+    bool good = true;
+    arena_init(&arena, 0);
+    expo_proto_init(&p, body, (struct scrape_histograms){0}, false, true, &arena);
+    while (good && entry.kind != EXPO_END) {
+        good = expo_proto_next(&p, &entry, NULL) == ERR_OK;
+        if (good && entry.kind == EXPO_TYPE) {
+            slow_proto_family(to, p.name, p.help, p.unit, p.kind);
+        } else if (good && entry.kind == EXPO_SAMPLE) {
+            good = write_sample(&p, &entry, &arena, to);
+        }
+    }
+    buf_append_cstr(to, good ? "end\n" : "bad\n");
+    expo_proto_release(&p);
+    arena_release(&arena);
+}
+
+static void compare_with_slow(struct str body) {
+    enum { COMPARED_MAX = 16384 };
+    struct buf got;
+    struct buf want;
+    if (body.len > COMPARED_MAX) {
+        return;
+    }
+    buf_init(&got, 1 << 28);
+    buf_init(&want, 1 << 28);
+    write_entries(body, &got);
+    slow_proto_read(body, &want);
+    ASSERT(buf_ok(&want) && str_eq(buf_str(&got), buf_str(&want)));
+    buf_release(&want);
+    buf_release(&got);
 }
 
 /* ---- both formats ---- */
@@ -262,6 +318,7 @@ static void write_and_compare(const uint8_t *data, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size > 0) {
         read_any((struct str){(const char *)data + 1, size - 1}, data[0]);
+        compare_with_slow((struct str){(const char *)data + 1, size - 1});
         write_and_compare(data, size);
     }
     return 0;
