@@ -290,10 +290,12 @@ static int verify(int argc, char *const *argv) {
     }
     (void)printf(
         "%llu series of %llu groups, %llu records of the write-ahead log, %llu sealed runs, "
-        "%llu partitions: ",
+        "%llu partitions, %llu records of exemplars and metadata, %llu series with deleted "
+        "samples: ",
         (unsigned long long)r.series, (unsigned long long)r.groups,
         (unsigned long long)r.wal_records, (unsigned long long)r.runs,
-        (unsigned long long)r.partitions);
+        (unsigned long long)r.partitions, (unsigned long long)r.notes,
+        (unsigned long long)r.tombstones);
     if (r.findings == 0) {
         (void)printf("no damage\n");
     } else {

@@ -245,6 +245,7 @@ static enum err_code round_locked(struct compactor *c, enum compactor_extent ext
         *err = failure;
     }
     compactor_clean_head(c);
+    code = code != ERR_OK ? code : compactor_survey(c, err);
     if (code == ERR_OK) {
         code = collect_head(c, extent == COMPACT_ALL, err);
     }
@@ -264,18 +265,13 @@ enum err_code compactor_round(struct compactor *c, enum compactor_extent extent,
 }
 
 enum err_code compactor_clean_tombstones(struct compactor *c, struct err *err) {
-    enum err_code code = ERR_OK;
+    const int64_t start_ns = clock_mono_ns(c->db->options.clock);
     mutex_lock(&c->mu);
-    uint32_t *numbers = mem_array(c->live_count + 1, sizeof(*numbers));
-    const size_t n = c->live_count;
-    for (size_t i = 0; i < n; i++) {
-        numbers[i] = c->live[i]->info.number;
-    }
-    for (size_t i = 0; i < n && code == ERR_OK; i++) {
-        code = compactor_rewrite(c, numbers[i], err);
-    }
-    mem_free(numbers);
+    compactor_clean_head(c);
+    const enum err_code code = compactor_clean_partitions(c, err);
     mutex_unlock(&c->mu);
+    metric_observe(c->metrics.cleanup_s,
+                   (double)(clock_mono_ns(c->db->options.clock) - start_ns) / 1e9);
     return code;
 }
 

@@ -18,8 +18,11 @@ static void on_damage(void *ctx, const struct err *err) {
 enum err_code compactor_open_partition(struct compactor *c, uint32_t number, struct partition **out,
                                        struct err *err) {
     char *path = compactor_folder(c, number, false);
-    const struct partition_options options = {
-        .vfs = c->vfs, .dir = path, .damage = on_damage, .damage_ctx = c->db};
+    const struct partition_options options = {.vfs = c->vfs,
+                                              .dir = path,
+                                              .cache = c->db->page_cache,
+                                              .damage = on_damage,
+                                              .damage_ctx = c->db};
     const enum err_code code = partition_open(&options, out, err);
     mem_free(path);
     return code;
@@ -210,8 +213,10 @@ enum err_code compactor_commit(struct compactor *c, const struct compactor_chang
         drop_live(c, change->replaced[i]);
     }
     if (reader != NULL) {
-        compactor_add_live(
-            c, view_partition_new(reader, manifest_find(&c->manifest, change->options->number)));
+        struct view_partition *p =
+            view_partition_new(reader, manifest_find(&c->manifest, change->options->number));
+        p->clean_of = change->clean_of;
+        compactor_add_live(c, p);
     }
     c->head_is_full |= change->mark_count != 0;
     compactor_publish(c);

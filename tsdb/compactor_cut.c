@@ -179,17 +179,36 @@ static enum err_code load_times(struct cut *cut, struct cut_timeline *t, struct 
     return code;
 }
 
-static enum err_code write_timeline(struct cut *cut, struct cut_timeline *t, struct err *err) {
-    int64_t *ts = mem_array(t->rows, sizeof(*ts));
+static enum err_code load_all_times(struct cut *cut, struct cut_timeline *t, struct err *err) {
     enum err_code code = ERR_OK;
+    t->ts = mem_array(t->rows + (size_t)1, sizeof(*t->ts));
     t->rows = 0;
+    t->slot_bytes = 0;
     for (uint32_t i = 0; i < t->run_count && code == ERR_OK; i++) {
-        code = load_times(cut, t, &cut->runs[t->first_run + i], ts, err);
+        struct cut_run *run = &cut->runs[t->first_run + i];
+        code = run->rows != 0 ? load_times(cut, t, run, t->ts, err) : ERR_OK;
     }
+    return code;
+}
+
+enum err_code cut_load_times(struct cut *cut, struct cut_timeline *t, struct err *err) {
+    if (t->ts != NULL) {
+        return ERR_OK;
+    }
+    const uint32_t rows = t->rows;
+    const enum err_code code = load_all_times(cut, t, err);
+    return code == ERR_OK && t->rows != rows /* the series that are written have so many rows */
+               ? err_set(err, ERR_IO, "a run was damaged while it was cut")
+               : code;
+}
+
+static enum err_code write_timeline(struct cut *cut, struct cut_timeline *t, struct err *err) {
+    enum err_code code = load_all_times(cut, t, err);
     if (code == ERR_OK && t->rows != 0) {
-        code = partition_writer_timeline(cut->writer, ts, t->rows, NULL, 0, &t->number, err);
+        code = partition_writer_timeline(cut->writer, t->ts, t->rows, NULL, 0, &t->number, err);
     }
-    mem_free(ts);
+    mem_free(t->ts);
+    t->ts = NULL;
     return code;
 }
 
@@ -284,6 +303,25 @@ static int by_labels(const void *a, const void *b, void *ctx) {
     return (x->slot > y->slot) - (x->slot < y->slot);
 }
 
+/* Which of the series have deleted samples in the window; their times are needed, then. */
+static void find_deleted(struct cut *cut) {
+    struct arena scratch;
+    if (cut->tombstones == NULL) {
+        return;
+    }
+    arena_init(&scratch, 0);
+    for (size_t i = 0; i < cut->series_count; i++) {
+        struct cut_series *s = &cut->series[i];
+        const struct tombstone *t =
+            tombstones_find_pair(cut->tombstones, s->target, s->metric, &scratch);
+        if (t != NULL && tombstone_overlaps(t, cut->start_ms, cut->end_ms - 1)) {
+            s->deleted = t;
+        }
+        arena_reset(&scratch);
+    }
+    arena_release(&scratch);
+}
+
 /* ---- the whole ---- */
 
 static enum err_code write_partition(struct cut *cut, struct err *err) {
@@ -293,6 +331,7 @@ static enum err_code write_partition(struct cut *cut, struct err *err) {
     code = code != ERR_OK ? code : write_timelines(cut, err);
     if (code == ERR_OK) {
         list_series(cut);
+        find_deleted(cut);
         qsort_r(cut->series, cut->series_count, sizeof(*cut->series), by_labels, cut);
         code = cut_write_series(cut, err);
     }
@@ -306,6 +345,8 @@ enum err_code compactor_cut(struct compactor *c, int64_t start_ms, struct err *e
     cut->start_ms = start_ms;
     cut->end_ms = span_end(c->db->options.partition_ms, start_ms);
     cut->since_ns = clock_mono_ns(c->db->options.clock);
+    cut->tombstones = tsdb_tombstones(c->db);
+    const uint64_t clean_of = tombstones_number(cut->tombstones);
     enum err_code code = take_runs(cut, err);
     if (code == ERR_OK && cut->run_count != 0) {
         code = write_partition(cut, err);
@@ -314,12 +355,17 @@ enum err_code compactor_cut(struct compactor *c, int64_t start_ms, struct err *e
                                     &(struct compactor_change){.writer = cut->writer,
                                                                .options = &cut->options,
                                                                .marks = cut->marks,
-                                                               .mark_count = cut->mark_count},
+                                                               .mark_count = cut->mark_count,
+                                                               .clean_of = clean_of},
                                     err);
         } else {
             partition_writer_free(cut->writer);
         }
     }
+    for (size_t i = 0; i < cut->timeline_count; i++) {
+        mem_free(cut->timelines[i].ts);
+    }
+    tombstones_unref(cut->tombstones);
     mem_free(cut->runs);
     mem_free(cut->timelines);
     mem_free(cut->series);

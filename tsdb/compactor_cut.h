@@ -21,6 +21,7 @@ struct cut_timeline { /* runs of one group */
     uint32_t slot_count; /* at most */
     uint32_t slot_bytes; /* of all runs, on the average */
     uint32_t number;     /* in the partition */
+    int64_t *ts;         /* all rows; NULL until a series with deleted samples needs it */
 };
 
 struct cut_series {
@@ -30,6 +31,7 @@ struct cut_series {
     uint32_t slot;
     uint32_t first_column; /* hidden ones beside the slot */
     uint32_t column_count;
+    const struct tombstone *deleted; /* NULL: nothing */
 };
 
 struct cut {
@@ -52,6 +54,7 @@ struct cut {
     struct group_column *columns;
     size_t column_count;
     size_t column_capacity;
+    struct tombstones *tombstones; /* NULL: nothing is deleted */
     uint64_t damaged;
     int64_t since_ns;
 };
@@ -59,6 +62,8 @@ struct cut {
 /* Says so in log and metrics; the cut goes on. */
 void cut_report(struct cut *cut, const struct err *err);
 bool cut_is_damage(enum err_code code);
+/* Reads t->ts, if that is not done. */
+MUST_CHECK enum err_code cut_load_times(struct cut *cut, struct cut_timeline *t, struct err *err);
 
 /* ---- cut_slice.c ---- */
 

@@ -65,6 +65,7 @@ void compactor_remove_folder(struct compactor *c, uint32_t number, bool temporar
     if (remove_folder(c, path, &err) != ERR_OK) {
         log_warn(c->db->options.log, "tsdb", "a partition could not be removed",
                  log_text("folder", path), log_err(&err));
+        c->has_garbage |= !temporary;
     }
     mem_free(path);
 }

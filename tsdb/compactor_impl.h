@@ -21,6 +21,7 @@ struct compactor_metrics {
     struct metric *skipped;
     struct metric *vertical;
     struct metric_histogram *duration_s;
+    struct metric_histogram *cleanup_s;
     struct metric *populating;
     struct metric *blocks_loaded;
     struct metric *blocks_bytes;
@@ -55,6 +56,12 @@ struct compactor {
     size_t live_count;
     bool head_is_full;     /* of runs that are in partitions */
     uint64_t cleanup_view; /* they go when this view is the oldest */
+    bool has_garbage;      /* a folder that was replaced could not be removed */
+    struct compactor_survey {
+        uint64_t number; /* of the set of tombstones */
+        uint64_t view;
+        int64_t head_oldest_ms;
+    } surveyed; /* when tombstones were last compared with what is stored */
     int64_t first_round_unix_ms;
 
     struct mutex limits_mu;
@@ -121,6 +128,7 @@ struct compactor_change {
     size_t replaced_count;
     const struct manifest_mark *marks;
     size_t mark_count;
+    uint64_t clean_of; /* of the new partition: number of the tombstones that it was made with */
 };
 MUST_CHECK enum err_code compactor_commit(struct compactor *c,
                                           const struct compactor_change *change, struct err *err);
@@ -145,8 +153,18 @@ void compactor_clean_head(struct compactor *c) REQUIRES(c->mu);
 MUST_CHECK enum err_code compactor_merge(struct compactor *c, bool *out_merged, struct err *err)
     REQUIRES(c->mu);
 
-/* Writes one partition anew when something in it is deleted; else nothing happens. */
-MUST_CHECK enum err_code compactor_rewrite(struct compactor *c, uint32_t number, struct err *err)
+/* Writes partitions (count numbers, ascending) as one. rewrite: only if something of them is
+ * deleted. */
+MUST_CHECK enum err_code compactor_merge_numbers(struct compactor *c, const uint32_t *numbers,
+                                                 size_t count, bool rewrite, struct err *err)
+    REQUIRES(c->mu);
+
+/* ---- compactor_tombstones.c ---- */
+
+/* Counts what is deleted in each partition, and forgets intervals that hide nothing any more. */
+MUST_CHECK enum err_code compactor_survey(struct compactor *c, struct err *err) REQUIRES(c->mu);
+/* Writes all partitions anew in which something is deleted. */
+MUST_CHECK enum err_code compactor_clean_partitions(struct compactor *c, struct err *err)
     REQUIRES(c->mu);
 
 #endif

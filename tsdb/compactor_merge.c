@@ -33,6 +33,7 @@ static size_t plan(struct compactor *c, uint32_t *out) {
                                        .start_ms = p->start_ms,
                                        .end_ms = p->end_ms,
                                        .series = p->series,
+                                       .tombstones = c->live[i]->tombstones,
                                        .failed = c->live[i]->merge_failed};
     }
     const size_t n = merge_plan(&ranges, items, c->live_count, out);
@@ -102,12 +103,21 @@ static void note_failed(struct compactor *c, const uint32_t *numbers, size_t n) 
     }
 }
 
-/* Writes partitions (numbers ascend) as one. rewrite: only if something of them is deleted. */
-static enum err_code merge_numbers(struct compactor *c, const uint32_t *numbers, size_t n,
-                                   bool rewrite, struct err *err) REQUIRES(c->mu) {
+static void note_clean(struct compactor *c, uint32_t number, uint64_t clean_of) {
+    for (size_t i = 0; i < c->live_count; i++) {
+        if (c->live[i]->info.number == number) {
+            c->live[i]->clean_of = clean_of;
+            c->live[i]->tombstones = 0;
+        }
+    }
+}
+
+enum err_code compactor_merge_numbers(struct compactor *c, const uint32_t *numbers, size_t n,
+                                      bool rewrite, struct err *err) {
     struct merge *m = mem_zalloc(sizeof(*m));
     m->c = c;
     m->tombstones = tsdb_tombstones(c->db);
+    const uint64_t clean_of = tombstones_number(m->tombstones);
     m->since_ns = clock_mono_ns(c->db->options.clock);
     enum err_code code = write_merged(m, numbers, (uint32_t)n, err);
     if (m->overlapping) {
@@ -119,51 +129,18 @@ static enum err_code merge_numbers(struct compactor *c, const uint32_t *numbers,
                                 &(struct compactor_change){.writer = m->writer,
                                                            .options = &m->options,
                                                            .replaced = numbers,
-                                                           .replaced_count = n},
+                                                           .replaced_count = n,
+                                                           .clean_of = clean_of},
                                 err);
     } else {
+        if (code == ERR_OK) { /* only rows of other series are in the intervals */
+            note_clean(c, numbers[0], clean_of);
+        }
         partition_writer_free(m->writer);
     }
     tombstones_unref(m->tombstones);
     mem_free(m);
     return code;
-}
-
-/* Has a series of the partition a deleted sample, as far as labels and times say? */
-static enum err_code wants_rewrite(struct compactor *c, uint32_t number, const struct tombstones *t,
-                                   bool *out, struct err *err) REQUIRES(c->mu) {
-    *out = false;
-    struct partition *p = NULL;
-    for (size_t i = 0; i < c->live_count; i++) {
-        p = c->live[i]->info.number == number ? c->live[i]->reader : p;
-    }
-    if (p == NULL) {
-        return ERR_OK;
-    }
-    struct partition_cursor *cursor = partition_cursor_new(p);
-    struct partition_series s;
-    struct partition_skipped skipped = {0};
-    bool has = true;
-    enum err_code code = ERR_OK;
-    struct arena scratch;
-    arena_init(&scratch, 0);
-    while (has && !*out && (code == ERR_OK || code == ERR_CORRUPT)) {
-        code = partition_cursor_next(cursor, &s, &has, &skipped, err);
-        *out =
-            code == ERR_OK && has && tombstones_find_pair(t, s.target, s.metric, &scratch) != NULL;
-        arena_reset(&scratch);
-    }
-    arena_release(&scratch);
-    partition_cursor_free(cursor);
-    return code == ERR_CORRUPT ? ERR_OK : code;
-}
-
-enum err_code compactor_rewrite(struct compactor *c, uint32_t number, struct err *err) {
-    struct tombstones *t = tsdb_tombstones(c->db);
-    bool wanted = false;
-    enum err_code code = t != NULL ? wants_rewrite(c, number, t, &wanted, err) : ERR_OK;
-    tombstones_unref(t);
-    return code == ERR_OK && wanted ? merge_numbers(c, &number, 1, true, err) : code;
 }
 
 enum err_code compactor_merge(struct compactor *c, bool *out_merged, struct err *err) {
@@ -173,7 +150,7 @@ enum err_code compactor_merge(struct compactor *c, bool *out_merged, struct err 
     *out_merged = n != 0;
     if (n != 0) {
         qsort(numbers, n, sizeof(*numbers), by_number);
-        code = merge_numbers(c, numbers, n, false, err);
+        code = compactor_merge_numbers(c, numbers, n, false, err);
         if (code == ERR_CORRUPT) {
             note_failed(c, numbers, n); /* the others go on without them */
         }

@@ -63,6 +63,10 @@ void compactor_metrics_init(struct compactor *c) {
                                        : metric_gauge(r, all[i].name, all[i].help, NULL, 0);
     }
     static const double seconds[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192};
+    static const double cleanup[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
+    m->cleanup_s = metric_histogram(r, "prometheus_tsdb_tombstone_cleanup_seconds",
+                                    "The time taken to recompact blocks to remove tombstones.",
+                                    NULL, 0, cleanup, COUNT_OF(cleanup));
     m->duration_s =
         metric_histogram(r, "prometheus_tsdb_compaction_duration_seconds",
                          "Duration of compaction runs", NULL, 0, seconds, COUNT_OF(seconds));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/histogram.h"
 #include "base/mem.h"
 #include "tsdb/compactor_cut.h"
 
@@ -245,11 +246,52 @@ static int by_key(const void *a, const void *b) {
                           ((const struct partition_column *)b)->key);
 }
 
+static bool any_present(const struct slice *slice, uint32_t columns, uint32_t rows, uint32_t row) {
+    for (uint32_t k = 0; k < columns; k++) {
+        if (slice->states[(size_t)k * rows + row] != SLOT_ABSENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes out what is deleted of the series' columns; false: nothing is left. A histogram behind a deleted
+ * sample was not compared with the one that is now before it. */
+static bool erase(struct slice *slice, const struct tombstone *deleted,
+                  const struct cut_timeline *t, uint32_t columns) {
+    bool left = false;
+    bool was_deleted = false;
+    for (uint32_t row = 0; row < t->rows; row++) {
+        if (!any_present(slice, columns, t->rows, row)) {
+            continue;
+        }
+        const bool goes = tombstone_covers(deleted, t->ts[row]);
+        for (uint32_t k = 0; k < columns; k++) {
+            const size_t cell = (size_t)k * t->rows + row;
+            if (goes) {
+                slice->states[cell] = SLOT_ABSENT;
+            } else if (was_deleted && slice->columns[k].key.kind == COLUMN_HINT &&
+                       num_double(slice->values[cell]) == HINT_NOT_RESET) {
+                slice->values[cell] = num_of_i64(HINT_UNKNOWN);
+            }
+        }
+        was_deleted = goes;
+        left |= !goes;
+    }
+    return left;
+}
+
 static enum err_code write_series_of(struct slice *slice, size_t number, struct err *err) {
     struct cut *cut = slice->cut;
     const struct cut_series *s = &slice->series[number];
-    const struct cut_timeline *t = &cut->timelines[s->timeline];
+    struct cut_timeline *t = &cut->timelines[s->timeline];
     uint32_t n = 0;
+    if (s->deleted != NULL) {
+        const enum err_code code = cut_load_times(cut, t, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
     reserve_columns(slice, s, t->rows);
     for (uint32_t k = 0; k <= s->column_count; k++) {
         struct column_key key = {0};
@@ -270,7 +312,7 @@ static enum err_code write_series_of(struct slice *slice, size_t number, struct 
         slice->columns[n++] =
             (struct partition_column){.key = key, .values = values, .states = states};
     }
-    if (n == 0) {
+    if (n == 0 || (s->deleted != NULL && !erase(slice, s->deleted, t, n))) {
         return ERR_OK;
     }
     qsort(slice->columns, n, sizeof(*slice->columns), by_key);

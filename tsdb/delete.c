@@ -3,22 +3,27 @@
  * A deletion reads what is visible of the series, and covers that: from the first to the last sample
  * in the range. So a series that comes again shows its new samples, and one without a sample costs
  * nothing. The file is replaced before readers see the new set. */
-#include <stdio.h>
-#include <string.h>
-
-#include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
-#include "tsdb/tombstones.h"
+#include "tsdb/tombstone_file.h"
 
-enum { BATCH = 128, PATH_BYTES = 4096, SELECT_BYTES_MAX = 1 << 30 };
+enum { BATCH = 128, SELECT_BYTES_MAX = 1 << 30 };
 
 struct additions {
     struct tombstone_addition *items;
     size_t count;
     size_t capacity;
 };
+
+static void add(struct additions *a, struct labels labels, struct tombstone_interval interval) {
+    if (a->count == a->capacity) {
+        a->capacity = mem_grow(a->capacity, a->count + 1);
+        a->items = mem_resize(a->items, a->capacity, sizeof(*a->items));
+    }
+    a->items[a->count++] = (struct tombstone_addition){labels, interval};
+}
 
 struct tombstones *tsdb_tombstones(struct tsdb *db) {
     mutex_lock(&db->tombstones_mu);
@@ -35,59 +40,94 @@ static void publish(struct tsdb *db, struct tombstones *t) {
     tombstones_unref(old);
 }
 
-static enum err_code file_path(const char *dir, char to[PATH_BYTES], struct err *err) {
-    const int n = snprintf(to, PATH_BYTES, "%s/tombstones", dir);
-    return n > 0 && n < PATH_BYTES ? ERR_OK : err_set(err, ERR_INVALID, "path %s is too long", dir);
+/* ---- the file ---- */
+
+static void on_damage(void *ctx, const struct record_damage *damage) {
+    struct tsdb *db = ctx;
+    atomic_fetch_add(&db->damage_count, 1);
+    metric_inc(db->metrics.wal_corruptions);
+    log_error(db->options.log, "tsdb", "tombstones are damaged", log_text("file", damage->path),
+              log_u64("offset", damage->offset), log_u64("bytes", damage->size),
+              log_text("why", damage->reason));
 }
 
-enum err_code tsdb_tombstones_write(struct tsdb *db, const struct tombstones *t, const char *dir,
-                                    struct err *err) {
-    char path[PATH_BYTES];
-    struct buf bytes;
-    buf_init(&bytes, TOMBSTONES_BYTES_MAX);
-    tombstones_encode(t, &bytes);
-    enum err_code code = file_path(dir, path, err);
-    if (code == ERR_OK && !buf_ok(&bytes)) {
-        code = err_set(err, ERR_LIMIT, "too many deleted series");
-    }
-    code =
-        code != ERR_OK ? code : vfs_replace_file(db->options.vfs, path, bytes.ptr, bytes.len, err);
-    buf_release(&bytes);
-    return code;
-}
-
-enum err_code tsdb_tombstones_open(struct tsdb *db, struct err *err) {
-    char path[PATH_BYTES];
-    struct vfs_stat st;
-    char *bytes = NULL;
-    size_t n = 0;
-    struct err missing;
-    enum err_code code = file_path(db->options.path, path, err);
+enum err_code tsdb_tombstones_open(struct tsdb *db, const char *quarantine_dir, struct err *err) {
+    struct tombstone_file_found found;
+    struct err failure;
+    enum err_code code =
+        tombstone_file_load(&(struct tombstone_file_options){.vfs = db->options.vfs,
+                                                             .dir = db->options.path,
+                                                             .quarantine_dir = quarantine_dir,
+                                                             .damage = on_damage,
+                                                             .damage_ctx = db},
+                            &db->tombstones, &found, err);
     if (code != ERR_OK) {
         return code;
     }
-    code = vfs_stat(db->options.vfs, path, &st, &missing);
-    if (code == ERR_NOT_FOUND) {
-        return ERR_OK;
+    db->tombstones_serial = found.serial;
+    if (db->tombstones != NULL) {
+        tombstones_set_number(db->tombstones, ++db->deletions);
     }
-    code = vfs_read_file(db->options.vfs, path, TOMBSTONES_BYTES_MAX, &bytes, &n, err);
+    if (found.wants_writing) {
+        code = tombstone_file_store(db->options.vfs, db->options.path, db->tombstones,
+                                    ++db->tombstones_serial, &failure);
+        if (code != ERR_OK) { /* what was read holds, and the next deletion writes all of it */
+            log_warn(db->options.log, "tsdb", "tombstones could not be repaired",
+                     log_err(&failure));
+        }
+    }
+    return ERR_OK;
+}
+
+/* The set on disk, then for readers. next may be empty. */
+static enum err_code replace(struct tsdb *db, struct tombstones *next, struct err *err)
+    REQUIRES(db->delete_mu) {
+    const enum err_code code =
+        tombstone_file_store(db->options.vfs, db->options.path, next, ++db->tombstones_serial, err);
+    if (code == ERR_OK && tombstones_count(next) == 0) {
+        tombstones_unref(next);
+        next = NULL;
+    }
     if (code == ERR_OK) {
-        code = tombstones_decode(bytes, n, &db->tombstones, err);
+        publish(db, next);
+    } else {
+        tombstones_unref(next);
     }
-    mem_free(bytes);
-    /* Going on without it would bring back what was deleted. */
-    return code != ERR_OK ? err_wrap(err, "%s", path) : ERR_OK;
+    return code;
+}
+
+enum err_code tsdb_tombstones_retire(struct tsdb *db, const struct tombstones *known,
+                                     const bool *used, size_t *out_count, struct err *err) {
+    struct additions kept = {0};
+    struct tombstones *next = NULL;
+    size_t at = 0;
+    *out_count = 0;
+    mutex_lock(&db->delete_mu);
+    enum err_code code = ERR_OK;
+    if (db->tombstones == known) { /* else there are new ones: not this time */
+        for (size_t i = 0; i < tombstones_count(known); i++) {
+            const struct tombstone *series = tombstones_at(known, i);
+            for (uint32_t k = 0; k < series->count; k++, at++) {
+                if (used[at]) {
+                    add(&kept, series->labels, series->intervals[k]);
+                }
+            }
+        }
+        code = tombstones_with(NULL, kept.items, kept.count, &next, err);
+        if (code == ERR_OK && kept.count != at) {
+            tombstones_set_number(next, tombstones_number(known));
+            code = replace(db, next, err);
+            *out_count = code == ERR_OK ? at - kept.count : 0;
+        } else {
+            tombstones_unref(next);
+        }
+    }
+    mutex_unlock(&db->delete_mu);
+    mem_free(kept.items);
+    return code != ERR_OK ? err_wrap(err, "tombstones that hide nothing any more") : ERR_OK;
 }
 
 /* ---- deleting ---- */
-
-static void add(struct additions *a, struct labels labels, struct tombstone_interval interval) {
-    if (a->count == a->capacity) {
-        a->capacity = mem_grow(a->capacity, a->count + 1);
-        a->items = mem_resize(a->items, a->capacity, sizeof(*a->items));
-    }
-    a->items[a->count++] = (struct tombstone_addition){labels, interval};
-}
 
 /* What there is to delete; labels in the querier's arena. */
 static enum err_code find_samples(struct storage_querier *q, const struct storage_selection *sel,
@@ -132,11 +172,9 @@ static enum err_code delete_locked(struct tsdb *db, const struct matcher *matche
     code = code != ERR_OK ? code : find_samples(q, sel, range, &arena, &found, err);
     if (code == ERR_OK && found.count != 0) {
         code = tombstones_with(db->tombstones, found.items, found.count, &next, err);
-        code = code != ERR_OK ? code : tsdb_tombstones_write(db, next, db->options.path, err);
         if (code == ERR_OK) {
-            publish(db, next);
-        } else {
-            tombstones_unref(next);
+            tombstones_set_number(next, ++db->deletions);
+            code = replace(db, next, err);
         }
     }
     mem_free(found.items);

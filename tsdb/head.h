@@ -271,6 +271,8 @@ struct tsdb {
     struct mutex delete_mu;        /* who deletes; above all others but the compactor's */
     struct mutex tombstones_mu;    /* a leaf */
     struct tombstones *tombstones; /* changed with both held; NULL: nothing is deleted */
+    uint64_t tombstones_serial;    /* of the files; delete_mu */
+    uint64_t deletions;            /* so far, 1 at opening if there are tombstones; delete_mu */
     struct compactor *compactor;
     struct head_shard **shards;
     uint32_t shard_count;      /* WALs that exist */
@@ -577,11 +579,14 @@ MUST_CHECK enum err_code head_sync_shard(struct head_shard *shard, struct err *e
 /* A reference of the newest set; to be taken before a view, so that what a merge took out of a
  * partition is not missed in either. NULL: nothing is deleted. */
 struct tombstones *tsdb_tombstones(struct tsdb *db);
-/* Reads the file of the data directory. */
-MUST_CHECK enum err_code tsdb_tombstones_open(struct tsdb *db, struct err *err);
-/* Replaces the file in dir. */
-MUST_CHECK enum err_code tsdb_tombstones_write(struct tsdb *db, const struct tombstones *t,
-                                               const char *dir, struct err *err);
+/* Reads the files of the data directory; damage is reported and repaired. */
+MUST_CHECK enum err_code tsdb_tombstones_open(struct tsdb *db, const char *quarantine_dir,
+                                              struct err *err);
+/* Forgets the intervals of known that are not used (one flag each, by series), unless the set was
+ * changed meanwhile. */
+MUST_CHECK enum err_code tsdb_tombstones_retire(struct tsdb *db, const struct tombstones *known,
+                                                const bool *used, size_t *out_count,
+                                                struct err *err);
 enum err_code tsdb_delete_series(struct storage *st, const struct matcher *matchers, size_t n,
                                  int64_t mint, int64_t maxt, struct err *err);
 enum err_code tsdb_clean_tombstones(struct storage *st, struct err *err);

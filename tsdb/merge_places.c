@@ -2,6 +2,7 @@
  * decoded, and the rows that count are written anew. */
 #include <string.h>
 
+#include "base/histogram.h"
 #include "base/mem.h"
 #include "tsdb/compactor_merge.h"
 
@@ -150,16 +151,22 @@ static uint32_t merge_rows(struct merge *m, struct place *places, const struct t
     uint32_t rows = 0;
     uint32_t row;
     struct place *p;
+    const struct place *before = places; /* of the row before; NULL: that one was deleted */
     while ((p = next_row(places, &ts[rows], &row)) != NULL) {
         if (deleted != NULL && tombstone_covers(deleted, ts[rows])) {
             m->deleted++;
+            before = NULL;
             continue;
         }
+        const bool follows = before == p || (rows == 0 && before != NULL);
+        before = p;
         for (uint32_t k = 0; k < p->column_count; k++) {
             const size_t cell = (size_t)k * p->times.rows + row;
             const uint32_t to = merge_column_of(m, p->input, p->keys[k], list);
             if (to != MERGE_NONE) {
-                columns[to].values[rows] = p->values[cell];
+                const bool hints = !follows && p->keys[k].kind == COLUMN_HINT &&
+                                   num_double(p->values[cell]) == HINT_NOT_RESET;
+                columns[to].values[rows] = hints ? num_of_i64(HINT_UNKNOWN) : p->values[cell];
                 columns[to].states[rows] = p->states[cell];
             }
         }

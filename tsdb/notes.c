@@ -13,7 +13,6 @@
 enum {
     NOTE_EXEMPLARS = 1,
     NOTE_FAMILY = 2,
-    SHARD = 0xFFFF, /* no shard of samples has this number */
     SEGMENT_BYTES = 4 << 20,
     ALLOCATE_BYTES = 64 << 10,
     PAYLOAD_BYTES_MAX = 8 << 20,
@@ -57,6 +56,7 @@ static struct labels take_labels(struct cursor *from) {
     return (struct labels){(const uint8_t *)text.ptr, text.len};
 }
 
+/* notes NULL: only read */
 static void load_exemplars(struct notes *notes, struct cursor *from, uint32_t segment) {
     while (!from->failed && cursor_left(from) != 0) {
         const struct labels series = take_labels(from);
@@ -64,7 +64,7 @@ static void load_exemplars(struct notes *notes, struct cursor *from, uint32_t se
         const double value = f64_of_bits(cursor_u64(from));
         const struct storage_exemplar e = {
             .labels = take_labels(from), .ts_ms = ts_ms, .value = value};
-        if (!from->failed) {
+        if (!from->failed && notes != NULL) {
             (void)!exemplars_add(notes->exemplars, series, &e, segment);
         }
     }
@@ -76,7 +76,7 @@ static void load_family(struct notes *notes, struct cursor *from, uint32_t segme
     m.type = cursor_str(from);
     m.help = cursor_str(from);
     m.unit = cursor_str(from);
-    if (!from->failed) {
+    if (!from->failed && notes != NULL) {
         (void)metadata_map_put(notes->metadata, name, &m, segment);
     }
 }
@@ -93,6 +93,18 @@ static enum err_code load_record(void *ctx, const struct wal_record *record, str
     return ERR_OK;
 }
 
+bool notes_record_good(const struct wal_record *record) {
+    struct cursor from = cursor_of(record->payload, record->size);
+    if (record->type == NOTE_EXEMPLARS) {
+        load_exemplars(NULL, &from, 0);
+    } else if (record->type == NOTE_FAMILY) {
+        load_family(NULL, &from, 0);
+    } else {
+        return true; /* a later version may have more kinds */
+    }
+    return !from.failed;
+}
+
 /* ---- opening ---- */
 
 enum err_code notes_open(const struct notes_options *options, struct notes **out, struct err *err) {
@@ -107,7 +119,7 @@ enum err_code notes_open(const struct notes_options *options, struct notes **out
         &(struct wal_options){
             .vfs = options->vfs,
             .dir = options->dir,
-            .shard = SHARD,
+            .shard = NOTES_SHARD,
             .segment_bytes = SEGMENT_BYTES,
             .allocate_bytes = ALLOCATE_BYTES,
             .quarantine_dir = options->quarantine_dir,

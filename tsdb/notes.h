@@ -9,6 +9,7 @@
 #ifndef TSDB_NOTES_H
 #define TSDB_NOTES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/attr.h"
@@ -20,6 +21,9 @@
 #include "tsdb/record_file.h"
 
 struct notes;
+struct wal_record;
+
+enum { NOTES_SHARD = 0xFFFF }; /* of the log; no shard of samples has this number */
 
 struct notes_options {
     struct vfs *vfs;
@@ -34,6 +38,8 @@ struct notes_options {
 /* ERR_IO, ERR_UNSUPPORTED; damage is reported and skipped. */
 MUST_CHECK enum err_code notes_open(const struct notes_options *options, struct notes **out,
                                     struct err *err);
+/* Does an intact record of the log make sense? For whoever checks it. */
+bool notes_record_good(const struct wal_record *record);
 /* Without syncing. NULL is fine. */
 void notes_close(struct notes *notes);
 

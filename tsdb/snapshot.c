@@ -25,6 +25,7 @@
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
 #include "tsdb/record_file.h"
+#include "tsdb/tombstone_file.h"
 
 enum { COPY_BYTES = 1 << 20, PATHS_BYTES_MAX = 4 << 20 };
 
@@ -199,7 +200,7 @@ static enum err_code copy_all(struct snapshot *s, const char *parent, struct err
                           : compactor_copy(s->db->compactor, join(s, s->root, "partitions"), err);
     if (code == ERR_OK) {
         struct tombstones *t = tsdb_tombstones(s->db);
-        code = t != NULL ? tsdb_tombstones_write(s->db, t, s->root, err) : ERR_OK;
+        code = t != NULL ? tombstone_file_store(s->vfs, s->root, t, 1, err) : ERR_OK;
         tombstones_unref(t);
     }
     code = code != ERR_OK ? code : sync_folders(s, err);
@@ -236,7 +237,8 @@ static void remove_all(struct snapshot *s) {
     remove_folder(s, join(s, s->root, "wal"));
     remove_folder(s, join(s, s->root, "series"));
     compactor_remove_copy(s->db->compactor, join(s, s->root, "partitions"));
-    (void)!vfs_unlink(s->vfs, join(s, s->root, "tombstones"), NULL);
+    (void)!vfs_unlink(s->vfs, join(s, s->root, TOMBSTONE_FILE_NAME), NULL);
+    (void)!vfs_unlink(s->vfs, join(s, s->root, TOMBSTONE_COPY_NAME), NULL);
     remove_folder(s, s->root);
 }
 

@@ -5,9 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/check.h"
-#include "base/cursor.h"
 #include "base/hash.h"
 #include "base/histogram.h"
 #include "base/mem.h"
@@ -23,10 +21,11 @@ struct tombstones {
     struct arena arena; /* labels and intervals */
     struct entry *entries;
     size_t count;
+    uint64_t number;
 };
 
-static const char magic[8] = {'B', 'R', 'A', 'S', 'A', 'T', 'M', 'B'};
-enum { VERSION = 1, HEAD_BYTES = 12, CRC_BYTES = 4, VARINT_MAX = 10 };
+/* Of the file, at the most. */
+enum { HEAD_BYTES = 64, VARINT_MAX = 10, SERIES_INTERVALS = 4096 };
 
 struct tombstones *tombstones_ref(struct tombstones *t) {
     if (t != NULL) {
@@ -45,6 +44,23 @@ void tombstones_unref(struct tombstones *t) {
 
 size_t tombstones_count(const struct tombstones *t) {
     return t != NULL ? t->count : 0;
+}
+
+const struct tombstone *tombstones_at(const struct tombstones *t, size_t i) {
+    return &t->entries[i].t;
+}
+
+size_t tombstones_index(const struct tombstones *t, const struct tombstone *series) {
+    return (size_t)((const struct entry *)((const char *)series - offsetof(struct entry, t)) -
+                    t->entries);
+}
+
+uint64_t tombstones_number(const struct tombstones *t) {
+    return t != NULL ? t->number : 0;
+}
+
+void tombstones_set_number(struct tombstones *t, uint64_t number) {
+    t->number = number;
 }
 
 /* ---- making ---- */
@@ -108,7 +124,9 @@ static struct tombstones *make(struct item *items, size_t n, size_t *out_bytes) 
             .hash = items[at].hash,
             .t = {labels_copy(&t->arena, items[at].labels), intervals, count},
         };
-        *out_bytes += items[at].labels.size + VARINT_MAX * 2 * ((size_t)count + 1);
+        *out_bytes += (items[at].labels.size + (size_t)VARINT_MAX * 2) *
+                          (count / SERIES_INTERVALS + (size_t)1) +
+                      (size_t)VARINT_MAX * 2 * count;
         at = end;
     }
     return t;
@@ -132,7 +150,7 @@ enum err_code tombstones_with(const struct tombstones *old, const struct tombsto
         items[count++] =
             (struct item){labels_hash(more[i].labels), more[i].labels, more[i].interval};
     }
-    size_t bytes = HEAD_BYTES + CRC_BYTES;
+    size_t bytes = HEAD_BYTES;
     struct tombstones *t = make(items, count, &bytes);
     mem_free(items);
     if (bytes > TOMBSTONES_BYTES_MAX) {
@@ -173,10 +191,11 @@ const struct tombstone *tombstones_find_pair(const struct tombstones *t, struct 
     return tombstones_count(t) != 0 ? tombstones_find(t, labels_merge(scratch, a, b)) : NULL;
 }
 
-bool tombstone_covers(const struct tombstone *t, int64_t ts_ms) {
+/* The first interval that ends at or behind it; count = none. */
+static uint32_t first_behind(const struct tombstone *t, int64_t ts_ms) {
     uint32_t low = 0;
     uint32_t high = t->count;
-    while (low < high) { /* the first interval that ends at or behind it */
+    while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
         if (t->intervals[middle].max_ts_ms < ts_ms) {
             low = middle + 1;
@@ -184,7 +203,16 @@ bool tombstone_covers(const struct tombstone *t, int64_t ts_ms) {
             high = middle;
         }
     }
-    return low < t->count && t->intervals[low].min_ts_ms <= ts_ms;
+    return low;
+}
+
+bool tombstone_covers(const struct tombstone *t, int64_t ts_ms) {
+    return tombstone_overlaps(t, ts_ms, ts_ms);
+}
+
+bool tombstone_overlaps(const struct tombstone *t, int64_t min_ts_ms, int64_t max_ts_ms) {
+    const uint32_t i = first_behind(t, min_ts_ms);
+    return i < t->count && t->intervals[i].min_ts_ms <= max_ts_ms;
 }
 
 static enum err_code over_budget(struct err *err) {
@@ -257,112 +285,4 @@ enum err_code tombstone_filter(const struct tombstone *t, struct arena *arena,
                ? filter_histograms(arena, &from, rows, n,
                                    (const struct histogram ***)&io->histograms, err)
                : ERR_OK;
-}
-
-/* ---- the file ---- */
-
-static void put_varints(struct buf *to, const uint64_t *v, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint8_t bytes[VARINT_MAX];
-        const uint8_t *end = put_uvarint(bytes, v[i]);
-        buf_append(to, bytes, (size_t)(end - bytes));
-    }
-}
-
-void tombstones_encode(const struct tombstones *t, struct buf *to) {
-    const size_t start = to->len;
-    uint8_t head[4];
-    put_u32(head, VERSION);
-    buf_append(to, magic, sizeof(magic));
-    buf_append(to, head, sizeof(head));
-    put_varints(to, (const uint64_t[]){tombstones_count(t)}, 1);
-    for (size_t i = 0; i < tombstones_count(t); i++) {
-        const struct tombstone *s = &t->entries[i].t;
-        put_varints(to, (const uint64_t[]){s->labels.size}, 1);
-        buf_append(to, s->labels.data, s->labels.size);
-        put_varints(to, (const uint64_t[]){s->count}, 1);
-        for (uint32_t k = 0; k < s->count; k++) {
-            const struct tombstone_interval *v = &s->intervals[k];
-            const uint64_t pair[2] = {zigzag_encode(v->min_ts_ms),
-                                      (uint64_t)v->max_ts_ms - (uint64_t)v->min_ts_ms};
-            put_varints(to, pair, 2);
-        }
-    }
-    put_u32(head, hash_crc32c(0, to->ptr + start, to->len - start));
-    buf_append(to, head, sizeof(head));
-}
-
-/* The intervals of one series, which ascend with gaps between. */
-static bool decode_intervals(struct cursor *c, struct item *items, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        const int64_t min = cursor_varint(c);
-        const uint64_t span = cursor_uvarint(c);
-        if (c->failed || span > (uint64_t)INT64_MAX - (uint64_t)min) {
-            return false;
-        }
-        items[i] = items[0];
-        items[i].interval = (struct tombstone_interval){min, (int64_t)((uint64_t)min + span)};
-        if (i != 0) {
-            const int64_t before = items[i - 1].interval.max_ts_ms;
-            if (before >= INT64_MAX - 1 || min <= before + 1) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-static bool decode_series(struct cursor *c, struct item **io_items, size_t *io_count,
-                          size_t *io_capacity) {
-    const struct str labels = cursor_str(c);
-    const uint64_t n = cursor_uvarint(c);
-    if (c->failed || n == 0 || n > cursor_left(c) / 2 || labels.len == 0 ||
-        labels_check((const uint8_t *)labels.ptr, labels.len, NULL) != ERR_OK) {
-        return false;
-    }
-    if (*io_capacity - *io_count < n) {
-        *io_capacity = mem_grow(*io_capacity, *io_count + (size_t)n);
-        *io_items = mem_resize(*io_items, *io_capacity, sizeof(**io_items));
-    }
-    struct item *first = *io_items + *io_count;
-    *first = (struct item){.labels = {(const uint8_t *)labels.ptr, labels.len}};
-    first->hash = labels_hash(first->labels);
-    const struct item *before = *io_count != 0 ? first - 1 : NULL;
-    if ((before != NULL && by_series(before, first) >= 0) ||
-        !decode_intervals(c, first, (size_t)n)) {
-        return false;
-    }
-    *io_count += (size_t)n;
-    return true;
-}
-
-enum err_code tombstones_decode(const void *bytes, size_t n, struct tombstones **out,
-                                struct err *err) {
-    const uint8_t *p = bytes;
-    if (n < HEAD_BYTES + 1 + CRC_BYTES || memcmp(p, magic, sizeof(magic)) != 0) {
-        return err_set(err, ERR_CORRUPT, "not a file of tombstones");
-    }
-    if (load_u32(p + n - CRC_BYTES) != hash_crc32c(0, p, n - CRC_BYTES)) {
-        return err_set(err, ERR_CORRUPT, "checksum does not match");
-    }
-    if (load_u32(p + sizeof(magic)) != VERSION) {
-        return err_set(err, ERR_UNSUPPORTED, "version %u is not known",
-                       load_u32(p + sizeof(magic)));
-    }
-    struct cursor c = cursor_of(p + HEAD_BYTES, n - HEAD_BYTES - CRC_BYTES);
-    uint64_t count = cursor_uvarint(&c);
-    struct item *items = NULL;
-    size_t used = 0;
-    size_t capacity = 0;
-    bool good = !c.failed;
-    for (; count != 0 && good; count--) {
-        good = decode_series(&c, &items, &used, &capacity);
-    }
-    good = good && cursor_left(&c) == 0;
-    size_t size = 0;
-    if (good) {
-        *out = make(items, used, &size);
-    }
-    mem_free(items);
-    return good ? ERR_OK : err_set(err, ERR_CORRUPT, "a series in it makes no sense");
 }

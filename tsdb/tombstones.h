@@ -1,4 +1,4 @@
-/* What was deleted: closed intervals of time per series. FORMAT.md section 13.
+/* What was deleted: closed intervals of time per series. On disk: tombstone_file.h.
  *
  * A set is immutable and counted: a querier keeps the one it began with, a deletion makes the next.
  * Intervals end with the newest sample that was deleted, so samples that come later show. Nothing
@@ -14,7 +14,6 @@
 
 #include "base/arena.h"
 #include "base/attr.h"
-#include "base/buf.h"
 #include "base/err.h"
 #include "base/labels.h"
 
@@ -46,7 +45,13 @@ MUST_CHECK enum err_code tombstones_with(const struct tombstones *old,
                                          struct tombstones **out, struct err *err);
 struct tombstones *tombstones_ref(struct tombstones *t); /* NULL is fine in both */
 void tombstones_unref(struct tombstones *t);
-size_t tombstones_count(const struct tombstones *t); /* series */
+size_t tombstones_count(const struct tombstones *t); /* series; NULL is fine */
+/* Series i, in the order of XXH64 of the labels, then of the labels. */
+const struct tombstone *tombstones_at(const struct tombstones *t, size_t i);
+size_t tombstones_index(const struct tombstones *t, const struct tombstone *series);
+/* Deletions up to this one are in the set: what a partition was made without (view.h). 0: unknown. */
+uint64_t tombstones_number(const struct tombstones *t);
+void tombstones_set_number(struct tombstones *t, uint64_t number); /* before it is shared */
 /* NULL when nothing of the series is deleted; t may be NULL. */
 const struct tombstone *tombstones_find(const struct tombstones *t, struct labels labels);
 /* The same for a series whose labels are those of two disjoint sets; scratch is used and given back
@@ -54,15 +59,11 @@ const struct tombstone *tombstones_find(const struct tombstones *t, struct label
 const struct tombstone *tombstones_find_pair(const struct tombstones *t, struct labels a,
                                              struct labels b, struct arena *scratch);
 bool tombstone_covers(const struct tombstone *t, int64_t ts_ms);
+/* Has it an interval with a time in [min, max]? */
+bool tombstone_overlaps(const struct tombstone *t, int64_t min_ts_ms, int64_t max_ts_ms);
 /* Takes what is deleted out of samples; columns that change are made anew in the arena. ERR_LIMIT:
  * its budget. */
 MUST_CHECK enum err_code tombstone_filter(const struct tombstone *t, struct arena *arena,
                                           struct storage_samples *io, struct err *err);
-
-/* The bytes of the file. */
-void tombstones_encode(const struct tombstones *t, struct buf *to);
-/* ERR_CORRUPT for anything that tombstones_encode does not write. */
-MUST_CHECK enum err_code tombstones_decode(const void *bytes, size_t n, struct tombstones **out,
-                                           struct err *err);
 
 #endif

@@ -5,7 +5,7 @@
  *     <path>/wal/<shard>/    rows that are not sealed                  wal.h, head_row.c
  *     <path>/l0/<shard>/     sealed runs                               segment.h
  *     <path>/partitions/     what is older                             compactor.h, partition.h
- *     <path>/tombstones          what was deleted               tombstones.h
+ *     <path>/tombstones      what was deleted, and a .copy of it       tombstone_file.h
  *     <path>/quarantine/     damaged bytes, kept for whoever wants to look
  *
  * OPENING reads the series log to the end, run frames and WAL headers; rows are decoded later. There
@@ -487,7 +487,7 @@ static enum err_code open_files(struct tsdb *db, const struct paths *paths,
             .damage_ctx = db,
         },
         &db->notes, err);
-    code = code != ERR_OK ? code : tsdb_tombstones_open(db, err);
+    code = code != ERR_OK ? code : tsdb_tombstones_open(db, paths->quarantine, err);
     code = code != ERR_OK ? code : compactor_open(db, &db->compactor, err);
     for (uint32_t i = 0; i < db->shard_count && code == ERR_OK; i++) {
         code = open_shard(db->shards[i], paths, stats, err);

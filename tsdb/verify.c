@@ -11,6 +11,7 @@
 #include "tsdb/head.h"
 #include "tsdb/manifest.h"
 #include "tsdb/partition.h"
+#include "tsdb/tombstone_file.h"
 
 enum { PATH_BYTES = 4096, RUN_BYTES_MAX = 1 << 30 };
 
@@ -20,6 +21,8 @@ struct verify {
     verify_fn *fn;
     void *ctx;
     struct verify_result *out;
+    struct manifest manifest;
+    uint32_t shard;  /* that is looked at */
     uint32_t *slots; /* by group: how many are defined */
     uint32_t group_count;
     uint32_t group_capacity;
@@ -162,12 +165,28 @@ static enum err_code verify_series_log(struct verify *v, struct err *err) {
 
 /* ---- write-ahead log ---- */
 
+/* Rows and runs that were cut are nobody's any more: their series may be gone. */
+static bool is_cut_row(const struct verify *v, int64_t ts_ms, uint32_t segment) {
+    const struct manifest_mark *mark =
+        manifest_mark_at(v->manifest.marks, v->manifest.mark_count, v->shard, ts_ms);
+    return mark != NULL && segment < mark->wal_segment;
+}
+
+static bool is_cut_run(const struct verify *v, const struct segment_run_info *info) {
+    const struct manifest_mark *mark =
+        manifest_mark_at(v->manifest.marks, v->manifest.mark_count, v->shard, info->min_ts_ms);
+    return mark != NULL && info->at.file < mark->l0_file;
+}
+
 static const char *check_row(struct verify *v, const struct wal_record *record) {
     struct cursor from = cursor_of(record->payload, record->size);
     struct head_row_header header;
     size_t n = 0;
     if (head_row_decode_header(&from, &header) != ERR_OK) {
         return "a row cannot be decoded";
+    }
+    if (is_cut_row(v, header.ts_ms, record->at.segment)) {
+        return NULL;
     }
     if (header.group >= v->group_count) {
         return "a row of a group that is not defined";
@@ -183,7 +202,10 @@ static const char *check_window(struct verify *v, const struct wal_record *recor
     int64_t first_ms;
     int64_t last_ms;
     const uint32_t group = head_scan_window(&from, &first_ms, &last_ms);
+    const bool is_cut = group != 0 && is_cut_row(v, first_ms, record->at.segment) &&
+                        is_cut_row(v, last_ms, record->at.segment);
     return group == 0                ? "a window cannot be decoded"
+           : is_cut                  ? NULL
            : group >= v->group_count ? "a window of a group that is not defined"
                                      : NULL;
 }
@@ -207,6 +229,7 @@ static enum err_code verify_wal(struct verify *v, const char *dir, uint32_t shar
                                 struct err *err) {
     struct wal *wal = NULL;
     v->file = dir;
+    v->shard = shard;
     const enum err_code code = wal_open(
         &(struct wal_options){
             .vfs = &v->vfs.base, .dir = dir, .shard = shard, .damage = on_damage, .damage_ctx = v},
@@ -258,7 +281,8 @@ static void check_run(struct verify *v, const struct segment_run_info *info) {
     char path[PATH_BYTES + 16];
     (void)snprintf(path, sizeof(path), "%s/%08" PRIu32, v->file, info->at.file);
     v->out->runs++;
-    if (info->group >= v->group_count || info->slot_count > v->slots[info->group]) {
+    if (!is_cut_run(v, info) &&
+        (info->group >= v->group_count || info->slot_count > v->slots[info->group])) {
         report(v, path, info->at.offset, info->at.bytes, "a run of series that are not defined");
     }
     if (decode_run(v, info, &err) != ERR_OK) {
@@ -269,6 +293,7 @@ static void check_run(struct verify *v, const struct segment_run_info *info) {
 static enum err_code verify_segments(struct verify *v, const char *dir, uint32_t shard,
                                      struct err *err) {
     v->file = dir;
+    v->shard = shard;
     v->run_count = 0;
     const enum err_code code = segment_store_open(
         &(struct segment_options){
@@ -351,8 +376,8 @@ static void verify_partition(struct verify *v, const char *dir,
     partition_close(p);
 }
 
-static enum err_code verify_partitions(struct verify *v, struct err *err) {
-    struct manifest manifest;
+/* First of all: it says what of the head counts. */
+static enum err_code verify_manifest(struct verify *v, struct err *err) {
     struct manifest_found found = {0};
     struct vfs_stat st;
     char dir[PATH_BYTES];
@@ -360,15 +385,68 @@ static enum err_code verify_partitions(struct verify *v, struct err *err) {
     if (code != ERR_OK || vfs_stat(&v->vfs.base, dir, &st, NULL) != ERR_OK) {
         return code;
     }
-    manifest_init(&manifest);
-    code = manifest_load(&v->vfs.base, dir, &manifest, &found, err);
+    code = manifest_load(&v->vfs.base, dir, &v->manifest, &found, err);
     if (code == ERR_OK && found.is_damaged) {
         report(v, "", 0, 0, found.damage.text);
     }
-    for (size_t i = 0; code == ERR_OK && i < manifest.partition_count; i++) {
-        verify_partition(v, dir, &manifest.partitions[i]);
+    return code;
+}
+
+static enum err_code verify_partitions(struct verify *v, struct err *err) {
+    char dir[PATH_BYTES];
+    const enum err_code code = join(dir, v->root, "partitions", err);
+    for (size_t i = 0; code == ERR_OK && i < v->manifest.partition_count; i++) {
+        verify_partition(v, dir, &v->manifest.partitions[i]);
     }
-    manifest_release(&manifest);
+    return code;
+}
+
+/* ---- notes ---- */
+
+static enum err_code on_note(void *ctx, const struct wal_record *record, struct err *err) {
+    struct verify *v = ctx;
+    (void)err;
+    v->out->notes++;
+    if (!notes_record_good(record)) {
+        char path[PATH_BYTES + 16];
+        (void)snprintf(path, sizeof(path), "%s/%08" PRIu32, v->file, record->at.segment);
+        report(v, path, record->at.offset, record->size, "a note makes no sense");
+    }
+    return ERR_OK;
+}
+
+static enum err_code verify_notes(struct verify *v, struct err *err) {
+    struct wal *wal = NULL;
+    struct vfs_stat st;
+    char dir[PATH_BYTES];
+    enum err_code code = join(dir, v->root, "notes", err);
+    if (code != ERR_OK || vfs_stat(&v->vfs.base, dir, &st, NULL) != ERR_OK) {
+        return code;
+    }
+    v->file = dir;
+    code = wal_open(&(struct wal_options){.vfs = &v->vfs.base,
+                                          .dir = dir,
+                                          .shard = NOTES_SHARD,
+                                          .damage = on_damage,
+                                          .damage_ctx = v},
+                    on_note, v, &wal, NULL, err);
+    if (code == ERR_OK) {
+        wal_close(wal);
+    }
+    return code;
+}
+
+/* ---- tombstones ---- */
+
+static enum err_code verify_tombstones(struct verify *v, struct err *err) {
+    struct tombstones *set = NULL;
+    struct tombstone_file_found found;
+    const enum err_code code = tombstone_file_load(
+        &(struct tombstone_file_options){
+            .vfs = &v->vfs.base, .dir = v->root, .damage = on_damage, .damage_ctx = v},
+        &set, &found, err);
+    v->out->tombstones = tombstones_count(set);
+    tombstones_unref(set);
     return code;
 }
 
@@ -381,10 +459,15 @@ enum err_code verify_database(struct vfs *vfs, const char *path, verify_fn *fn, 
     v->fn = fn;
     v->ctx = ctx;
     v->out = out;
-    enum err_code code = verify_series_log(v, err);
+    manifest_init(&v->manifest);
+    enum err_code code = verify_manifest(v, err);
+    code = code != ERR_OK ? code : verify_series_log(v, err);
     code = code != ERR_OK ? code : each_shard(v, "wal", verify_wal, err);
     code = code != ERR_OK ? code : each_shard(v, "l0", verify_segments, err);
     code = code != ERR_OK ? code : verify_partitions(v, err);
+    code = code != ERR_OK ? code : verify_notes(v, err);
+    code = code != ERR_OK ? code : verify_tombstones(v, err);
+    manifest_release(&v->manifest);
     mem_free(v->slots);
     mem_free(v->runs);
     mem_free(v->changes);

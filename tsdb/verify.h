@@ -27,7 +27,9 @@ struct verify_result {
     uint64_t series;
     uint64_t wal_records;
     uint64_t runs;
+    uint64_t notes; /* records of exemplars and metadata */
     uint64_t partitions;
+    uint64_t tombstones;       /* series with deleted samples */
     uint64_t unfinished_bytes; /* at the end of newest files: a write that was cut short */
     uint64_t findings;
 };

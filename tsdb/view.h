@@ -25,7 +25,10 @@ struct view_partition {
     _Atomic uint32_t refs; /* of views */
     struct partition *reader;
     struct manifest_partition info; /* parents not kept */
-    bool merge_failed;              /* the compactor's */
+    /* the compactor's: */
+    bool merge_failed;
+    uint64_t clean_of;   /* nothing in it is hidden by deletions up to this one; 0: unknown */
+    uint64_t tombstones; /* intervals that hide something in it, when they were counted last */
 };
 
 struct view_list;
