@@ -20,6 +20,7 @@ enum err_code compactor_open_partition(struct compactor *c, uint32_t number, str
     char *path = compactor_folder(c, number, false);
     const struct partition_options options = {.vfs = c->vfs,
                                               .dir = path,
+                                              .cache = c->db->page_cache,
                                               .damage = on_damage,
                                               .damage_ctx = c->db};
     const enum err_code code = partition_open(&options, out, err);

@@ -33,6 +33,7 @@
 #include "tsdb/storage.h"
 
 struct hist_layout;
+struct page_cache;
 struct partition;
 
 enum {
@@ -72,6 +73,7 @@ typedef void partition_damage_fn(void *ctx, const struct err *err);
 struct partition_options {
     struct vfs *vfs;
     const char *dir;             /* the partition's own folder */
+    struct page_cache *cache;    /* for queries; may be NULL; outlives the partition */
     partition_damage_fn *damage; /* may be NULL */
     void *damage_ctx;
 };

@@ -144,6 +144,7 @@ static enum err_code open_page(struct partition_cursor *c, struct partition_skip
         return ERR_OK;
     }
     uint32_t number;
+    partition_page_close(&c->page);
     arena_reset(&c->page_arena);
     c->page_open = false;
     enum err_code code = partition_page_of(c->p, c->next, &number, err);
@@ -151,7 +152,7 @@ static enum err_code open_page(struct partition_cursor *c, struct partition_skip
         return code;
     }
     memset(&c->page.place, 0, sizeof(c->page.place));
-    code = partition_page_load(c->p, number, NULL, &c->page_arena, &c->page, err);
+    code = partition_page_load(c->p, number, NULL, NULL, &c->page_arena, &c->page, err);
     c->page_open = code == ERR_OK;
     if (code == ERR_CORRUPT && place->series_count != 0) {
         skipped->count = place->first_series + place->series_count - c->next;
@@ -226,8 +227,8 @@ static enum err_code load_series(struct partition_cursor *c, struct partition_se
     }
     const uint32_t i = c->next - c->block.first;
     c->current = c->next;
-    c->series = &c->page.series[c->next - c->page.place.first_series];
-    code = load_timeline(c, c->block.timelines[i], err);
+    code = partition_page_series(&c->page, c->next - c->page.place.first_series, &c->series, err);
+    code = code == ERR_OK ? load_timeline(c, c->block.timelines[i], err) : code;
     code = code == ERR_OK ? load_labels(c, PARTITION_TARGETS, c->block.targets[i], err) : code;
     code = code == ERR_OK ? load_labels(c, PARTITION_METRICS, c->block.metrics[i], err) : code;
     if (code != ERR_OK) {

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "tsdb/chunk/pfor.h"
+#include "tsdb/page_cache.h"
 
 static const char *const section_names[SECTION_COUNT] = {
     "target sets", "metric sets",       "label names",       "label values",
@@ -234,6 +235,7 @@ enum err_code partition_open(const struct partition_options *options, struct par
     struct partition *p = mem_zalloc(sizeof(*p));
     p->options = *options;
     p->options.dir = mem_strdup(options->dir);
+    p->cache_owner = page_cache_owner(options->cache);
     p->index_path = path_of(options->dir, "index");
     p->data_path = path_of(options->dir, "data");
     enum err_code code = open_index(p, err);
@@ -252,6 +254,7 @@ void partition_close(struct partition *p) {
     if (p == NULL) {
         return;
     }
+    page_cache_drop(p->options.cache, p->cache_owner);
     vfs_file_close(p->data);
     vfs_view_close(&p->index);
     hist_layouts_free(p->layouts);

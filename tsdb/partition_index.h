@@ -29,6 +29,7 @@ struct partition {
     uint32_t *parents;
     uint32_t page_count;
     struct vfs_file *data;
+    uint64_t cache_owner; /* in options.cache */
     struct hist_layouts *layouts;
     _Atomic uint64_t *damaged_pages;           /* bits: reported */
     _Atomic(_Atomic uint64_t *) known_sets[2]; /* NULL until asked for */

@@ -85,16 +85,30 @@ void partition_page_report(struct partition *p, uint32_t number, const struct er
     }
 }
 
+struct taking { /* series of a page, one behind the other */
+    const struct partition *p;
+    const struct page_place *place;
+    struct cursor from;
+    uint64_t block_at;   /* of the series that comes next */
+    struct arena *arena; /* NULL: nothing is kept, it is a check */
+    bool no_memory;
+};
+
+static void *take_memory(struct taking *t, size_t count, size_t bytes) {
+    void *memory = arena_try_alloc(t->arena, count, bytes);
+    t->no_memory = memory == NULL;
+    return memory;
+}
+
 /* Keys ascend, so no series can name a column twice. */
-static bool take_keys(struct partition_page *page, struct cursor *c, struct page_series *series,
-                      bool *out_memory) {
+static bool take_keys(struct taking *t, struct page_series *series) {
+    struct cursor *c = &t->from;
     const uint64_t n = cursor_uvarint(c);
     if (c->failed || n == 0 || n > cursor_left(c)) {
         return false;
     }
-    struct column_key *keys = arena_try_alloc(page->arena, (size_t)n, sizeof(*keys));
-    if (keys == NULL) {
-        *out_memory = false;
+    struct column_key *keys = t->arena != NULL ? take_memory(t, (size_t)n, sizeof(*keys)) : NULL;
+    if (t->no_memory) {
         return false;
     }
     struct column_key before = {0};
@@ -103,7 +117,7 @@ static bool take_keys(struct partition_page *page, struct cursor *c, struct page
         const bool same = (word & KEY_SAME_LAYOUT) != 0;
         struct column_key key = {.kind = (uint8_t)(word & (KEY_SAME_LAYOUT - 1))};
         const uint64_t layout = same ? before.layout : cursor_uvarint(c);
-        if (word >= KEY_SAME_LAYOUT * 2 || layout > page->p->info.layout_count) {
+        if (word >= KEY_SAME_LAYOUT * 2 || layout > t->p->info.layout_count) {
             return false;
         }
         key.layout = (uint32_t)layout;
@@ -119,7 +133,9 @@ static bool take_keys(struct partition_page *page, struct cursor *c, struct page
         if (c->failed || !column_key_valid(key) || (i != 0 && column_key_cmp(before, key) >= 0)) {
             return false;
         }
-        keys[i] = key;
+        if (keys != NULL) {
+            keys[i] = key;
+        }
         before = key;
     }
     series->keys = keys;
@@ -127,211 +143,325 @@ static bool take_keys(struct partition_page *page, struct cursor *c, struct page
     return true;
 }
 
-static bool take_entries(struct partition_page *page, struct cursor *c, struct page_series *series,
-                         uint64_t *io_offset, bool *out_memory) {
+static bool take_entries(struct taking *t, struct page_series *series) {
+    struct cursor *c = &t->from;
     const size_t n = (size_t)series->block_count * series->column_count;
     if (n > cursor_left(c)) {
         return false;
     }
-    uint32_t *entries = arena_try_alloc(page->arena, n * 2 + 1, sizeof(*entries));
-    if (entries == NULL) {
-        *out_memory = false;
+    uint32_t *entries = t->arena != NULL ? take_memory(t, n * 2 + 1, sizeof(*entries)) : NULL;
+    if (t->no_memory) {
         return false;
     }
-    uint32_t *offsets = entries + n;
     for (size_t i = 0; i < n; i++) {
         const uint64_t entry = cursor_uvarint(c);
-        if (c->failed || entry > (uint64_t)page->place.size + ENTRY_BLOCKS) {
+        if (c->failed || entry > (uint64_t)t->place->size + ENTRY_BLOCKS) {
             return false;
         }
-        entries[i] = (uint32_t)entry;
-        offsets[i] = (uint32_t)*io_offset;
-        *io_offset += entry > ENTRY_BLOCKS ? entry - ENTRY_BLOCKS : 0;
-        if (*io_offset > page->place.size) {
+        if (entries != NULL) {
+            entries[i] = (uint32_t)entry;
+            entries[n + i] = (uint32_t)t->block_at;
+        }
+        t->block_at += entry > ENTRY_BLOCKS ? entry - ENTRY_BLOCKS : 0;
+        if (t->block_at > t->place->size) {
             return false;
         }
     }
-    offsets[n] = (uint32_t)*io_offset;
-    series->entries = entries;
-    series->offsets = offsets;
+    if (entries != NULL) {
+        entries[2 * n] = (uint32_t)t->block_at;
+        series->entries = entries;
+        series->offsets = entries + n;
+    }
     return true;
 }
 
-static bool take_series(struct partition_page *page, struct cursor *c, struct page_series *series,
-                        uint64_t *io_offset, bool *out_memory) {
-    const uint64_t word = cursor_uvarint(c);
-    const uint64_t first = (word & WORD_FIRST_BLOCK) != 0 ? cursor_uvarint(c) : 0;
+static bool take_series(struct taking *t, uint32_t first_column, struct page_series *out) {
+    const uint64_t word = cursor_uvarint(&t->from);
+    const uint64_t first = (word & WORD_FIRST_BLOCK) != 0 ? cursor_uvarint(&t->from) : 0;
     const uint64_t count = word >> WORD_BITS;
-    if (c->failed || count == 0 || count > cursor_left(c) || first > UINT32_MAX - count) {
+    if (t->from.failed || count == 0 || count > cursor_left(&t->from) ||
+        first > UINT32_MAX - count) {
         return false;
     }
-    *series = (struct page_series){.first_block = (uint32_t)first,
-                                   .block_count = (uint32_t)count,
-                                   .column_count = 1,
-                                   .first_column = page->column_count};
-    if ((word & WORD_COLUMNS) != 0 && !take_keys(page, c, series, out_memory)) {
-        return false;
-    }
-    page->column_count += series->column_count;
-    return take_entries(page, c, series, io_offset, out_memory);
+    *out = (struct page_series){.first_block = (uint32_t)first,
+                                .block_count = (uint32_t)count,
+                                .column_count = 1,
+                                .first_column = first_column};
+    return ((word & WORD_COLUMNS) == 0 || take_keys(t, out)) && take_entries(t, out);
 }
 
-static bool take_pieces(struct partition_page *page, struct cursor *c, uint64_t blocks_bytes,
-                        bool *out_memory) {
-    const uint64_t n = cursor_uvarint(c);
-    if (c->failed || n == 0 || n > cursor_left(c) / 5) {
-        return false;
-    }
-    page->pieces = arena_try_alloc(page->arena, (size_t)n, sizeof(*page->pieces));
-    if (page->pieces == NULL) {
-        *out_memory = false;
-        return false;
-    }
+/* pieces: n of them, as the head says; they are all there is behind it. */
+static bool take_pieces(struct taking *t, struct page_piece *pieces, uint32_t n) {
+    const uint64_t bytes = t->place->size - t->place->head_bytes;
     uint64_t offset = 0;
-    for (uint64_t i = 0; i < n; i++) {
-        const uint64_t size = cursor_uvarint(c);
-        const uint32_t crc = cursor_u32(c);
-        if (c->failed || size == 0 || size > blocks_bytes - offset) {
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t size = cursor_uvarint(&t->from);
+        const uint32_t crc = cursor_u32(&t->from);
+        if (t->from.failed || size == 0 || size > bytes - offset) {
             return false;
         }
-        page->pieces[i] =
+        pieces[i] =
             (struct page_piece){.offset = (uint32_t)offset, .size = (uint32_t)size, .crc = crc};
         offset += size;
     }
-    page->piece_count = (uint32_t)n;
-    return offset == blocks_bytes;
+    return offset == bytes && t->block_at == bytes && cursor_left(&t->from) == 0;
 }
 
-static bool map_columns(struct partition_page *page) {
-    page->column_series =
-        arena_try_alloc(page->arena, page->column_count, sizeof(*page->column_series));
-    for (uint32_t s = 0; page->column_series != NULL && s < page->place.series_count; s++) {
-        for (uint32_t c = 0; c < page->series[s].column_count; c++) {
-            page->column_series[page->series[s].first_column + c] = s;
-        }
-    }
-    return page->column_series != NULL;
-}
-
-static bool parse(struct partition_page *page, bool *out_memory) {
-    const struct page_place *place = &page->place;
-    struct cursor c = cursor_of(page->head, place->head_bytes);
-    const uint8_t flags = cursor_u8(&c);
-    const bool pieces = (flags & PAGE_PIECES) != 0;
-    uint64_t offset = 0;
-    if (flags > PAGE_PIECES || place->series_count > place->head_bytes / 2 ||
-        pieces == (place->head_bytes == place->size)) {
-        return false;
-    }
-    page->series = arena_try_alloc(page->arena, place->series_count, sizeof(*page->series));
-    *out_memory = page->series != NULL;
-    for (uint32_t i = 0; i < place->series_count && *out_memory; i++) {
-        if (!take_series(page, &c, &page->series[i], &offset, out_memory)) {
+/* The place is checked: the head has at least two bytes per series. */
+static bool check_series(struct taking *t, struct page_mark *marks) {
+    uint32_t column = 0;
+    for (uint32_t i = 0; i < t->place->series_count; i++) {
+        struct page_series series;
+        marks[i] =
+            (struct page_mark){(uint32_t)cursor_offset(&t->from), (uint32_t)t->block_at, column};
+        if (!take_series(t, column, &series)) {
             return false;
         }
+        column += series.column_count;
     }
-    if (*out_memory && pieces) {
-        if (!take_pieces(page, &c, offset, out_memory)) {
-            return false;
-        }
-        page->blocks_at = place->head_bytes;
-        return cursor_left(&c) == 0 && offset == place->size - place->head_bytes;
-    }
-    page->blocks_at = (uint32_t)cursor_offset(&c);
-    return *out_memory && cursor_left(&c) == offset;
+    marks[t->place->series_count] =
+        (struct page_mark){(uint32_t)cursor_offset(&t->from), (uint32_t)t->block_at, column};
+    return true;
 }
 
-static enum err_code read_head(struct partition_page *page, struct err *err) {
+/* ---- reading it ---- */
+
+static struct page_key page_key_of(const struct partition_page *page, uint32_t piece) {
+    return (struct page_key){page->p->cache_owner, (uint64_t)page->number << 32 | piece};
+}
+
+static enum err_code read_data(struct partition_page *page, uint64_t offset, size_t n, uint8_t *to,
+                               struct err *err) {
     size_t got = 0;
-    uint8_t *bytes = arena_try_alloc(page->arena, page->place.head_bytes, 1);
-    if (bytes == NULL) {
-        return no_memory(err);
-    }
-    const enum err_code code =
-        vfs_file_pread(page->p->data, bytes, page->place.head_bytes, page->place.offset, &got, err);
+    const enum err_code code = vfs_file_pread(page->p->data, to, n, offset, &got, err);
     if (code != ERR_OK) {
         return err_wrap(err, "reading partition file %s", page->p->data_path);
     }
-    page->head = bytes;
-    return got == page->place.head_bytes
-               ? ERR_OK
-               : damaged(page->p, page->place.offset, "page is cut short", err);
+    return got == n ? ERR_OK : damaged(page->p, offset, "page is cut short", err);
 }
 
-static enum err_code load(struct partition_page *page, struct err *err) {
+/* The head, read and checked, in the arena. */
+static enum err_code load_head(struct partition_page *page, const uint8_t **io_head,
+                               struct err *err) {
     const struct page_place *place = &page->place;
-    if (page->head == NULL) {
-        const enum err_code code = read_head(page, err);
+    if (*io_head == NULL) {
+        uint8_t *bytes = arena_try_alloc(page->arena, place->head_bytes, 1);
+        if (bytes == NULL) {
+            return no_memory(err);
+        }
+        const enum err_code code = read_data(page, place->offset, place->head_bytes, bytes, err);
         if (code != ERR_OK) {
             return code;
         }
+        *io_head = bytes;
     }
-    bool memory = true;
-    if (hash_crc32c(partition_crc_seed(page->p->info.number, place->first_series), page->head,
-                    place->head_bytes) != place->crc) {
-        return damaged(page->p, place->offset, "page with a wrong checksum", err);
+    return hash_crc32c(partition_crc_seed(page->p->info.number, place->first_series), *io_head,
+                       place->head_bytes) == place->crc
+               ? ERR_OK
+               : damaged(page->p, place->offset, "page with a wrong checksum", err);
+}
+
+/* Checks the series of the head; what is known then, in the arena. */
+static enum err_code check_head(struct partition_page *page, const uint8_t *head,
+                                struct page_content *out, struct err *err) {
+    const struct page_place *place = &page->place;
+    struct taking t = {.p = page->p, .place = place, .from = cursor_of(head, place->head_bytes)};
+    const uint8_t flags = cursor_u8(&t.from);
+    const bool has_pieces = (flags & PAGE_PIECES) != 0;
+    if (flags > PAGE_PIECES || place->series_count > place->head_bytes / 2 ||
+        has_pieces == (place->head_bytes == place->size)) {
+        return damaged(page->p, place->offset, "bad page", err);
     }
-    if (!parse(page, &memory)) {
-        return memory ? damaged(page->p, place->offset, "bad page", err) : no_memory(err);
+    struct page_mark *marks =
+        arena_try_alloc(page->arena, (size_t)place->series_count + 1, sizeof(*marks));
+    if (marks == NULL) {
+        return no_memory(err);
     }
-    return map_columns(page) ? ERR_OK : no_memory(err);
+    bool good = check_series(&t, marks);
+    *out = (struct page_content){
+        .head = head, .marks = marks, .blocks_at = (uint32_t)cursor_offset(&t.from)};
+    if (good && has_pieces) {
+        const uint64_t n = cursor_uvarint(&t.from);
+        good = !t.from.failed && n != 0 && n <= cursor_left(&t.from) / 5;
+        struct page_piece *pieces =
+            arena_try_alloc(page->arena, good ? (size_t)n : 1, sizeof(*pieces));
+        if (pieces == NULL) {
+            return no_memory(err);
+        }
+        out->pieces = pieces;
+        out->piece_count = good ? (uint32_t)n : 0;
+        out->blocks_at = place->head_bytes;
+        good = good && take_pieces(&t, pieces, out->piece_count);
+    } else {
+        good = good && cursor_left(&t.from) == t.block_at;
+    }
+    return good ? ERR_OK : damaged(page->p, place->offset, "bad page", err);
+}
+
+/* Moves it to the cache, if there is room. */
+static void keep_content(struct partition_page *page, const struct page_content *c) {
+    const size_t marks = ((size_t)page->place.series_count + 1) * sizeof(*c->marks);
+    const size_t pieces = c->piece_count * sizeof(*c->pieces);
+    struct page_content *item = page_cache_begin(
+        page->cache, page_key_of(page, 0), sizeof(*item) + marks + pieces + page->place.head_bytes);
+    if (item == NULL) {
+        return;
+    }
+    uint8_t *to = (uint8_t *)(item + 1);
+    *item = *c;
+    item->marks = memcpy(to, c->marks, marks);
+    if (pieces != 0) {
+        item->pieces = memcpy(to + marks, c->pieces, pieces);
+    }
+    item->head = memcpy(to + marks + pieces, c->head, page->place.head_bytes);
+    page->content = page_cache_publish(page->cache, item);
+    page->pinned = true;
+}
+
+/* What readers need beside the content. */
+static enum err_code begin_reading(struct partition_page *page, struct err *err) {
+    const size_t n = page->place.series_count;
+    const size_t pieces = page->content->piece_count;
+    page->series = arena_try_alloc(page->arena, n, sizeof(struct page_series *));
+    page->pieces = arena_try_alloc(page->arena, pieces + 1, sizeof(*page->pieces));
+    if (page->series == NULL || page->pieces == NULL) {
+        page->pieces = NULL;
+        return no_memory(err);
+    }
+    memset(page->series, 0, n * sizeof(struct page_series *));
+    memset(page->pieces, 0, (pieces + 1) * sizeof(*page->pieces));
+    return ERR_OK;
+}
+
+static enum err_code load(struct partition_page *page, const uint8_t *head, struct err *err) {
+    struct page_content *content = arena_try_alloc(page->arena, 1, sizeof(*content));
+    enum err_code code = content != NULL ? load_head(page, &head, err) : no_memory(err);
+    code = code == ERR_OK ? check_head(page, head, content, err) : code;
+    if (code != ERR_OK) {
+        return code;
+    }
+    page->content = content;
+    keep_content(page, content);
+    return begin_reading(page, err);
 }
 
 enum err_code partition_page_load(struct partition *p, uint32_t number, const uint8_t *bytes,
-                                  struct arena *arena, struct partition_page *out,
-                                  struct err *err) {
-    *out = (struct partition_page){.p = p, .arena = arena, .number = number, .head = bytes};
+                                  struct page_cache *cache, struct arena *arena,
+                                  struct partition_page *out, struct err *err) {
+    *out = (struct partition_page){.p = p, .cache = cache, .arena = arena, .number = number};
     enum err_code code = partition_page_place(p, number, &out->place, err);
     if (code != ERR_OK) {
         return code;
     }
-    code = load(out, err);
+    code = load(out, bytes, err);
     if (code == ERR_CORRUPT) {
         partition_page_report(p, number, err);
     }
     return code;
 }
 
+enum err_code partition_page_find(struct partition *p, uint32_t number, struct page_cache *cache,
+                                  struct arena *arena, struct partition_page *out, bool *out_found,
+                                  struct err *err) {
+    *out = (struct partition_page){.p = p, .cache = cache, .arena = arena, .number = number};
+    out->content = page_cache_get(cache, page_key_of(out, 0));
+    out->pinned = out->content != NULL;
+    *out_found = out->pinned;
+    if (!out->pinned) {
+        return ERR_OK;
+    }
+    const enum err_code code = partition_page_place(p, number, &out->place, err);
+    return code == ERR_OK ? begin_reading(out, err) : code;
+}
+
+void partition_page_close(struct partition_page *page) {
+    if (page->content != NULL && page->pieces != NULL) {
+        for (uint32_t i = 0; i < page->content->piece_count; i++) {
+            if (page->pieces[i].pinned) {
+                page_cache_unpin(page->cache, page->pieces[i].bytes);
+            }
+        }
+    }
+    if (page->pinned) {
+        page_cache_unpin(page->cache, page->content);
+    }
+    page->content = NULL;
+    page->pinned = false;
+}
+
+enum err_code partition_page_series(struct partition_page *page, uint32_t i,
+                                    const struct page_series **out, struct err *err) {
+    ASSERT(i < page->place.series_count);
+    if (page->series[i] == NULL) {
+        const struct page_content *content = page->content;
+        const struct page_mark *mark = &content->marks[i];
+        struct taking t = {.p = page->p,
+                           .place = &page->place,
+                           .from = cursor_of(content->head + mark->head_at,
+                                             content->marks[i + 1].head_at - mark->head_at),
+                           .block_at = mark->block_at,
+                           .arena = page->arena};
+        struct page_series *series = arena_try_alloc(page->arena, 1, sizeof(*series));
+        if (series == NULL || !take_series(&t, mark->first_column, series)) {
+            ASSERT(series == NULL || t.no_memory); /* it is checked */
+            return no_memory(err);
+        }
+        page->series[i] = series;
+    }
+    *out = page->series[i];
+    return ERR_OK;
+}
+
 /* ---- blocks ---- */
 
-static struct page_piece *find_piece(struct partition_page *page, uint32_t offset) {
-    struct page_piece *last = &page->pieces[page->last_piece];
+static uint32_t find_piece(struct partition_page *page, uint32_t offset) {
+    const struct page_piece *pieces = page->content->pieces;
+    const struct page_piece *last = &pieces[page->last_piece];
     if (offset >= last->offset && offset - last->offset < last->size) {
-        return last;
+        return page->last_piece;
     }
     uint32_t low = 0;
-    uint32_t high = page->piece_count;
+    uint32_t high = page->content->piece_count;
     while (high - low > 1) {
         const uint32_t middle = low + (high - low) / 2;
-        if (page->pieces[middle].offset <= offset) {
+        if (pieces[middle].offset <= offset) {
             low = middle;
         } else {
             high = middle;
         }
     }
     page->last_piece = low;
-    return &page->pieces[low];
+    return low;
 }
 
-static enum err_code read_piece(struct partition_page *page, struct page_piece *piece,
-                                struct err *err) {
-    size_t got = 0;
-    const uint64_t offset = page->place.offset + page->blocks_at + piece->offset;
-    uint8_t *bytes = arena_try_alloc(page->arena, piece->size, 1);
+static enum err_code read_piece(struct partition_page *page, uint32_t index, struct err *err) {
+    const struct page_piece *piece = &page->content->pieces[index];
+    const struct page_key key = page_key_of(page, index + 1);
+    struct page_piece_state *state = &page->pieces[index];
+    state->bytes = page_cache_get(page->cache, key);
+    state->pinned = state->bytes != NULL;
+    if (state->pinned) {
+        return ERR_OK;
+    }
+    const uint64_t offset = page->place.offset + page->content->blocks_at + piece->offset;
+    uint8_t *bytes = page_cache_begin(page->cache, key, piece->size);
+    const bool cached = bytes != NULL;
+    bytes = cached ? bytes : arena_try_alloc(page->arena, piece->size, 1);
     if (bytes == NULL) {
         return no_memory(err);
     }
-    const enum err_code code = vfs_file_pread(page->p->data, bytes, piece->size, offset, &got, err);
-    if (code != ERR_OK) {
-        return err_wrap(err, "reading partition file %s", page->p->data_path);
+    enum err_code code = read_data(page, offset, piece->size, bytes, err);
+    if (code == ERR_OK && partition_piece_crc(page->p->info.number, page->place.first_series, index,
+                                              bytes, piece->size) != piece->crc) {
+        code = damaged(page->p, offset, "piece with a wrong checksum", err);
     }
-    if (got != piece->size ||
-        partition_piece_crc(page->p->info.number, page->place.first_series,
-                            (uint32_t)(piece - page->pieces), bytes, piece->size) != piece->crc) {
-        return damaged(page->p, offset, "piece with a wrong checksum", err);
+    if (code == ERR_OK) {
+        state->bytes = cached ? page_cache_publish(page->cache, bytes) : bytes;
+        state->pinned = cached;
+    } else if (cached) {
+        page_cache_abandon(page->cache, bytes);
     }
-    piece->bytes = bytes;
-    return ERR_OK;
+    return code;
 }
 
 enum err_code partition_page_block(struct partition_page *page, const struct page_series *series,
@@ -354,21 +484,39 @@ enum err_code partition_page_block(struct partition_page *page, const struct pag
     const uint32_t offset = series->offsets[i];
     const uint32_t size = entry - ENTRY_BLOCKS;
     *out_n = size;
-    if (page->pieces == NULL) {
-        *out = page->head + page->blocks_at + offset;
+    if (page->content->piece_count == 0) {
+        *out = page->content->head + page->content->blocks_at + offset;
         return ERR_OK;
     }
-    struct page_piece *piece = find_piece(page, offset);
+    const uint32_t index = find_piece(page, offset);
+    const struct page_piece *piece = &page->content->pieces[index];
     if (offset - piece->offset > piece->size || size > piece->size - (offset - piece->offset)) {
         return damaged(page->p, page->place.offset, "block across pieces", err);
     }
-    const enum err_code code = piece->bytes == NULL ? read_piece(page, piece, err) : ERR_OK;
+    const enum err_code code =
+        page->pieces[index].bytes == NULL ? read_piece(page, index, err) : ERR_OK;
     if (code == ERR_OK) {
-        *out = piece->bytes + (offset - piece->offset);
+        *out = page->pieces[index].bytes + (offset - piece->offset);
     } else if (code == ERR_CORRUPT) {
         partition_page_report(page->p, page->number, err);
     }
     return code;
+}
+
+/* Which series of the page has the column. */
+static uint32_t series_of_column(const struct partition_page *page, uint32_t column) {
+    const struct page_mark *marks = page->content->marks;
+    uint32_t low = 0;
+    uint32_t high = page->place.series_count;
+    while (high - low > 1) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (marks[middle].first_column <= column) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
 static enum err_code damaged_block(struct partition_page *page, const struct page_series *series,
@@ -378,7 +526,7 @@ static enum err_code damaged_block(struct partition_page *page, const struct pag
                   "partition file %s: damaged block %" PRIu32 " of series %" PRIu32
                   ", column %" PRIu32 ", page at offset %" PRIu64,
                   page->p->data_path, block,
-                  page->place.first_series + (uint32_t)(series - page->series), column,
+                  page->place.first_series + series_of_column(page, series->first_column), column,
                   page->place.offset);
     partition_page_report(page->p, page->number, &report);
     if (err != NULL) {
@@ -426,9 +574,12 @@ static enum err_code load_reference(struct partition_page *page, const struct pa
     if (!reference_memory(page)) {
         return no_memory(err);
     }
-    const struct page_series *other = &page->series[page->column_series[wanted]];
-    const enum err_code code =
-        partition_page_block(page, other, wanted - other->first_column, block, &bytes, &n, err);
+    const struct page_series *other;
+    enum err_code code = partition_page_series(page, series_of_column(page, wanted), &other, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = partition_page_block(page, other, wanted - other->first_column, block, &bytes, &n, err);
     if (code != ERR_OK) {
         return code;
     }

@@ -14,7 +14,7 @@
 #include "tsdb/partition_page.h"
 #include "tsdb/partition_samples.h"
 
-enum { READ_AHEAD_BYTES = 256 << 10, TABLE_MIN = 16 };
+enum { READ_AHEAD_BYTES = 256 << 10, TABLE_MIN = 16, SCRATCH_KEEP_BYTES = 64 << 10 };
 
 struct reader {
     struct partition *p;
@@ -166,7 +166,8 @@ static enum err_code timeline_of(struct reader *r, uint32_t timeline, struct sam
 /* ---- pages ---- */
 
 static void drop_pages(struct reader *r) {
-    arena_reset(&r->scratch);
+    partition_page_close(&r->page);
+    arena_rewind(&r->scratch, SCRATCH_KEEP_BYTES);
     r->page_open = false;
     r->ahead_first = r->ahead_end = 0;
 }
@@ -243,9 +244,18 @@ static enum err_code open_page(struct reader *r, const uint32_t *series, size_t 
     } else {
         code = partition_page_of(r->p, series[0], &number, r->err);
     }
+    partition_page_close(&r->page);
     if (code == ERR_OK && (number < r->ahead_first || number >= r->ahead_end)) {
+        bool found = false;
         drop_pages(r);
-        code = read_ahead(r, number, series, n);
+        code = partition_page_find(r->p, number, r->p->options.cache, &r->scratch, &r->page, &found,
+                                   r->err);
+        if (code == ERR_OK && found) {
+            r->page_bad = false;
+            r->page_open = true;
+            return ERR_OK;
+        }
+        code = code == ERR_OK ? read_ahead(r, number, series, n) : code;
     }
     if (code != ERR_OK) {
         return code;
@@ -260,7 +270,8 @@ static enum err_code open_page(struct reader *r, const uint32_t *series, size_t 
         bytes = r->ahead + (at.offset - r->ahead_offset);
     }
     memset(&r->page.place, 0, sizeof(r->page.place));
-    code = partition_page_load(r->p, number, bytes, &r->scratch, &r->page, r->err);
+    code = partition_page_load(r->p, number, bytes, r->p->options.cache, &r->scratch, &r->page,
+                               r->err);
     r->page_bad = code == ERR_CORRUPT;
     r->page_open = code == ERR_OK || (r->page_bad && r->page.place.series_count != 0);
     return code;
@@ -282,7 +293,11 @@ static enum err_code read_series(struct reader *r, const uint32_t *series, size_
     if (code != ERR_OK || r->page_bad) {
         return code;
     }
-    const struct page_series *s = &r->page.series[series[0] - r->page.place.first_series];
+    const struct page_series *s;
+    code = partition_page_series(&r->page, series[0] - r->page.place.first_series, &s, r->err);
+    if (code != ERR_OK) {
+        return code;
+    }
     return sample_rows_read(rows, &r->page, s, &r->samples, r->arena, out, r->err);
 }
 
@@ -317,6 +332,7 @@ enum err_code partition_read(struct partition *p, const uint32_t *series, size_t
     partition_series_block_init(&r.block);
     arena_init(&r.scratch, 0);
     const enum err_code code = read_all(&r, series, n, out);
+    partition_page_close(&r.page);
     arena_release(&r.scratch);
     return code;
 }

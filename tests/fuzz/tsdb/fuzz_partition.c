@@ -13,6 +13,7 @@
 #include "tests/fuzz/tsdb/edited_file.h"
 #include "tests/support/mem_vfs.h"
 #include "tsdb/hist_columns.h"
+#include "tsdb/page_cache.h"
 #include "tsdb/partition_format.h"
 #include "tsdb/partition_writer.h"
 
@@ -207,13 +208,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if ((data[0] & MODE_SEAL) != 0) {
         seal(vfs);
     }
-    const struct partition_options options = {.vfs = vfs, .dir = "/p"};
+    struct page_cache *cache = page_cache_new(64 << 10);
+    const struct partition_options options = {.vfs = vfs, .dir = "/p", .cache = cache};
     if (partition_open(&options, &p, NULL) == ERR_OK) {
         use(p, (data[0] & MODE_SEAL) == 0);
+        use(p, (data[0] & MODE_SEAL) == 0); /* what was good, from the cache */
         partition_close(p);
     } else {
         ASSERT(size >= 5);
     }
+    page_cache_free(cache);
     mem_vfs_free(mem);
     return 0;
 }

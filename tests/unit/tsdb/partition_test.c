@@ -359,7 +359,7 @@ static void check_flip(struct partition_world *w, const char *path, uint64_t off
     struct err err;
     struct partition *p;
     const struct partition_options options = {
-        .vfs = w->vfs, .dir = "/part", .damage = on_damage, .damage_ctx = w};
+        .vfs = w->vfs, .dir = "/part", .cache = w->cache, .damage = on_damage, .damage_ctx = w};
     xor_byte(w, path, offset, (uint8_t)(1U << offset % 8));
     w->damage_count = 0;
     const enum err_code code = partition_open(&options, &p, &err);
@@ -411,7 +411,7 @@ static void a_file_that_was_cut_short_is_corrupt(void **state) {
     partition_world_init(
         &w, &(struct world_options){.seed = 51, .targets = 3, .metrics = 12, .rows_max = 300});
     const struct partition_options options = {
-        .vfs = w.vfs, .dir = "/part", .damage = on_damage, .damage_ctx = &w};
+        .vfs = w.vfs, .dir = "/part", .cache = w.cache, .damage = on_damage, .damage_ctx = &w};
     struct vfs_file *f;
     assert_ok(vfs_open(w.vfs, "/part/data", VFS_WRITE, &f, &err), &err);
     assert_ok(vfs_file_truncate(f, w.info.data_bytes / 2, &err), &err);

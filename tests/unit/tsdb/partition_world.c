@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "tests/support/check_err.h"
 #include "tsdb/chunk/block.h"
+#include "tsdb/page_cache.h"
 
 static const int64_t window_start = INT64_C(1699999200000);
 static const int64_t window_ms = INT64_C(7200000);
@@ -194,7 +195,7 @@ static void on_damage(void *ctx, const struct err *err) {
 void partition_world_open(struct partition_world *w) {
     struct err err;
     const struct partition_options options = {
-        .vfs = w->vfs, .dir = w->dir, .damage = on_damage, .damage_ctx = w};
+        .vfs = w->vfs, .dir = w->dir, .cache = w->cache, .damage = on_damage, .damage_ctx = w};
     assert_ok(partition_open(&options, &w->p, &err), &err);
 }
 
@@ -263,6 +264,7 @@ void partition_world_init(struct partition_world *w, const struct world_options 
     *w = (struct partition_world){.rng = rng_seeded(o->seed)};
     arena_init(&w->arena, 0);
     w->mem = mem_vfs_new();
+    w->cache = page_cache_new(128 << 10);
     w->vfs = mem_vfs_base(w->mem);
     w->timelines = arena_alloc(&w->arena, 16 * sizeof(*w->timelines));
     const size_t timelines = 1 + rng_below(&w->rng, 9);
@@ -281,6 +283,7 @@ void partition_world_init(struct partition_world *w, const struct world_options 
 
 void partition_world_release(struct partition_world *w) {
     partition_close(w->p);
+    page_cache_free(w->cache);
     mem_vfs_free(w->mem);
     arena_release(&w->arena);
 }

@@ -26,10 +26,13 @@ struct world_timeline {
     uint32_t rows;
 };
 
+struct page_cache;
+
 struct partition_world {
     struct arena arena;
     struct rng rng;
     struct mem_vfs *mem;
+    struct page_cache *cache; /* small: pages come from it, or not */
     struct vfs *vfs;
     const char *dir;
     struct world_timeline *timelines;
