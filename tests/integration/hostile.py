@@ -80,6 +80,25 @@ def no_newline(c, n):
         c.sendall(b'x' * (1 << 16))
 
 
+def interim_flood(c, n):
+    send_for_ever(c, b'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n' * 200)
+
+
+def endless_line_of_head(c, n):
+    c.sendall(HEAD + b'X-Filler: ')
+    send_for_ever(c, b'x' * 65536)
+
+
+def endless_trailer(c, n):
+    c.sendall(HEAD + b'Transfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n0\r\n')
+    send_for_ever(c, b'X-Filler: y\r\n' * 1000)
+
+
+def endless_extension(c, n):
+    c.sendall(HEAD + b'Transfer-Encoding: chunked\r\n\r\n4;x=')
+    send_for_ever(c, b'y' * 65536)
+
+
 def slow_drip(c, n):
     c.sendall(HEAD + b'Content-Length: 1000000\r\n\r\n')
     for _ in range(30):
@@ -134,6 +153,22 @@ def long_values(c, n):
     return True
 
 
+def families(c, n):
+    """Metadata of ever new families."""
+    body = b''.join(b'# HELP f%d_%d some text\n# TYPE f%d_%d gauge\n' % (n, i, n, i) for i in range(10_000)) + b'a 1\n'
+    c.sendall(HEAD + b'Content-Length: %d\r\n\r\n' % len(body) + body)
+    return True
+
+
+def page(body, content_type=b'text/plain; version=0.0.4'):
+    wire = b'HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n' % (content_type, len(body)) + body
+
+    def serve(c, n):
+        c.sendall(wire)
+        return True
+    return serve
+
+
 def answers(*heads):
     def serve(c, n):
         c.sendall(heads[n % len(heads)])
@@ -141,9 +176,14 @@ def answers(*heads):
     return serve
 
 
-def redirect(where):
+def no_content(c, n):
+    c.sendall(b'HTTP/1.1 204 No Content\r\n\r\n')
+    return True
+
+
+def redirect(*where):
     def serve(c, n):
-        c.sendall(b'HTTP/1.1 302 Found\r\nLocation: ' + where + b'\r\nContent-Length: 0\r\n\r\n')
+        c.sendall(b'HTTP/1.1 302 Found\r\nLocation: ' + where[n % len(where)] + b'\r\nContent-Length: 0\r\n\r\n')
         return True
     return serve
 
@@ -174,33 +214,54 @@ def noise(c, n):
 
 CHURN = 20_000
 # those that do not wait for a request
-RUDE = {'reset-at-once', 'tls-noise'}
+RUDE = {'reset-at-once', 'close-at-once', 'tls-noise'}
+CHUNKED = HEAD + b'Transfer-Encoding: chunked\r\n\r\n'
+PROTOBUF = b'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited'
 
-# name: (what it does, what lastError must hold: one of)
+# name: (what it does, what lastError must hold: one of). QUIET ones may be read in a harmless way.
 KINDS = {
-    'endless-stream': (endless_stream, ['body size limit exceeded', 'context deadline exceeded']),
-    'endless-chunks': (endless_chunks, ['body size limit exceeded', 'context deadline exceeded']),
-    'no-newline': (no_newline, ['body size limit exceeded', 'context deadline exceeded']),
-    'slow-drip': (slow_drip, ['context deadline exceeded']),
-    'slow-head': (slow_head, ['context deadline exceeded']),
+    'endless-stream': (endless_stream, ['body size limit exceeded']),
+    'endless-chunks': (endless_chunks, ['body size limit exceeded']),
+    'endless-trailer': (endless_trailer, ['']),
+    'endless-extension': (endless_extension, ['']),
+    'no-newline': (no_newline, ['body size limit exceeded']),
+    'slow-drip': (slow_drip, []),
+    'slow-head': (slow_head, []),
     'endless-head': (endless_head, ['response headers are larger than']),
-    'labels': (labels, ['labels', 'limit']),
-    'long-values': (long_values, ['limit', 'long']),
-    'two-lengths': (answers(HEAD + b'Content-Length: 4\r\nContent-Length: 6\r\n\r\na 1\nb 2\n'), ['']),
+    'endless-line-of-head': (endless_line_of_head, ['']),
+    'interim-flood': (interim_flood, ['response headers are larger than']),
+    'switching': (answers(b'HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\nPRI * HTTP/2.0\r\n\r\n'), ['']),
+    'no-content': (no_content, ['server returned HTTP status 204 No Content']),
+    'labels': (labels, ['series has more than 1024 labels']),
+    'long-values': (long_values, ['sum of lengths', 'limit', 'long']),
+    'open-braces': (page(b'a{' * 4_000_000), ['expected']),
+    'open-quote': (page(b'a{b="' + b'x' * 9_000_000), ['expected', 'limit']),
+    'blanks': (page(b' ' * 9_000_000 + b'a 1\n'), ['limit']),
+    'families': (families, ['']),
+    'protobuf-length': (page(b'\xff\xff\xff\xff\x0f', PROTOBUF), ['clientpb: insufficient length of buffer']),
+    'protobuf-varint': (page(b'\xff' * 1000, PROTOBUF), ['clientpb: invalid varint encountered']),
+    'two-lengths': (answers(HEAD + b'Content-Length: 4\r\nContent-Length: 8\r\n\r\na 1\nb 2\n'), ['multiple Content-Length headers']),
     'length-and-chunks': (answers(HEAD + b'Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n0\r\n\r\n'), ['']),
-    'length-negative': (answers(HEAD + b'Content-Length: -1\r\n\r\na 1\n'), ['']),
-    'length-huge': (answers(HEAD + b'Content-Length: 99999999999999999999999\r\n\r\na 1\n'), ['']),
+    'length-negative': (answers(HEAD + b'Content-Length: -1\r\n\r\na 1\n'), ['transport connection broken']),
+    'length-overflow': (answers(HEAD + b'Content-Length: 9223372036854775808\r\n\r\na 1\n', HEAD + b'Content-Length: 99999999999999999999999\r\n\r\na 1\n'),
+                        ['bad Content-Length "9']),
     'length-too-large': (answers(HEAD + b'Content-Length: 1000\r\n\r\na 1\n'), ['unexpected EOF']),
+    'encodings': (answers(HEAD + b'Transfer-Encoding: gzip\r\n\r\na 1\n', HEAD + b'Transfer-Encoding: gzip, chunked\r\n\r\n4\r\na 1\n\r\n0\r\n\r\n',
+                          HEAD + b'Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n0\r\n\r\n'),
+                  ['unsupported transfer encoding', 'too many transfer encodings']),
     'no-status': (answers(b'\r\n\r\n', b'HTTP/9.9 200 OK\r\n\r\n', b'HTTP/1.1 abc\r\n\r\n', b'HTTP/1.1 99999999999 OK\r\n\r\n'), ['']),
     'head-tricks': (answers(HEAD + b' folded: x\r\nno colon\r\n: no name\r\nX: \0\r\n\r\nx 1', HEAD + b'A' * 70000 + b'\r\n\r\n'), ['']),
-    'chunk-tricks': (answers(HEAD + b'Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\nx', HEAD + b'Transfer-Encoding: chunked\r\n\r\n-1\r\nx',
-                             HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\nab'), ['']),
+    'chunk-size': (answers(CHUNKED + b'ffffffffffffffff1\r\nx', CHUNKED + b'10000000000000004\r\na 1\n\r\n0\r\n\r\n', CHUNKED + b'-1\r\nx', CHUNKED + b'0x4\r\na 1\n\r\n0\r\n\r\n',
+                           CHUNKED + b'5\r\nab', CHUNKED + b'7fffffffffffffff\r\nab'), ['']),
     'redirect-loop': (redirect(b'/metrics'), ['stopped after 10 redirects']),
     'redirect-file': (redirect(b'file:///etc/passwd'), ['unsupported protocol scheme "file"']),
-    'redirect-odd': (redirect(b'http://\x01\x02/'), ['']),
+    'redirect-odd': (redirect(b'http://\x01\x02/', b'gopher://127.0.0.1/', b'http://[::1', b'//', b'http://user@/', b'data:,a 1'), ['']),
     'reset': (reset, ['connection reset by peer', 'EOF']),
     'reset-at-once': (reset_at_once, ['']),
-    'half-open': (half_open, ['context deadline exceeded', 'EOF']),
+    'close-at-once': (answers(b''), ['EOF', 'connection reset by peer']),
+    'close-in-head': (answers(HEAD, b'HTTP/1.1 2', b'HTTP/1.1 200 OK\r\nContent-Le'), ['']),
+    'half-open': (half_open, ['EOF']),
     'noise': (noise, ['']),
     'tls-noise': (noise, ['']),
 }
+QUIET = {'length-and-chunks', 'head-tricks', 'no-status', 'endless-trailer', 'families', 'close-in-head'}

@@ -1,7 +1,9 @@
 """No target, however hostile, hurts another: every good one keeps all its scrapes, memory stays
 bounded, and descriptors come back.
 
-The short form runs with all tests; BRASA_HOSTILE_SECONDS=600 is the long one."""
+What is asserted holds on a busy machine, too: a scrape may be late, but none is missed (a loop keeps
+one tick while it waits), and no good target is ever down. The short form runs with all tests;
+BRASA_HOSTILE_SECONDS=600 is the long one (scripts/campaign hostile)."""
 import os
 import pathlib
 import time
@@ -11,12 +13,13 @@ import requests
 import yaml
 
 import hostile
-from conftest import wait_for
+from conftest import ASAN, RELEASE, wait_for
 from exporter import Exporter
-from hostile import KINDS, Hostile
+from hostile import KINDS, QUIET, Hostile
 
 SECONDS = int(os.environ.get('BRASA_HOSTILE_SECONDS', '12'))
 GOOD = 8
+INTERVAL = 2  # of the good ones, in seconds
 LATE = 'context deadline exceeded'  # a busy machine makes any of them late
 # What one body may take while it is read, times how many may be under way at once.
 BODY_LIMIT = 10_000_000
@@ -31,19 +34,23 @@ def job(name, addresses, **options):
     return {'job_name': name, 'static_configs': [{'targets': addresses}], **options}
 
 
+def good_job(good):
+    return job('good', [e.address for e in good], scrape_interval=f'{INTERVAL}s', scrape_timeout=f'{INTERVAL}s')
+
+
 def descriptors(brasa):
     return len(list(pathlib.Path(f'/proc/{brasa.proc.pid}/fd').iterdir()))
 
 
 def assert_good_targets_missed_nothing(brasa, seconds):
-    """By their own timestamps: none was skipped, each is an interval behind the one before."""
-    found = brasa.query(f'good_value[{seconds}s]')
+    """By their own timestamps: no two scrapes of one are two intervals apart, and all were good."""
+    found = brasa.query(f'good_value[{seconds + INTERVAL}s]')
     assert len(found) == GOOD
     for series in found:
         times = [t for t, _ in series['values']]
         gaps = [round(b - a, 3) for a, b in zip(times, times[1:])]
-        assert len(times) >= seconds - 1, (series['metric'], len(times))
-        assert max(gaps) < 1.5, (series['metric'], gaps)
+        assert len(times) >= seconds // INTERVAL - 1, (series['metric'], times)
+        assert max(gaps) < 2 * INTERVAL, (series['metric'], gaps)
     assert min(s['value'][1] for s in brasa.query(f'min_over_time(up{{job="good"}}[{seconds}s])')) == '1'
 
 
@@ -55,12 +62,11 @@ def good():
         e.__exit__()
 
 
-def run_beside(start, good, hostile_jobs, flags=(), seconds=SECONDS):
+def run_beside(start, good, hostile_jobs, flags=(), seconds=SECONDS, binary=RELEASE):
     """Scrapes the good targets alone, with the hostile ones, and alone again."""
-    base = [job('good', [e.address for e in good])]
-    brasa = start(config(base), flags=['--web.enable-lifecycle', *flags])
+    base = [good_job(good)]
+    brasa = start(config(base), flags=['--web.enable-lifecycle', *flags], binary=binary)
     wait_for(lambda: len(brasa.query('good_value')) == GOOD, what='good targets')
-    time.sleep(2)
     before, rss = descriptors(brasa), brasa.rss()
     brasa.config.write_text(config(base + hostile_jobs))
     assert requests.post(brasa.url + '/-/reload').status_code == 200
@@ -68,28 +74,35 @@ def run_beside(start, good, hostile_jobs, flags=(), seconds=SECONDS):
     while time.monotonic() < end:
         peak = max(peak, brasa.rss())
         time.sleep(0.2)
-        assert requests.get(brasa.url + '/-/healthy', timeout=2).ok
+        assert requests.get(brasa.url + '/-/healthy', timeout=20).ok
     targets = brasa.get('/api/v1/targets', details='true')['data']['activeTargets']
     assert_good_targets_missed_nothing(brasa, seconds)
     brasa.config.write_text(config(base))
     assert requests.post(brasa.url + '/-/reload').status_code == 200
-    wait_for(lambda: descriptors(brasa) <= before + 2, 15, what=f'descriptors are {before} again')
+    wait_for(lambda: descriptors(brasa) <= before + 2 * GOOD, 60, what=f'descriptors are {before} again')
     assert_good_targets_missed_nothing(brasa, seconds)
     return brasa, targets, peak - rss
 
 
-def test_every_kind_of_hostile_target_hurts_itself_only(start, good):
+def wrong_errors(found):
+    """{kind: lastError} of those that were taken for good, or failed for another reason than theirs."""
+    return {name: found[name]['lastError'] for name, (_, texts) in KINDS.items()
+            if name not in QUIET and (found[name]['health'] == 'up' or not any(t in found[name]['lastError'] for t in [*texts, LATE]))}
+
+
+@pytest.mark.parametrize('binary', [RELEASE, ASAN], ids=['release', 'asan'])
+def test_every_kind_of_hostile_target_hurts_itself_only(start, good, binary):
     with Hostile({name: serve for name, (serve, _) in KINDS.items()}) as them:
         jobs = [job(name, [them.address[name]], scheme='https' if name == 'tls-noise' else 'http') for name in KINDS]
-        _, targets, grown = run_beside(start, good, jobs)
+        brasa, targets, grown = run_beside(start, good, jobs, binary=binary)
         found = {t['scrapePool']: t for t in targets}
         assert all(found[name]['lastScrape'][:4] != '0001' for name in KINDS), 'each was scraped'
-        quiet = {'two-lengths', 'length-and-chunks', 'length-huge', 'head-tricks', 'no-status'}  # may be read in a harmless way
-        wrong = {name: found[name]['lastError'] for name, (_, texts) in KINDS.items()
-                 if name not in quiet and (found[name]['health'] == 'up' or not any(t in found[name]['lastError'] for t in [*texts, LATE]))}
-        assert wrong == {}, wrong
+        assert wrong_errors(found) == {}
         assert all(found[n]['details']['scrapeFailureReason'] for n in KINDS if found[n]['health'] == 'down')
-        assert grown < 24 * BODY_LIMIT, f'{grown >> 20} MB more'
+        # one request a scrape, whatever is unusual about an answer; the last may not be stored yet
+        assert them.seen['no-content'] <= brasa.value('count_over_time(up{job="no-content"}[1h])') + 1
+        if binary == RELEASE:  # what was freed stays for a while under ASan
+            assert grown < 32 * BODY_LIMIT, f'{grown >> 20} MB more'
 
 
 @pytest.mark.parametrize('encoding, make', [(b'gzip', hostile.gzip_bomb), (b'zstd', hostile.zstd_bomb)], ids=['gzip', 'zstd'])
