@@ -174,6 +174,7 @@ static enum err_code apply(struct app *app, struct config *config, struct err *e
     tsdb_set_max_exemplars(app->db, max_exemplars(app, config));
     const struct retention_limits retention = retention_of(config);
     tsdb_set_retention(app->db, &retention);
+    tsdb_set_late_window(app->db, config->out_of_order_window_ms);
 
     enum err_code done = scrape_manager_apply(app->scrapes, config->generation, config->scrapes,
                                               config->scrape_count, config->external_labels, &part);
@@ -329,6 +330,7 @@ static enum err_code open_database(struct app *app, const struct config *config,
                              : memory_limit_bytes(f, vfs_system()) / SERIES_BUDGET_BYTES;
     options.no_lock_file = f->storage_no_lockfile;
     options.max_exemplars = max_exemplars(app, config);
+    options.late_window_ms = config->out_of_order_window_ms;
     options.partition_ms = f->storage_min_block_ms;
     options.partition_max_ms = f->storage_max_block_ms;
     struct tsdb_replay_stats stats = {.series = 0};

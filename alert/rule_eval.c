@@ -353,6 +353,7 @@ static enum err_code alert(struct evaluation *e, struct err *err) {
 
 void rule_end_series(struct storage *st, struct storage_appender *a, const struct series_list *gone,
                      const struct series_list *current, int64_t ts_ms) {
+    storage_appender_in_order_only(st, a);
     for (size_t i = 0; i < gone->count; i++) {
         if (current == NULL || !series_list_has(current, gone->items[i])) {
             /* a newer sample may have come from another writer: then there is nothing to end */
@@ -395,6 +396,7 @@ static enum err_code write_samples(struct evaluation *e, bool *out_rejected, str
     if (code != ERR_OK) {
         return code;
     }
+    storage_appender_in_order_only(st, a);
     enum err_code bad = ERR_OK;
     size_t bad_count = 0;
     struct series_list current;

@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/late_group.h"
 
 enum { LABELS_MAX = 64 << 20, SAMPLES_MIN = 256 };
 
@@ -37,9 +38,13 @@ struct cohort { /* group that new series with a target set join */
 struct storage_appender {
     struct tsdb *db;
     struct head_bounds bounds;
+    bool in_order_only;
     struct push_sample *samples;
     size_t count;
     size_t capacity;
+    struct push_sample *late; /* in the order of arrival */
+    size_t late_count;
+    size_t late_capacity;
     struct push_extra *extras;
     size_t extra_count;
     size_t extra_capacity;
@@ -76,6 +81,10 @@ enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **
     return ERR_OK;
 }
 
+void tsdb_appender_in_order_only(struct storage_appender *a) {
+    a->in_order_only = true;
+}
+
 void tsdb_appender_rollback(struct storage_appender *a) {
     if (a == NULL) {
         return;
@@ -83,6 +92,7 @@ void tsdb_appender_rollback(struct storage_appender *a) {
     metric_add(a->db->metrics.active_appenders, -1);
     head_gate_leave(&a->db->gate);
     mem_free(a->samples);
+    mem_free(a->late);
     mem_free(a->extras);
     mem_free(a->exemplars);
     arena_release(&a->copies);
@@ -151,6 +161,14 @@ static void add_sample(struct storage_appender *a, const struct push_sample *s) 
     } else if (a->table != NULL) {
         table_put(a, s);
     }
+}
+
+static void add_late(struct storage_appender *a, const struct push_sample *s) {
+    if (a->late_count == a->late_capacity) {
+        a->late_capacity = mem_grow(a->late_capacity, a->late_count + 1);
+        a->late = mem_resize(a->late, a->late_capacity, sizeof(*a->late));
+    }
+    a->late[a->late_count++] = *s;
 }
 
 static const struct histogram *histogram_of(const struct storage_appender *a, uint32_t extra) {
@@ -363,6 +381,16 @@ static bool is_split(struct labels labels, struct labels target, struct labels m
     return take_front(&metric, metric_from, start) && metric.size == 0 && target.size == 0;
 }
 
+/* The newest group of the target set that is not one of late samples. */
+static uint32_t newest_group(const struct index *index, struct head_group *const *groups,
+                             uint32_t target_set) REQUIRES(index->mu) {
+    uint32_t id = index->live->target_groups[target_set];
+    while (id != 0 && UNLIKELY(groups[id]->late)) {
+        id = index->live->groups[id].next_same_target;
+    }
+    return id;
+}
+
 /* Is the series in this slot of the group that the newest went to? In the newest group of its target
  * set: a series that moved has a place in a later group, which is the one that counts. */
 static bool is_at(const struct storage_appender *a, uint32_t slot, struct labels labels) {
@@ -375,7 +403,7 @@ static bool is_at(const struct storage_appender *a, uint32_t slot, struct labels
     mutex_lock(&index->mu);
     const struct index_group *slots = &index->live->groups[g->id];
     const bool known = slot < slots->slot_count && slots->slots[slot] < INDEX_SLOT_WHOLE &&
-                       index->live->target_groups[g->target_set] == g->id;
+                       newest_group(index, a->db->groups, g->target_set) == g->id;
     if (known) {
         metric = label_sets_get(&index->live->metrics.sets, slots->slots[slot]);
     }
@@ -397,23 +425,58 @@ static enum err_code find_and_check(struct storage_appender *a, struct labels la
     return buf_ok(&a->target) && buf_ok(&a->metric) ? place_and_check(a, s) : ERR_LIMIT;
 }
 
-static void count_refusal(struct tsdb *db, enum err_code code) {
+static void count_refusal(struct tsdb *db, const struct push_sample *s, enum err_code code) {
+    const bool is_float = s->state == SLOT_VALUE || s->state == SLOT_STALE;
     if (code == ERR_OUT_OF_ORDER) {
-        metric_inc(db->metrics.out_of_order);
+        metric_inc(is_float ? db->metrics.out_of_order : db->metrics.out_of_order_histograms);
     } else if (code == ERR_OUT_OF_BOUNDS) {
         metric_inc(db->metrics.out_of_bounds);
+    } else if (code == ERR_TOO_OLD) {
+        metric_inc(db->metrics.too_old);
     }
+}
+
+/* The first sample of all is what late ones are compared with. */
+static void begin_bounds(struct storage_appender *a, int64_t ts_ms) {
+    if (a->bounds.window_ms != 0 && a->bounds.newest_ms == INT64_MIN) {
+        a->bounds.newest_ms = ts_ms;
+        a->bounds.min_ms = ts_ms < INT64_MIN + HEAD_PAST_MS ? INT64_MIN : ts_ms - HEAD_PAST_MS;
+    }
+}
+
+/* *out_late: to be stored as a late sample. */
+static enum err_code check_sample(struct storage_appender *a, struct labels labels,
+                                  struct push_sample *s, bool *out_late) {
+    *out_late = false;
+    if (s->ts_ms > a->bounds.max_ms) {
+        return ERR_OUT_OF_BOUNDS;
+    }
+    begin_bounds(a, s->ts_ms);
+    const bool old = s->ts_ms < a->bounds.min_ms;
+    if (old && a->bounds.window_ms == 0) {
+        return ERR_OUT_OF_BOUNDS;
+    }
+    enum err_code code = find_and_check(a, labels, s);
+    const bool refused = code == ERR_OK || code == ERR_EXISTS || code == ERR_DUPLICATE
+                             ? old /* whatever the series has */
+                             : code == ERR_OUT_OF_ORDER;
+    if (refused) {
+        code = head_late_verdict(a->db, &a->bounds, s->ts_ms, ERR_OUT_OF_ORDER);
+        *out_late = code == ERR_OK;
+    }
+    return *out_late && a->in_order_only ? ERR_OUT_OF_ORDER : code;
 }
 
 static enum err_code append_checked(struct storage_appender *a, struct labels labels,
                                     struct push_sample *s) {
-    const enum err_code code = s->ts_ms < a->bounds.min_ms || s->ts_ms > a->bounds.max_ms
-                                   ? ERR_OUT_OF_BOUNDS
-                                   : find_and_check(a, labels, s);
-    if (code == ERR_OK) {
+    bool late;
+    const enum err_code code = check_sample(a, labels, s, &late);
+    if (code == ERR_OK && late) {
+        add_late(a, s);
+    } else if (code == ERR_OK) {
         add_sample(a, s);
     } else if (code != ERR_EXISTS) {
-        count_refusal(a->db, code);
+        count_refusal(a->db, s, code);
     }
     return code;
 }
@@ -533,17 +596,26 @@ static struct head_group *group_of(struct tsdb *db, struct head_group *last, uin
     return last != NULL && last->id == id ? last : head_group_get(db, id);
 }
 
-/* Another transaction may have been faster; what is not newer any more is left out. */
-static size_t drop_late(struct head_shard *shard, struct push_sample *samples, size_t n)
-    REQUIRES(shard->mu) {
+/* Another transaction may have been faster; what is not newer any more is late or left out. */
+static size_t drop_late(struct storage_appender *a, struct head_shard *shard,
+                        struct push_sample *samples, size_t n) REQUIRES(shard->mu) {
     size_t kept = 0;
     struct head_group *g = NULL;
     for (size_t i = 0; i < n; i++) {
-        g = group_of(shard->db, g, samples[i].group);
-        if (samples[i].ts_ms > g->last_ts_ms[samples[i].slot]) {
-            samples[kept++] = samples[i];
+        const struct push_sample s = samples[i];
+        g = group_of(shard->db, g, s.group);
+        if (s.ts_ms > g->last_ts_ms[s.slot]) {
+            samples[kept++] = s;
+            continue;
+        }
+        enum err_code code = s.ts_ms < g->last_ts_ms[s.slot] ? ERR_OUT_OF_ORDER : ERR_DUPLICATE;
+        if (code == ERR_OUT_OF_ORDER && !a->in_order_only) {
+            code = head_late_verdict(a->db, &a->bounds, s.ts_ms, code);
+        }
+        if (code == ERR_OK) {
+            add_late(a, &s);
         } else {
-            metric_inc(shard->db->metrics.out_of_order);
+            count_refusal(shard->db, &s, code);
         }
     }
     return kept;
@@ -568,6 +640,30 @@ static size_t take_shard(struct tsdb *db, const struct head_shard *shard,
     return taken;
 }
 
+/* Stores the late samples of a shard, and takes them out of the list. */
+static enum err_code commit_late(struct storage_appender *a, struct head_shard *shard,
+                                 struct err *err) REQUIRES(shard->mu) {
+    struct tsdb *db = a->db;
+    struct push_sample *samples = mem_array(a->late_count + 1, sizeof(*samples));
+    size_t stored;
+    struct head_group *g = NULL;
+    size_t n = 0;
+    size_t left = 0;
+    for (size_t i = 0; i < a->late_count; i++) {
+        g = group_of(db, g, a->late[i].group);
+        if (g->shard == shard) {
+            samples[n++] = a->late[i];
+        } else {
+            a->late[left++] = a->late[i];
+        }
+    }
+    a->late_count = left;
+    const enum err_code code = late_push(shard, samples, n, a->extras, &stored, err);
+    mem_free(samples);
+    metric_add(db->metrics.samples_appended, (double)stored);
+    return code;
+}
+
 enum err_code tsdb_appender_commit(struct storage_appender *a, struct err *err) {
     struct tsdb *db = a->db;
     enum err_code result = ERR_OK;
@@ -577,12 +673,19 @@ enum err_code tsdb_appender_commit(struct storage_appender *a, struct err *err) 
         struct head_shard *shard = head_group_get(db, samples[0].group)->shard;
         const size_t taken = take_shard(db, shard, samples, a->count - done);
         mutex_lock(&shard->mu);
-        const size_t kept = drop_late(shard, samples, taken);
+        const size_t kept = drop_late(a, shard, samples, taken);
         const enum err_code code = head_push(shard, samples, kept, a->extras, err);
         mutex_unlock(&shard->mu);
         metric_add(db->metrics.samples_appended, (double)kept);
         result = code != ERR_OK ? code : result;
         done += taken;
+    }
+    while (a->late_count != 0) {
+        struct head_shard *shard = head_group_get(db, a->late[0].group)->shard;
+        mutex_lock(&shard->mu);
+        const enum err_code code = commit_late(a, shard, err);
+        mutex_unlock(&shard->mu);
+        result = code != ERR_OK ? code : result;
     }
     head_push_exemplars(db, a->exemplars, a->exemplar_count);
     tsdb_appender_rollback(a);

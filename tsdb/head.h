@@ -107,8 +107,9 @@ struct head_group {
     uint32_t target_set;
     struct labels target;
     _Atomic uint8_t kind; /* enum head_group_kind; changed with shard->mu and mu held */
-    bool open;            /* a scraper has the handle; index.mu */
-    uint32_t next_slot;   /* group_series: where the next look-up probably hits; shard->mu */
+    bool late;          /* pushed, with rows in the order of arrival: late_group.h; never changes */
+    bool open;          /* a scraper has the handle; index.mu */
+    uint32_t next_slot; /* group_series: where the next look-up probably hits; shard->mu */
     atomic_bool replayed; /* the WAL's rows are in memory */
 
     /* (S+G) */
@@ -146,6 +147,7 @@ struct head_group {
     uint64_t replay_first_row; /* smallest row number in them */
     struct head_side *sides;   /* by slot, or NULL */
     uint32_t side_capacity;
+    int64_t sides_newest_ms; /* no sample of sides is newer; INT64_MAX = not looked up yet */
     struct head_lives lives;
     bool dead; /* not in the index any more; nobody looks at it but older queriers */
 };
@@ -208,6 +210,10 @@ struct tsdb_metrics {
     struct metric *min_time_s;
     struct metric *max_time_s;
     struct metric *out_of_order;
+    struct metric *out_of_order_histograms;
+    struct metric *late_floats;
+    struct metric *late_histograms;
+    struct metric_histogram *late_delta_s;
     struct metric *out_of_bounds;
     struct metric *too_old;
     struct metric *active_appenders;
@@ -280,6 +286,9 @@ struct tsdb {
     _Atomic int64_t max_ts_ms; /* newest sample of all; INT64_MIN when empty */
     _Atomic int64_t min_ts_ms;
     _Atomic uint64_t series_count;
+    _Atomic int64_t
+        late_window_ms;   /* so far behind the newest sample late ones are taken; 0: none */
+    atomic_bool has_late; /* there may be late groups */
     _Atomic uint64_t damage_count;
     struct tsdb_metrics metrics;
 
@@ -306,6 +315,9 @@ static inline void head_shard_held(const struct head_shard *shard) {
 
 /* ---- head_group.c ---- */
 
+/* Pushed, for late samples. */
+struct head_group *head_group_new_late(struct tsdb *db, struct head_shard *shard,
+                                       uint32_t target_set) REQUIRES(shard->mu);
 /* A group that the index does not have yet, or one that it got by replay. */
 struct head_group *head_group_new(struct tsdb *db, struct head_shard *shard, uint32_t target_set,
                                   enum head_group_kind kind) REQUIRES(shard->mu);
@@ -400,9 +412,21 @@ static inline struct value_state head_slot_state(const struct head_group *g, uin
 struct head_bounds {
     int64_t min_ms;
     int64_t max_ms;
+    int64_t newest_ms; /* of all samples; INT64_MIN when there is none */
+    int64_t window_ms; /* late samples are taken so far behind; 0: not at all */
 };
 struct head_bounds head_bounds(struct tsdb *db);
+/* What becomes of a sample that cannot be the newest of its series for this reason (ERR_OUT_OF_ORDER, or
+ * ERR_OUT_OF_BOUNDS as it is too old): ERR_OK when it is to be stored as a late one, else the refusal. Notes
+ * how late it is. */
+enum err_code head_late_verdict(struct tsdb *db, const struct head_bounds *bounds, int64_t ts_ms,
+                                enum err_code reason);
 void head_note_time(struct head_group *g, int64_t ts_ms);
+/* Pushed, late: puts a value, or OP_STALE, into a row before those that the slot has. ERR_CORRUPT for other
+ * operations. */
+MUST_CHECK enum err_code head_insert_cell(struct head_group *g, uint32_t row,
+                                          const struct head_change *change) REQUIRES(g->mu)
+    REQUIRES(g->shard->mu);
 
 /* ---- head_late.c ---- */
 
@@ -417,6 +441,12 @@ MUST_CHECK enum err_code head_commit_late_row(struct head_group *g, const struct
                                               struct storage_row_result *out, struct err *err)
     REQUIRES(g->shard->mu);
 void head_count_result(struct storage_row_result *out, enum err_code code);
+/* Slots of a row that is the group's newest, but not newer than what their series have at the side: *io_row
+ * is then a copy without them, on the heap: *out_states is to be freed. They become late samples or are
+ * refused. */
+MUST_CHECK enum err_code head_commit_overtaken(struct head_group *g, struct storage_row *io_row,
+                                               uint8_t **out_states, struct storage_row_result *out,
+                                               struct err *err) REQUIRES(g->shard->mu);
 
 /* ---- head_notes.c ---- */
 
@@ -478,6 +508,12 @@ MUST_CHECK enum err_code head_push_find(struct head_shard *shard, uint32_t targe
 /* ERR_OK: newer than all; ERR_EXISTS: same time and value; or the storage's refusal. */
 MUST_CHECK enum err_code head_push_check(struct head_group *g, const struct push_sample *s,
                                          const struct push_extra *extras) REQUIRES(g->shard->mu);
+/* Makes samples of one time, in the order of slots, part of a row: a number in the window, the next one for
+ * a new row. */
+MUST_CHECK enum err_code head_push_row(struct head_group *g, uint32_t row,
+                                       const struct push_sample *samples, size_t n,
+                                       const struct push_extra *extras, struct err *err)
+    REQUIRES(g->shard->mu);
 /* Stores samples, any order; each is newer than its series' newest. Sorts the array, and changes
  * the place of samples that need another group. */
 MUST_CHECK enum err_code head_push(struct head_shard *shard, struct push_sample *samples, size_t n,
@@ -605,6 +641,7 @@ enum err_code tsdb_append_exemplar(struct storage_appender *a, struct labels lab
                                    const struct storage_exemplar *exemplar);
 enum err_code tsdb_appender_commit(struct storage_appender *a, struct err *err);
 void tsdb_appender_rollback(struct storage_appender *a);
+void tsdb_appender_in_order_only(struct storage_appender *a);
 
 struct storage_querier;
 enum err_code tsdb_querier_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,

@@ -30,7 +30,26 @@ struct head_bounds head_bounds(struct tsdb *db) {
     return (struct head_bounds){
         .min_ms = newest < INT64_MIN + HEAD_PAST_MS ? INT64_MIN : newest - HEAD_PAST_MS,
         .max_ms = clock_unix_ms(db->options.clock) + HEAD_FUTURE_MS,
+        .newest_ms = newest,
+        .window_ms = atomic_load_explicit(&db->late_window_ms, memory_order_relaxed),
     };
+}
+
+enum err_code head_late_verdict(struct tsdb *db, const struct head_bounds *bounds, int64_t ts_ms,
+                                enum err_code reason) {
+    if (bounds->window_ms == 0 && reason == ERR_OUT_OF_BOUNDS) {
+        return reason;
+    }
+    /* Without any sample there is nothing to be late for. */
+    const uint64_t late_ms =
+        bounds->newest_ms > ts_ms ? (uint64_t)bounds->newest_ms - (uint64_t)ts_ms : 0;
+    if (late_ms != 0) {
+        metric_observe(db->metrics.late_delta_s, (double)late_ms / 1000);
+    }
+    if (bounds->window_ms == 0) {
+        return reason;
+    }
+    return late_ms <= (uint64_t)bounds->window_ms ? ERR_OK : ERR_TOO_OLD;
 }
 
 static void note_extreme(_Atomic int64_t *at, int64_t v, bool larger) {
@@ -105,13 +124,78 @@ static enum err_code apply_op(struct head_group *g, uint32_t slot, uint32_t row,
     return ERR_OK;
 }
 
+/* ---- before the last row ---- */
+
+/* The operation to a value, with its own mantissa and scale: what a log says about later rows refers to
+ * them. False: nothing changes. */
+static bool exact_op(struct value_state state, struct num v, struct value_op *out) {
+    const uint8_t form = value_form(v);
+    const uint8_t have = state.form & (FORM_SCALE_MASK | FORM_RAW);
+    if ((state.form & FORM_KNOWN) != 0 && form == have) {
+        return value_op_of(state, v, out);
+    }
+    *out = (struct value_op){.code = OP_SET, .form = form, .bits = (uint64_t)v.m};
+    return true;
+}
+
+/* Builds the slot's chunk and state anew from the samples of its rows in the shard's scratch. */
+static void rebuild_slot(struct head_group *g, uint32_t slot, uint32_t end) REQUIRES(g->mu)
+    REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
+    struct head_chunk *c = &g->chunks[slot];
+    if (c->len != 0) {
+        slab_free(&shard->slab, c->ref, slab_class(c->len));
+        *c = (struct head_chunk){0};
+    }
+    g->forms[slot] &= (uint8_t) ~(FORM_PRESENT | FORM_KNOWN);
+    for (uint32_t row = 0; row < end; row++) {
+        struct value_op op = {.code = OP_ABSENT};
+        bool changes = (g->forms[slot] & FORM_PRESENT) != 0;
+        if (shard->seal_states[row] == SLOT_VALUE) {
+            changes = exact_op(head_slot_state(g, slot), shard->seal_values[row], &op);
+        } else if (shard->seal_states[row] == SLOT_STALE) {
+            op.code = OP_STALE;
+            changes = true;
+        }
+        const enum err_code applied = changes ? apply_op(g, slot, row, op) : ERR_OK;
+        ASSERT(applied == ERR_OK);
+    }
+}
+
+enum err_code head_insert_cell(struct head_group *g, uint32_t row,
+                               const struct head_change *change) {
+    struct head_shard *shard = g->shard;
+    if (change->op.code != OP_SET && change->op.code != OP_STALE) {
+        return ERR_CORRUPT;
+    }
+    struct value_state state = {0};
+    const enum err_code decoded =
+        head_slot_column(g, change->slot, shard->seal_values, shard->seal_states);
+    ASSERT(decoded == ERR_OK); /* our own bytes, in memory */
+    enum err_code code = value_op_apply(change->op, &state);
+    if (code == ERR_OK) {
+        const bool is_value = change->op.code == OP_SET;
+        shard->seal_values[row] = is_value ? value_state_num(state) : (struct num){0};
+        shard->seal_states[row] = is_value ? SLOT_VALUE : SLOT_STALE;
+        rebuild_slot(g, change->slot, g->confirmed[change->slot]);
+    }
+    return code;
+}
+
+/* For head_apply_row, whose callers hold both locks. */
+static enum err_code insert_held(struct head_group *g, uint32_t row,
+                                 const struct head_change *change) REQUIRES(g->mu) {
+    head_shard_held(g->shard);
+    return head_insert_cell(g, row, change);
+}
+
 /* A pushed slot that was not named in the rows since it was last confirmed is absent there. */
 static enum err_code apply_pushed(struct head_group *g, uint32_t row, int64_t ts_ms,
                                   const struct head_change *change) REQUIRES(g->mu) {
     const uint32_t slot = change->slot;
     const uint32_t confirmed = g->confirmed[slot];
     if (row < confirmed) {
-        return ERR_CORRUPT;
+        return g->late ? insert_held(g, row, change) : ERR_CORRUPT;
     }
     enum err_code code = ERR_OK;
     if (confirmed < row && (g->forms[slot] & FORM_PRESENT) != 0) {
@@ -393,6 +477,20 @@ static enum err_code commit_new_row(struct head_group *g, const struct storage_r
     return code;
 }
 
+/* Some series have samples of their own times that are newer than the row, or may have. */
+static enum err_code commit_overtaken_row(struct head_group *g, const struct storage_row *row,
+                                          struct storage_row_result *out, struct err *err)
+    REQUIRES(g->shard->mu) {
+    struct storage_row rest = *row;
+    uint8_t *states = NULL;
+    enum err_code code = head_commit_overtaken(g, &rest, &states, out, err);
+    struct storage_row_result result = {0};
+    const enum err_code rest_code = commit_new_row(g, &rest, &result, err);
+    out->accepted += result.accepted;
+    mem_free(states);
+    return code != ERR_OK ? code : rest_code;
+}
+
 static void refuse_row(const struct storage_row *row, struct storage_row_result *out) {
     for (uint32_t slot = 0; slot < row->slot_count; slot++) {
         const bool refused = row->states[slot] != SLOT_ABSENT;
@@ -428,10 +526,14 @@ enum err_code head_group_commit(struct head_group *g, const struct storage_row *
         return code;
     }
     const struct head_bounds bounds = head_bounds(db);
-    if (row->ts_ms > bounds.max_ms || row->ts_ms < bounds.min_ms) {
+    const bool too_old = row->ts_ms < bounds.min_ms && bounds.window_ms == 0;
+    if (row->ts_ms > bounds.max_ms || too_old) {
         refuse_row(row, &result);
+    } else if (row->ts_ms < bounds.min_ms) {
+        code = head_commit_late_row(g, row, &result, err);
     } else if (row->ts_ms > atomic_load_explicit(&g->max_ts_ms, memory_order_relaxed)) {
-        code = commit_new_row(g, row, &result, err);
+        code = LIKELY(row->ts_ms > g->sides_newest_ms) ? commit_new_row(g, row, &result, err)
+                                                       : commit_overtaken_row(g, row, &result, err);
     } else {
         code = head_commit_late_row(g, row, &result, err);
     }

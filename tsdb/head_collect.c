@@ -411,7 +411,8 @@ static void move_group(struct collection *c, const struct head_group *g) REQUIRE
         c->group_capacity = mem_grow(c->group_capacity, c->group_count + 1);
         c->groups = mem_resize(c->groups, c->group_capacity, sizeof(*c->groups));
     }
-    c->groups[c->group_count++] = (struct series_group){.group = id, .target_set = target};
+    c->groups[c->group_count++] = (struct series_group){
+        .group = id, .target_set = target | (g->late ? SERIES_GROUP_LATE : 0)};
     for (uint32_t slot = 0; slot < old->slot_count; slot++) {
         const uint32_t entry = old->slots[slot];
         const bool dead = slot < g->lives.capacity && g->lives.states[slot] == SLOT_DEAD;

@@ -247,7 +247,8 @@ static enum err_code histogram_cells(struct head_group *g, uint32_t owner,
     const struct column_key count_key = shard->split[0].key;
     const uint32_t count_slot =
         w.bundle != NULL ? column_bundle_slot(w.bundle, count_key) : NO_SLOT;
-    w.compare = h->hint != HINT_GAUGE && count_slot != NO_SLOT && follows(g, w.bundle, count_slot);
+    w.compare = !g->late && h->hint != HINT_GAUGE && count_slot != NO_SLOT &&
+                follows(g, w.bundle, count_slot);
     walk_cells(&w);
     if (w.missing != 0) {
         code = add_columns(g, owner, shard->split, shard->split_slots, w.count, w.missing, err);

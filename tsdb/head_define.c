@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/late_group.h"
 
 void head_note_series_locked(struct tsdb *db, uint32_t group, uint32_t slot, uint32_t target_set,
                              uint32_t metric_set) {
@@ -99,7 +100,9 @@ static void take_batch(struct tsdb *db, struct series_log_batch *out, struct tak
     const uint32_t group_count = index->live->group_count - p->logged_groups;
     taken->groups = mem_array(group_count + (size_t)1, sizeof(*taken->groups));
     for (uint32_t i = 0; i < group_count; i++) {
-        taken->groups[i] = index->live->groups[p->logged_groups + i].target_set;
+        const uint32_t id = p->logged_groups + i;
+        const bool late = id < db->group_count && db->groups[id] != NULL && db->groups[id]->late;
+        taken->groups[i] = index->live->groups[id].target_set | (late ? SERIES_GROUP_LATE : 0);
     }
     uint32_t layout_count;
     taken->layouts = layouts_from(db->layouts, p->logged_layouts, &layout_count);
@@ -243,10 +246,26 @@ static bool is_defined(const struct label_sets *sets, uint32_t set) {
     return set == 0 || (set < sets->count && label_sets_get(sets, set).size != 0);
 }
 
+/* What the definition says about the group's rows; it may have said otherwise before. */
+static void set_late(struct tsdb *db, struct head_group *g, bool late) {
+    mutex_lock(&g->mu);
+    if (late) {
+        head_group_make_pushed(g);
+        atomic_store(&db->has_late, true);
+    } else if (g->late) {
+        g->kind = GROUP_UNDECIDED;
+    }
+    g->seal_at = late ? LATE_SEAL_ROWS : g->seal_at;
+    g->late = late;
+    mutex_unlock(&g->mu);
+}
+
 /* A group whose definition was lost stays in the numbering, with the empty target set. */
 static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, struct err *err) {
     (void)err;
     struct tsdb *db = ctx;
+    const bool late = (target_set & SERIES_GROUP_LATE) != 0;
+    target_set &= ~SERIES_GROUP_LATE;
     for (;;) {
         mutex_lock(&db->index.mu);
         const uint32_t next = db->index.live->group_count;
@@ -259,7 +278,7 @@ static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, st
         if (next > group) {
             return ERR_OK;
         }
-        head_group_adopt(db, next);
+        set_late(db, head_group_adopt(db, next), late && next == group);
     }
 }
 
@@ -272,7 +291,8 @@ static enum err_code on_group_again(void *ctx, uint32_t group, uint32_t target_s
         return on_group(ctx, group, target_set, err);
     }
     mutex_lock(&db->index.mu);
-    const uint32_t set = is_defined(&db->index.live->targets.sets, target_set) ? target_set : 0;
+    const uint32_t wanted = target_set & ~SERIES_GROUP_LATE;
+    const uint32_t set = is_defined(&db->index.live->targets.sets, wanted) ? wanted : 0;
     index_reuse_group_locked(&db->index, group, set);
     const struct labels target = label_sets_get(&db->index.live->targets.sets, set);
     mutex_unlock(&db->index.mu);
@@ -282,6 +302,7 @@ static enum err_code on_group_again(void *ctx, uint32_t group, uint32_t target_s
     group_columns_free(g->columns);
     g->columns = NULL;
     mutex_unlock(&g->mu);
+    set_late(db, g, (target_set & SERIES_GROUP_LATE) != 0);
     return ERR_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/late_group.h"
 
 static struct head_group *group_alloc(uint32_t id, uint32_t target_set, struct labels target) {
     struct head_group *g = mem_zalloc(sizeof(*g));
@@ -13,6 +14,7 @@ static struct head_group *group_alloc(uint32_t id, uint32_t target_set, struct l
     g->target_set = target_set;
     g->target = target;
     /* Spread over half a window, so that groups that start together do not seal together. */
+    g->sides_newest_ms = INT64_MAX;
     g->seal_at = HEAD_SEAL_ROWS / 2 + id * 7 % (HEAD_SEAL_ROWS / 2) + 1;
     atomic_init(&g->min_ts_ms, INT64_MAX);
     atomic_init(&g->max_ts_ms, INT64_MIN);
@@ -48,13 +50,13 @@ static uint32_t take_number(struct tsdb *db, uint32_t target_set) REQUIRES(db->i
     return 0;
 }
 
-struct head_group *head_group_new(struct tsdb *db, struct head_shard *shard, uint32_t target_set,
-                                  enum head_group_kind kind) {
+static struct head_group *new_group(struct tsdb *db, struct head_shard *shard, uint32_t target_set,
+                                    enum head_group_kind kind, bool late) {
     mutex_lock(&db->index.mu);
     uint32_t id = take_number(db, target_set);
     if (id != 0) {
         index_reuse_group_locked(&db->index, id, target_set);
-        head_note_group_locked(db, id, target_set);
+        head_note_group_locked(db, id, late ? target_set | SERIES_GROUP_LATE : target_set);
     } else {
         id = index_add_group_locked(&db->index, target_set);
     }
@@ -62,11 +64,24 @@ struct head_group *head_group_new(struct tsdb *db, struct head_shard *shard, uin
         group_alloc(id, target_set, label_sets_get(&db->index.live->targets.sets, target_set));
     g->shard = shard;
     g->kind = (uint8_t)kind;
+    g->late = late;
+    g->seal_at = late ? LATE_SEAL_ROWS : g->seal_at;
     atomic_init(&g->replayed, true);
     enter(db, g);
     atomic_store(&db->has_pending, true);
     mutex_unlock(&db->index.mu);
     return g;
+}
+
+struct head_group *head_group_new(struct tsdb *db, struct head_shard *shard, uint32_t target_set,
+                                  enum head_group_kind kind) {
+    return new_group(db, shard, target_set, kind, false);
+}
+
+struct head_group *head_group_new_late(struct tsdb *db, struct head_shard *shard,
+                                       uint32_t target_set) {
+    atomic_store(&db->has_late, true);
+    return new_group(db, shard, target_set, GROUP_PUSHED, true);
 }
 
 struct head_group *head_group_adopt(struct tsdb *db, uint32_t id) {
@@ -183,7 +198,7 @@ bool head_split_labels(struct labels labels, struct labels target, struct buf *t
 enum err_code head_new_series(struct head_group *g, uint32_t metric_set, uint32_t *out_slot,
                               struct err *err) {
     struct tsdb *db = g->shard->db;
-    const uint64_t limit = db->options.max_series;
+    const uint64_t limit = g->late ? 0 : db->options.max_series; /* late: a series that there is */
     if (limit != 0 && atomic_load(&db->series_count) >= limit) {
         return err_set(err, ERR_LIMIT, "the storage has %llu series, which is the limit",
                        (unsigned long long)limit);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head.h"
+#include "tsdb/late_group.h"
 
 /* Time of the slot's newest sample in a row; INT64_MIN when no row of the window has one. */
 static int64_t newest_row_of(const struct head_group *g, uint32_t slot) REQUIRES(g->shard->mu) {
@@ -169,18 +170,19 @@ static enum err_code side_place(struct head_group *g, uint32_t slot, int64_t ts_
 struct late_samples {
     struct push_sample *samples;
     size_t count;
+    struct push_sample *behind; /* older than the newest of their series, for late groups */
+    size_t behind_count;
     struct push_extra *extras;
     size_t extra_count;
     uint32_t
         *newest; /* per slot of the scraped group, 1 + its newest sample here; NULL: slots ascend */
 };
 
-static void add_late(struct late_samples *late, const struct storage_own_time *own, uint8_t state,
-                     struct head_side side) {
-    struct push_sample *s = &late->samples[late->count++];
-    *s = (struct push_sample){
-        .group = side.group,
-        .slot = side.slot,
+static struct push_sample late_sample(struct late_samples *late, const struct storage_own_time *own,
+                                      uint8_t state, struct head_side place) {
+    struct push_sample s = {
+        .group = place.group,
+        .slot = place.slot,
         .ts_ms = own->ts_ms,
         .value = own->value,
         .state = state,
@@ -189,8 +191,9 @@ static void add_late(struct late_samples *late, const struct storage_own_time *o
     if (is_histogram || own->start_ts_ms != 0) {
         late->extras[late->extra_count++] = (struct push_extra){
             .histogram = is_histogram ? own->histogram : NULL, .start_ts_ms = own->start_ts_ms};
-        s->extra = (uint32_t)late->extra_count;
+        s.extra = (uint32_t)late->extra_count;
     }
+    return s;
 }
 
 /* The newest sample of a slot that this commit took; NULL when there is none. */
@@ -235,24 +238,14 @@ static bool slots_ascend(const struct storage_own_time *own, size_t n) {
     return true;
 }
 
-/* Checks a sample; to late when it is to be stored. */
-static enum err_code take_own_time(struct head_group *g, const struct storage_own_time *own,
-                                   struct head_bounds bounds, struct side_groups *groups,
-                                   struct late_samples *late, struct err *err)
-    REQUIRES(g->shard->mu) {
+/* A sample that is newer than the group's of its series: is it newer than those at the side? */
+static enum err_code take_newer(struct head_group *g, const struct storage_own_time *own,
+                                uint8_t state, struct side_groups *groups,
+                                struct late_samples *late, struct err *err) REQUIRES(g->shard->mu) {
     struct head_shard *shard = g->shard;
     head_shard_held(shard);
-    uint8_t state = own->state;
-    if (state == SLOT_VALUE && own->value.kind == NUM_RAW &&
-        (uint64_t)own->value.m == STALE_NAN_BITS) {
-        state = SLOT_STALE;
-    }
-    enum err_code code = check_own_time(g, own, state, bounds);
     struct head_side side = {0};
-    if (code != ERR_OK) {
-        return code;
-    }
-    code = side_place(g, own->slot, own->ts_ms, groups, &side, err);
+    enum err_code code = side_place(g, own->slot, own->ts_ms, groups, &side, err);
     if (code != ERR_OK) {
         return code == ERR_IO || code == ERR_NO_SPACE ? code : ERR_LIMIT;
     }
@@ -262,14 +255,52 @@ static enum err_code take_own_time(struct head_group *g, const struct storage_ow
     if (code != ERR_OK) {
         return code;
     }
-    add_late(late, own, state, side);
-    const struct push_sample *s = &late->samples[late->count - 1];
+    struct push_sample *s = &late->samples[late->count];
+    *s = late_sample(late, own, state, side);
     code = check_late(to, late, own->slot, s);
     if (code != ERR_OK) {
         late->extra_count -= s->extra != 0 ? 1 : 0;
-        late->count--;
-    } else if (late->newest != NULL) {
+        return code;
+    }
+    late->count++;
+    if (late->newest != NULL) {
         late->newest[own->slot] = (uint32_t)late->count;
+    }
+    if (g->sides_newest_ms < own->ts_ms) {
+        g->sides_newest_ms = own->ts_ms;
+    }
+    return ERR_OK;
+}
+
+/* Checks a sample; to late when it is to be stored. */
+static enum err_code take_own_time(struct head_group *g, const struct storage_own_time *own,
+                                   struct head_bounds bounds, struct side_groups *groups,
+                                   struct late_samples *late, struct err *err)
+    REQUIRES(g->shard->mu) {
+    struct tsdb *db = g->shard->db;
+    uint8_t state = own->state;
+    if (state == SLOT_VALUE && own->value.kind == NUM_RAW &&
+        (uint64_t)own->value.m == STALE_NAN_BITS) {
+        state = SLOT_STALE;
+    }
+    const bool old = own->ts_ms < bounds.min_ms;
+    enum err_code code = ERR_OUT_OF_BOUNDS;
+    if (bounds.window_ms == 0 || !old) {
+        code = check_own_time(g, own, state, bounds);
+    }
+    if (code == ERR_OK) {
+        code = take_newer(g, own, state, groups, late, err);
+    }
+    if (own->ts_ms > bounds.max_ms || (code != ERR_OUT_OF_ORDER && code != ERR_OUT_OF_BOUNDS)) {
+        return code;
+    }
+    code = head_late_verdict(db, &bounds, own->ts_ms, code);
+    if (code == ERR_OK && own->state == SLOT_STALE) {
+        return ERR_OUT_OF_ORDER; /* an end that others have written past is none */
+    }
+    if (code == ERR_OK) {
+        late->behind[late->behind_count++] =
+            late_sample(late, own, state, (struct head_side){.group = g->id, .slot = own->slot});
     }
     return code;
 }
@@ -291,6 +322,7 @@ enum err_code head_commit_own_times(struct head_group *g, const struct storage_o
     const struct head_bounds bounds = head_bounds(shard->db);
     struct late_samples late = {
         .samples = mem_array(n + 1, sizeof(*late.samples)),
+        .behind = mem_array(n + 1, sizeof(*late.behind)),
         .extras = mem_array(n + 1, sizeof(*late.extras)),
         .newest = slots_ascend(own, n) ? NULL : mem_zalloc(g->slot_count * sizeof(*late.newest)),
     };
@@ -314,10 +346,38 @@ enum err_code head_commit_own_times(struct head_group *g, const struct storage_o
         const enum err_code code = head_push(shard, late.samples, late.count, late.extras, err);
         result = code != ERR_OK ? code : result;
     }
+    if (late.behind_count != 0) {
+        size_t stored;
+        const enum err_code code =
+            late_push(shard, late.behind, late.behind_count, late.extras, &stored, err);
+        result = code != ERR_OK ? code : result;
+    }
     mem_free(late.newest);
     mem_free(late.samples);
+    mem_free(late.behind);
     mem_free(late.extras);
     return result;
+}
+
+/* The row's sample of a slot as one with a time of its own; false: it has none. */
+static bool own_time_of(const struct storage_row *row, uint32_t slot,
+                        struct storage_own_time *out) {
+    const uint8_t state = row->states[slot];
+    const bool is_histogram = state == SLOT_HISTOGRAM || state == SLOT_FLOAT_HISTOGRAM;
+    const struct histogram *h =
+        is_histogram && row->histograms != NULL ? row->histograms[slot] : NULL;
+    if (state == SLOT_ABSENT || (is_histogram && h == NULL)) {
+        return false;
+    }
+    *out = (struct storage_own_time){
+        .slot = slot,
+        .state = state,
+        .ts_ms = row->ts_ms,
+        .value = state == SLOT_VALUE ? row->values[slot] : (struct num){0},
+        .histogram = h,
+        .start_ts_ms = row->start_ts_ms != NULL ? row->start_ts_ms[slot] : 0,
+    };
+    return true;
 }
 
 enum err_code head_commit_late_row(struct head_group *g, const struct storage_row *row,
@@ -326,23 +386,88 @@ enum err_code head_commit_late_row(struct head_group *g, const struct storage_ro
     struct storage_own_time *own = mem_array(given + (size_t)1, sizeof(*own));
     size_t n = 0;
     for (uint32_t slot = 0; slot < given; slot++) {
-        const uint8_t state = row->states[slot];
-        const bool is_histogram = state == SLOT_HISTOGRAM || state == SLOT_FLOAT_HISTOGRAM;
-        const struct histogram *h =
-            is_histogram && row->histograms != NULL ? row->histograms[slot] : NULL;
-        if (state == SLOT_ABSENT || (is_histogram && h == NULL)) {
-            continue;
-        }
-        own[n++] = (struct storage_own_time){
-            .slot = slot,
-            .state = state,
-            .ts_ms = row->ts_ms,
-            .value = state == SLOT_VALUE ? row->values[slot] : (struct num){0},
-            .histogram = h,
-            .start_ts_ms = row->start_ts_ms != NULL ? row->start_ts_ms[slot] : 0,
-        };
+        n += own_time_of(row, slot, &own[n]) ? 1 : 0;
     }
     const enum err_code code = head_commit_own_times(g, own, n, row, out, err);
     mem_free(own);
+    return code;
+}
+
+/* ---- rows that samples with own times overtook ---- */
+
+/* Newest sample of all pushed groups that the group's series may be in. */
+static int64_t newest_at_sides(const struct head_group *g) REQUIRES(g->shard->mu) {
+    struct tsdb *db = g->shard->db;
+    int64_t newest_ms = INT64_MIN;
+    mutex_lock(&db->index.mu);
+    uint32_t id = db->index.live->target_groups[g->target_set];
+    for (; id != 0; id = db->index.live->groups[id].next_same_target) {
+        const struct head_group *to = db->groups[id];
+        if (to != g && to->shard == g->shard && !to->late && to->kind != GROUP_SCRAPED) {
+            const int64_t ts_ms = atomic_load(&to->max_ts_ms);
+            newest_ms = ts_ms > newest_ms ? ts_ms : newest_ms;
+        }
+    }
+    mutex_unlock(&db->index.mu);
+    return newest_ms;
+}
+
+/* Has the series a sample at the side that is not older? */
+static enum err_code is_overtaken(struct head_group *g, uint32_t slot, int64_t ts_ms, bool *out,
+                                  struct err *err) REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
+    head_shard_held(shard);
+    struct head_side side = slot < g->side_capacity ? g->sides[slot] : (struct head_side){0};
+    enum err_code code = ERR_OK;
+    *out = false;
+    if (side.group == 0) {
+        mutex_lock(&shard->db->index.mu);
+        const uint32_t metric_set = shard->db->index.live->groups[g->id].slots[slot];
+        mutex_unlock(&shard->db->index.mu);
+        code = metric_set == INDEX_SLOT_LOST
+                   ? ERR_NOT_FOUND
+                   : head_push_find(shard, g->target_set, metric_set, &side, err);
+    }
+    if (code != ERR_OK) {
+        return code == ERR_NOT_FOUND ? ERR_OK : code;
+    }
+    struct head_group *to = head_group_get(shard->db, side.group);
+    head_shard_held(to->shard);
+    code = head_replay_locked(to, err);
+    *out = code == ERR_OK && to->last_ts_ms[side.slot] >= ts_ms;
+    return code;
+}
+
+enum err_code head_commit_overtaken(struct head_group *g, struct storage_row *io_row,
+                                    uint8_t **out_states, struct storage_row_result *out,
+                                    struct err *err) {
+    if (g->sides_newest_ms == INT64_MAX) {
+        g->sides_newest_ms = newest_at_sides(g);
+    }
+    if (io_row->ts_ms > g->sides_newest_ms || io_row->slot_count == 0) {
+        return ERR_OK;
+    }
+    const uint32_t given = io_row->slot_count < g->slot_count ? io_row->slot_count : g->slot_count;
+    struct storage_own_time *own = mem_array(given + (size_t)1, sizeof(*own));
+    uint8_t *states = mem_array(io_row->slot_count, sizeof(*states));
+    enum err_code code = ERR_OK;
+    size_t n = 0;
+    memcpy(states, io_row->states, io_row->slot_count);
+    for (uint32_t slot = 0; slot < given && code == ERR_OK; slot++) {
+        bool overtaken = false;
+        if (!group_columns_hides(g->columns, slot) && own_time_of(io_row, slot, &own[n])) {
+            code = is_overtaken(g, slot, io_row->ts_ms, &overtaken, err);
+        }
+        if (overtaken) {
+            states[slot] = SLOT_ABSENT;
+            n++;
+        }
+    }
+    if (code == ERR_OK && n != 0) {
+        code = head_commit_own_times(g, own, n, io_row, out, err);
+    }
+    mem_free(own);
+    io_row->states = states;
+    *out_states = states;
     return code;
 }

@@ -12,12 +12,14 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
 
 static bool takes_pushes(const struct head_shard *shard, const struct head_group *g,
                          uint32_t target_set) {
-    return g->target_set == target_set && g->shard == shard && !g->open && g->kind != GROUP_SCRAPED;
+    return g->target_set == target_set && g->shard == shard && !g->open && !g->late &&
+           g->kind != GROUP_SCRAPED;
 }
 
 /* The newest place among the users of the metric set: for sets that few series have. */
@@ -144,10 +146,19 @@ static void sort_samples(struct push_sample *samples, size_t n) {
     }
 }
 
-static struct head_change change_of(const struct head_group *g, uint32_t slot, uint8_t state,
-                                    struct num value) {
+/* Late, in a row before others of the slot: what comes between must not matter. */
+static bool is_inserted(const struct head_group *g, uint32_t slot, uint32_t row)
+    REQUIRES(g->shard->mu) {
+    return g->late && row < g->confirmed[slot];
+}
+
+static struct head_change change_of(const struct head_group *g, uint32_t row, uint32_t slot,
+                                    uint8_t state, struct num value) REQUIRES(g->shard->mu) {
     struct value_op op = {.code = OP_STALE};
-    if (state == SLOT_VALUE && !value_op_of(head_slot_state(g, slot), value, &op)) {
+    if (state == SLOT_VALUE && is_inserted(g, slot, row)) {
+        op =
+            (struct value_op){.code = OP_SET, .form = value_form(value), .bits = (uint64_t)value.m};
+    } else if (state == SLOT_VALUE && !value_op_of(head_slot_state(g, slot), value, &op)) {
         op = (struct value_op){.code = 0}; /* the same again must be named here */
     }
     return (struct head_change){.slot = slot, .op = op};
@@ -160,10 +171,11 @@ static int by_slot(const void *a, const void *b) {
 }
 
 /* Changes of a row with more than floats. A sample that has no room is left out: *io_result. */
-static struct head_change *wide_changes(struct head_group *g, const struct push_sample *samples,
-                                        size_t n, const struct push_extra *extras,
-                                        size_t *out_count, enum err_code *io_result,
-                                        struct err *err) REQUIRES(g->shard->mu) {
+static struct head_change *wide_changes(struct head_group *g, uint32_t row,
+                                        const struct push_sample *samples, size_t n,
+                                        const struct push_extra *extras, size_t *out_count,
+                                        enum err_code *io_result, struct err *err)
+    REQUIRES(g->shard->mu) {
     struct head_shard *shard = g->shard;
     head_shard_held(shard);
     struct head_cells *cells = &shard->cells;
@@ -182,7 +194,7 @@ static struct head_change *wide_changes(struct head_group *g, const struct push_
     struct head_change *changes = head_changes(shard, cells->count + 1);
     for (size_t i = 0; i < cells->count; i++) {
         const struct head_cell *cell = &cells->items[i];
-        changes[i] = change_of(g, cell->slot, cell->state, cell->value);
+        changes[i] = change_of(g, row, cell->slot, cell->state, cell->value);
     }
     *out_count = cells->count;
     return changes;
@@ -196,19 +208,18 @@ static bool has_extras(const struct push_sample *samples, size_t n) {
     return any != 0;
 }
 
-static enum err_code push_row(struct head_group *g, uint32_t row, const struct push_sample *samples,
-                              size_t n, const struct push_extra *extras, struct err *err)
-    REQUIRES(g->shard->mu) {
+enum err_code head_push_row(struct head_group *g, uint32_t row, const struct push_sample *samples,
+                            size_t n, const struct push_extra *extras, struct err *err) {
     head_shard_held(g->shard);
     enum err_code result = ERR_OK;
     struct head_change *changes;
     if (LIKELY(g->columns == NULL && !has_extras(samples, n))) {
         changes = head_changes(g->shard, n);
         for (size_t i = 0; i < n; i++) {
-            changes[i] = change_of(g, samples[i].slot, samples[i].state, samples[i].value);
+            changes[i] = change_of(g, row, samples[i].slot, samples[i].state, samples[i].value);
         }
     } else {
-        changes = wide_changes(g, samples, n, extras, &n, &result, err);
+        changes = wide_changes(g, row, samples, n, extras, &n, &result, err);
         if (n == 0) {
             return result;
         }
@@ -220,6 +231,7 @@ static enum err_code push_row(struct head_group *g, uint32_t row, const struct p
         .flags = (uint8_t)(ROW_PUSHED | (full ? ROW_FULL : 0)),
         .ts_ms = samples[0].ts_ms,
     };
+    g->last_commit_ns = clock_mono_ns(g->shard->db->options.clock);
     const enum err_code code = head_log_row(g, &header, changes, n, err);
     const enum err_code applied =
         head_apply_row(g, row, samples[0].ts_ms, header.flags, changes, n);
@@ -307,7 +319,7 @@ enum err_code head_push(struct head_shard *shard, struct push_sample *samples, s
             }
             row = 0;
         }
-        code = push_row(g, row, samples + at, end - at, extras, err);
+        code = head_push_row(g, row, samples + at, end - at, extras, err);
         result = code != ERR_OK ? code : result;
         head_seal_if_due(g);
         at = end;

@@ -188,6 +188,13 @@ static enum err_code copy_bundles(struct group_read *r, const uint32_t **io_slot
     return ERR_OK;
 }
 
+/* Rows of a late group are in no order. */
+static bool window_overlaps(const struct group_read *r) REQUIRES(r->group->mu) {
+    const struct head_group *g = r->group;
+    return g->rows != 0 &&
+           (g->late || overlaps(r->read, g->row_ts_ms[0], g->row_ts_ms[g->rows - 1]));
+}
+
 static enum err_code take_snapshot(struct group_read *r, const uint32_t *slots, size_t n) {
     struct read_part window = {0};
     struct segment_location *at = NULL;
@@ -197,18 +204,20 @@ static enum err_code take_snapshot(struct group_read *r, const uint32_t *slots, 
     if (code == ERR_OK && r->group->columns != NULL) {
         code = copy_bundles(r, &slots, &n);
     }
-    if (code == ERR_OK && r->group->rows != 0 &&
-        overlaps(r->read, r->group->row_ts_ms[0], r->group->row_ts_ms[r->group->rows - 1])) {
+    if (code == ERR_OK && window_overlaps(r)) {
         code = copy_open(r, slots, n, &window);
     }
     mutex_unlock(&r->group->mu);
+    if (code == ERR_OK && r->group->late && window.rows != 0) {
+        code = read_sort_window(r, &window, n);
+    }
     return code != ERR_OK ? code : open_parts(r, at, run_count, &window);
 }
 
 /* ---- the shared column ---- */
 
 static enum err_code build_column(struct group_read *r) {
-    uint32_t rows_max = 0;
+    uint32_t rows_max = r->rows_max;
     for (size_t i = 0; i < r->part_count; i++) {
         r->parts[i].at = r->rows;
         r->rows += r->parts[i].to - r->parts[i].from;
@@ -336,6 +345,20 @@ static enum err_code read_slot(struct group_read *r, uint32_t slot, const struct
     return read_choose_column(r, out);
 }
 
+enum err_code read_slots(struct group_read *r, const uint32_t *slots, size_t n,
+                         struct storage_samples *out) {
+    enum err_code code = build_column(r);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        if (i % 256 == 0 && (code = cancel_check(r->read->cancel)) != ERR_OK) {
+            return err_set(r->err, code, "query stopped while it read samples");
+        }
+        const bool plain = r->bundles == NULL || r->bundles[i].count == 0;
+        code = plain ? read_slot(r, slots[i], r->open != NULL ? &r->open[i] : NULL, &out[i])
+                     : read_bundle(r, slots[i], i, n, &out[i]);
+    }
+    return code;
+}
+
 enum err_code head_read_group(const struct head_read *read, struct head_group *g,
                               const uint32_t *slots, size_t n, struct storage_samples *out,
                               struct err *err) {
@@ -348,16 +371,8 @@ enum err_code head_read_group(const struct head_read *read, struct head_group *g
     if (code != ERR_OK || r.part_count == 0) {
         return code;
     }
-    code = build_column(&r);
-    for (size_t i = 0; i < n && code == ERR_OK; i++) {
-        if (i % 256 == 0 && (code = cancel_check(read->cancel)) != ERR_OK) {
-            return err_set(err, code, "query stopped while it read samples");
-        }
-        const bool plain = r.bundles == NULL || r.bundles[i].count == 0;
-        code = plain ? read_slot(&r, slots[i], r.open != NULL ? &r.open[i] : NULL, &out[i])
-                     : read_bundle(&r, slots[i], i, n, &out[i]);
-    }
-    return code;
+    return g->late && r.part_count > 1 ? read_late_slots(&r, slots, n, out)
+                                       : read_slots(&r, slots, n, out);
 }
 
 size_t head_filter_hits(struct head_group *g, int64_t min_ts_ms, int64_t max_ts_ms,
@@ -371,7 +386,10 @@ size_t head_filter_hits(struct head_group *g, int64_t min_ts_ms, int64_t max_ts_
     }
     size_t kept = 0;
     mutex_lock(&g->mu);
-    const bool only_open = g->run_count == 0 || g->runs[g->run_count - 1].max_ts_ms < min_ts_ms;
+    bool only_open = g->run_count == 0 || g->runs[g->run_count - 1].max_ts_ms < min_ts_ms;
+    for (uint32_t i = 0; i < g->run_count && g->late; i++) { /* in no order */
+        only_open &= g->runs[i].max_ts_ms < min_ts_ms;
+    }
     for (size_t i = 0; i < n; i++) {
         const uint32_t slot = hits[i].slot;
         const bool empty =

@@ -58,6 +58,9 @@ struct group_read {
 };
 
 enum err_code read_over_budget(struct group_read *r);
+/* The wanted slots, from all parts, which follow each other in time. */
+MUST_CHECK enum err_code read_slots(struct group_read *r, const uint32_t *slots, size_t n,
+                                    struct storage_samples *out);
 static inline void read_mark(struct group_read *r, size_t row) {
     r->present[row / 64] |= UINT64_C(1) << row % 64;
 }
@@ -73,5 +76,13 @@ MUST_CHECK enum err_code read_choose_column(struct group_read *r, struct storage
 /* A series with hidden columns: wanted is its number. */
 MUST_CHECK enum err_code read_bundle(struct group_read *r, uint32_t slot, size_t wanted,
                                      size_t wanted_count, struct storage_samples *out);
+
+/* ---- late_read.c ---- */
+
+/* Brings a copy of a late group's window into the order of time: rows and n slots. */
+MUST_CHECK enum err_code read_sort_window(struct group_read *r, struct read_part *window, size_t n);
+/* read_slots for parts that overlap; earlier ones count. */
+MUST_CHECK enum err_code read_late_slots(struct group_read *r, const uint32_t *slots, size_t n,
+                                         struct storage_samples *out);
 
 #endif

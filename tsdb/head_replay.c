@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
+#include "tsdb/late_group.h"
 
 /* ---- opening ---- */
 
@@ -190,11 +191,23 @@ static bool fits(const struct head_group *g, uint32_t row, uint8_t flags,
     for (size_t i = 0; i < n; i++) {
         struct value_state state = head_slot_state(g, changes[i].slot);
         const bool early = (flags & ROW_PUSHED) != 0 && row < g->confirmed[changes[i].slot];
-        if (early || value_op_apply(changes[i].op, &state) != ERR_OK) {
+        const bool inserts =
+            g->late && (changes[i].op.code == OP_SET || changes[i].op.code == OP_STALE);
+        if ((early && !inserts) || value_op_apply(changes[i].op, &state) != ERR_OK) {
             return false;
         }
     }
     return true;
+}
+
+/* Rows ascend; those of a late group come in any order, each time once. */
+static bool fits_time(const struct head_group *g, uint32_t row, int64_t ts_ms)
+    REQUIRES(g->shard->mu) {
+    if (row < g->rows) {
+        return g->row_ts_ms[row] == ts_ms;
+    }
+    return g->late ? late_find_row(g, ts_ms) == g->rows
+                   : g->rows == 0 || ts_ms > g->row_ts_ms[g->rows - 1];
 }
 
 static enum err_code replay_row(struct head_group *g, struct cursor *from,
@@ -225,9 +238,7 @@ static enum err_code replay_row(struct head_group *g, struct cursor *from,
     if (row > g->rows || (row == 0 && g->rows == 0 && (header.flags & ROW_FULL) == 0)) {
         return ERR_NOT_FOUND; /* the row before was lost */
     }
-    const bool in_order = row < g->rows ? g->row_ts_ms[row] == header.ts_ms
-                                        : g->rows == 0 || header.ts_ms > g->row_ts_ms[g->rows - 1];
-    if (!in_order || row >= HEAD_ROWS_MAX ||
+    if (!fits_time(g, (uint32_t)row, header.ts_ms) || row >= HEAD_ROWS_MAX ||
         head_row_decode_changes(from, g->slot_count + HEAD_LOST_AT_ONCE_MAX, scratch,
                                 scratch_capacity, &n) != ERR_OK ||
         (n != 0 && !head_reserve_slots(g, (*scratch)[n - 1].slot + 1))) {

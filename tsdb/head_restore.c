@@ -47,7 +47,7 @@ static enum err_code restore_from(struct head_group *g, struct segment_run *run,
 }
 
 void head_restore_times(struct head_group *g) {
-    if (g->kind != GROUP_PUSHED) {
+    if (g->kind != GROUP_PUSHED || g->late) {
         return;
     }
     struct arena arena;

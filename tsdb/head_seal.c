@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head.h"
+#include "tsdb/late_group.h"
 #include "tsdb/span.h"
 
 enum err_code head_slot_column(const struct head_group *g, uint32_t slot, struct num *values,
@@ -84,25 +85,68 @@ static void publish_runs(struct head_group *g, const struct segment_run_info *ru
     g->wal_gap = false;
 }
 
+/* The rows to be sealed, by time. */
+struct sealing {
+    const int64_t *ts_ms;
+    uint32_t *order; /* their numbers in the window; NULL: as they are */
+    struct num *values;
+    uint8_t *states; /* scratch, with order */
+};
+
+static struct sealing begin_sealing(const struct head_group *g) REQUIRES(g->shard->mu) {
+    struct sealing s = {.ts_ms = g->row_ts_ms};
+    if (g->late) {
+        int64_t *ts_ms = mem_array(g->rows, sizeof(*ts_ms));
+        s.order = mem_array(g->rows, sizeof(*s.order));
+        s.values = mem_array(g->rows, sizeof(*s.values));
+        s.states = mem_array(g->rows, sizeof(*s.states));
+        late_row_order(g->row_ts_ms, g->rows, s.order);
+        for (uint32_t i = 0; i < g->rows; i++) {
+            ts_ms[i] = g->row_ts_ms[s.order[i]];
+        }
+        s.ts_ms = ts_ms;
+    }
+    return s;
+}
+
+static void end_sealing(struct sealing *s) {
+    if (s->order != NULL) {
+        mem_free((int64_t *)s->ts_ms);
+        mem_free(s->order);
+        mem_free(s->values);
+        mem_free(s->states);
+    }
+}
+
+/* The column in the order of the rows. */
+static void reorder(struct sealing *s, uint32_t rows, const struct num *values,
+                    const uint8_t *states) {
+    for (uint32_t i = 0; i < rows; i++) {
+        s->values[i] = values[s->order[i]];
+        s->states[i] = states[s->order[i]];
+    }
+}
+
 /* The row behind those that are in one partition with row from. */
-static uint32_t part_end(const struct head_group *g, uint32_t from) REQUIRES(g->shard->mu) {
+static uint32_t part_end(const struct head_group *g, const struct sealing *s, uint32_t from)
+    REQUIRES(g->shard->mu) {
     const int64_t length_ms = g->shard->db->options.partition_ms;
-    const int64_t end_ms = span_end(length_ms, span_start(length_ms, g->row_ts_ms[from]));
+    const int64_t end_ms = span_end(length_ms, span_start(length_ms, s->ts_ms[from]));
     uint32_t to = g->rows;
-    if (g->row_ts_ms[to - 1] >= end_ms) {
+    if (s->ts_ms[to - 1] >= end_ms) {
         to = from + 1;
-        while (g->row_ts_ms[to] < end_ms) {
+        while (s->ts_ms[to] < end_ms) {
             to++;
         }
     }
     return to;
 }
 
-static enum err_code write_part(struct head_group *g, uint32_t from, uint32_t to,
+static enum err_code write_part(struct head_group *g, struct sealing *s, uint32_t from, uint32_t to,
                                 struct segment_run_info *out, struct err *err)
     REQUIRES(g->shard->mu) {
     struct head_shard *shard = g->shard;
-    segment_begin(shard->store, g->id, g->first_row + from, g->row_ts_ms + from, to - from);
+    segment_begin(shard->store, g->id, g->first_row + from, s->ts_ms + from, to - from);
     for (uint32_t slot = 0; slot < g->slot_count; slot++) {
         if (g->chunks[slot].len == 0 && (g->forms[slot] & FORM_PRESENT) == 0) {
             segment_add_block(shard->store, NULL, 0);
@@ -111,7 +155,12 @@ static enum err_code write_part(struct head_group *g, uint32_t from, uint32_t to
         const enum err_code decoded =
             head_slot_column(g, slot, shard->seal_values, shard->seal_states);
         ASSERT(decoded == ERR_OK); /* our own bytes, in memory */
-        segment_add_column(shard->store, shard->seal_values + from, shard->seal_states + from);
+        if (s->order != NULL) {
+            reorder(s, g->rows, shard->seal_values, shard->seal_states);
+            segment_add_column(shard->store, s->values + from, s->states + from);
+        } else {
+            segment_add_column(shard->store, shard->seal_values + from, shard->seal_states + from);
+        }
     }
     return segment_commit(shard->store, out, err);
 }
@@ -129,20 +178,22 @@ enum err_code head_seal(struct head_group *g, struct err *err) {
     struct segment_run_info one;
     struct segment_run_info *runs = &one;
     uint32_t n = 0;
-    if (part_end(g, 0) < g->rows) {
+    struct sealing s = begin_sealing(g);
+    if (part_end(g, &s, 0) < g->rows) {
         runs = mem_array(g->rows, sizeof(*runs));
     }
     for (uint32_t from = 0; from < g->rows && code == ERR_OK;) {
-        const uint32_t to = part_end(g, from);
-        code = write_part(g, from, to, &runs[n++], err);
+        const uint32_t to = part_end(g, &s, from);
+        code = write_part(g, &s, from, to, &runs[n++], err);
         from = to;
     }
     if (code == ERR_OK) {
         publish_runs(g, runs, n);
-        g->seal_at = HEAD_SEAL_ROWS;
+        g->seal_at = g->late ? LATE_SEAL_ROWS : HEAD_SEAL_ROWS;
     } else {
         code = err_wrap(err, "sealing %u rows of group %u", g->rows, g->id);
     }
+    end_sealing(&s);
     if (runs != &one) {
         mem_free(runs);
     }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head.h"
+#include "tsdb/late_group.h"
 
 enum { WINDOW_PART_BYTES = 8 << 20, WINDOW_SLOT_MAX = 3 * UVARINT_MAX + 1 };
 
@@ -207,13 +208,23 @@ static enum err_code decode_times(struct cursor *from, uint32_t rows, int64_t *o
     int64_t before = 0;
     for (uint32_t i = 0; i < rows; i++) {
         int64_t ts;
-        if (__builtin_add_overflow(before, cursor_varint(from), &ts) || (i != 0 && ts <= before)) {
+        if (__builtin_add_overflow(before, cursor_varint(from), &ts)) {
             return ERR_CORRUPT;
         }
         out[i] = ts;
         before = ts;
     }
     return from->failed ? ERR_CORRUPT : ERR_OK;
+}
+
+/* Rows of a late group may come in any order. */
+static bool times_fit(const struct head_group *g, const int64_t *ts, uint32_t rows) {
+    for (uint32_t i = 1; i < rows && !g->late; i++) {
+        if (ts[i] <= ts[i - 1]) {
+            return false;
+        }
+    }
+    return !g->late || late_times_differ(ts, rows);
 }
 
 static void load_times(struct head_group *g, const int64_t *ts, uint32_t rows) REQUIRES(g->mu) {
@@ -223,8 +234,9 @@ static void load_times(struct head_group *g, const int64_t *ts, uint32_t rows) R
     }
     memcpy(g->row_ts_ms, ts, rows * sizeof(*ts));
     g->rows = rows;
-    head_note_time(g, ts[0]);
-    head_note_time(g, ts[rows - 1]);
+    for (uint32_t i = 0; i < rows; i++) {
+        head_note_time(g, ts[i]);
+    }
 }
 
 struct window_header {
@@ -267,7 +279,11 @@ uint32_t head_scan_window(struct cursor *from, int64_t *out_first_ms, int64_t *o
         return 0;
     }
     *out_first_ms = h.ts_ms[0];
-    *out_last_ms = h.ts_ms[h.rows - 1];
+    *out_last_ms = h.ts_ms[0];
+    for (uint32_t i = 1; i < h.rows; i++) {
+        *out_first_ms = h.ts_ms[i] < *out_first_ms ? h.ts_ms[i] : *out_first_ms;
+        *out_last_ms = h.ts_ms[i] > *out_last_ms ? h.ts_ms[i] : *out_last_ms;
+    }
     mem_free(h.ts_ms);
     return h.group;
 }
@@ -316,7 +332,7 @@ enum err_code head_replay_window(struct head_group *g, struct cursor *from, stru
     if (take_header(from, &h) != ERR_OK) {
         return ERR_CORRUPT;
     }
-    enum err_code code = reserve_slots(g, *from, &h);
+    enum err_code code = times_fit(g, h.ts_ms, h.rows) ? reserve_slots(g, *from, &h) : ERR_CORRUPT;
     if (code == ERR_OK && h.first_row > g->first_row && h.first_row >= g->first_row + g->rows) {
         code = begin_behind(g, &h, err);
     }

@@ -134,6 +134,28 @@ static struct hit *add_hits(struct storage_querier *q, struct hits *hits, size_t
     return to;
 }
 
+/* Late groups behind the others, which count before them. */
+static void put_late_last(struct storage_querier *q, struct hit *hits, size_t n,
+                          struct hit *scratch) {
+    size_t kept = 0;
+    size_t late = 0;
+    for (size_t at = 0; at < n;) {
+        const uint32_t group = hits[at].place.source;
+        const bool is_late = head_group_get(q->db, group)->late;
+        for (; at < n && hits[at].place.source == group; at++) {
+            if (is_late) {
+                scratch[late] = hits[at];
+                scratch[late++].place.kind = PLACE_HEAD_LATE;
+            } else {
+                hits[kept++] = hits[at];
+            }
+        }
+    }
+    if (late != 0) {
+        memcpy(hits + kept, scratch, late * sizeof(*hits));
+    }
+}
+
 static enum err_code hits_of_head(struct storage_querier *q, const struct matcher *matchers,
                                   size_t n, struct hits *to, struct err *err) {
     struct index_hit *hits = NULL;
@@ -153,6 +175,13 @@ static enum err_code hits_of_head(struct storage_querier *q, const struct matche
         out[i] = (struct hit){.target = querier_target(hits[i].target_set),
                               .metric = querier_metric(hits[i].metric_set),
                               .place = {hits[i].group, hits[i].slot, PLACE_HEAD}};
+    }
+    if (atomic_load_explicit(&q->db->has_late, memory_order_relaxed) && count != 0) {
+        struct hit *scratch = arena_try_alloc(q->arena, count, sizeof(*scratch));
+        if (scratch == NULL) {
+            return over_budget(err);
+        }
+        put_late_last(q, out, count, scratch);
     }
     return ERR_OK;
 }
@@ -199,6 +228,8 @@ static enum err_code find_hits(struct storage_querier *q, const struct matcher *
     for (unsigned kind = PLACE_PARTITION; kind <= PLACE_LATE && code == ERR_OK; kind++) {
         if (kind == PLACE_HEAD) {
             code = hits_of_head(q, matchers, n, out, err);
+        }
+        if (kind == PLACE_HEAD || kind == PLACE_HEAD_LATE) {
             continue;
         }
         for (uint32_t i = 0; i < q->view->partition_count && code == ERR_OK; i++) {
@@ -711,7 +742,8 @@ static enum err_code read_places(struct storage_querier *q, struct wanted *wante
             slots[end - at] = wanted[end].place.slot;
             end++;
         }
-        const enum err_code code = place->kind == PLACE_HEAD
+        const bool head = place->kind == PLACE_HEAD || place->kind == PLACE_HEAD_LATE;
+        const enum err_code code = head
                                        ? head_read_group(read, head_group_get(q->db, place->source),
                                                          slots, end - at, got, err)
                                        : partition_read(querier_partition(q, place->source), slots,

@@ -23,7 +23,8 @@ struct storage_querier {
 enum place_kind {
     PLACE_PARTITION = 0, /* source: index in the view, slot: series */
     PLACE_HEAD = 1,      /* source: group */
-    PLACE_LATE = 2,      /* a partition with late samples */
+    PLACE_HEAD_LATE = 2, /* the same, a late group */
+    PLACE_LATE = 3,      /* a partition with late samples */
 };
 
 struct place {

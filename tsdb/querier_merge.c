@@ -202,8 +202,17 @@ enum err_code querier_join(struct querier_joins *joins, struct arena *arena,
         return lay_in_line(joins, arena, parts, kept, out, err);
     }
     enum err_code code = ERR_OK;
-    for (size_t i = 1; i < kept && code == ERR_OK; i++) {
-        code = merge_samples(arena, out, &parts[i], out, err);
+    while (kept > 1 && code == ERR_OK) { /* neighbours, so that many small ones cost little */
+        size_t merged = 0;
+        for (size_t i = 0; i < kept && code == ERR_OK; i += 2) {
+            const struct storage_samples a = parts[i];
+            code = i + 1 < kept ? merge_samples(arena, &a, &parts[i + 1], &parts[merged], err)
+                                : ERR_OK;
+            parts[merged] = i + 1 < kept ? parts[merged] : a;
+            merged++;
+        }
+        kept = merged;
     }
+    *out = parts[0];
     return code;
 }

@@ -35,6 +35,9 @@
 
 enum { SERIES_LOG_LABELS_MAX = 1 << 20 }; /* bytes of one label set */
 
+/* In the target set of a group: its rows are in the order of arrival (late_group.h). */
+#define SERIES_GROUP_LATE 0x80000000U
+
 struct series_log;
 
 /* A run of series: series first_series + i is slot first_slot + i of the group and has metric set
@@ -59,7 +62,7 @@ struct series_column {
 /* A group whose number had another meaning before. */
 struct series_group {
     uint32_t group;
-    uint32_t target_set;
+    uint32_t target_set; /* maybe with SERIES_GROUP_LATE */
 };
 
 /* What is new, in one append. Numbers are dense: target set first_target_set + i has labels
@@ -73,7 +76,8 @@ struct series_log_batch {
     const struct labels *metric_sets;
     size_t metric_set_count;
     uint32_t first_group;
-    const uint32_t *group_target_sets; /* group first_group + i has this target set */
+    const uint32_t *
+        group_target_sets; /* group first_group + i has this target set, maybe with SERIES_GROUP_LATE */
     size_t group_count;
     const struct series_run *series; /* dense and in order from one run to the next */
     size_t series_run_count;

@@ -218,6 +218,7 @@ struct storage_ops {
     enum err_code (*delete_series)(struct storage *st, const struct matcher *matchers, size_t n,
                                    int64_t mint, int64_t maxt, struct err *err);
     enum err_code (*clean_tombstones)(struct storage *st, struct err *err);
+    void (*appender_in_order_only)(struct storage_appender *a);
 };
 
 /* Number of independent writers. A group belongs to one shard; calls on groups of one shard must
@@ -280,9 +281,18 @@ storage_appender_begin(struct storage *st, struct storage_appender **out, struct
     return st->ops->appender_begin(st, out, err);
 }
 
+/* Samples that are appended from here on are refused when they are out of order, also those that the
+ * storage would take late: for results of rules and markers of ended series. */
+static inline void storage_appender_in_order_only(struct storage *st, struct storage_appender *a) {
+    if (st->ops->appender_in_order_only)
+        st->ops->appender_in_order_only(a);
+}
+
 /* ERR_OK, ERR_OUT_OF_ORDER, ERR_DUPLICATE, ERR_TOO_OLD, ERR_OUT_OF_BOUNDS (this sample is left out,
  * the transaction goes on), ERR_LIMIT, ERR_INVALID. The same value again at the same time is ERR_OK
- * and stores nothing. The stale NaN ends the series. labels are borrowed. */
+ * and stores nothing. The stale NaN ends the series. A storage may take samples that are late (tsdb.h,
+ * late_window_ms): those are ERR_OK too, and what is stored for their time already stays. labels are
+ * borrowed. */
 MUST_CHECK static inline enum err_code storage_append(struct storage *st,
                                                       struct storage_appender *a,
                                                       struct labels labels, int64_t ts_ms,

@@ -234,6 +234,7 @@ static const struct storage_ops ops = {
     .exemplars = tsdb_exemplars,
     .appender_commit = tsdb_appender_commit,
     .appender_rollback = tsdb_appender_rollback,
+    .appender_in_order_only = tsdb_appender_in_order_only,
     .querier_open = tsdb_querier_open,
     .select = tsdb_select,
     .selection_series = tsdb_selection_series,
@@ -255,6 +256,10 @@ void tsdb_maintain(struct tsdb *db) {
     if (!db->options.no_compaction) {
         (void)compactor_round(db->compactor, COMPACT_DUE, NULL); /* logged and counted */
     }
+}
+
+void tsdb_set_late_window(struct tsdb *db, int64_t window_ms) {
+    atomic_store(&db->late_window_ms, window_ms > 0 ? window_ms : 0);
 }
 
 void tsdb_set_retention(struct tsdb *db, const struct retention_limits *limits) {
@@ -596,6 +601,7 @@ static struct tsdb *new_db(const struct tsdb_options *options) {
     view_list_init(&db->views);
     db->page_cache = page_cache_new(options->page_cache_bytes != 0 ? options->page_cache_bytes
                                                                    : PAGE_CACHE_BYTES_DEFAULT);
+    tsdb_set_late_window(db, options->late_window_ms);
     atomic_init(&db->min_ts_ms, INT64_MAX);
     atomic_init(&db->max_ts_ms, INT64_MIN);
     mutex_init(&db->delete_mu);

@@ -32,6 +32,7 @@ struct tsdb_options {
     int64_t wal_sync_interval_ns;     /* default 1 s; 0 = sync at each commit */
     uint64_t max_series;              /* 0 = no limit */
     size_t max_exemplars;             /* 0, the default: none are kept */
+    int64_t late_window_ms;           /* see tsdb_set_late_window */
     int64_t partition_ms;             /* what the smallest partitions span; default 2 h */
     uint32_t wal_segment_bytes;       /* 0 = default, also of the next two; see wal.h, segment.h */
     uint32_t wal_allocate_bytes;
@@ -68,6 +69,11 @@ struct storage *tsdb_storage(struct tsdb *db);
 
 /* Another limit; the newest exemplars stay. Any thread. */
 void tsdb_set_max_exemplars(struct tsdb *db, size_t max);
+
+/* Samples older than the newest of their series are taken when they are at most so much older than the
+ * newest of all; 0, the default: they are refused. Applies to transactions and scrapes that begin from
+ * now on; late samples that are stored stay. Any thread. */
+void tsdb_set_late_window(struct tsdb *db, int64_t window_ms);
 
 enum { TSDB_SNAPSHOT_NAME_MAX = 64 };
 

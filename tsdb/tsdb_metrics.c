@@ -3,6 +3,37 @@
 #include "tsdb/head.h"
 
 static const struct label type_float[] = {{STR_INIT("type"), STR_INIT("float")}};
+static const struct label type_histogram[] = {{STR_INIT("type"), STR_INIT("histogram")}};
+
+/* Of samples behind the newest one, by type; and how far behind they are. */
+static void init_late(struct tsdb *db) {
+    static const double bounds_s[] = {600, 1800, 3600, 7200, 10800, 21600, 43200};
+    struct metric_registry *r = db->options.registry;
+    struct tsdb_metrics *m = &db->metrics;
+    const struct {
+        struct metric **floats;
+        struct metric **histograms;
+        const char *name;
+        const char *help;
+    } all[] = {
+        {&m->out_of_order, &m->out_of_order_histograms,
+         "prometheus_tsdb_out_of_order_samples_total",
+         "Total number of out of order samples ingestion failed attempts due to out of order being "
+         "disabled."},
+        {&m->late_floats, &m->late_histograms,
+         "prometheus_tsdb_head_out_of_order_samples_appended_total",
+         "Total number of appended out of order samples."},
+    };
+    for (size_t i = 0; i < COUNT_OF(all); i++) {
+        *all[i].floats = metric_counter(r, all[i].name, all[i].help, type_float, 1);
+        *all[i].histograms = metric_counter(r, all[i].name, all[i].help, type_histogram, 1);
+    }
+    m->late_delta_s =
+        metric_histogram(r, "prometheus_tsdb_sample_ooo_delta",
+                         "Delta in seconds by which a sample is considered out of order (reported "
+                         "regardless of OOO time window and whether sample is accepted or not).",
+                         NULL, 0, bounds_s, COUNT_OF(bounds_s));
+}
 
 void tsdb_metrics_init(struct tsdb *db) {
     struct metric_registry *r = db->options.registry;
@@ -42,10 +73,6 @@ void tsdb_metrics_init(struct tsdb *db) {
          "Minimum time bound of the head block.", false, false},
         {&m->max_time_s, "prometheus_tsdb_head_max_time_seconds",
          "Maximum timestamp of the head block.", false, false},
-        {&m->out_of_order, "prometheus_tsdb_out_of_order_samples_total",
-         "Total number of out of order samples ingestion failed attempts due to out of order being "
-         "disabled.",
-         true, true},
         {&m->out_of_bounds, "prometheus_tsdb_out_of_bound_samples_total",
          "Total number of out of bound samples ingestion failed attempts with out of order support "
          "disabled.",
@@ -75,6 +102,7 @@ void tsdb_metrics_init(struct tsdb *db) {
          "lockfile creation was clean",
          false, false},
     };
+    init_late(db);
     for (size_t i = 0; i < COUNT_OF(all); i++) {
         const size_t labels = all[i].is_float ? COUNT_OF(type_float) : 0;
         *all[i].to = all[i].is_counter

@@ -98,7 +98,7 @@ static enum err_code on_group(void *ctx, uint32_t group, uint32_t target_set, st
     }
     v->group_count = greater(v->group_count, group + 1);
     v->out->groups++;
-    if (target_set >= v->defined.target_set) {
+    if ((target_set & ~SERIES_GROUP_LATE) >= v->defined.target_set) {
         broken_definition(v, "group", group);
     }
     return ERR_OK;
