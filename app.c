@@ -432,6 +432,10 @@ static unsigned scrape_features(const struct flags *f) {
     features |= has_feature(f, STR("exemplar-storage")) ? SCRAPE_EXEMPLARS : 0U;
     features |= has_feature(f, STR("created-timestamp-zero-ingestion")) ? SCRAPE_START_ZERO : 0U;
     features |= has_feature(f, STR("st-storage")) ? SCRAPE_START_STORE : 0U;
+    features |= has_feature(f, STR("st-synthesis")) ? SCRAPE_START_MAKE : 0U;
+    features |= has_feature(f, STR("type-and-unit-labels")) ? SCRAPE_META_LABELS : 0U;
+    features |= has_feature(f, STR("extra-scrape-metrics")) ? SCRAPE_EXTRA_METRICS : 0U;
+    features |= f->scrape_failure_reason_series ? SCRAPE_REASONS : 0U;
     return features;
 }
 
@@ -505,6 +509,7 @@ static enum err_code start_web(struct app *app, struct err *err) {
         .enable_admin_api = f->web_enable_admin_api,
         .enable_remote_write = f->web_enable_remote_write_receiver,
         .keep_start_timestamps = has_feature(f, STR("st-storage")),
+        .type_and_unit_labels = has_feature(f, STR("type-and-unit-labels")),
         .page_title = f->web_page_title,
         .flags = shown,
         .flag_count = flag_count,

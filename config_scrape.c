@@ -204,6 +204,7 @@ void global_options_defaults(struct global_options *global) {
         .escaping = STR("allow-utf-8"),
         .native_histograms = TRI_FALSE,
         .extra_metrics = TRI_FALSE,
+        .default_extra_metrics = true,
     };
 }
 
@@ -260,6 +261,7 @@ static enum err_code global_check(struct binder *b, void *self, struct err *err)
     }
     if (global->extra_metrics == TRI_UNSET) {
         global->extra_metrics = TRI_FALSE;
+        global->default_extra_metrics = true;
     }
     if (global->protocols.set) {
         code = protocols_check(&global->protocols, err);
@@ -539,6 +541,8 @@ enum err_code scrape_options_inherit(struct binder *b, const struct global_optio
     }
     scrape->native_histograms =
         tri(scrape->native_histograms, global->native_histograms == TRI_TRUE);
+    scrape->default_extra_metrics =
+        scrape->extra_metrics == TRI_UNSET && global->default_extra_metrics;
     scrape->extra_metrics = tri(scrape->extra_metrics, global->extra_metrics == TRI_TRUE);
     scrape->convert_classic_to_nhcb =
         tri(scrape->convert_classic_to_nhcb, global->convert_classic_to_nhcb);
@@ -593,6 +597,7 @@ enum err_code scrape_options_convert(struct binder *b, const struct scrape_file_
         .always_classic_histograms = scrape->always_classic_histograms == TRI_TRUE,
         .convert_classic_to_nhcb = scrape->convert_classic_to_nhcb == TRI_TRUE,
         .extra_metrics = scrape->extra_metrics == TRI_TRUE,
+        .default_extra_metrics = scrape->default_extra_metrics,
         .body_size_limit = limits->body_size_limit > 0 ? (uint64_t)limits->body_size_limit : 0,
         .sample_limit = limits->sample_limit,
         .target_limit = limits->target_limit,

@@ -34,6 +34,7 @@ struct global_options {
     enum scheme_option validation;
     struct str escaping;
     enum tristate native_histograms, extra_metrics;
+    bool default_extra_metrics; /* nobody chose them */
     bool convert_classic_to_nhcb, always_classic_histograms;
 };
 
@@ -52,7 +53,7 @@ struct scrape_file_options {
     } params;
     int64_t scrape_interval_ms, scrape_timeout_ms;
     struct protocol_list protocols;
-    bool default_protocols; /* nobody chose them */
+    bool default_protocols, default_extra_metrics; /* nobody chose them */
     struct str fallback_protocol;
     enum tristate native_histograms, always_classic_histograms, convert_classic_to_nhcb,
         extra_metrics;

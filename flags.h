@@ -76,6 +76,7 @@ struct flags {
     int64_t scrape_max_body_bytes;
     bool scrape_deny_link_local;
     struct str scrape_failure_log_file;
+    bool scrape_failure_reason_series;
 
     int64_t alertmanager_queue_capacity, alertmanager_batch_size;
     bool alertmanager_drain_on_shutdown;

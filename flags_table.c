@@ -548,6 +548,13 @@ const struct flag flag_table[] = {
         .help = "Brasa: failure log of jobs for which scrape_failure_log_file is not configured.",
     },
     {
+        .name = "scrape.failure-reason-series",
+        .type = FLAG_BOOL,
+        .offset = offsetof(struct flags, scrape_failure_reason_series),
+        .default_value = "true",
+        .help = "Brasa: store scrape_failure_reason{reason} of a target while it fails.",
+    },
+    {
         .name = "alertmanager.notification-queue-capacity",
         .type = FLAG_INT,
         .offset = offsetof(struct flags, alertmanager_queue_capacity),

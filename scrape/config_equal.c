@@ -194,7 +194,8 @@ static bool series_equal(const struct scrape_config *a, const struct scrape_conf
            a->native_histograms == b->native_histograms &&
            a->always_classic_histograms == b->always_classic_histograms &&
            a->convert_classic_to_nhcb == b->convert_classic_to_nhcb &&
-           a->extra_metrics == b->extra_metrics && limits_equal(a, b) &&
+           a->extra_metrics == b->extra_metrics &&
+           a->default_extra_metrics == b->default_extra_metrics && limits_equal(a, b) &&
            a->name_scheme == b->name_scheme && str_eq(a->escaping_scheme, b->escaping_scheme) &&
            rules_equal(&a->relabel, &b->relabel) &&
            rules_equal(&a->metric_relabel, &b->metric_relabel);

@@ -24,6 +24,8 @@ const char *expo_type_name(enum expo_type type) {
 void expo_init(struct expo_parser *p, enum expo_format format, struct str body) {
     p->format = format;
     p->body = body;
+    p->unit = STR("");
+    p->meta_labels = false;
     expo_seek(p, 0, EXPO_UNKNOWN);
 }
 
@@ -124,18 +126,49 @@ void expo_sort_labels(struct label *labels, size_t n) {
     }
 }
 
+struct expo_meta_labels expo_meta_labels(enum expo_type type, struct str unit) {
+    struct expo_meta_labels meta = {.count = 0};
+    if (type != EXPO_UNKNOWN) {
+        meta.items[meta.count++] = (struct label){STR("__type__"), str_of(type_names[type])};
+    }
+    if (unit.len > 0) {
+        meta.items[meta.count++] = (struct label){STR("__unit__"), unit};
+    }
+    return meta;
+}
+
+bool expo_meta_overrides(const struct expo_meta_labels *meta, struct str name) {
+    for (size_t i = 0; i < meta->count; i++) {
+        if (str_eq(meta->items[i].name, name)) {
+            return true;
+        }
+    }
+    return str_eq(name, LABEL_NAME);
+}
+
 struct label *expo_labels(const struct expo_parser *p, struct arena *arena, size_t *out_count) {
     ASSERT(p->has_name);
-    struct label *const labels = arena_alloc(arena, (p->label_count + 1) * sizeof(labels[0]));
-    labels[0] = (struct label){LABEL_NAME, unescape(arena, p->name, true)};
-    for (size_t i = 0; i < p->label_count; i++) {
-        struct label *const label = &labels[i + 1];
-        label->name = unescape(arena, p->labels[i].name, true);
-        label->value = unescape(arena, p->labels[i].value, true);
-        label->value = normalise(p, arena, *label);
+    struct label *const labels = arena_alloc(arena, (p->label_count + 3) * sizeof(labels[0]));
+    struct expo_meta_labels meta = {.count = 0};
+    size_t n = 0;
+    labels[n++] = (struct label){LABEL_NAME, unescape(arena, p->name, true)};
+    if (p->meta_labels) {
+        meta = expo_meta_labels(p->type, p->unit);
     }
-    expo_sort_labels(labels, p->label_count + 1);
-    *out_count = p->label_count + 1;
+    for (size_t i = 0; i < meta.count; i++) {
+        labels[n++] = meta.items[i];
+    }
+    for (size_t i = 0; i < p->label_count; i++) {
+        struct label label = {.name = unescape(arena, p->labels[i].name, true)};
+        if (p->meta_labels && expo_meta_overrides(&meta, label.name)) {
+            continue;
+        }
+        label.value = unescape(arena, p->labels[i].value, true);
+        label.value = normalise(p, arena, label);
+        labels[n++] = label;
+    }
+    expo_sort_labels(labels, n);
+    *out_count = n;
     return labels;
 }
 

@@ -65,6 +65,7 @@ struct expo_entry {
     bool over_bucket_limit;    /* it has more buckets than the target may have */
     const struct err *invalid; /* NULL, or why the storage would refuse the histogram */
     int64_t start_ts_ms;       /* 0 = unknown */
+    bool cumulative;           /* of a family of counters, as its metadata says */
     const struct storage_exemplar *exemplars; /* EXPO_NO_TIME: without a time of their own */
     size_t exemplar_count;
     /* EXPO_HELP, EXPO_TYPE, EXPO_UNIT; texts are raw, see expo_help_unescape */
@@ -93,6 +94,8 @@ struct expo_parser {
     size_t line_at;
     int state;           /* enum lex_state */
     enum expo_type type; /* of the last TYPE line, of whatever family */
+    struct str unit;     /* of the last UNIT line; raw */
+    bool meta_labels;    /* expo_labels adds __type__ and __unit__ */
     /* of the last sample */
     bool has_name;
     struct str name; /* raw */
@@ -109,9 +112,19 @@ void expo_seek(struct expo_parser *p, size_t offset, enum expo_type type);
  * the maxima above; the parser must not be used after either. */
 MUST_CHECK enum err_code expo_next(struct expo_parser *p, struct expo_entry *out, struct err *err);
 
+/* Labels that tell type and unit of a family (--enable-feature=type-and-unit-labels). They take the
+ * place of exposed ones of the same names, and of __name__. */
+struct expo_meta_labels {
+    struct label items[2];
+    size_t count;
+};
+struct expo_meta_labels expo_meta_labels(enum expo_type type, struct str unit);
+/* Whether an exposed label gives way to them. */
+bool expo_meta_overrides(const struct expo_meta_labels *meta, struct str name);
+
 /* The labels of the last sample as exposed: unescaped, le and quantile normalised, sorted by
- * name, empty values kept. Strings without escapes are slices of the body, the rest
- * lives in arena. At most EXPO_LABELS_MAX + 1. */
+ * name, empty values kept; with meta_labels type and unit, too. Strings without escapes are slices
+ * of the body, the rest lives in arena. At most EXPO_LABELS_MAX + 3. */
 struct label *expo_labels(const struct expo_parser *p, struct arena *arena, size_t *out_count);
 
 /* By name; equal ones stay in no special order. */

@@ -251,6 +251,7 @@ static enum err_code parse_meta(struct expo_parser *p, enum token which, struct 
     out->text = str_sub(text, 1, text.len - 2);
     out->kind = words[word].kind;
     if (out->kind == EXPO_UNIT) {
+        p->unit = out->text;
         return check_unit(p->format, out->text, out->family, err);
     }
     if (out->kind == EXPO_HELP) {

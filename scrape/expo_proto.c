@@ -203,6 +203,11 @@ static void begin_key(struct expo_proto *p) {
     buf_clear(&p->key);
     buf_append_str(&p->key, p->name);
     buf_append_char(&p->key, (char)0xFF);
+    if (p->meta_labels) { /* a family of another type or unit is one of other series */
+        buf_append_char(&p->key, (char)('0' + p->kind));
+        buf_append_str(&p->key, p->unit);
+        buf_append_char(&p->key, (char)0xFF);
+    }
 }
 
 static void add_to_key(struct expo_proto *p, struct str label) {

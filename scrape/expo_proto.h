@@ -56,6 +56,7 @@ struct expo_proto {
     size_t at; /* of the next family */
     struct scrape_histograms histograms;
     bool exemplars, starts; /* wanted */
+    bool meta_labels;       /* expo_proto_labels adds __type__ and __unit__ */
     struct arena *arena;
     struct classic_histogram classic;
 
@@ -96,6 +97,9 @@ MUST_CHECK enum err_code expo_proto_next(struct expo_proto *p, struct expo_entry
 MUST_CHECK enum err_code expo_proto_labels(const struct expo_proto *p, struct arena *arena,
                                            const struct label **out, size_t *out_count,
                                            struct err *err);
+
+/* The type of the family at hand. */
+enum expo_type expo_proto_type(const struct expo_proto *p);
 
 /* The family's metadata as comments, which a parser of EXPO_FORMAT_PROTOBUF reads. */
 void expo_proto_comment(const struct expo_proto *p, struct buf *to);

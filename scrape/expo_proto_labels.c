@@ -65,16 +65,24 @@ enum err_code expo_proto_labels(const struct expo_proto *p, struct arena *arena,
     if (count > EXPO_LABELS_MAX) {
         return err_set(err, ERR_LIMIT, "series has more than %d labels", EXPO_LABELS_MAX);
     }
-    struct label *const labels = arena_alloc(arena, (count + 2) * sizeof(labels[0]));
+    struct label *const labels = arena_alloc(arena, (count + 4) * sizeof(labels[0]));
+    struct expo_meta_labels meta = {.count = 0};
     size_t n = 0;
     labels[n++] = (struct label){LABEL_NAME, sample_name(p, arena)};
+    if (p->meta_labels) {
+        meta = expo_meta_labels(expo_proto_type(p), p->unit);
+    }
+    for (size_t i = 0; i < meta.count; i++) {
+        labels[n++] = meta.items[i];
+    }
     metric = proto_of(p->metric);
     while (proto_next(&metric, &f)) {
         if (f.number == METRIC_LABEL) {
-            const enum err_code code = read_label(f.bytes, &labels[n++], err);
+            const enum err_code code = read_label(f.bytes, &labels[n], err);
             if (code != ERR_OK) {
                 return code;
             }
+            n += !p->meta_labels || !expo_meta_overrides(&meta, labels[n].name);
         }
     }
     if (p->given == PART_BOUNDS) {
@@ -118,16 +126,20 @@ static void append_line(const struct expo_proto *p, struct buf *to, const char *
     buf_append_char(to, '\n');
 }
 
-void expo_proto_comment(const struct expo_proto *p, struct buf *to) {
+enum expo_type expo_proto_type(const struct expo_proto *p) {
     static const enum expo_type types[KIND_COUNT] = {
         [KIND_COUNTER] = EXPO_COUNTER,     [KIND_GAUGE] = EXPO_GAUGE,
         [KIND_SUMMARY] = EXPO_SUMMARY,     [KIND_UNTYPED] = EXPO_UNKNOWN,
         [KIND_HISTOGRAM] = EXPO_HISTOGRAM, [KIND_GAUGE_HISTOGRAM] = EXPO_GAUGEHISTOGRAM,
     };
+    return types[p->kind];
+}
+
+void expo_proto_comment(const struct expo_proto *p, struct buf *to) {
     const bool bare = metric_name_legacy(p->name);
     append_line(p, to, "# HELP ", bare, p->help);
     if (p->unit.len > 0) {
         append_line(p, to, "# UNIT ", bare, p->unit);
     }
-    append_line(p, to, "# TYPE ", bare, str_of(expo_type_name(types[p->kind])));
+    append_line(p, to, "# TYPE ", bare, str_of(expo_type_name(expo_proto_type(p))));
 }

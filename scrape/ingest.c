@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "scrape/ingest_extras.h"
 #include "scrape/ingest_row.h"
+#include "scrape/known_lines.h"
 #include "scrape/sample_labels.h"
 
 /* Scratch rows and orders beyond this are given back after a scrape. */
@@ -47,11 +48,18 @@ static const char *const report_names[REPORT_COUNT] = {
 struct ingest_scratch *ingest_scratch_new(void) {
     struct ingest_scratch *const s = mem_zalloc(sizeof(*s));
     struct rng rng = rng_system();
+    s->known_lines = known_lines_best();
     line_index_init(&s->index, rng_u64(&rng));
     arena_init(&s->arena, 0);
     arena_init(&s->row_arena, ROW_ARENA_BYTES);
     buf_init(&s->comments, UINT32_MAX);
     return s;
+}
+
+bool ingest_scratch_use(struct ingest_scratch *s, enum line_kernel kernel) {
+    known_lines_fn *const lines = known_lines_of(kernel);
+    s->known_lines = lines != NULL ? lines : s->known_lines;
+    return lines != NULL;
 }
 
 void ingest_scratch_free(struct ingest_scratch *s) {
@@ -196,6 +204,7 @@ void ingest_free(struct ingest *ig) {
     release_slots(ig);
     mem_free(ig->tracked);
     mem_free(ig->zero_starts);
+    start_synthesis_release(&ig->synthesis);
     mem_free(ig);
 }
 
@@ -279,7 +288,8 @@ size_t ingest_line_count(const struct ingest *ig) {
 size_t ingest_memory_bytes(const struct ingest *ig) {
     return sizeof(*ig) + line_template_memory_bytes(&ig->lines) +
            ig->slots_capacity * sizeof(ig->slots[0]) + ig->tracked_words * sizeof(ig->tracked[0]) +
-           ig->zero_starts_count * sizeof(ig->zero_starts[0]);
+           ig->zero_starts_count * sizeof(ig->zero_starts[0]) +
+           start_synthesis_memory_bytes(&ig->synthesis);
 }
 
 /* ---- a scrape ---- */
@@ -322,8 +332,12 @@ static void release_unseen(struct ingest *ig, const struct ingest_scratch *s) {
             used[ig->report_slots[i]] = 1;
         }
     }
+    if (ig->reason != FAILURE_NONE && ig->reason_slot < count) {
+        used[ig->reason_slot] = 1;
+    }
     for (uint32_t i = 0; i < ig->lines.count; i++) {
         if ((s->seen[i] & SEEN) == 0 && ig->slots[i] < count && !used[ig->slots[i]]) {
+            start_synthesis_forget(&ig->synthesis, ig->slots[i]);
             storage_group_release(ig->storage, ig->group, ig->slots[i]);
         }
     }
@@ -431,9 +445,10 @@ static void reserve_tracked(struct ingest *ig, uint32_t words) {
     }
 }
 
-static void mark_stale(struct ingest_scratch *s, uint32_t word, uint64_t bits) {
+static void mark_stale(struct ingest *ig, struct ingest_scratch *s, uint32_t word, uint64_t bits) {
     for (; bits != 0; bits &= bits - 1) {
         const uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits);
+        start_synthesis_forget(&ig->synthesis, slot);
         ingest_scratch_reach(s, slot);
         s->states[slot] = SLOT_STALE;
     }
@@ -452,7 +467,7 @@ static void track(struct ingest *ig, struct ingest_scratch *s) {
              i++) {
             s->states[i] = SLOT_ABSENT;
         }
-        mark_stale(s, word, missing);
+        mark_stale(ig, s, word, missing);
     }
     if (s->page_failed) {
         s->own_count = 0;
@@ -466,6 +481,7 @@ static void untrack_rejected(struct ingest *ig, const struct ingest_scratch *s, 
     for (uint32_t slot = 0; slot < count; slot++) {
         if (s->rejects[slot] != ERR_OK) {
             ig->tracked[slot / 64] &= ~(UINT64_C(1) << slot % 64);
+            start_synthesis_forget(&ig->synthesis, slot);
         }
     }
 }
@@ -494,6 +510,35 @@ static void put_report(const struct ingest *ig, struct ingest_scratch *s, enum r
     s->values[slot] = value;
 }
 
+/* scrape_failure_reason: one series while the target fails, of the reason it fails for. The one of
+ * another reason, and that of a target that is up again, ends. It is no loss where the storage is
+ * full. */
+static void put_reason(struct ingest *ig, struct ingest_scratch *s,
+                       const struct ingest_scrape *scrape, enum scrape_failure reason) {
+    if (ig->reason != FAILURE_NONE && ig->reason != reason) {
+        ingest_scratch_reach(s, ig->reason_slot);
+        s->states[ig->reason_slot] = SLOT_STALE;
+        storage_group_release(ig->storage, ig->group, ig->reason_slot);
+        ig->reason = FAILURE_NONE;
+    }
+    if (reason == FAILURE_NONE || (scrape->features & SCRAPE_REASONS) == 0) {
+        return;
+    }
+    if (ig->reason == FAILURE_NONE) {
+        const struct labels labels =
+            sample_labels_reason(&s->arena, scrape_failure_name(reason), scrape->target);
+        struct err err;
+        if (storage_group_series(ig->storage, ig->group, labels, &ig->reason_slot, &err) !=
+            ERR_OK) {
+            return;
+        }
+        ig->reason = reason;
+    }
+    ingest_scratch_reach(s, ig->reason_slot);
+    s->states[ig->reason_slot] = SLOT_VALUE;
+    s->values[ig->reason_slot] = num_of_i64(1);
+}
+
 static struct num fraction(int64_t m, uint8_t scale) {
     while (scale > 0 && m % 10 == 0) {
         m /= 10;
@@ -505,7 +550,9 @@ static struct num fraction(int64_t m, uint8_t scale) {
 static enum err_code put_reports(struct ingest *ig, struct ingest_scratch *s,
                                  const struct ingest_scrape *scrape,
                                  const struct ingest_report *report, struct err *err) {
-    const bool extra = scrape->config->extra_metrics;
+    const bool extra =
+        scrape->config->extra_metrics ||
+        (scrape->config->default_extra_metrics && (scrape->features & SCRAPE_EXTRA_METRICS) != 0);
     enum err_code code = ERR_OK;
     if (!ig->has_reports) {
         code = resolve_reports(ig, s, scrape->target, 0, REPORT_TIMEOUT, err);
@@ -518,6 +565,7 @@ static enum err_code put_reports(struct ingest *ig, struct ingest_scratch *s,
     if (code != ERR_OK) {
         return code;
     }
+    put_reason(ig, s, scrape, report->failure);
     const int64_t duration_ns = report->duration_ns > 0 ? report->duration_ns : 0;
     put_report(ig, s, REPORT_UP, num_of_i64(report->up));
     put_report(ig, s, REPORT_DURATION, fraction(duration_ns % NUM_MANTISSA_LIMIT, 9));
@@ -591,6 +639,10 @@ enum err_code ingest_end(struct ingest *ig, struct ingest_scratch *s, int64_t ts
     for (int i = 0; ig->has_reports && i < reports; i++) {
         ingest_scratch_reach(s, ig->report_slots[i]);
         s->states[ig->report_slots[i]] = SLOT_STALE;
+    }
+    if (ig->reason != FAILURE_NONE) {
+        ingest_scratch_reach(s, ig->reason_slot);
+        s->states[ig->reason_slot] = SLOT_STALE;
     }
     struct storage_row_result result = {0};
     return commit(ig, s, ts_ms, &result, err);

@@ -28,7 +28,19 @@
 struct ingest;
 struct ingest_scratch;
 
+/* How lines that are known are read; all ways give the same. */
+enum line_kernel {
+    LINE_KERNEL_PLAIN,
+    LINE_KERNEL_BASE, /* what every machine of its kind has */
+    LINE_KERNEL_AVX2,
+    LINE_KERNEL_AVX512,
+    LINE_KERNEL_COUNT
+};
+
 struct ingest_scratch *ingest_scratch_new(void);
+/* Another kernel than the fastest one, for tests and measurements; false: the machine does not have
+ * it. */
+bool ingest_scratch_use(struct ingest_scratch *s, enum line_kernel kernel);
 void ingest_scratch_free(struct ingest_scratch *s);
 
 /* The group is opened by the first scrape. */
@@ -65,6 +77,7 @@ struct ingest_scrape {
 
 struct ingest_report {
     bool up;
+    enum scrape_failure failure; /* of a target that is not up */
     int64_t duration_ns;
     int64_t body_bytes; /* -1: size limit hit */
 };

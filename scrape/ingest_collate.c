@@ -15,6 +15,7 @@
 #include "base/utf8.h"
 #include "scrape/histogram_make.h"
 #include "scrape/ingest_entries.h"
+#include "scrape/start_synthesis.h"
 
 /* Scratch memory that may gather before it is given back. */
 enum { LINE_ARENA_BYTES = 256 * 1024 };
@@ -62,6 +63,7 @@ struct line_reader {
     const struct label *labels;
     size_t label_count;
     bool skip_created; /* "_created" lines are no samples */
+    bool makes_starts; /* where there are none: st-synthesis */
     struct collation collation;
     struct created created;
 };
@@ -291,6 +293,7 @@ static enum err_code close_collation(struct line_reader *l, const struct expo_en
         .histogram = h,
         .float_histogram = floats,
         .start_ts_ms = c->start_ts_ms,
+        .cumulative = true,
         .exemplars = c->exemplars,
         .exemplar_count = c->exemplar_count,
     };
@@ -402,6 +405,10 @@ static enum err_code read_sample(struct line_reader *l, struct expo_entry *line,
     if (l->created.look != NULL) {
         line->start_ts_ms = start_of(l);
     }
+    if (l->makes_starts) {
+        const enum expo_type type = str_eq(l->meta_family, l->family) ? l->type : EXPO_UNKNOWN;
+        line->cumulative = start_synthesis_wants(l->parser->name, l->meta_family, type);
+    }
     page_take_exemplar(l->e->r, line);
     const enum err_code code = histograms.convert ? convert(l, line, &taken, err) : ERR_OK;
     if (code != ERR_OK || (taken && !histograms.classic_too)) {
@@ -453,6 +460,7 @@ enum err_code entries_read_lines(struct entries *e, struct err *err) {
     arena_init(&l.collation.arena, 0);
     buf_init(&l.collation.key, 8 * EXPO_LINE_MAX);
     l.skip_created = starts;
+    l.makes_starts = (scrape->features & SCRAPE_START_MAKE) != 0;
     if (starts) {
         l.created.look = mem_alloc(sizeof(*l.created.look));
         expo_init(l.created.look, scrape->format, e->r->body);

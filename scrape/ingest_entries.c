@@ -10,6 +10,9 @@
 enum { START_FEATURES = SCRAPE_START_ZERO | SCRAPE_START_STORE };
 
 bool page_by_entries(const struct ingest_scrape *scrape) {
+    if ((scrape->features & SCRAPE_START_MAKE) != 0) {
+        return true;
+    }
     switch (scrape->format) {
     case EXPO_FORMAT_PROTOBUF:
         return true;
@@ -74,6 +77,12 @@ static enum err_code proto_labels(void *ctx, struct arena *arena, const struct l
     return expo_proto_labels(ctx, arena, out, out_count, err);
 }
 
+static bool proto_is_cumulative(const struct expo_proto *p) {
+    const enum expo_type type = expo_proto_type(p);
+    return type == EXPO_COUNTER || type == EXPO_HISTOGRAM ||
+           (type == EXPO_SUMMARY && (p->given == PART_COUNT || p->given == PART_SUM));
+}
+
 static enum err_code read_proto(struct entries *e, struct err *err) {
     const struct ingest_scrape *const scrape = e->r->scrape;
     struct ingest_scratch *const s = e->r->s;
@@ -81,12 +90,14 @@ static enum err_code read_proto(struct entries *e, struct err *err) {
     struct expo_entry entry;
     expo_proto_init(&p, e->r->body, scrape->histograms, (scrape->features & SCRAPE_EXEMPLARS) != 0,
                     (scrape->features & START_FEATURES) != 0, &s->row_arena);
+    p.meta_labels = (scrape->features & SCRAPE_META_LABELS) != 0;
     enum err_code code = ERR_OK;
     do {
         code = expo_proto_next(&p, &entry, err);
         if (code == ERR_OK && entry.kind == EXPO_TYPE) {
             expo_proto_comment(&p, &s->comments);
         } else if (code == ERR_OK && entry.kind == EXPO_SAMPLE) {
+            entry.cumulative = proto_is_cumulative(&p);
             code = entries_take(e, &entry, proto_labels, &p, err);
         }
     } while (code == ERR_OK && entry.kind != EXPO_END);

@@ -12,6 +12,7 @@
 #include "scrape/expo.h"
 #include "scrape/ingest.h"
 #include "scrape/line_template.h"
+#include "scrape/start_synthesis.h"
 
 /* What a line means to a target, where it is not the number of a slot. */
 #define LINE_DROPPED UINT32_MAX          /* relabelling drops it */
@@ -42,6 +43,8 @@ struct ingest {
     uint32_t shard;
     bool has_reports, has_extra_reports;
     uint32_t report_slots[REPORT_COUNT];
+    uint32_t reason_slot;       /* of scrape_failure_reason, while there is a reason */
+    enum scrape_failure reason; /* of the last scrape; FAILURE_NONE: nothing is at reason_slot */
 
     /* The mutex guards lines against readers of the comments; slots are the worker's alone. */
     struct mutex mu;
@@ -67,9 +70,13 @@ struct ingest {
     /* SCRAPE_START_ZERO: by slot, the start timestamp whose zero was written last. */
     int64_t *zero_starts;
     uint32_t zero_starts_count;
+    struct start_synthesis synthesis; /* SCRAPE_START_MAKE */
 };
 
+struct page_reader;
+
 struct ingest_scratch {
+    void (*known_lines)(struct page_reader *r); /* of the kernel */
     /* the row, by slot */
     struct num *values;
     uint8_t *states;

@@ -1,5 +1,6 @@
-/* What reads a page, and how samples get from it into the row. ingest_page.c reads lines of text;
- * ingest_entries.c reads whatever does not come line by line. Private to ingest*.c. */
+/* What reads a page, and how samples get from it into the row. ingest_page.c and known_lines.c read
+ * lines of text; ingest_entries.c reads whatever does not come line by line; ingest_sample.c puts
+ * what was read into the row. Private to them. */
 #ifndef SCRAPE_PAGE_READER_H
 #define SCRAPE_PAGE_READER_H
 
@@ -19,6 +20,9 @@
 typedef enum err_code page_labels_fn(void *ctx, struct arena *arena, const struct label **out,
                                      size_t *out_count, struct err *err);
 
+/* Entries that are tried before the index when a line is not the expected one. */
+enum { PAGE_LOOK_AHEAD = 4 };
+
 struct page_reader {
     struct ingest *ig;
     struct ingest_scratch *s;
@@ -31,6 +35,8 @@ struct page_reader {
     uint64_t reached;    /* samples that count for sample_limit */
     uint64_t sample_limit;
     uint64_t resolved;      /* new series worked on */
+    size_t unit_at;         /* the body's UNIT lines before it were looked at */
+    struct str unit;        /* of the last of them */
     page_labels_fn *labels; /* NULL: of the scratch's parser */
     void *labels_ctx;
 };
@@ -39,6 +45,18 @@ struct page_reader {
  * the row, and notes the line where the page deviates. type: of the last TYPE line in comment. */
 MUST_CHECK enum err_code page_take_sample(struct page_reader *r, struct str comment, uint32_t type,
                                           struct expo_entry *sample, struct err *err);
+/* A sample of a line that is resolved already. */
+MUST_CHECK enum err_code page_known_sample(struct page_reader *r, uint32_t line,
+                                           const struct expo_entry *sample, struct err *err);
+/* A sample whose series is not in the cache. line: its entry, or LINE_NONE. */
+MUST_CHECK enum err_code page_new_sample(struct page_reader *r, struct str comment, uint32_t type,
+                                         const struct expo_entry *sample, uint32_t *line,
+                                         struct err *err);
+
+/* Room for the notes of n lines that are where the template has them; behind those that are made. */
+struct line_seen *page_reserve_notes(struct ingest_scratch *s, uint32_t n);
+/* The line is in its place on this page. */
+void page_note_line(struct ingest_scratch *s, struct line_seen line);
 /* The lines before the first deviation were as in the template. */
 void page_start_noting(struct page_reader *r);
 

@@ -199,20 +199,36 @@ enum err_code sample_labels_make(const struct scrape_config *config, struct labe
     return ERR_OK;
 }
 
-struct labels sample_labels_report(struct arena *arena, struct str name, struct labels target) {
-    struct labels_builder builder;
+static void report_labels(struct labels_builder *builder, struct arena *arena, struct str name,
+                          struct labels target) {
     struct labels_iter it = labels_begin(target);
     struct label label;
-    labels_builder_init(&builder, arena);
-    labels_builder_set(&builder, LABEL_NAME, name);
+    labels_builder_init(builder, arena);
+    labels_builder_set(builder, LABEL_NAME, name);
     /* In the order of names each takes its exported_ name from a label that came before. */
     while (labels_next(&it, &label)) {
         labels_builder_set(
-            &builder, arena_printf(arena, EXPORTED_PREFIX "%.*s", STR_ARG(label.name)), STR(""));
-        labels_builder_set(&builder, label.name, label.value);
+            builder, arena_printf(arena, EXPORTED_PREFIX "%.*s", STR_ARG(label.name)), STR(""));
+        labels_builder_set(builder, label.name, label.value);
     }
+}
+
+static struct labels finish(struct labels_builder *builder) {
     struct labels out;
-    const enum err_code code = labels_builder_finish(&builder, &out, NULL);
+    const enum err_code code = labels_builder_finish(builder, &out, NULL);
     ASSERT(code == ERR_OK); /* a target's labels are sound */
     return out;
+}
+
+struct labels sample_labels_report(struct arena *arena, struct str name, struct labels target) {
+    struct labels_builder builder;
+    report_labels(&builder, arena, name, target);
+    return finish(&builder);
+}
+
+struct labels sample_labels_reason(struct arena *arena, struct str reason, struct labels target) {
+    struct labels_builder builder;
+    report_labels(&builder, arena, STR("scrape_failure_reason"), target);
+    labels_builder_set(&builder, STR("reason"), reason);
+    return finish(&builder);
 }

@@ -23,5 +23,7 @@ MUST_CHECK enum err_code sample_labels_make(const struct scrape_config *config,
 
 /* name{target labels}: a report series such as up. */
 struct labels sample_labels_report(struct arena *arena, struct str name, struct labels target);
+/* scrape_failure_reason{reason, target labels}; a target's own label reason gives way. */
+struct labels sample_labels_reason(struct arena *arena, struct str reason, struct labels target);
 
 #endif

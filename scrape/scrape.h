@@ -54,6 +54,7 @@ struct scrape_config {
     bool default_protocols; /* nobody chose them */
     enum scrape_protocol fallback_protocol;
     bool native_histograms, always_classic_histograms, convert_classic_to_nhcb, extra_metrics;
+    bool default_extra_metrics; /* nobody chose: the feature decides */
     uint64_t body_size_limit;
     uint64_t sample_limit, target_limit, label_limit, label_name_length_limit,
         label_value_length_limit;
@@ -78,9 +79,13 @@ struct scrape_histograms {
 
 /* Features that are off unless asked for (--enable-feature). */
 enum {
-    SCRAPE_EXEMPLARS = 1 << 0,   /* exemplar-storage */
-    SCRAPE_START_ZERO = 1 << 1,  /* created-timestamp-zero-ingestion */
-    SCRAPE_START_STORE = 1 << 2, /* st-storage */
+    SCRAPE_EXEMPLARS = 1 << 0,     /* exemplar-storage */
+    SCRAPE_START_ZERO = 1 << 1,    /* created-timestamp-zero-ingestion */
+    SCRAPE_START_STORE = 1 << 2,   /* st-storage */
+    SCRAPE_START_MAKE = 1 << 3,    /* st-synthesis */
+    SCRAPE_META_LABELS = 1 << 4,   /* type-and-unit-labels */
+    SCRAPE_REASONS = 1 << 5,       /* scrape_failure_reason: --scrape.failure-reason-series */
+    SCRAPE_EXTRA_METRICS = 1 << 6, /* extra-scrape-metrics */
 };
 
 struct scrape_manager;

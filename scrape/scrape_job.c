@@ -272,6 +272,7 @@ static void run_scrape(struct scrape_job *job, struct job_scratch *s) {
     job->duration_ns = clock_mono_ns(job->clock) - job->start_mono_ns;
     report.duration_ns = job->duration_ns;
     report.up = code == ERR_OK;
+    report.failure = report.up ? FAILURE_NONE : job->failure;
     struct err commit_err = {0};
     const enum err_code committed = commit(job, s, &scrape, &report, &commit_err);
     job->code = code != ERR_OK ? code : committed;

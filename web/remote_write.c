@@ -274,6 +274,7 @@ void remote_write(struct web *web, struct http_incoming *in, struct http_outgoin
             .max_ts_ms = clock_unix_ms(web->options.clock) + WRITE_FUTURE_MAX_MS,
             .partial = version == WRITE_V2,
             .keep_start = web->options.keep_start_timestamps,
+            .meta_labels = web->options.type_and_unit_labels,
         };
         buf_init(&b.errors, WRITE_ERRORS_BYTES_MAX);
         const bool stored = store(&b, version, out);

@@ -73,6 +73,7 @@ struct write_batch {
     int64_t max_ts_ms; /* later samples are refused */
     bool partial;      /* v2: a refused sample does not end the request */
     bool keep_start;   /* start timestamps are stored */
+    bool meta_labels;  /* v2: type and unit become labels */
 
     uint64_t samples;          /* taken; floats */
     uint64_t histograms;       /* taken */
@@ -100,6 +101,10 @@ enum write_labels {
  * beyond WRITE_LABELS_MAX are forgotten, the series is then invalid. */
 void write_labels_clear(struct write_scratch *scratch);
 MUST_CHECK bool write_labels_add(struct write_scratch *scratch, struct label label);
+/* Labels of the series' type and unit in the place of any that came with it; nothing when both are
+ * unknown. False as above. */
+MUST_CHECK bool write_labels_add_metadata(struct write_scratch *scratch, uint64_t type,
+                                          struct str unit);
 /* Checks and packs what was added; sorts it if it has to. *out is valid until the next call. With
  * WRITE_LABELS_DUPLICATE *out_duplicate is the name. */
 enum write_labels write_labels_pack(struct write_scratch *scratch, struct labels *out,

@@ -324,6 +324,24 @@ static struct str type_text(uint64_t type) {
     return str_of(type < COUNT_OF(types) ? types[type] : types[0]);
 }
 
+bool write_labels_add_metadata(struct write_scratch *scratch, uint64_t type, struct str unit) {
+    const struct str text = type_text(type);
+    const bool known = !str_eq(text, type_text(0));
+    if (!known && unit.len == 0) {
+        return true;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < scratch->label_count; i++) {
+        const struct label *const l = &scratch->labels[i];
+        if (!str_eq(l->name, STR("__type__")) && !str_eq(l->name, STR("__unit__"))) {
+            scratch->labels[kept++] = *l;
+        }
+    }
+    scratch->label_count = kept;
+    return (!known || write_labels_add(scratch, (struct label){STR("__type__"), text})) &&
+           (unit.len == 0 || write_labels_add(scratch, (struct label){STR("__unit__"), unit}));
+}
+
 /* Series of histograms and summaries have the family's name and a suffix. */
 static struct str family_of(struct str name, uint64_t type) {
     enum { HISTOGRAM = 3, GAUGE_HISTOGRAM = 4, SUMMARY = 5 };

@@ -327,6 +327,10 @@ static void read_series(struct write_batch *b, struct proto *outer, struct str b
     if (proto_ok(outer)) {
         read_labels(b->scratch, &series, outer);
     }
+    if (proto_ok(outer) && b->meta_labels &&
+        !write_labels_add_metadata(b->scratch, series.type, series.unit)) {
+        (void)proto_fail(outer, "the labels of the request are too large");
+    }
     if (!proto_ok(outer)) {
         return;
     }

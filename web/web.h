@@ -44,9 +44,10 @@ struct web_options {
     size_t max_connections;        /* 512, of all listeners */
     size_t max_client_connections; /* of one address; 0 = no limit */
     int64_t read_timeout_ms;       /* 5 m: for a whole request, and of an idle connection */
-    struct str cors_origin;  /* regex; empty = no CORS */
+    struct str cors_origin;        /* regex; empty = no CORS */
     bool enable_lifecycle, enable_admin_api, enable_remote_write;
     bool keep_start_timestamps; /* of remote writes */
+    bool type_and_unit_labels;  /* those of v2 become labels of the series */
     struct str page_title;
     const struct web_flag *flags; /* as /status/flags shows them, sorted */
     size_t flag_count;

@@ -287,7 +287,7 @@ def run_cases(cases, start, run, folder, scrapes, interval=2):
         run([need('prometheus'), f'--config.file={peer}/p.yml', f'--storage.tsdb.path={peer}/data',
              f'--web.listen-address=127.0.0.1:{port}', '--query.lookback-delta=20m'], f'prometheus{port}')
         url = f'http://127.0.0.1:{port}'
-        brasa = start(config_of(cases, targets.address, 'b', f'{interval}s'), name=f'brasa{port}', flags=['--query.lookback-delta=20m'])
+        brasa = start(config_of(cases, targets.address, 'b', f'{interval}s'), name=f'brasa{port}', flags=['--query.lookback-delta=20m', '--no-scrape.failure-reason-series'])
         wait_for(lambda: requests.get(f'{url}/-/ready', timeout=2).ok, what='prometheus')
 
         def scraped():

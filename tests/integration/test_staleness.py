@@ -41,14 +41,14 @@ class Peer:
 class Ours:
     def __init__(self, start, folder, config):
         self.start, self.folder = start, folder
-        self.server = start(config, name=folder, check_exit=False)
+        self.server = start(config, name=folder, check_exit=False, flags=['--no-scrape.failure-reason-series'])
         self.url, self.config = self.server.url, self.server.config
 
     def end(self, sig):
         self.server.stop(sig)
 
     def begin(self):
-        self.server = self.start(None, name=self.folder, port=self.server.port, check_exit=False)
+        self.server = self.start(None, name=self.folder, port=self.server.port, check_exit=False, flags=['--no-scrape.failure-reason-series'])
 
     def reload(self):
         self.server.proc.send_signal(signal.SIGHUP)

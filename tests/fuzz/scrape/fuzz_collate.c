@@ -1,7 +1,10 @@
 /* Any bytes as a page of lines whose classic histograms are converted while their series are kept:
  * no crash, and the series are those of the page read without conversion, errors included. In
  * OpenMetrics (where "_created" lines may go) with start timestamps: no crash, and a target that
- * knows the page reads from it what a fresh one reads. */
+ * knows the page reads from it what a fresh one reads.
+ *
+ * With labels of type and unit: the units that are looked for behind known lines are those that the
+ * parser meets on its way. Start timestamps that are made change no error. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,12 +123,48 @@ static void compare_openmetrics(struct str body) {
     reader_release(&known);
 }
 
+/* The same page, read in two ways: the results, errors included, must not differ. */
+static void compare_ways(struct str body, const unsigned features[2], bool rows_too) {
+    static const struct scrape_histograms none = {0};
+    struct reader readers[2];
+    enum err_code codes[2];
+    for (size_t i = 0; i < 2; i++) {
+        reader_init(&readers[i]);
+    }
+    for (int64_t ts_ms = 1000; ts_ms <= 2000; ts_ms += 1000) {
+        for (size_t i = 0; i < 2; i++) {
+            codes[i] =
+                read_page(&readers[i], body, EXPO_FORMAT_OPENMETRICS, none, features[i], ts_ms);
+        }
+        ASSERT(codes[0] == codes[1]);
+        ASSERT(strcmp(readers[0].err.text, readers[1].err.text) == 0);
+        struct buf log;
+        buf_init(&log, 1 << 28);
+        buf_append_cstr(&log, row_storage_take(readers[0].rows, false));
+        const char *const other = row_storage_take(readers[1].rows, false);
+        ASSERT(!rows_too || strcmp(log.ptr != NULL ? log.ptr : "", other) == 0);
+        buf_release(&log);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        reader_release(&readers[i]);
+    }
+}
+
+static void compare_meta_labels(struct str body) {
+    /* Without a start timestamp in it, looking for them only makes the page be read in turn. */
+    static const unsigned in_turn[] = {SCRAPE_META_LABELS, SCRAPE_META_LABELS | SCRAPE_START_STORE};
+    static const unsigned made[] = {SCRAPE_META_LABELS, SCRAPE_META_LABELS | SCRAPE_START_MAKE};
+    compare_ways(body, in_turn, memmem(body.ptr, body.len, "_created", 8) == NULL);
+    compare_ways(body, made, false);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *const page = malloc(size + 8);
     memcpy(page, data, size);
     memcpy(page + size, "# EOF\n", 6);
     compare_text((struct str){page, size});
     compare_openmetrics((struct str){page, size + 6});
+    compare_meta_labels((struct str){page, size + 6});
     free(page);
     return 0;
 }

@@ -53,6 +53,8 @@ static enum err_code read_page(struct reader *r, struct str body, enum expo_form
                                        .format = format,
                                        .ts_ms = ts_ms,
                                        .now_ms = ts_ms};
+    /* Every kernel of the machine has its turn. */
+    (void)ingest_scratch_use(r->scratch, (enum line_kernel)(body.len % LINE_KERNEL_COUNT));
     ingest_begin(r->ingest, r->scratch);
     const enum err_code code =
         ingest_page(r->ingest, r->scratch, &r->scrape, (struct str){page, size}, 1, &r->err);

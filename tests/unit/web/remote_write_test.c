@@ -680,6 +680,43 @@ static void v2_counts_samples_without_metadata(void **state) {
     assert_true(metric_get(m) == 2);
 }
 
+static void v2_with_metadata(struct fixture *f, uint64_t type, uint64_t unit, int64_t ts_ms) {
+    REFS(f, 1, 2, 5, 6);
+    pb_uint(&f->part, 1, type);
+    pb_uint(&f->part, 4, unit);
+    pb_message(&f->series, 5, &f->part);
+    v2_sample(f, ts_ms, 1);
+    end_series_v2(f);
+}
+
+static void v2_type_and_unit_become_labels_when_asked_for(void **state) {
+    struct fixture *f = *state;
+    static const char *const want[] = {
+        "{__name__=\"up\", __type__=\"mine\"} 1700000000000 3ff0000000000000\n"
+        "{__name__=\"up\", __type__=\"mine\"} 1700000000001 3ff0000000000000\n"
+        "{__name__=\"up\", __type__=\"mine\"} 1700000000002 3ff0000000000000\n",
+        "{__name__=\"up\", __type__=\"counter\", __unit__=\"seconds\"} 1700000000010 "
+        "3ff0000000000000\n"
+        "{__name__=\"up\", __unit__=\"seconds\"} 1700000000010 3ff0000000000000\n"
+        "{__name__=\"up\", __type__=\"summary\"} 1700000000010 3ff0000000000000\n"
+        "{__name__=\"up\", __type__=\"mine\"} 1700000000011 3ff0000000000000\n"
+        "{__name__=\"up\", __type__=\"mine\"} 1700000000012 3ff0000000000000\n",
+    };
+    for (size_t asked = 0; asked < COUNT_OF(want); asked++) {
+        f->web.options.type_and_unit_labels = asked != 0;
+        const int64_t ts_ms = NOW_MS + (int64_t)asked * 10;
+        symbols(f, "__name__ up seconds gone __type__ mine");
+        v2_with_metadata(f, 1, 3, ts_ms);
+        v2_with_metadata(f, 0, 3, ts_ms);
+        v2_with_metadata(f, 5, 0, ts_ms);
+        v2_with_metadata(f, 0, 0, ts_ms + 1);
+        v2_with_metadata(f, 99, 0, ts_ms + 2);
+        send_v2(f);
+        expect(f, 204, "");
+        expect_stored(f, want[asked]);
+    }
+}
+
 static void v2_rolls_back_when_the_storage_fails(void **state) {
     struct fixture *f = *state;
     push_storage_fail_append(f->storage, 1, ERR_IO);
@@ -785,6 +822,7 @@ int main(void) {
         TEST(v2_takes_symbols_behind_series_and_references_that_are_not_packed),
         TEST(v2_stores_the_good_and_names_the_bad),
         TEST(v2_counts_samples_without_metadata),
+        TEST(v2_type_and_unit_become_labels_when_asked_for),
         TEST(v2_rolls_back_when_the_storage_fails),
         TEST(v2_stores_nothing_of_a_damaged_message),
         TEST(v2_references_cannot_make_much_of_little),
