@@ -177,8 +177,8 @@ static void init_io(struct scrape_manager *m, const struct scrape_options *optio
     io->max_body_bytes = options->max_body_bytes;
     io->features = options->features;
     io->deny_link_local = options->deny_link_local;
-    io->failure_log =
-        failure_log_new(options->vfs != NULL ? options->vfs : vfs_system(), options->log);
+    io->failure_log = failure_log_new(options->vfs != NULL ? options->vfs : vfs_system(),
+                                      options->log, options->registry, !options->no_threads);
     io->failure_log_file =
         (struct str){mem_strndup(options->failure_log_file.ptr, options->failure_log_file.len),
                      options->failure_log_file.len};
