@@ -1,13 +1,26 @@
-/* Newest samples of pushed series, read back from sealed runs after a restart.
+/* Newest samples of pushed series, read back after a restart: from sealed runs, and from partitions
+ * that were cut so early that they have samples of the last hour, which is when nobody wrote for
+ * a while or a tool cut all there was.
  *
- * A pushed series must refuse what is not newer than its newest sample; when that one is sealed
- * already, only the run knows it. The newest RUNS_MAX runs are looked through: a series that had
- * nothing in them counts as new, and an older sample for it then goes to a group of its own. */
+ * A pushed series must refuse what is not newer than its newest sample. What is older than an hour
+ * before the newest sample of all is refused anyway, so only what is newer is looked through. A series
+ * without a sample there counts as new. */
 #include "base/arena.h"
+#include "base/matcher.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/partition.h"
 
-enum { RUNS_MAX = 4, ARENA_BYTES = 64 << 20 };
+enum { ARENA_BYTES = 64 << 20, TARGET_LABELS_MAX = 64 };
+
+static bool lacks_times(const struct head_group *g) REQUIRES(g->shard->mu) {
+    for (uint32_t slot = 0; slot < g->slot_count; slot++) {
+        if (g->last_ts_ms[slot] == INT64_MIN) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static void restore_slot(struct head_group *g, uint32_t slot, const int64_t *ts,
                          const struct block_ints *column) REQUIRES(g->mu) {
@@ -46,16 +59,118 @@ static enum err_code restore_from(struct head_group *g, struct segment_run *run,
     return ERR_OK;
 }
 
+/* ---- from partitions ---- */
+
+/* The slot of a series of the group; INDEX_NONE: it has none. */
+static uint32_t slot_of(struct head_group *g, struct labels labels) REQUIRES(g->shard->mu) {
+    struct tsdb *db = g->shard->db;
+    struct buf *rest = &g->shard->labels;
+    uint32_t slot = INDEX_NONE;
+    if (!head_split_labels(labels, g->target, rest) || !buf_ok(rest)) {
+        return INDEX_NONE;
+    }
+    mutex_lock(&db->index.mu);
+    const uint32_t set = label_sets_find(&db->index.live->metrics.sets,
+                                         (struct labels){(const uint8_t *)rest->ptr, rest->len});
+    if (set != LABEL_SET_NONE) {
+        slot = index_find_series_locked(&db->index, g->id, set, g->next_slot);
+    }
+    mutex_unlock(&db->index.mu);
+    g->next_slot = slot != INDEX_NONE ? slot + 1 : g->next_slot;
+    return slot < g->slot_count ? slot : INDEX_NONE;
+}
+
+static void restore_sample(struct head_group *g, uint32_t slot, const struct storage_samples *s)
+    REQUIRES(g->shard->mu) {
+    if (s->count == 0 || s->ts[s->count - 1] <= g->last_ts_ms[slot]) {
+        return;
+    }
+    mutex_lock(&g->mu);
+    g->last_ts_ms[slot] = s->ts[s->count - 1];
+    if (s->histograms == NULL || s->histograms[s->count - 1] == NULL) {
+        const struct num value = num_of_double(s->values[s->count - 1]);
+        g->m[slot] = value.m;
+        g->forms[slot] = value.kind == NUM_DECIMAL ? value.scale : FORM_RAW;
+    }
+    mutex_unlock(&g->mu);
+}
+
+static enum err_code restore_from_partition(struct head_group *g, struct partition *p,
+                                            int64_t since_ms, struct arena *arena)
+    REQUIRES(g->shard->mu) {
+    struct matcher matchers[TARGET_LABELS_MAX];
+    struct labels_iter it = labels_begin(g->target);
+    struct label label;
+    struct partition_hit *hits = NULL;
+    size_t count = 0;
+    size_t n = 0;
+    while (n < TARGET_LABELS_MAX && labels_next(&it, &label)) {
+        matchers[n++] =
+            (struct matcher){.type = MATCH_EQUAL, .name = label.name, .value = label.value};
+    }
+    enum err_code code =
+        partition_select(p, matchers, n, since_ms, INT64_MAX, arena, NULL, &hits, &count, NULL);
+    for (size_t i = 0; i < count && code == ERR_OK; i++) {
+        struct labels target;
+        struct labels metric;
+        struct storage_samples samples;
+        struct arena scratch;
+        arena_init(&scratch, ARENA_BYTES);
+        code =
+            partition_set_labels(p, PARTITION_TARGETS, hits[i].target_set, &scratch, &target, NULL);
+        code = code != ERR_OK ? code
+                              : partition_set_labels(p, PARTITION_METRICS, hits[i].metric_set,
+                                                     &scratch, &metric, NULL);
+        const uint32_t slot =
+            code == ERR_OK ? slot_of(g, labels_merge(&scratch, target, metric)) : INDEX_NONE;
+        if (slot != INDEX_NONE) {
+            code = partition_read(p, &hits[i].series, 1, since_ms, INT64_MAX, &scratch, NULL,
+                                  &samples, NULL);
+            if (code == ERR_OK) {
+                restore_sample(g, slot, &samples);
+            }
+        }
+        arena_release(&scratch);
+    }
+    return code;
+}
+
+/* Older samples than since_ms are refused without asking the series. */
+static void restore_from_partitions(struct head_group *g) REQUIRES(g->shard->mu) {
+    struct tsdb *db = g->shard->db;
+    const int64_t newest_ms = atomic_load(&db->max_ts_ms);
+    if (newest_ms < INT64_MIN + HEAD_PAST_MS || !lacks_times(g)) {
+        return;
+    }
+    struct view *view = view_ref_newest(&db->views);
+    for (size_t i = 0; i < view->partition_count; i++) {
+        const struct view_partition *p = view->partitions[i];
+        if (p->info.max_ts_ms >= newest_ms - HEAD_PAST_MS) {
+            struct arena arena;
+            arena_init(&arena, ARENA_BYTES);
+            /* What cannot be read is unknown, as if it were not there. */
+            (void)!restore_from_partition(g, p->reader, newest_ms - HEAD_PAST_MS, &arena);
+            arena_release(&arena);
+        }
+    }
+    view_unref(view);
+}
+
 void head_restore_times(struct head_group *g) {
     if (g->kind != GROUP_PUSHED || g->late) {
         return;
     }
     struct arena arena;
     arena_init(&arena, ARENA_BYTES);
-    for (uint32_t i = 0; i < g->run_count && i < RUNS_MAX; i++) {
+    const int64_t newest_ms = atomic_load(&g->shard->db->max_ts_ms);
+    for (uint32_t i = g->run_count; i-- > 0 && lacks_times(g);) {
         struct segment_run *run;
-        if (segment_run_open(g->shard->store, g->runs[g->run_count - 1 - i].at, &arena, &run,
-                             NULL) != ERR_OK) {
+        if (newest_ms >= INT64_MIN + HEAD_PAST_MS &&
+            g->runs[i].max_ts_ms < newest_ms - HEAD_PAST_MS) {
+            break; /* samples that old are refused without asking the series */
+        }
+        arena_reset(&arena);
+        if (segment_run_open(g->shard->store, g->runs[i].at, &arena, &run, NULL) != ERR_OK) {
             break;
         }
         const enum err_code code = restore_from(g, run, &arena);
@@ -68,4 +183,5 @@ void head_restore_times(struct head_group *g) {
     mutex_lock(&g->mu);
     head_columns_restore_times(g);
     mutex_unlock(&g->mu);
+    restore_from_partitions(g);
 }

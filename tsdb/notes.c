@@ -16,6 +16,7 @@ enum {
     SEGMENT_BYTES = 4 << 20,
     ALLOCATE_BYTES = 64 << 10,
     PAYLOAD_BYTES_MAX = 8 << 20,
+    COPY_BYTES_MAX = 1 << 30,
 };
 
 struct notes {
@@ -232,6 +233,91 @@ void notes_put_metadata(struct notes *notes, struct str family, const struct sto
     const uint32_t segment = write_payload(notes, NOTE_FAMILY);
     (void)metadata_map_put(notes->metadata, family, m, segment);
     mutex_unlock(&notes->mu);
+}
+
+/* ---- copying ---- */
+
+enum { COPY_HEAD_BYTES = 5 }; /* type u8, size u32 */
+
+struct copy {
+    struct buf records; /* each behind its type and size */
+    struct buf payload;
+};
+
+static enum err_code copy_record(struct copy *c, uint8_t type, struct err *err) {
+    uint8_t head[COPY_HEAD_BYTES] = {type};
+    (void)put_u32(head + 1, (uint32_t)c->payload.len);
+    buf_append(&c->records, head, sizeof(head));
+    buf_append(&c->records, c->payload.ptr, c->payload.len);
+    buf_clear(&c->payload);
+    return buf_ok(&c->records) && buf_ok(&c->payload)
+               ? ERR_OK
+               : err_set(err, ERR_LIMIT, "exemplars and metadata are too large to be copied");
+}
+
+static enum err_code copy_exemplar(void *ctx, struct labels series,
+                                   const struct storage_exemplar *e, uint32_t *io_tag,
+                                   struct err *err) {
+    struct copy *c = ctx;
+    (void)io_tag;
+    put_exemplar(&c->payload, series, e);
+    return copy_record(c, NOTE_EXEMPLARS, err);
+}
+
+static enum err_code copy_family(void *ctx, const struct storage_family *f, uint32_t *io_tag,
+                                 struct err *err) {
+    struct copy *c = ctx;
+    (void)io_tag;
+    put_family(&c->payload, f);
+    return copy_record(c, NOTE_FAMILY, err);
+}
+
+static enum err_code ignore_record(void *ctx, const struct wal_record *record, struct err *err) {
+    (void)ctx;
+    (void)record;
+    (void)err;
+    return ERR_OK;
+}
+
+static enum err_code write_copy(const struct copy *c, struct vfs *vfs, const char *dir,
+                                struct err *err) {
+    struct wal *wal = NULL;
+    enum err_code code = wal_open(&(struct wal_options){.vfs = vfs,
+                                                        .dir = dir,
+                                                        .shard = NOTES_SHARD,
+                                                        .segment_bytes = SEGMENT_BYTES,
+                                                        .allocate_bytes = ALLOCATE_BYTES},
+                                  ignore_record, NULL, &wal, NULL, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    const uint8_t *at = (const uint8_t *)c->records.ptr;
+    for (size_t left = c->records.len; left != 0 && code == ERR_OK;) {
+        struct wal_position position;
+        const struct wal_payload payload = {
+            .type = at[0], .bytes = at + COPY_HEAD_BYTES, .size = load_u32(at + 1)};
+        code = wal_append(wal, payload, &position, err);
+        at += COPY_HEAD_BYTES + payload.size;
+        left -= COPY_HEAD_BYTES + payload.size;
+    }
+    code = code != ERR_OK ? code : wal_sync(wal, err);
+    wal_close(wal);
+    return code;
+}
+
+enum err_code notes_copy(struct notes *notes, struct vfs *vfs, const char *dir, struct err *err) {
+    struct copy c;
+    buf_init(&c.records, COPY_BYTES_MAX);
+    buf_init(&c.payload, PAYLOAD_BYTES_MAX);
+    mutex_lock(&notes->mu);
+    enum err_code code = exemplars_visit(notes->exemplars, copy_exemplar, &c, err);
+    code = code != ERR_OK ? code : metadata_map_visit(notes->metadata, copy_family, &c, err);
+    mutex_unlock(&notes->mu);
+    code = code != ERR_OK ? code : vfs_mkdir(vfs, dir, err);
+    code = code != ERR_OK ? code : write_copy(&c, vfs, dir, err);
+    buf_release(&c.records);
+    buf_release(&c.payload);
+    return code;
 }
 
 /* ---- background ---- */

@@ -55,6 +55,11 @@ struct series_exemplar {
 void notes_add_exemplars(struct notes *notes, const struct series_exemplar *items, size_t n);
 void notes_put_metadata(struct notes *notes, struct str family, const struct storage_metadata *m);
 
+/* Writes all there is to a log of its own in dir, which is made; durable on ERR_OK. Adding waits only
+ * while memory is read. */
+MUST_CHECK enum err_code notes_copy(struct notes *notes, struct vfs *vfs, const char *dir,
+                                    struct err *err);
+
 /* Makes what was added durable. */
 MUST_CHECK enum err_code notes_sync(struct notes *notes, struct err *err);
 /* Repairs after a failure, syncs, drops what is not needed; problems go to the log. */

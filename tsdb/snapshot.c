@@ -4,6 +4,8 @@
  *     <path>/snapshots/<name>/series/       definitions
  *                            /l0/<shard>/   sealed runs
  *                            /wal/<shard>/  empty: the folder says that there is such a shard
+ *                            /notes/        exemplars and metadata, written anew
+ *                            /tombstones*   as they are
  *
  * The open rows of all groups are sealed first, so that runs and definitions are all there is to
  * keep. Of a folder of append-only files, all but the newest are linked; the newest, which goes on
@@ -198,6 +200,7 @@ static enum err_code copy_all(struct snapshot *s, const char *parent, struct err
     code = code != ERR_OK ? code : copy_definitions(s, err);
     code = code != ERR_OK ? code
                           : compactor_copy(s->db->compactor, join(s, s->root, "partitions"), err);
+    code = code != ERR_OK ? code : notes_copy(s->db->notes, s->vfs, join(s, s->root, "notes"), err);
     if (code == ERR_OK) {
         struct tombstones *t = tsdb_tombstones(s->db);
         code = t != NULL ? tombstone_file_store(s->vfs, s->root, t, 1, err) : ERR_OK;
@@ -236,6 +239,7 @@ static void remove_all(struct snapshot *s) {
     remove_folder(s, join(s, s->root, "l0"));
     remove_folder(s, join(s, s->root, "wal"));
     remove_folder(s, join(s, s->root, "series"));
+    remove_folder(s, join(s, s->root, "notes"));
     compactor_remove_copy(s->db->compactor, join(s, s->root, "partitions"));
     (void)!vfs_unlink(s->vfs, join(s, s->root, TOMBSTONE_FILE_NAME), NULL);
     (void)!vfs_unlink(s->vfs, join(s, s->root, TOMBSTONE_COPY_NAME), NULL);

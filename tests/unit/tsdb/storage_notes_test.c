@@ -10,6 +10,7 @@
 #include "tsdb/exemplars.h"
 #include "tsdb/family_map.h"
 #include "tsdb/notes.h"
+#include "tsdb/verify.h"
 
 enum { S = 1000000000 };
 
@@ -270,6 +271,46 @@ static void the_log_of_notes_is_bounded(void **state) {
     mem_vfs_free(disk);
 }
 
+static void note_finding(void *ctx, const struct verify_finding *finding) {
+    (void)ctx;
+    print_message("%s at %u: %s\n", finding->path, (unsigned)finding->offset, finding->text);
+}
+
+static void a_snapshot_has_them_and_is_sound(void **state) {
+    struct world *w = *state;
+    struct world copy;
+    struct verify_result result;
+    struct err err;
+    char name[TSDB_SNAPSHOT_NAME_MAX];
+    char path[256];
+    const struct storage_metadata m = {
+        .type = STR("counter"), .help = STR("What a is."), .unit = STR("")};
+    struct storage_family *list;
+    size_t n;
+    push_sample(w, "a job=j");
+    assert_int_equal(push(w, "a job=j", "trace=1", S, 2), ERR_OK);
+    assert_int_equal(push(w, "a job=j", "trace=2", S + 1, 3), ERR_OK);
+    storage_metadata_put(w->st, STR("a"), &m);
+    const char *want = dump(w, "job=j");
+    assert_ok(tsdb_snapshot(w->db, false, name, &err), &err);
+    assert_int_equal(push(w, "a job=j", "trace=3", S + 2, 4), ERR_OK);
+    snprintf(path, sizeof(path), "%s/snapshots/%s", w->dir, name);
+    assert_ok(verify_database(vfs_system(), path, note_finding, NULL, &result, &err), &err);
+    assert_int_equal(result.findings, 0);
+    assert_int_equal(result.unfinished_bytes, 0);
+    assert_int_equal(result.notes, 3);
+    world_init(&copy);
+    copy.options.path = path;
+    copy.options.max_exemplars = 4;
+    world_open(&copy);
+    assert_string_equal(dump(&copy, "job=j"), want);
+    assert_int_equal(storage_metadata_list(copy.st, &copy.arena, &list, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_str(list[0].metadata.help, "What a is.");
+    world_close(&copy);
+    world_release(&copy);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(exemplars_follow_the_order_of_their_series, setup,
@@ -278,6 +319,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_oldest_exemplar_goes_first, setup, teardown),
         cmocka_unit_test_setup_teardown(exemplars_of_rows_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_of_families_is_remembered, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_snapshot_has_them_and_is_sound, setup, teardown),
         cmocka_unit_test(the_log_of_notes_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
