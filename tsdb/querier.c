@@ -64,6 +64,15 @@ enum err_code tsdb_exemplars(struct storage_querier *q, const struct matcher *ma
 }
 
 /* ---- hits of the head ---- */
+
+/* What may be taken beside what the query has; its end gives it back to the system. */
+static void begin_scratch(const struct storage_querier *q, struct arena *scratch) {
+    const size_t budget = q->arena->budget_bytes;
+    const size_t used = q->arena->used_bytes + (q->scratch != NULL ? q->scratch->used_bytes : 0);
+    arena_init(scratch, budget == 0 ? 0 : budget > used ? budget - used : 1);
+    scratch->pool = q->arena->pool;
+}
+
 static int by_place(const void *a, const void *b) {
     const struct index_hit *x = a;
     const struct index_hit *y = b;
@@ -119,7 +128,7 @@ static struct hit *add_hits(struct storage_querier *q, struct hits *hits, size_t
     if (hits->capacity - hits->count < n) {
         const size_t need = hits->count + n;
         const size_t capacity = need > hits->capacity * 2 ? need : hits->capacity * 2;
-        struct hit *items = arena_try_alloc(q->arena, capacity, sizeof(*items));
+        struct hit *items = arena_try_alloc(q->scratch, capacity, sizeof(*items));
         if (items == NULL) {
             return NULL;
         }
@@ -156,17 +165,10 @@ static void put_late_last(struct storage_querier *q, struct hit *hits, size_t n,
     }
 }
 
-static enum err_code hits_of_head(struct storage_querier *q, const struct matcher *matchers,
-                                  size_t n, struct hits *to, struct err *err) {
-    struct index_hit *hits = NULL;
-    size_t count = 0;
-    const enum err_code code = index_select(&q->db->index, q->tables, matchers, n, q->arena,
-                                            q->cancel, &hits, &count, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    sort_hits(hits, count);
-    count = filter_hits(q, hits, count);
+static enum err_code take_head_hits(struct storage_querier *q, struct index_hit *hits, size_t n,
+                                    struct hits *to, struct err *err) {
+    sort_hits(hits, n);
+    const size_t count = filter_hits(q, hits, n);
     struct hit *out = add_hits(q, to, count);
     if (out == NULL && count != 0) {
         return over_budget(err);
@@ -177,7 +179,7 @@ static enum err_code hits_of_head(struct storage_querier *q, const struct matche
                               .place = {hits[i].group, hits[i].slot, PLACE_HEAD}};
     }
     if (atomic_load_explicit(&q->db->has_late, memory_order_relaxed) && count != 0) {
-        struct hit *scratch = arena_try_alloc(q->arena, count, sizeof(*scratch));
+        struct hit *scratch = arena_try_alloc(q->scratch, count, sizeof(*scratch));
         if (scratch == NULL) {
             return over_budget(err);
         }
@@ -186,17 +188,31 @@ static enum err_code hits_of_head(struct storage_querier *q, const struct matche
     return ERR_OK;
 }
 
-static enum err_code hits_of_partition(struct storage_querier *q, uint32_t number,
-                                       enum place_kind kind, const struct matcher *matchers,
-                                       size_t n, struct hits *to, struct err *err) {
-    struct partition *p = querier_partition(q, number);
-    struct partition_hit *hits;
-    size_t count;
-    enum err_code code = partition_select(p, matchers, n, q->min_ts_ms, q->max_ts_ms, q->arena,
-                                          q->cancel, &hits, &count, err);
-    if (code != ERR_OK || count == 0) {
-        return code == ERR_CORRUPT ? ERR_OK : code;
+static enum err_code hits_of_head(struct storage_querier *q, const struct matcher *matchers,
+                                  size_t n, struct hits *to, struct err *err) {
+    struct index_hit *hits = NULL;
+    size_t count = 0;
+    struct arena found;
+    begin_scratch(q, &found);
+    enum err_code code =
+        index_select(&q->db->index, q->tables, matchers, n, &found, q->cancel, &hits, &count, err);
+    if (code == ERR_OK) {
+        code = take_head_hits(q, hits, count, to, err);
     }
+    arena_release(&found);
+    return code;
+}
+
+struct partition_source {
+    struct partition *partition;
+    uint32_t number;
+    enum place_kind kind;
+};
+
+static enum err_code take_partition_hits(struct storage_querier *q,
+                                         const struct partition_source *from,
+                                         const struct partition_hit *hits, size_t count,
+                                         struct hits *to, struct err *err) {
     struct hit *out = add_hits(q, to, count);
     if (out == NULL) {
         return over_budget(err);
@@ -204,11 +220,11 @@ static enum err_code hits_of_partition(struct storage_querier *q, uint32_t numbe
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         struct hit *hit = &out[kept];
-        *hit = (struct hit){.place = {number, hits[i].series, (uint8_t)kind}};
-        code =
-            querier_partition_set(q, p, PARTITION_TARGETS, hits[i].target_set, &hit->target, err);
-        code = code == ERR_OK ? querier_partition_set(q, p, PARTITION_METRICS, hits[i].metric_set,
-                                                      &hit->metric, err)
+        *hit = (struct hit){.place = {from->number, hits[i].series, (uint8_t)from->kind}};
+        enum err_code code = querier_partition_set(q, from->partition, PARTITION_TARGETS,
+                                                   hits[i].target_set, &hit->target, err);
+        code = code == ERR_OK ? querier_partition_set(q, from->partition, PARTITION_METRICS,
+                                                      hits[i].metric_set, &hit->metric, err)
                               : code;
         if (code != ERR_OK && code != ERR_CORRUPT) {
             return code;
@@ -219,6 +235,25 @@ static enum err_code hits_of_partition(struct storage_querier *q, uint32_t numbe
     to->count -= count - kept;
     to->partitions++;
     return ERR_OK;
+}
+
+static enum err_code hits_of_partition(struct storage_querier *q, uint32_t number,
+                                       enum place_kind kind, const struct matcher *matchers,
+                                       size_t n, struct hits *to, struct err *err) {
+    const struct partition_source from = {querier_partition(q, number), number, kind};
+    struct partition_hit *hits = NULL;
+    size_t count = 0;
+    struct arena found;
+    begin_scratch(q, &found);
+    enum err_code code = partition_select(from.partition, matchers, n, q->min_ts_ms, q->max_ts_ms,
+                                          &found, q->cancel, &hits, &count, err);
+    if (code == ERR_OK && count != 0) {
+        code = take_partition_hits(q, &from, hits, count, to, err);
+    } else if (code == ERR_CORRUPT) {
+        code = ERR_OK;
+    }
+    arena_release(&found);
+    return code;
 }
 
 static enum err_code find_hits(struct storage_querier *q, const struct matcher *matchers, size_t n,
@@ -298,7 +333,7 @@ static enum err_code each_once(struct storage_querier *q, const struct hits *hit
                hits->items[0].place.kind == hits->items[hits->count - 1].place.kind;
         return ERR_OK;
     }
-    uint32_t *sets = arena_try_alloc(q->arena, hits->count, sizeof(*sets));
+    uint32_t *sets = arena_try_alloc(q->scratch, hits->count, sizeof(*sets));
     if (sets == NULL) {
         return over_budget(err);
     }
@@ -333,8 +368,8 @@ struct sums {
 static bool sums_grow(struct sums *s) {
     const struct sums old = *s;
     s->mask = old.sets == NULL ? 255 : old.mask * 2 + 1;
-    s->sets = arena_try_alloc(s->q->arena, s->mask + 1, sizeof(*s->sets));
-    s->values = arena_try_alloc(s->q->arena, s->mask + 1, sizeof(*s->values));
+    s->sets = arena_try_alloc(s->q->scratch, s->mask + 1, sizeof(*s->sets));
+    s->values = arena_try_alloc(s->q->scratch, s->mask + 1, sizeof(*s->values));
     if (s->sets == NULL || s->values == NULL) {
         return false;
     }
@@ -407,8 +442,8 @@ static enum err_code group_equal(struct storage_querier *q, const struct hits *h
         mask = mask * 2 + 1;
     }
     struct sums sums = {.q = q};
-    uint32_t *table = arena_try_alloc(q->arena, mask + 1, sizeof(*table)); /* hit + 1 */
-    uint64_t *keys = arena_try_alloc(q->arena, n, sizeof(*keys));
+    uint32_t *table = arena_try_alloc(q->scratch, mask + 1, sizeof(*table)); /* hit + 1 */
+    uint64_t *keys = arena_try_alloc(q->scratch, n, sizeof(*keys));
     if (table == NULL || keys == NULL) {
         return over_budget(err);
     }
@@ -452,7 +487,7 @@ static struct storage_series series_from(const struct hit *hit) {
 static enum err_code fill_merged(struct storage_querier *q, struct storage_selection *sel,
                                  const struct hits *hits, bool alike, struct err *err) {
     const size_t n = hits->count;
-    uint32_t *series_of = arena_try_alloc(q->arena, n, sizeof(*series_of));
+    uint32_t *series_of = arena_try_alloc(q->scratch, n, sizeof(*series_of));
     if (series_of == NULL) {
         return over_budget(err);
     }
@@ -461,7 +496,8 @@ static enum err_code fill_merged(struct storage_querier *q, struct storage_selec
         return code;
     }
     sel->first_place = arena_try_alloc(q->arena, sel->count + 2, sizeof(*sel->first_place));
-    if (sel->first_place == NULL) {
+    sel->series = arena_try_alloc(q->arena, sel->count + 1, sizeof(*sel->series));
+    if (sel->first_place == NULL || sel->series == NULL) {
         return over_budget(err);
     }
     uint32_t *first = sel->first_place;
@@ -554,10 +590,7 @@ static enum err_code spell_and_sort(struct storage_querier *q, const struct stor
 static enum err_code sort_selection(struct storage_querier *q, struct storage_selection *sel,
                                     struct err *err) {
     struct arena scratch;
-    const size_t budget = q->arena->budget_bytes;
-    const size_t left = budget > q->arena->used_bytes ? budget - q->arena->used_bytes : 1;
-    arena_init(&scratch, budget == 0 ? 0 : left);
-    scratch.pool = q->arena->pool;
+    begin_scratch(q, &scratch);
     struct sort_item *items = arena_try_alloc(&scratch, sel->count, sizeof(*items));
     enum err_code code =
         items != NULL ? spell_and_sort(q, sel, items, &scratch, err) : over_budget(err);
@@ -642,41 +675,62 @@ static enum err_code mark_deleted(struct storage_querier *q, struct storage_sele
     return any && hints != NULL && hints->series_only ? drop_deleted(q, sel, err) : ERR_OK;
 }
 
-enum err_code tsdb_select(struct storage_querier *q, const struct matcher *matchers, size_t n,
-                          const struct storage_select_hints *hints, struct storage_selection **out,
-                          struct err *err) {
+/* Hits that are a series each. */
+static enum err_code fill_single(struct storage_querier *q, struct storage_selection *sel,
+                                 const struct hits *hits, struct err *err) {
+    sel->series = arena_try_alloc(q->arena, hits->count + 1, sizeof(*sel->series));
+    if (sel->series == NULL) {
+        return over_budget(err);
+    }
+    for (size_t i = 0; i < hits->count; i++) {
+        sel->series[i] = series_from(&hits->items[i]);
+        sel->places[i] = hits->items[i].place;
+    }
+    return ERR_OK;
+}
+
+static enum err_code build_selection(struct storage_querier *q, const struct matcher *matchers,
+                                     size_t n, struct storage_selection *sel, struct err *err) {
     struct hits hits;
     enum err_code code = find_hits(q, matchers, n, &hits, err);
     if (code != ERR_OK) {
         return code;
     }
-    const size_t count = hits.count;
-    struct storage_selection *sel = arena_try_alloc(q->arena, 1, sizeof(*sel));
-    struct storage_series *series = arena_try_alloc(q->arena, count + 1, sizeof(*series));
-    struct place *places = arena_try_alloc(q->arena, count + 1, sizeof(*places));
-    if (sel == NULL || series == NULL || places == NULL) {
+    *sel = (struct storage_selection){.count = hits.count};
+    sel->places = arena_try_alloc(q->arena, hits.count + 1, sizeof(*sel->places));
+    if (sel->places == NULL) {
         return over_budget(err);
     }
-    *sel = (struct storage_selection){.series = series, .places = places, .count = count};
     const bool alike = split_alike(q, &hits);
-    bool once = count <= 1;
+    bool once = hits.count <= 1;
     if (!once && alike) {
         code = each_once(q, &hits, &once, err);
-    }
-    if (code == ERR_OK && !once) {
-        code = fill_merged(q, sel, &hits, alike, err);
-    }
-    for (size_t i = 0; i < count && once; i++) {
-        series[i] = series_from(&hits.items[i]);
-        places[i] = hits.items[i].place;
-    }
-    if (code == ERR_OK && hints != NULL && hints->sorted && sel->count > 1) {
-        code = sort_selection(q, sel, err);
     }
     if (code != ERR_OK) {
         return code;
     }
-    code = q->tombstones != NULL ? mark_deleted(q, sel, hints, err) : ERR_OK;
+    return once ? fill_single(q, sel, &hits, err) : fill_merged(q, sel, &hits, alike, err);
+}
+
+enum err_code tsdb_select(struct storage_querier *q, const struct matcher *matchers, size_t n,
+                          const struct storage_select_hints *hints, struct storage_selection **out,
+                          struct err *err) {
+    struct storage_selection *sel = arena_try_alloc(q->arena, 1, sizeof(*sel));
+    if (sel == NULL) {
+        return over_budget(err);
+    }
+    struct arena scratch;
+    begin_scratch(q, &scratch);
+    q->scratch = &scratch;
+    enum err_code code = build_selection(q, matchers, n, sel, err);
+    q->scratch = NULL;
+    arena_release(&scratch);
+    if (code == ERR_OK && hints != NULL && hints->sorted && sel->count > 1) {
+        code = sort_selection(q, sel, err);
+    }
+    if (code == ERR_OK && q->tombstones != NULL) {
+        code = mark_deleted(q, sel, hints, err);
+    }
     if (code != ERR_OK) {
         return code;
     }

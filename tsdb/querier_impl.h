@@ -10,6 +10,7 @@ struct storage_querier {
     int64_t min_ts_ms;
     int64_t max_ts_ms;
     struct arena *arena;
+    struct arena *scratch; /* while series are selected: for what ends with that */
     const struct cancel *cancel;
     struct view *view;
     struct index_tables *tables;   /* of the head's index, pinned */
