@@ -8,7 +8,10 @@ enum {
     BATCH_LEAST = 8,
     BATCH_AIM_BYTES = 2 * 1024 * 1024,
     KEEP_BYTES = BATCH_AIM_BYTES,
-    HELP_FROM_BYTES = 256 * 1024, /* decoding as much takes as long as waking a thread twice */
+    /* In samples: what a series costs beside its own, and what takes as long as waking a thread a
+     * few times. */
+    SERIES_COST = 256,
+    HELP_FROM_COST = 64 * 1024,
 };
 
 /* ---- the shelf ---- */
@@ -123,6 +126,14 @@ static enum err_code append_slot(struct read_ahead *r, struct read_batch **out, 
     return ERR_OK;
 }
 
+static size_t cost_of(const struct read_batch *b) {
+    size_t cost = SERIES_COST * b->count;
+    for (size_t i = 0; i < b->count; i++) {
+        cost += b->samples[i].count;
+    }
+    return cost;
+}
+
 /* From what the last batch took, and working on it: the size that brings a batch to its aim and
  * gives every thread a few of them, and whether the rest is worth waking threads for. */
 static void size_batches(struct read_ahead *r, const struct read_batch *b, size_t more_bytes) {
@@ -132,7 +143,7 @@ static void size_batches(struct read_ahead *r, const struct read_batch *b, size_
     const size_t max = r->ev->budget.max_bytes / 8; /* a small budget has small batches */
     size_t n = (max != 0 && max < BATCH_AIM_BYTES ? max : BATCH_AIM_BYTES) / per_series;
     n = n > READ_BATCH_MAX ? READ_BATCH_MAX : n < 1 ? 1 : n;
-    r->helped = !r->alone && readers > 1 && left * per_series >= HELP_FROM_BYTES;
+    r->helped = !r->alone && readers > 1 && left * (cost_of(b) / b->count) >= HELP_FROM_COST;
     if (r->helped && n > BATCH_LEAST && n > left / readers / 2) {
         n = left / readers / 2 > BATCH_LEAST ? left / readers / 2 : BATCH_LEAST;
     }

@@ -129,6 +129,49 @@ static double seconds(int64_t later, int64_t earlier) {
     return (double)time_sub(later, earlier) / 1000;
 }
 
+/* A step's windows: where samples begin and end in it; what the shape depends on. */
+struct window_place {
+    int64_t to_start_ms, to_end_ms, sampled_ms;
+    uint32_t n;
+};
+
+static struct window_place place_of(const struct window_spec *spec, const struct window_bounds *b,
+                                    size_t i) {
+    const int64_t end = window_end(spec, i);
+    const int64_t first = b->ts[b->low[i]];
+    const int64_t last = b->ts[b->high[i] - 1];
+    return (struct window_place){.to_start_ms = time_sub(first, time_sub(end, spec->range_ms)),
+                                 .to_end_ms = time_sub(end, last),
+                                 .sampled_ms = time_sub(last, first),
+                                 .n = b->high[i] - b->low[i]};
+}
+
+static void fill_shape(const struct window_place *at, double range_s,
+                       const struct window_shape *shape, size_t i) {
+    shape->sampled[i] = (double)at->sampled_ms / 1000;
+    shape->to_start[i] = (double)at->to_start_ms / 1000;
+    shape->to_end[i] = (double)at->to_end_ms / 1000;
+    const double average = shape->sampled[i] / (double)(at->n - 1);
+    const double threshold = average * 1.1;
+    if (shape->to_start[i] >= threshold) {
+        shape->to_start[i] = average / 2;
+    }
+    if (shape->to_end[i] >= threshold) {
+        shape->to_end[i] = average / 2;
+    }
+    const double covered = shape->sampled[i] + shape->to_start[i] + shape->to_end[i];
+    shape->factor[i] = shape->sampled[i] != 0 ? covered / shape->sampled[i] : 1;
+    shape->per_second[i] = shape->factor[i] / range_s;
+}
+
+static void copy_shape(const struct window_shape *shape, size_t to, size_t from) {
+    shape->sampled[to] = shape->sampled[from];
+    shape->to_start[to] = shape->to_start[from];
+    shape->to_end[to] = shape->to_end[from];
+    shape->factor[to] = shape->factor[from];
+    shape->per_second[to] = shape->per_second[from];
+}
+
 enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *bounds,
                               struct err *err) {
     if (bounds->shape.sampled != NULL) {
@@ -146,28 +189,21 @@ enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *
                                        .factor = columns + 3 * steps,
                                        .per_second = columns + 4 * steps};
     const double range_s = (double)spec->range_ms / 1000;
+    struct window_place last = {.n = 0};
+    size_t like = 0; /* the step of last: samples in step with the query lie alike in all windows */
     for (size_t i = 0; i < steps; i++) {
-        const size_t n = bounds->high[i] - bounds->low[i];
-        if (n < 2) {
+        if (bounds->high[i] - bounds->low[i] < 2) {
             continue;
         }
-        const int64_t end = window_end(spec, i);
-        const int64_t first = bounds->ts[bounds->low[i]];
-        const int64_t last = bounds->ts[bounds->high[i] - 1];
-        shape.sampled[i] = seconds(last, first);
-        shape.to_start[i] = seconds(first, time_sub(end, spec->range_ms));
-        shape.to_end[i] = seconds(end, last);
-        const double average = shape.sampled[i] / (double)(n - 1);
-        const double threshold = average * 1.1;
-        if (shape.to_start[i] >= threshold) {
-            shape.to_start[i] = average / 2;
+        const struct window_place at = place_of(spec, bounds, i);
+        if (at.n == last.n && at.to_start_ms == last.to_start_ms &&
+            at.to_end_ms == last.to_end_ms && at.sampled_ms == last.sampled_ms) {
+            copy_shape(&shape, i, like);
+            continue;
         }
-        if (shape.to_end[i] >= threshold) {
-            shape.to_end[i] = average / 2;
-        }
-        const double covered = shape.sampled[i] + shape.to_start[i] + shape.to_end[i];
-        shape.factor[i] = shape.sampled[i] != 0 ? covered / shape.sampled[i] : 1;
-        shape.per_second[i] = shape.factor[i] / range_s;
+        fill_shape(&at, range_s, &shape, i);
+        last = at;
+        like = i;
     }
     bounds->shape = shape;
     return ERR_OK;
