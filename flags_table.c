@@ -95,7 +95,7 @@ const struct flag flag_table[] = {
         .type = FLAG_INT,
         .offset = offsetof(struct flags, web_max_client_connections),
         .default_value = "0",
-        .help = "Most connections at once of one address. 0: no limit.",
+        .help = "Brasa: most connections at once of one address. 0: no limit.",
     },
     {
         .name = "web.max-notifications-subscribers",

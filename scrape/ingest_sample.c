@@ -254,6 +254,7 @@ static enum err_code resolve_series(struct page_reader *r, const struct expo_ent
         exposed = expo_labels(&s->parser, &s->arena, &n);
     }
     if (code != ERR_OK) {
+        r->scrape->scraped--; /* the page's error, not the sample's: it was never read */
         return code;
     }
     code =

@@ -177,11 +177,12 @@ class Stored:
                 n = points.get(case, {}).get(round(t * 1000))
                 if n is not None:
                     self.seen[case][n][key_of(s['metric'])] = v
-        self.targets = {}
+        self.targets, self.state = {}, {}
         data = ask(url, 'targets')
         for t in data['activeTargets']:
             d = t['discoveredLabels']
             self.targets[t['labels']['case']] = (t['labels'], self.discovered(d))
+            self.state[t['labels']['case']] = (t['health'], t['lastError'])
         self.dropped = len(data['droppedTargets'])
 
     @staticmethod
@@ -235,6 +236,29 @@ def diff_seen(case, ours, theirs):
     return out
 
 
+# 2.42's parsers say less, and some of it in other words; the texts of 3.14 are tested by the unit tests
+PARSER = re.compile(r'expected (?!at least)|"INVALID" |invalid UTF-8 label value|help text |metric name |unit |invalid metric type|strconv\.|unsupported character|invalid (?:exemplar )?timestamp')
+
+
+def kind_of(error):
+    """What an error of the last scrape says, without the path, which names the server."""
+    if PARSER.match(error):
+        return 'the parser refuses the page'
+    error = re.sub(r'/[bp]/c\d+', '/TARGET', error)
+    error = re.sub(r'(127\.0\.0\.1:)\d+(->127)', r'\1PORT\2', error)
+    error = re.sub(r'^protobufparse:', 'clientpb:', error)
+    error = error.replace('gzip: corrupt or truncated data', 'unexpected EOF')
+    error = re.sub(r'^proto: wrong wire.*', 'proto: wrong wire type', error)
+    return error
+
+
+def diff_state(ours, theirs):
+    """Health and last error, as /targets shows them."""
+    if ours is None or theirs is None or (ours[0] == theirs[0] and kind_of(ours[1]) == kind_of(theirs[1])):
+        return []
+    return [f'  state: brasa {ours}\n     prometheus {theirs}']
+
+
 def compare(case, ours, theirs):
     """The differences of one case as lines."""
     case.may_fail = '0' in ours.up.get(case.id, []) + theirs.up.get(case.id, [])
@@ -261,7 +285,7 @@ def compare(case, ours, theirs):
         a, b = a[0], b[0]  # 2.42 shows some discovered labels as they are after relabelling
     if a != b:
         out.append(f'  target: brasa {a}\n     prometheus {b}')
-    return out
+    return out + diff_state(ours.state.get(case.id), theirs.state.get(case.id))
 
 
 def report(all_cases, ours, theirs):

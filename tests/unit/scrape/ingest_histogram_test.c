@@ -364,6 +364,7 @@ static void wrong_pages_say_what_is_wrong(void **state) {
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         buf_append_str(&f->page, cases[i].page);
         FAIL_PAGE(cases[i].text);
+        assert_int_equal(f->scrape.scraped, 0);
     }
 }
 
