@@ -228,7 +228,10 @@ static enum err_code collect_head(struct compactor *c, bool all, struct err *err
         return ERR_OK;
     }
     enum err_code code = compactor_commit(c, &(struct compactor_change){0}, err);
+    const int64_t start_ns = clock_mono_ns(c->db->options.clock);
     code = code != ERR_OK ? code : head_collect(c->db, err);
+    metric_summarize(c->db->metrics.gc_s,
+                     (double)(clock_mono_ns(c->db->options.clock) - start_ns) / 1e9);
     return code != ERR_OK ? err_wrap(err, "removing series that ended") : ERR_OK;
 }
 

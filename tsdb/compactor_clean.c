@@ -26,8 +26,13 @@ static void forget_runs(struct compactor *c, struct head_group *g) REQUIRES(g->s
         g->run_count = kept;
         g->synced_runs = synced;
         g->synced_upto = upto;
-        int64_t min_ts_ms = g->rows != 0 ? g->row_ts_ms[0] : INT64_MAX;
-        min_ts_ms = kept != 0 ? g->runs[0].min_ts_ms : min_ts_ms;
+        int64_t min_ts_ms = INT64_MAX; /* rows of a late group are in the order of arrival */
+        for (uint32_t i = 0; i < g->rows; i++) {
+            min_ts_ms = g->row_ts_ms[i] < min_ts_ms ? g->row_ts_ms[i] : min_ts_ms;
+        }
+        for (uint32_t i = 0; i < kept; i++) {
+            min_ts_ms = g->runs[i].min_ts_ms < min_ts_ms ? g->runs[i].min_ts_ms : min_ts_ms;
+        }
         atomic_store_explicit(&g->min_ts_ms, min_ts_ms, memory_order_relaxed);
         if (g->run_capacity > 2 * kept + 8) {
             g->run_capacity = kept + 4;

@@ -45,6 +45,8 @@ struct exemplars {
     uint32_t free_series;
     uint32_t *buckets; /* first of a chain */
     uint32_t bucket_mask;
+    uint64_t added;
+    uint64_t out_of_order;
 };
 
 static size_t bounded(size_t max) {
@@ -217,6 +219,7 @@ enum err_code exemplars_check(struct exemplars *ring, struct labels series,
     const uint64_t hash = hash_keyed(series.data, series.size, 0);
     mutex_lock(&ring->mu);
     const enum err_code code = check_locked(ring, find_series(ring, series, hash), exemplar);
+    ring->out_of_order += code == ERR_OUT_OF_ORDER;
     mutex_unlock(&ring->mu);
     return code;
 }
@@ -284,6 +287,7 @@ enum err_code exemplars_add(struct exemplars *ring, struct labels series,
     const enum err_code code = check_locked(ring, find_series(ring, series, hash), exemplar);
     if (code == ERR_OK) {
         put(ring, series, hash, exemplar, tag);
+        ring->added++;
     }
     mutex_unlock(&ring->mu);
     return code;
@@ -437,8 +441,11 @@ enum err_code exemplars_select(struct exemplars *ring, const struct matcher *mat
 
 void exemplars_stats_get(struct exemplars *ring, struct exemplar_stats *out) {
     mutex_lock(&ring->mu);
-    *out = (struct exemplar_stats){
-        .count = ring->count, .series = ring->series_used, .max = ring->max};
+    *out = (struct exemplar_stats){.count = ring->count,
+                                   .series = ring->series_used,
+                                   .max = ring->max,
+                                   .added = ring->added,
+                                   .out_of_order = ring->out_of_order};
     if (ring->count != 0) {
         out->oldest_ts_ms = ring->entries[nth_oldest(ring, 0)].ts_ms;
     }

@@ -63,7 +63,9 @@ struct exemplar_stats {
     uint64_t count;
     uint64_t series;
     uint64_t max;
-    int64_t oldest_ts_ms; /* 0: none */
+    int64_t oldest_ts_ms;  /* 0: none */
+    uint64_t added;        /* since opening, those of the log included */
+    uint64_t out_of_order; /* refused */
 };
 void exemplars_stats_get(struct exemplars *ring, struct exemplar_stats *out);
 

@@ -150,6 +150,7 @@ struct head_group {
     int64_t sides_newest_ms; /* no sample of sides is newer; INT64_MAX = not looked up yet */
     struct head_lives lives;
     bool dead; /* not in the index any more; nobody looks at it but older queriers */
+    bool busy; /* in shard->busy */
 };
 
 struct head_change { /* what a row does to a slot */
@@ -189,6 +190,10 @@ struct head_shard {
     struct buf labels; /* scratch: a metric set */
     struct num seal_values[HEAD_ROWS_MAX];
     uint8_t seal_states[HEAD_ROWS_MAX];
+    uint64_t chunks_created; /* since opening */
+    uint32_t *busy;         /* groups with something to do in the background: head_note_busy */
+    size_t busy_count;
+    size_t busy_capacity;
     uint32_t needed_before; /* oldest WAL segment that was needed when the newest sync began */
     bool seal_failed;       /* wait for the maintenance round before trying again */
     uint8_t *read_bytes;
@@ -224,6 +229,19 @@ struct tsdb_metrics {
     struct metric *wal_segment;
     struct metric *wal_bytes;
     struct metric *replay_s;
+    struct metric *wal_truncations;
+    struct metric *chunks_created;
+    struct metric *chunks_removed;
+    struct metric *series_not_found;
+    struct metric *exemplars_appended;
+    struct metric *exemplars_out_of_order;
+    struct metric *exemplars;
+    struct metric *exemplar_series;
+    struct metric *exemplar_oldest_s;
+    struct metric *exemplars_max;
+    struct metric_summary *wal_fsync_s;
+    struct metric_summary *wal_truncate_s;
+    struct metric_summary *gc_s;
     struct metric *clean_start;
 };
 
@@ -261,6 +279,7 @@ struct tsdb {
     uint32_t group_count;
     uint32_t group_capacity;
     struct mutex walk_mu;  /* who goes through all groups without a lock of theirs */
+    bool all_replayed;     /* and known to their shards as busy or not; walk_mu */
     uint32_t *free_groups; /* numbers of groups that are gone; index.mu */
     uint32_t free_group_count;
     uint32_t free_group_capacity;
@@ -603,6 +622,10 @@ void head_gate_enter(struct head_gate *gate);
 void head_gate_leave(struct head_gate *gate);
 
 /* ---- head_maintain.c ---- */
+
+/* The group has open rows, rows that the log lacks, or runs that are not durable, or will have at once:
+ * background work looks at it until it has none. */
+void head_note_busy(struct head_group *g) REQUIRES(g->shard->mu);
 
 void head_maintain(struct tsdb *db);
 /* Writes what memory has and the shard's log lacks after a failure, if that can be done now. */

@@ -94,6 +94,8 @@ static void put_token(struct head_group *g, uint32_t slot, uint32_t row, struct 
         if (c->len != 0) {
             memcpy(slab_at(slab, ref), slab_at(slab, c->ref), c->len);
             slab_free(slab, c->ref, slab_class(c->len));
+        } else {
+            g->shard->chunks_created++;
         }
         c->ref = ref;
     }
@@ -296,6 +298,9 @@ void head_drop_covered(struct head_group *g) {
 enum err_code head_log_row(struct head_group *g, const struct head_row_header *header,
                            const struct head_change *changes, size_t n, struct err *err) {
     struct head_shard *shard = g->shard;
+    if (UNLIKELY(!g->busy)) {
+        head_note_busy(g);
+    }
     enum err_code code = head_flush_definitions(shard->db, err);
     if (code == ERR_OK && g->wal_gap) {
         code = head_log_window(g, err);

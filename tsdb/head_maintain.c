@@ -1,13 +1,26 @@
 /* Background work: syncing, repairing, sealing what nobody writes to any more, dropping WAL.
  *
  * ORDER. The series log is synced before the WALs that use its numbers. A WAL segment is dropped
- * when no group needs it: no open row is in it and no sealed run that is not durable yet. */
+ * when no group needs it: no open row is in it and no sealed run that is not durable yet.
+ *
+ * COST. A round looks at the groups that have work, which their shard lists: those that were sealed and
+ * synced cost nothing. The list has numbers, for a group can be gone before it is looked at. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "tsdb/head.h"
 
 /* A group that was not written to for so long is sealed, whatever its rows. */
 #define IDLE_SEAL_NS (INT64_C(15) * 60 * NS_PER_S)
+
+static enum err_code sync_wal(struct head_shard *shard, struct err *err) {
+    struct tsdb *db = shard->db;
+    const int64_t begin_ns = clock_mono_ns(db->options.clock);
+    const enum err_code code = wal_sync(shard->wal, err);
+    metric_summarize(db->metrics.wal_fsync_s,
+                     (double)(clock_mono_ns(db->options.clock) - begin_ns) / 1e9);
+    return code;
+}
 
 enum err_code head_sync_shard(struct head_shard *shard, struct err *err) {
     struct tsdb *db = shard->db;
@@ -15,7 +28,7 @@ enum err_code head_sync_shard(struct head_shard *shard, struct err *err) {
     enum err_code code = series_log_sync(db->series_log, err);
     mutex_unlock(&db->define_mu);
     if (code == ERR_OK) {
-        code = wal_sync(shard->wal, err);
+        code = sync_wal(shard, err);
     }
     return code;
 }
@@ -32,16 +45,63 @@ static uint32_t count_groups(struct tsdb *db) {
     return n;
 }
 
-static void replay_all(struct tsdb *db) {
+/* ---- who has something to do ---- */
+
+void head_note_busy(struct head_group *g) {
+    struct head_shard *shard = g->shard;
+    head_shard_held(shard);
+    if (!g->busy) {
+        if (shard->busy_count == shard->busy_capacity) {
+            shard->busy_capacity = mem_grow(shard->busy_capacity, shard->busy_count + 1);
+            shard->busy = mem_resize(shard->busy, shard->busy_capacity, sizeof(*shard->busy));
+        }
+        shard->busy[shard->busy_count++] = g->id;
+        g->busy = true;
+    }
+}
+
+static bool has_work(const struct head_group *g) REQUIRES(g->shard->mu) {
+    return g->rows != 0 || g->wal_gap || g->replay_count != 0 || g->synced_runs < g->run_count;
+}
+
+/* Entry i of the list; NULL: it has no work any more, or its number means another group now, and the
+ * entry was taken out (the last one is at its place). */
+static struct head_group *busy_group(struct head_shard *shard, size_t i) REQUIRES(shard->mu) {
+    struct head_group *g = head_group_get(shard->db, shard->busy[i]);
+    const bool ours = g != NULL && g->shard == shard && g->busy;
+    if (ours) {
+        head_shard_held(g->shard);
+        if (has_work(g)) {
+            return g;
+        }
+        g->busy = false;
+    }
+    shard->busy[i] = shard->busy[--shard->busy_count];
+    return NULL;
+}
+
+/* After opening; until all of it worked, in each round. */
+static void replay_all(struct tsdb *db) REQUIRES(db->walk_mu) {
     const uint32_t count = count_groups(db);
-    for (uint32_t id = 1; id < count; id++) {
+    bool all = true;
+    for (uint32_t id = 1; id < count && !db->all_replayed; id++) {
         struct head_group *g = head_group_get(db, id);
         struct err err;
-        if (g != NULL && head_replay(g, &err) != ERR_OK) {
+        if (g == NULL) {
+            continue;
+        }
+        mutex_lock(&g->shard->mu);
+        if (head_replay_locked(g, &err) != ERR_OK) {
+            all = false;
             log_error(db->options.log, "tsdb", "rows cannot be read, it is tried again",
                       log_err(&err));
         }
+        if (has_work(g)) {
+            head_note_busy(g);
+        }
+        mutex_unlock(&g->shard->mu);
     }
+    db->all_replayed = all;
 }
 
 /* ---- one shard, its lock held ---- */
@@ -140,9 +200,17 @@ static uint32_t needed_wal(const struct head_group *g) REQUIRES(g->shard->mu) {
 static void drop_wal(struct head_shard *shard, uint32_t first_needed) REQUIRES(shard->mu) {
     struct tsdb *db = shard->db;
     const uint32_t current = wal_current_segment(shard->wal);
+    const uint32_t before = first_needed < current ? first_needed : current;
+    const int64_t begin_ns = clock_mono_ns(db->options.clock);
     struct err err;
-    if (wal_drop_before(shard->wal, first_needed < current ? first_needed : current, &err) !=
-        ERR_OK) {
+    if (wal_oldest_segment(shard->wal) >= before) {
+        return;
+    }
+    const enum err_code code = wal_drop_before(shard->wal, before, &err);
+    metric_inc(db->metrics.wal_truncations);
+    metric_summarize(db->metrics.wal_truncate_s,
+                     (double)(clock_mono_ns(db->options.clock) - begin_ns) / 1e9);
+    if (code != ERR_OK) {
         metric_inc(db->metrics.wal_truncations_failed);
         report(db, shard, "old write-ahead log could not be removed", &err);
     }
@@ -156,16 +224,16 @@ struct synced { /* of a shard, in this round */
 /* What is sealed before the sync must be durable after it. So is what was logged again: a window that
  * is logged during the sync or after it is not, and the segments that it replaces stay. */
 static void note_state(struct head_shard *shard) {
-    const uint32_t count = count_groups(shard->db);
     mutex_lock(&shard->mu);
     shard->needed_before = UINT32_MAX;
-    for (uint32_t id = 1; id < count; id++) {
-        struct head_group *g = head_group_get(shard->db, id);
-        if (g != NULL && g->shard == shard) {
+    for (size_t i = 0; i < shard->busy_count;) {
+        struct head_group *g = busy_group(shard, i);
+        if (g != NULL) {
             head_shard_held(g->shard);
             const uint32_t needed = needed_wal(g);
             shard->needed_before = needed < shard->needed_before ? needed : shard->needed_before;
             g->synced_upto = g->run_count;
+            i++;
         }
     }
     mutex_unlock(&shard->mu);
@@ -174,16 +242,16 @@ static void note_state(struct head_shard *shard) {
 static void maintain_shard(struct head_shard *shard, struct synced synced) {
     struct tsdb *db = shard->db;
     const int64_t now_ns = clock_mono_ns(db->options.clock);
-    const uint32_t count = count_groups(db);
     mutex_lock(&shard->mu);
     uint32_t first_needed = shard->needed_before;
     repair_wal(shard);
     shard->seal_failed = false;
-    for (uint32_t id = 1; id < count; id++) {
-        struct head_group *g = head_group_get(db, id);
-        if (g == NULL || g->shard != shard) {
+    for (size_t i = 0; i < shard->busy_count;) {
+        struct head_group *g = busy_group(shard, i);
+        if (g == NULL) {
             continue;
         }
+        i++;
         head_shard_held(g->shard);
         repair_gap(g);
         seal_if_idle(g, now_ns);
@@ -215,7 +283,7 @@ static void sync_all(struct tsdb *db, struct synced *synced) {
             continue;
         }
         if (wal_state_get(shard->wal) == WAL_OK) {
-            synced[i].wal = wal_sync(shard->wal, &err) == ERR_OK;
+            synced[i].wal = sync_wal(shard, &err) == ERR_OK;
             if (!synced[i].wal) {
                 metric_inc(db->metrics.wal_writes_failed);
                 report(db, shard, "write-ahead log could not be synced", &err);

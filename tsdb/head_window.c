@@ -189,6 +189,7 @@ static void load_slot(struct head_group *g, uint32_t slot, const struct window_s
     }
     if (s->len != 0) {
         c->ref = slab_alloc(slab, slab_class(s->len));
+        g->shard->chunks_created++;
         ASSERT(c->ref != 0);
         memcpy(slab_at(slab, c->ref), s->bytes, s->len);
         c->len = (uint16_t)s->len;

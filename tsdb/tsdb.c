@@ -369,6 +369,7 @@ static void shard_free(struct head_shard *shard) {
     mem_free(shard->wide_values);
     mem_free(shard->wide_states);
     mem_free(shard->read_bytes);
+    mem_free(shard->busy);
     mutex_release(&shard->mu);
     mem_free(shard);
 }

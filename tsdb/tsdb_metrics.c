@@ -35,6 +35,19 @@ static void init_late(struct tsdb *db) {
                          NULL, 0, bounds_s, COUNT_OF(bounds_s));
 }
 
+static void init_summaries(struct tsdb *db) {
+    static const double quantiles[] = {0.5, 0.9, 0.99};
+    struct metric_registry *r = db->options.registry;
+    struct tsdb_metrics *m = &db->metrics;
+    m->wal_fsync_s =
+        metric_summary(r, "prometheus_tsdb_wal_fsync_duration_seconds",
+                       "Duration of write log fsync.", NULL, 0, quantiles, COUNT_OF(quantiles));
+    m->wal_truncate_s = metric_summary(r, "prometheus_tsdb_wal_truncate_duration_seconds",
+                                       "Duration of WAL truncation.", NULL, 0, NULL, 0);
+    m->gc_s = metric_summary(r, "prometheus_tsdb_head_gc_duration_seconds",
+                             "Runtime of garbage collection in the head block.", NULL, 0, NULL, 0);
+}
+
 void tsdb_metrics_init(struct tsdb *db) {
     struct metric_registry *r = db->options.registry;
     struct tsdb_metrics *m = &db->metrics;
@@ -97,6 +110,29 @@ void tsdb_metrics_init(struct tsdb *db) {
          "Size of the write log directory.", false, false},
         {&m->replay_s, "prometheus_tsdb_data_replay_duration_seconds",
          "Time taken to replay the data on disk.", false, false},
+        {&m->wal_truncations, "prometheus_tsdb_wal_truncations_total",
+         "Total number of write log truncations attempted.", true, false},
+        {&m->chunks_created, "prometheus_tsdb_head_chunks_created_total",
+         "Total number of chunks created in the head", true, false},
+        {&m->chunks_removed, "prometheus_tsdb_head_chunks_removed_total",
+         "Total number of chunks removed in the head", true, false},
+        {&m->series_not_found, "prometheus_tsdb_head_series_not_found_total",
+         "Total number of requests for series that were not found.", true, false},
+        {&m->exemplars_appended, "prometheus_tsdb_exemplar_exemplars_appended_total",
+         "Total number of appended exemplars.", true, false},
+        {&m->exemplars_out_of_order, "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
+         "Total number of out of order exemplar ingestion failed attempts.", true, false},
+        {&m->exemplars, "prometheus_tsdb_exemplar_exemplars_in_storage",
+         "Number of exemplars currently in circular storage.", false, false},
+        {&m->exemplar_series, "prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
+         "Number of series with exemplars currently in circular storage.", false, false},
+        {&m->exemplar_oldest_s, "prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds",
+         "The timestamp of the oldest exemplar stored in circular storage. Useful to check for "
+         "what "
+         "time range the current exemplar buffer limit allows.",
+         false, false},
+        {&m->exemplars_max, "prometheus_tsdb_exemplar_max_exemplars",
+         "Total number of exemplars the exemplar storage can store, resizeable.", false, false},
         {&m->clean_start, "prometheus_tsdb_clean_start",
          "-1: lockfile is disabled. 0: a lockfile from a previous execution was replaced. 1: "
          "lockfile creation was clean",
@@ -109,10 +145,23 @@ void tsdb_metrics_init(struct tsdb *db) {
                          ? metric_counter(r, all[i].name, all[i].help, type_float, labels)
                          : metric_gauge(r, all[i].name, all[i].help, type_float, labels);
     }
+    init_summaries(db);
 }
 
 static double time_or_zero(int64_t ts_ms, int64_t none) {
     return ts_ms == none ? 0 : (double)ts_ms;
+}
+
+static void update_exemplars(struct tsdb *db) {
+    struct tsdb_metrics *m = &db->metrics;
+    struct exemplar_stats stats;
+    exemplars_stats_get(notes_exemplars(db->notes), &stats);
+    metric_set(m->exemplars_appended, (double)stats.added);
+    metric_set(m->exemplars_out_of_order, (double)stats.out_of_order);
+    metric_set(m->exemplars, (double)stats.count);
+    metric_set(m->exemplar_series, (double)stats.series);
+    metric_set(m->exemplar_oldest_s, (double)stats.oldest_ts_ms / 1000);
+    metric_set(m->exemplars_max, (double)stats.max);
 }
 
 void tsdb_metrics_update(struct tsdb *db) {
@@ -122,6 +171,7 @@ void tsdb_metrics_update(struct tsdb *db) {
     double wal_segment = 0;
     double chunks = 0;
     double chunk_bytes = 0;
+    double chunks_created = 0;
     for (uint32_t i = 0; i < db->shard_count; i++) {
         struct head_shard *shard = db->shards[i];
         wal_stats_get(shard->wal, &wal);
@@ -131,11 +181,15 @@ void tsdb_metrics_update(struct tsdb *db) {
         wal_segment = segment > wal_segment ? segment : wal_segment;
         chunks += (double)shard->slab.live_count;
         chunk_bytes += (double)shard->slab.live_bytes;
+        chunks_created += (double)shard->chunks_created;
         mutex_unlock(&shard->mu);
     }
     metric_set(m->wal_bytes, wal_bytes);
     metric_set(m->wal_segment, wal_segment);
     metric_set(m->chunks, chunks);
+    metric_set(m->chunks_created, chunks_created);
+    metric_set(m->chunks_removed, chunks_created - chunks);
+    update_exemplars(db);
     metric_set(m->chunk_bytes, chunk_bytes);
     metric_set(m->series, (double)atomic_load(&db->series_count));
     const double min_time = time_or_zero(atomic_load(&db->min_ts_ms), INT64_MAX);
