@@ -69,4 +69,7 @@ struct http_config {
     size_t header_count;
 };
 
+/* Values are compared, secrets included. */
+bool http_config_equal(const struct http_config *a, const struct http_config *b);
+
 #endif

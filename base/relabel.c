@@ -386,3 +386,26 @@ enum err_code relabel_run(const struct relabel_rules *rules, struct labels_build
     *out_keep = keep;
     return ERR_OK;
 }
+
+/* ---- comparing ---- */
+
+static bool rule_equal(const struct relabel_rule *a, const struct relabel_rule *b) {
+    return a->action == b->action &&
+           str_list_eq(a->source_labels, a->source_count, b->source_labels, b->source_count) &&
+           str_eq(a->separator, b->separator) &&
+           str_eq(regex_pattern(a->regex), regex_pattern(b->regex)) && a->modulus == b->modulus &&
+           str_eq(a->target_label, b->target_label) && str_eq(a->replacement, b->replacement) &&
+           a->scheme == b->scheme;
+}
+
+bool relabel_rules_equal(const struct relabel_rules *a, const struct relabel_rules *b) {
+    if (a->count != b->count) {
+        return false;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        if (!rule_equal(&a->rules[i], &b->rules[i])) {
+            return false;
+        }
+    }
+    return true;
+}

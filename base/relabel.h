@@ -63,4 +63,7 @@ MUST_CHECK enum err_code relabel_run(const struct relabel_rules *rules, struct l
 MUST_CHECK enum err_code relabel_step(const struct relabel_rule *rule, struct labels_builder *b,
                                       bool *out_keep, struct err *err);
 
+/* Whether both do the same, rule by rule. */
+bool relabel_rules_equal(const struct relabel_rules *a, const struct relabel_rules *b);
+
 #endif

@@ -53,6 +53,7 @@ static inline struct str str_sub(struct str s, size_t at, size_t n) {
 }
 
 bool str_eq_nocase(struct str a, struct str b); /* ASCII */
+bool str_list_eq(const struct str *a, size_t a_count, const struct str *b, size_t b_count);
 /* Position of the first needle, or -1. */
 ptrdiff_t str_find(struct str s, struct str needle);
 ptrdiff_t str_find_char(struct str s, char c);

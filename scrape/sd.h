@@ -67,7 +67,6 @@ struct sd_config_set {
 const char *sd_kind_name(enum sd_kind kind);
 
 /* Do two configurations mean the same? Values are compared, secrets included. Pure. */
-bool http_config_equal(const struct http_config *a, const struct http_config *b);
 bool sd_config_equal(const struct sd_config *a, const struct sd_config *b);
 
 /* ---- running ---- */

@@ -427,10 +427,10 @@ def mutated(rng, fmt):
 
 def comparable(rng, fmt):
     """Without what 3.14 allows and 2.42 does not: exemplars of anything and a trailing comma
-    (5.2), an empty page (4), blanks before a name (5.1)."""
+    (5.2), an empty page (4), blanks before a name and quoted names of families (5.1)."""
     while True:
         page = mutated(rng, fmt)
-        if fmt == TEXT and not re.search(rb'(?m)^[ \t]+[A-Za-z_:]', page) or fmt != TEXT and page and not re.search(rb'(?<!_total)(\{[^\n]*\})? \S+( \S+)? # \{|",\}', page.replace(b'a_total{b="c",d="e"} 1 # {', b'')):
+        if fmt == TEXT and not re.search(rb'(?m)^[ \t]+[A-Za-z_:]|^#[ \t]+(HELP|TYPE)[ \t]+"', page) or fmt != TEXT and page and not re.search(rb'(?<!_total)(\{[^\n]*\})? \S+( \S+)? # \{|",\}', page.replace(b'a_total{b="c",d="e"} 1 # {', b'')):
             return page
 
 
