@@ -44,6 +44,69 @@ static void write_file(const char *path, const char *text) {
     (void)fclose(file);
 }
 
+/* A file of its own with this text; its name to path, which ends in XXXXXX. */
+static void make_file(char *path, const char *text) {
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    write_file(path, text);
+}
+
+static void name_and_password_files_are_read_at_each_request(void **state) {
+    struct http_world *w = *state;
+    struct http_seen seen;
+    char name[] = P_tmpdir "/brasa-name-XXXXXX";
+    char password[] = P_tmpdir "/brasa-password-XXXXXX";
+    make_file(name, "u1\n");
+    make_file(password, " p1 \n");
+    const struct http_config config = {
+        .has_basic_auth = true, .username_file = str_of(name), .password_file = str_of(password)};
+    http_world_open(w, &config);
+    http_world_get(w, "/echo", &seen);
+    assert_true(http_seen_body_has(&seen, "\r\nAuthorization: Basic dTE6cDE=\r\n"));
+    mem_free(seen.body);
+    write_file(name, "u2");
+    http_world_get(w, "/echo", &seen);
+    assert_true(http_seen_body_has(&seen, "\r\nAuthorization: Basic dTI6cDE=\r\n"));
+    mem_free(seen.body);
+    assert_int_equal(unlink(password), 0);
+    const struct http_request request = {.method = "GET", .url = http_world_url(w, "/echo")};
+    struct transport_request *r = NULL;
+    struct err err;
+    assert_err(transport_start(w->t, w->client, &request, http_seen_keep, NULL, &r, &err),
+               ERR_NOT_FOUND, password, &err);
+    assert_int_equal(unlink(name), 0);
+}
+
+static void configured_headers_come_from_values_secrets_and_files(void **state) {
+    struct http_world *w = *state;
+    struct http_seen seen;
+    char path[] = P_tmpdir "/brasa-header-XXXXXX";
+    make_file(path, "third\n");
+    const struct str values[] = {STR("first")};
+    const struct secret secrets[] = {{STR("second")}};
+    const struct str files[] = {str_of(path)};
+    const struct http_header header = {.name = STR("X-All"),
+                                       .values = values,
+                                       .value_count = 1,
+                                       .secrets = secrets,
+                                       .secret_count = 1,
+                                       .files = files,
+                                       .file_count = 1};
+    const struct http_config config = {.headers = &header, .header_count = 1};
+    http_world_open(w, &config);
+    for (int i = 0; i < 3; i++) { /* over a kept connection, too */
+        http_world_get(w, "/echo", &seen);
+        assert_true(http_seen_body_has(&seen, "\r\nX-All: first\r\n"));
+        assert_true(http_seen_body_has(&seen, "\r\nX-All: second\r\n"));
+        assert_true(
+            http_seen_body_has(&seen, i < 2 ? "\r\nX-All: third\r\n" : "\r\nX-All: changed\r\n"));
+        mem_free(seen.body);
+        write_file(path, i < 1 ? "third" : "changed");
+    }
+    assert_int_equal(unlink(path), 0);
+}
+
 static void secret_files_are_read_at_each_request(void **state) {
     struct http_world *w = *state;
     struct http_seen seen;
@@ -238,6 +301,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, http_world_setup, http_world_teardown)
         CASE(basic_auth_and_configured_headers_are_sent),
+        CASE(name_and_password_files_are_read_at_each_request),
+        CASE(configured_headers_come_from_values_secrets_and_files),
         CASE(secret_files_are_read_at_each_request),
         CASE(one_token_serves_all_requests),
         CASE(a_token_is_asked_for_in_the_way_that_its_server_wants),
