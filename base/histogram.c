@@ -254,7 +254,8 @@ static void fill_bucket(const struct histogram_walk *w, int64_t index, double co
 bool histogram_walk_next(struct histogram_walk *w, struct histogram_bucket *out) {
     for (; w->part < 3; w->part++, w->entered = false) {
         if (w->part == 1) {
-            if (!w->entered && w->h->zero_count != 0) {
+            const double zero = w->h->zero_count;
+            if (!w->entered && (w->cut ? zero > 0 : zero != 0)) {
                 w->entered = true;
                 *out = (struct histogram_bucket){.lower = -w->h->zero_threshold,
                                                  .upper = w->h->zero_threshold,

@@ -98,8 +98,8 @@ struct histogram_bucket {
     bool lower_inclusive, upper_inclusive;
 };
 
-/* All buckets in ascending order of bounds, or descending: negative, zero (if its count is not 0),
- * positive; empty ones included. */
+/* All buckets in ascending order of bounds, or descending: negative, zero (if its count is above 0;
+ * without cut: not 0), positive; empty ones included. */
 struct histogram_walk {
     const struct histogram *h;
     bool descending;

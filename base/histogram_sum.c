@@ -318,6 +318,7 @@ static bool combine_side(struct histogram_sum *s, const struct histogram *h,
 static bool combine(struct histogram_sum *s, const struct histogram *h, double sign) {
     ASSERT((s->schema == HISTOGRAM_SCHEMA_CUSTOM) == histogram_is_custom(h));
     const bool custom = histogram_is_custom(h);
+    s->combined = true;
     s->hint = histogram_sum_hint(s->hint, h->hint, &s->hint_conflict);
     if (!custom) {
         add_to(&s->zero_count, &s->zero_lost, sign * reconcile_zero(s, h), s->compensated);
@@ -421,8 +422,13 @@ bool histogram_sum_has_room(const struct histogram_sum *s, const struct histogra
     return most < safe && sum_most(s) < safe;
 }
 
-static bool pack(struct arena *arena, const struct histogram_list *list,
-                 struct histogram_side *out) {
+/* What was never added to keeps its bits: -0 stays -0. */
+static double settled(const struct histogram_sum *s, double sum, double lost) {
+    return s->compensated && s->combined ? sum + lost : sum;
+}
+
+static bool pack(const struct histogram_sum *s, struct arena *arena,
+                 const struct histogram_list *list, struct histogram_side *out) {
     *out = (struct histogram_side){.count = list->n};
     for (uint32_t i = 0; i < list->n; i++) {
         out->span_count += i == 0 || list->index[i] != list->index[i - 1] + 1;
@@ -443,7 +449,7 @@ static bool pack(struct arena *arena, const struct histogram_list *list,
             *span = (struct histogram_span){.offset = list->index[i] - behind};
         }
         span->length++;
-        out->counts[i] = list->count[i] + list->lost[i];
+        out->counts[i] = settled(s, list->count[i], list->lost[i]);
     }
     return true;
 }
@@ -457,9 +463,9 @@ struct histogram *histogram_sum_finish(const struct histogram_sum *s, struct are
         .schema = s->schema,
         .hint = s->hint,
         .zero_threshold = s->zero_threshold,
-        .zero_count = s->zero_count + s->zero_lost,
-        .count = s->count + s->count_lost,
-        .sum = s->sum + s->sum_lost,
+        .zero_count = settled(s, s->zero_count, s->zero_lost),
+        .count = settled(s, s->count, s->count_lost),
+        .sum = settled(s, s->sum, s->sum_lost),
         .bound_count = s->bound_count,
     };
     if (s->bound_count > 0) {
@@ -469,7 +475,8 @@ struct histogram *histogram_sum_finish(const struct histogram_sum *s, struct are
         }
         memcpy(out->bounds, s->bounds, s->bound_count * sizeof(*out->bounds));
     }
-    return pack(arena, &s->positive, &out->positive) && pack(arena, &s->negative, &out->negative)
+    return pack(s, arena, &s->positive, &out->positive) &&
+                   pack(s, arena, &s->negative, &out->negative)
                ? out
                : NULL;
 }

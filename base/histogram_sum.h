@@ -30,6 +30,7 @@ struct histogram_sum {
     double *bounds;
     uint32_t bound_count;
     bool compensated;
+    bool combined;      /* with any other */
     bool reconciled;    /* custom bounds differed */
     bool hint_conflict; /* reset met not-reset */
 };

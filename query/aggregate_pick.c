@@ -418,7 +418,7 @@ static enum err_code pick_quantile(struct pick *p, struct row_sink *sink, struct
         if (code == ERR_OK) {
             code = eval_worked(p->ev, n * p->grid->count, err);
         }
-        if (code == ERR_OK) {
+        if (code == ERR_OK && bits_any(out->present, p->grid->count)) {
             code = sink->end(sink, out, err);
         }
     }
@@ -543,24 +543,31 @@ static enum err_code check_label(const struct plan_node *param, struct err *err)
     return code;
 }
 
-/* topk, bottomk and quantile see the floats alone. */
+/* Whether a histogram is at a step at which anything is chosen. */
+static bool passes_over(const struct pick *p, const struct row *row) {
+    for (size_t i = bits_next(row->present, p->grid->count, 0); i < p->grid->count;
+         i = bits_next(row->present, p->grid->count, i + 1)) {
+        if (row_histogram(row, i) != NULL &&
+            (p->op == AGG_QUANTILE || scalar_at(&p->param, i) >= 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* topk, bottomk and quantile see the floats alone. A row without any stays: its group's place among
+ * the groups is where it is. */
 static void ignore_histograms(struct pick *p) {
     const bool quantile = p->op == AGG_QUANTILE;
     const char *name = quantile ? "quantile" : (p->op == AGG_TOPK ? "topk" : "bottomk");
     bool any = false;
-    size_t kept = 0;
     for (size_t i = 0; i < p->rows.count; i++) {
         struct row *row = &p->rows.rows[i];
         if (row->histograms != NULL) {
-            const size_t before = bits_count(row->present, p->grid->count);
+            any = any || passes_over(p, row);
             row_drop_histograms(row, p->grid->count);
-            any = any || bits_count(row->present, p->grid->count) < before;
-        }
-        if (bits_any(row->present, p->grid->count)) {
-            p->rows.rows[kept++] = *row;
         }
     }
-    p->rows.count = kept;
     if (any) {
         note_ignored_in_aggregation(p->ev, quantile ? p->node->aggregate.expr->pos : p->node->pos,
                                     name);

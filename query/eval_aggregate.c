@@ -316,12 +316,8 @@ static enum err_code aggregate_end(struct row_sink *sink, struct row *row, struc
     if (row->histograms != NULL && !takes_histograms(s->op)) {
         const size_t before = bits_count(row->present, s->steps);
         row_drop_histograms(row, s->steps);
-        const size_t left = bits_count(row->present, s->steps);
-        if (left < before) {
+        if (bits_count(row->present, s->steps) < before) {
             note_ignored_in_aggregation(s->ev, s->pos, ignoring_op_name(s->op));
-        }
-        if (left == 0) {
-            return ERR_OK;
         }
     }
     enum err_code code = accumulator_of(s, row, &acc, err);
@@ -344,6 +340,9 @@ static enum err_code emit_groups(struct aggregate_sink *s, struct row_sink *to, 
     enum err_code code = ERR_OK;
     for (uint32_t g = 0; g < s->groups.keys.count && code == ERR_OK; g++) {
         const struct accumulator *acc = &s->groups_of[g];
+        if (acc->native == NULL && !bits_any(acc->present, s->steps)) {
+            continue; /* all its members were ignored; its place among the groups is theirs */
+        }
         struct row *row = to->begin(to, err);
         if (row == NULL) {
             return ERR_LIMIT;

@@ -533,13 +533,27 @@ static enum err_code call_timestamp(struct eval *ev, const struct plan_node *nod
     return eval_map_rows(ev, arg, grid, &map, sink, err);
 }
 
-/* Of a selector the samples' start timestamps; nothing else has any. */
+static enum err_code no_times(struct row_map *map, struct eval *ev, const struct grid *grid,
+                              struct row *row, struct err *err) {
+    (void)map;
+    (void)ev;
+    (void)err;
+    memset(row->present, 0, bits_words(grid->count) * sizeof(*row->present));
+    row->histograms = NULL;
+    return ERR_OK;
+}
+
+/* Of a selector the samples' start timestamps; nothing else has any, but may fail and warn. */
 static enum err_code call_start_timestamp(struct eval *ev, const struct plan_node *node,
                                           const struct grid *grid, struct row_sink *sink,
                                           struct err *err) {
     const struct plan_node *arg = node->call.args[0];
-    if (arg->type != PLAN_SELECTOR || !ev->use_start_timestamps) {
+    if (arg->type == PLAN_SELECTOR && !ev->use_start_timestamps) {
         return ERR_OK;
+    }
+    if (arg->type != PLAN_SELECTOR) {
+        struct row_map none = {.apply = no_times, .histograms = true};
+        return eval_map_rows(ev, arg, grid, &none, sink, err);
     }
     struct row_map map = {
         .apply = keep_times, .drops_name = true, .histograms = true, .part = SAMPLE_START_TIME};

@@ -1,5 +1,7 @@
 /* Anchored and smoothed ranges that hold histograms (spec/promql.md section 15); the same steps as
  * func_extended.c takes for floats. */
+#include <math.h>
+
 #include "base/histogram_sum.h"
 #include "query/bits.h"
 #include "query/eval_call.h"
@@ -67,10 +69,25 @@ static enum err_code border(const struct extending *x, const struct span *s, siz
     return interpolate_histograms(x->call->ev, x->call->pos, x->call->scratch, &between, out, err);
 }
 
-/* What the counter lost at resets. False: no memory. */
-static bool add_resets(const struct extending *x, const struct span *s,
-                       const struct histogram *left, const struct histogram *right,
-                       struct histogram_sum *sum) {
+/* What a counter lost at resets: one histogram, which the result gets at once. */
+struct lost {
+    struct histogram_sum sum;
+    bool any;
+};
+
+static bool lost_add(struct lost *l, struct arena *arena, const struct histogram *h) {
+    if (l->any) {
+        return histogram_sum_add(&l->sum, h);
+    }
+    l->any = true;
+    return histogram_sum_init(&l->sum, arena, h, false);
+}
+
+/* False: no memory. */
+static bool find_resets(const struct extending *x, const struct span *s,
+                        const struct histogram *left, const struct histogram *right,
+                        struct lost *lost) {
+    struct arena *arena = &x->call->scratch->arena;
     const struct histogram *before = left;
     size_t from = s->first + 1;
     if (x->smoothed && s->ts[s->first] < s->start && s->first + 1 < s->n &&
@@ -82,12 +99,27 @@ static bool add_resets(const struct extending *x, const struct span *s,
         return true;
     }
     for (size_t i = from; i < s->last; i++) {
-        if (histogram_detect_reset(s->h[i], before) && !histogram_sum_add(sum, before)) {
+        if (histogram_detect_reset(s->h[i], before) && !lost_add(lost, arena, before)) {
             return false;
         }
         before = s->h[i];
     }
-    return !histogram_detect_reset(right, before) || histogram_sum_add(sum, before);
+    return !histogram_detect_reset(right, before) || lost_add(lost, arena, before);
+}
+
+static bool add_resets(const struct extending *x, const struct span *s,
+                       const struct histogram *left, const struct histogram *right,
+                       struct histogram_sum *sum) {
+    struct lost lost = {.any = false};
+    if (!find_resets(x, s, left, right, &lost)) {
+        return false;
+    }
+    if (!lost.any) {
+        return true;
+    }
+    const struct histogram *h = histogram_sum_finish(&lost.sum, &x->call->scratch->arena);
+    sum->reconciled = sum->reconciled || lost.sum.reconciled;
+    return h != NULL && histogram_sum_add(sum, h);
 }
 
 static enum err_code change_at(const struct extending *x, const struct span *s, size_t step,
@@ -152,7 +184,8 @@ static void count_at(const struct span *s, bool changes, size_t step, struct row
         } else if (now != NULL) {
             count += changes ? !histogram_equal(now, before) : histogram_detect_reset(now, before);
         } else {
-            count += changes ? s->v[i] != s->v[i - 1] : s->v[i] < s->v[i - 1];
+            const bool numbers = !isnan(s->v[i]) || !isnan(s->v[i - 1]);
+            count += changes ? numbers && s->v[i] != s->v[i - 1] : s->v[i] < s->v[i - 1];
         }
     }
     out->values[step] = count;

@@ -1,4 +1,5 @@
-/* One query, by the engine and by the reference evaluator: the same labels, times and bits. */
+/* Queries by the engine and by the reference evaluator: the same labels, times, bits, warnings and
+ * infos, or the same error. */
 #ifndef TESTS_REFERENCE_CHECK_REFERENCE_H
 #define TESTS_REFERENCE_CHECK_REFERENCE_H
 
@@ -12,7 +13,12 @@ enum reference_outcome {
     REFERENCE_DIFFERENT,
 };
 
-/* Makes data and a query of the choices. Tells of a difference on stderr. */
-enum reference_outcome reference_check(struct choices *c);
+struct reference_counts {
+    unsigned long outcomes[REFERENCE_DIFFERENT + 1];
+};
+
+/* Makes data of the choices and that many queries on it, and counts what came of them. Tells of
+ * differences on stderr. */
+void reference_check(struct choices *c, unsigned queries, struct reference_counts *counts);
 
 #endif

@@ -1,152 +1,6 @@
 #include "tests/reference/query_maker.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 #include "base/check.h"
-#include "base/histogram.h"
-#include "base/value.h"
-
-unsigned choose_one(struct choices *c, unsigned n) {
-    if (c->left > 0) {
-        c->left--;
-        return *c->bytes++ % n;
-    }
-    c->state = c->state * 6364136223846793005U + 1442695040888963407U;
-    return (unsigned)((c->state >> 33) % n);
-}
-
-static bool often(struct choices *c, unsigned percent) {
-    return choose_one(c, 100) < percent;
-}
-
-/* ---- data ---- */
-
-/* Multiples of 1/4: sums of them do not depend on the order. */
-static double make_value(struct choices *c, unsigned kind, double before) {
-    static const double ODD[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1e308, -1e308, 3};
-    switch (kind) {
-    case 0:
-        return often(c, 7) ? 0 : before + choose_one(c, 20) * 0.25; /* counter with resets */
-    case 1:
-        return (double)choose_one(c, 200) * 0.25 - 20;
-    case 2:
-        return (double)choose_one(c, 5);
-    default:
-        return ODD[choose_one(c, COUNT_OF(ODD))];
-    }
-}
-
-static const struct ref_histogram *make_histogram(struct choices *c, struct arena *arena,
-                                                  double counts[4]) {
-    struct ref_histogram *h = arena_zalloc(arena, sizeof(*h));
-    h->schema = (int)choose_one(c, 8) == 0 ? 1 : 0;
-    h->zero_threshold = 0.001;
-    if (often(c, 8)) {
-        memset(counts, 0, 4 * sizeof(*counts));
-    }
-    counts[choose_one(c, 4)] += choose_one(c, 6);
-    counts[choose_one(c, 4)] += choose_one(c, 3);
-    h->index = arena_alloc(arena, 4 * sizeof(*h->index));
-    h->counts = arena_alloc(arena, 4 * sizeof(*h->counts));
-    for (int i = 1; i < 4; i++) {
-        if (counts[i] != 0) {
-            h->index[h->n] = 2 * i - 3;
-            h->counts[h->n++] = counts[i];
-        }
-        h->count += counts[i];
-    }
-    h->zero_count = counts[0];
-    h->count += counts[0];
-    h->sum = h->count * 0.75;
-    return h;
-}
-
-static void store_histogram(struct fake_storage *fs, struct labels labels, int64_t t,
-                            const struct ref_histogram *h) {
-    struct histogram_span spans[4];
-    double counts[4];
-    for (size_t i = 0; i < h->n; i++) {
-        const int gap = i == 0 ? h->index[0] : h->index[i] - h->index[i - 1] - 1;
-        spans[i] = (struct histogram_span){.offset = gap, .length = 1};
-        counts[i] = h->counts[i];
-    }
-    const struct histogram made = {
-        .schema = h->schema,
-        .zero_threshold = h->zero_threshold,
-        .zero_count = h->zero_count,
-        .count = h->count,
-        .sum = h->sum,
-        .positive = {.spans = spans,
-                     .counts = counts,
-                     .span_count = (uint32_t)h->n,
-                     .count = (uint32_t)h->n},
-    };
-    fake_storage_put_histogram(fs, labels, t, &made, 0);
-}
-
-static void make_points(struct choices *c, struct arena *arena, struct fake_storage *fs,
-                        unsigned kind, struct ref_series *s) {
-    const unsigned gaps = choose_one(c, 3) * 15;
-    const bool native = kind == 4;
-    double counts[4] = {0};
-    double v = 0;
-    s->points = arena_alloc(arena, DATA_SAMPLES * sizeof(*s->points));
-    for (unsigned i = 0; i < DATA_SAMPLES; i++) {
-        const int64_t t = DATA_START_MS + (int64_t)i * DATA_STEP_MS;
-        if (often(c, gaps)) {
-            continue;
-        }
-        if (native && !often(c, 4)) {
-            const struct ref_histogram *h = make_histogram(c, arena, counts);
-            s->points[s->count++] = (struct ref_point){t, 0, h};
-            store_histogram(fs, s->labels, t, h);
-            continue;
-        }
-        v = make_value(c, kind, v);
-        s->points[s->count++] = (struct ref_point){t, often(c, 4) ? f64_stale() : v, NULL};
-        fake_storage_put(fs, s->labels, t, s->points[s->count - 1].v);
-    }
-}
-
-static int by_labels(const void *a, const void *b) {
-    return labels_cmp(((const struct ref_series *)a)->labels,
-                      ((const struct ref_series *)b)->labels);
-}
-
-struct ref_series *make_data(struct choices *c, struct arena *arena, struct fake_storage *fs,
-                             size_t *out_count) {
-    static const char *const NAMES[] = {"a_total", "g", "small", "odd", "n", "h_bucket"};
-    static const char *const LE[] = {"+Inf", "0.5", "1"};
-    struct ref_series *all = arena_zalloc(arena, 6 * 6 * sizeof(*all));
-    size_t n = 0;
-    for (unsigned name = 0; name < 6; name++) {
-        for (unsigned i = 0; i < 6; i++) {
-            const struct label labels[] = {
-                {LABEL_NAME, str_of(NAMES[name])},
-                {STR("job"), i % 2 == 0 ? STR("x") : STR("y")},
-                {name == 5 ? STR("le") : STR("i"), str_of(name == 5    ? LE[i / 2]
-                                                          : i / 2 == 0 ? "0"
-                                                          : i / 2 == 1 ? "1"
-                                                                       : "2")},
-            };
-            all[n++].labels = labels_of(arena, labels, name == 2 && i >= 4 ? 2 : 3);
-        }
-    }
-    qsort(all, n, sizeof(*all), by_labels);
-    for (size_t i = 0; i < n; i++) {
-        const struct str name = labels_get(all[i].labels, LABEL_NAME);
-        unsigned kind = 0;
-        while (!str_eq(name, str_of(NAMES[kind]))) {
-            kind++;
-        }
-        make_points(c, arena, fs, kind == 5 ? 0 : kind, &all[i]);
-    }
-    *out_count = n;
-    return all;
-}
-
-/* ---- queries ---- */
 
 static void add(struct buf *out, const char *text) {
     buf_append_cstr(out, text);
@@ -161,40 +15,56 @@ static void add(struct buf *out, const char *text) {
 static void make_vector(struct choices *c, struct buf *out, unsigned depth);
 
 static void make_selector(struct choices *c, struct buf *out) {
-    ADD_ONE(c, out, "a_total", "g", "small", "odd", "n", "h_bucket", "a_total", "g", "nothing");
-    if (often(c, 35)) {
+    ADD_ONE(c, out, "a_total", "g", "small", "odd", "n", "h_bucket", "a_total", "g", "nothing",
+            "nc", "ng", "nm", "st_total", "st_n", "up", "n");
+    if (choose_often(c, 35)) {
         ADD_ONE(c, out, "{job=\"x\"}", "{job!=\"x\"}", "{i=~\"0|1\"}", "{i!~\"0.*\"}", "{i=\"\"}",
                 "{i=\"1\",job=~\"x|z\"}", "{le=\"+Inf\"}", "{job=\"x\",job!=\"y\"}");
     }
 }
 
 static void make_time(struct choices *c, struct buf *out) {
-    if (often(c, 12)) {
+    if (choose_often(c, 12)) {
         ADD_ONE(c, out, " @ 3900", " @ start()", " @ end()", " @ 4100.001");
     }
-    if (often(c, 15)) {
-        ADD_ONE(c, out, " offset 1m", " offset -30s", " offset 95s", " offset 15s");
+    if (choose_often(c, 15)) {
+        ADD_ONE(c, out, " offset 1m", " offset -30s", " offset 95s", " offset 15s",
+                " offset step()", " offset -step()", " offset (30s * 2 - 15)",
+                " offset max_of(1m, range())", " offset -min_of(15s, step() + 1s)", " offset 20");
     }
 }
 
 static void make_matrix(struct choices *c, struct buf *out, unsigned depth) {
-    if (depth > 0 && often(c, 25)) {
+    if (depth > 0 && choose_often(c, 25)) {
         add(out, "(");
         make_vector(c, out, depth - 1);
         add(out, ")");
-        ADD_ONE(c, out, "[1m:15s]", "[2m:30s]", "[90s:20s]", "[5m:]", "[45s:7s]");
+        ADD_ONE(c, out, "[1m:15s]", "[2m:30s]", "[90s:20s]", "[5m:]", "[45s:7s]",
+                "[1m:max_of(step(), 10s)]", "[min_of(2m, 10s + range()):15s]", "[20s * 3:15]");
     } else {
         make_selector(c, out);
-        ADD_ONE(c, out, "[1m]", "[2m]", "[5m]", "[31s]", "[15s]", "[10s]", "[8m]");
+        ADD_ONE(c, out, "[1m]", "[2m]", "[5m]", "[31s]", "[15s]", "[10s]", "[8m]", "[2m]",
+                "[step() + 30s]", "[max_of(1m, range())]", "[90 % 61 + 2 ^ 5]", "[-15s + 1m / 2]",
+                "[45s]");
+        if (choose_often(c, 15)) {
+            ADD_ONE(c, out, " anchored", " smoothed");
+        }
     }
     make_time(c, out);
+}
+
+static void make_param(struct choices *c, struct buf *out, unsigned depth) {
+    add(out, "scalar(");
+    make_vector(c, out, depth);
+    add(out, "), ");
 }
 
 static void make_scalar(struct choices *c, struct buf *out, unsigned depth) {
     const unsigned kind = choose_one(c, depth > 0 ? 10 : 6);
     if (kind < 6) {
         ADD_ONE(c, out, "0", "1", "2", "-1", "0.5", "10", "NaN", "Inf", "-Inf", "time()", "pi()",
-                "3");
+                "3", "1m30s", "0x1F", "start()", "end()", "range()", "step()", "max_of(1, step())",
+                "min_of(NaN, 2)", "1e308", "-0");
     } else if (kind < 8) {
         add(out, "scalar(");
         make_vector(c, out, depth - 1);
@@ -214,8 +84,13 @@ static void make_number(struct choices *c, struct buf *out) {
 }
 
 static void make_grouping(struct choices *c, struct buf *out) {
-    ADD_ONE(c, out, "", "", " by (job)", " by (i, job)", " by (__name__)", " without (i)",
-            " without (job, le)", " by (le)", " without ()", " by ()", " by (missing, i)");
+    ADD_ONE(c, out, "", "", " by (job)", " by (instance)", " by (i, job)", " by (__name__)",
+            " without (i)", " without (job, le)", " by (le)", " without ()", " by ()",
+            " by (missing, i)");
+}
+
+static bool ends_open(const struct buf *out) {
+    return str_ends(buf_str(out), STR(" ("));
 }
 
 static void make_aggregation(struct choices *c, struct buf *out, unsigned depth) {
@@ -227,11 +102,19 @@ static void make_aggregation(struct choices *c, struct buf *out, unsigned depth)
     } else if (kind < 12) {
         ADD_ONE(c, out, "topk", "bottomk", "limitk");
         make_grouping(c, out);
-        ADD_ONE(c, out, " (1, ", " (2, ", " (3, ", " (0, ", " (100, ", " (1.9, ");
+        ADD_ONE(c, out, " (1, ", " (2, ", " (3, ", " (0, ", " (100, ", " (1.9, ", " (", " (2, ",
+                " (NaN, ", " (1e300, ", " (-1e300, ", " (2, ", " (3, ");
+        if (ends_open(out)) {
+            make_param(c, out, depth - 1);
+        }
     } else if (kind == 12) {
         add(out, "limit_ratio");
         make_grouping(c, out);
-        ADD_ONE(c, out, " (0.5, ", " (-0.3, ", " (1, ", " (0, ");
+        ADD_ONE(c, out, " (0.5, ", " (-0.3, ", " (1, ", " (0, ", " (7, ", " (-2.5, ", " (NaN, ",
+                " (");
+        if (ends_open(out)) {
+            make_param(c, out, depth - 1);
+        }
     } else if (kind == 13) {
         add(out, "count_values");
         make_grouping(c, out);
@@ -239,7 +122,10 @@ static void make_aggregation(struct choices *c, struct buf *out, unsigned depth)
     } else {
         add(out, "quantile");
         make_grouping(c, out);
-        ADD_ONE(c, out, " (0.5, ", " (0.9, ", " (1, ", " (0, ", " (-1, ", " (2, ", " (NaN, ");
+        ADD_ONE(c, out, " (0.5, ", " (0.9, ", " (1, ", " (0, ", " (-1, ", " (2, ", " (NaN, ", " (");
+        if (ends_open(out)) {
+            make_param(c, out, depth - 1);
+        }
     }
     make_vector(c, out, depth - 1);
     add(out, ")");
@@ -273,8 +159,46 @@ static void make_over_time(struct choices *c, struct buf *out, unsigned depth) {
     }
 }
 
+static void make_histograms(struct choices *c, struct buf *out, unsigned depth) {
+    if (choose_often(c, 30)) {
+        make_vector(c, out, depth - 1);
+        return;
+    }
+    ADD_ONE(c, out, "n", "rate(n[2m])", "h_bucket", "sum by (job, le) (h_bucket)",
+            "rate(h_bucket[5m])", "increase(n[5m]) * 2", "nc", "ng", "nm", "sum by (job) (nc)",
+            "{__name__=~\"n|h_bucket\"}", "rate(nc[3m])", "sum(ng)", "a_total",
+            "label_replace(n, \"__name__\", \"h_bucket\", \"\", \"\") or h_bucket");
+}
+
+static void make_label_call(struct choices *c, struct buf *out, unsigned depth) {
+    if (choose_often(c, 50)) {
+        add(out, "label_replace(");
+        make_vector(c, out, depth - 1);
+        ADD_ONE(c, out, ", \"new\", \"$1-${2}\", \"job\", \"(.)(y?)\")",
+                ", \"i\", \"v$1\", \"i\", \"([01])\")", ", \"job\", \"\", \"job\", \"x\")",
+                ", \"__name__\", \"other_$0\", \"__name__\", \"[a-z]+\")",
+                ", \"c\", \"$$x$1y\", \"missing\", \"(.*)\")", ", \"i\", \"0\", \"i\", \".*\")",
+                ", \"d\", \"$9$name\", \"job\", \"x|y\")");
+    } else {
+        ADD_ONE(c, out, "sort_by_label(", "sort_by_label_desc(");
+        make_vector(c, out, depth - 1);
+        ADD_ONE(c, out, ", \"i\")", ", \"job\", \"i\")", ", \"le\")", ")", ", \"instance\")",
+                ", \"missing\", \"job\")");
+    }
+}
+
+static void make_info_base(struct choices *c, struct buf *out, unsigned depth) {
+    if (choose_often(c, 30)) {
+        make_vector(c, out, depth - 1);
+        return;
+    }
+    ADD_ONE(c, out, "up", "up{job=\"x\"}", "rate(up[2m])", "up or target_info", "build_info",
+            "label_replace(a_total, \"instance\", \"$1\", \"i\", \"(.*)\")", "up offset 30s",
+            "sum by (instance, job) (up)", "{__name__=~\"up|target_info\"}", "a_total");
+}
+
 static void make_call(struct choices *c, struct buf *out, unsigned depth) {
-    const unsigned kind = choose_one(c, 12);
+    const unsigned kind = choose_one(c, 20);
     if (kind == 0) {
         add(out, "vector(");
         make_scalar(c, out, depth - 1);
@@ -285,8 +209,34 @@ static void make_call(struct choices *c, struct buf *out, unsigned depth) {
         ADD_ONE(c, out, "histogram_quantile(0.5, ", "histogram_quantile(0.9, ",
                 "histogram_quantile(0, ", "histogram_quantile(1, ", "histogram_quantile(2, ",
                 "histogram_quantile(NaN, ");
-        ADD_ONE(c, out, "n)", "rate(n[2m]))", "h_bucket)", "sum by (job, le) (h_bucket))",
-                "rate(h_bucket[5m]))", "increase(n[5m]) * 2)");
+        make_histograms(c, out, depth);
+        add(out, ")");
+        return;
+    }
+    if (kind == 12) {
+        ADD_ONE(c, out, "histogram_fraction(0.3, 1.2, ", "histogram_fraction(-Inf, 0.5, ",
+                "histogram_fraction(0, Inf, ", "histogram_fraction(-0.7, 2, ",
+                "histogram_fraction(NaN, 2, ", "histogram_fraction(2, 1, ");
+        make_histograms(c, out, depth);
+        add(out, ")");
+        return;
+    }
+    if (kind == 13) {
+        add(out, "histogram_quantiles(");
+        make_histograms(c, out, depth);
+        ADD_ONE(c, out, ", \"q\", 0.5, 0.9)", ", \"q\", 1, 0, 2)", ", \"i\", 0.25)");
+        return;
+    }
+    if (kind == 14) {
+        make_label_call(c, out, depth);
+        return;
+    }
+    if (kind == 15) {
+        add(out, "info(");
+        make_info_base(c, out, depth);
+        ADD_ONE(c, out, ")", ")", ", {data=~\".+\"})", ", {__name__=\"build_info\"})",
+                ", {__name__=~\"target_info|build_info\"})", ", {__name__!=\"x\"})",
+                ", {version=\"1\", data=~\".*\"})", ", {data=\"2\"})");
         return;
     }
     if (kind < 4) {
@@ -314,7 +264,8 @@ static void make_call(struct choices *c, struct buf *out, unsigned depth) {
             "acosh(", "atanh(", "deg(", "rad(", "round(", "minute(", "hour(", "day_of_week(",
             "day_of_month(", "day_of_year(", "days_in_month(", "month(", "year(", "timestamp(",
             "absent(", "sort(", "sort_desc(", "timestamp(", "absent(", "histogram_count(",
-            "histogram_sum(", "histogram_avg(");
+            "histogram_sum(", "histogram_avg(", "histogram_stddev(", "histogram_stdvar(",
+            "start_timestamp(", "histogram_count(", "histogram_sum(");
     make_vector(c, out, depth - 1);
     add(out, ")");
 }
@@ -326,14 +277,14 @@ static void make_matching(struct choices *c, struct buf *out, bool sets) {
     if (sets) {
         return;
     }
-    if (last == ')' && often(c, 45)) {
+    if (last == ')' && choose_often(c, 45)) {
         ADD_ONE(c, out, " group_left", " group_right", " group_left (missing)",
                 " group_right (le)");
         add(out, buf_str(out).ptr[buf_str(out).len - 1] == ')' ? "" : " ()");
     }
-    if (often(c, 10)) {
+    if (choose_often(c, 10)) {
         ADD_ONE(c, out, " fill (0)", " fill_left (1)", " fill_right (2)",
-                " fill_left (1) fill_right (NaN)");
+                " fill_left (1) fill_right (NaN)", " fill_right (0)");
     }
 }
 
@@ -355,7 +306,8 @@ static void make_binary(struct choices *c, struct buf *out, unsigned depth) {
         make_matching(c, out, true);
     } else {
         ADD_ONE(c, out, " +", " -", " *", " /", " %", " ^", " atan2", " ==", " !=", " >", " <",
-                " >=", " <=", " == bool", " > bool", " <= bool", " != bool");
+                " >=", " <=", " == bool", " > bool", " <= bool", " != bool", " </", " >/", " +",
+                " -");
         if (kind > 1) {
             make_matching(c, out, false);
         }
@@ -372,6 +324,9 @@ static void make_vector(struct choices *c, struct buf *out, unsigned depth) {
     const unsigned kind = depth == 0 ? 0 : choose_one(c, 20);
     if (kind < 2) {
         make_selector(c, out);
+        if (choose_often(c, 6)) {
+            ADD_ONE(c, out, " smoothed", " anchored");
+        }
         make_time(c, out);
     } else if (kind < 7) {
         make_over_time(c, out, depth);
@@ -387,9 +342,43 @@ static void make_vector(struct choices *c, struct buf *out, unsigned depth) {
     }
 }
 
-void make_query(struct choices *c, struct buf *out) {
-    if (choose_one(c, 20) == 0) {
+/* Calls of which little is made otherwise, as the whole query. */
+static void make_top(struct choices *c, struct buf *out) {
+    switch (choose_one(c, 6)) {
+    case 0:
+        ADD_ONE(c, out, "\"a string\"", "'it\\'s'", "`raw`");
+        break;
+    case 1:
+    case 2:
+        make_matrix(c, out, 1);
+        break;
+    case 3:
         make_scalar(c, out, 2);
+        break;
+    case 4: { /* operators on histograms */
+        static const char *const natives[] = {"n", "nc", "ng", "nm", "rate(n[2m])", "sum(nc)"};
+        add(out, natives[choose_one(c, COUNT_OF(natives))]);
+        ADD_ONE(c, out, " + ", " - ", " == ", " != ", " </ ", " >/ ", " * ", " / ");
+        ADD_ONE(c, out, "2", "0.5", "-1", "0", "on (job, i) n", "on (job, i) ng", "on (job, i) nc",
+                "on (job, i) g", "1.3", "on (job, i) nm", "Inf");
+        break;
+    }
+    default:
+        ADD_ONE(c, out, "sum by (job) (", "avg by (job) (", "sum(", "avg_over_time(",
+                "sum_over_time(", "count_values(\"v\", ");
+        const bool range = str_ends(buf_str(out), STR("_time("));
+        ADD_ONE(c, out, "n", "nc", "ng", "nm", "st_n");
+        if (range) {
+            ADD_ONE(c, out, "[2m]", "[5m]", "[45s]");
+        }
+        add(out, ")");
+        break;
+    }
+}
+
+void make_query(struct choices *c, struct buf *out) {
+    if (choose_one(c, 10) == 0) {
+        make_top(c, out);
     } else {
         make_vector(c, out, 1 + choose_one(c, 3));
     }

@@ -10,15 +10,20 @@
 struct choices {
     const uint8_t *bytes;
     size_t left;
+    const uint8_t *late_bytes; /* of queries; bytes are of the data */
+    size_t late;
     uint64_t state;
 };
 
 /* 0 .. n-1 */
 unsigned choose_one(struct choices *c, unsigned n);
+bool choose_often(struct choices *c, unsigned percent);
 
 enum { DATA_START_MS = 3600000, DATA_STEP_MS = 15000, DATA_SAMPLES = 40 };
 
-/* The same series in the store and, by labels, as the reference evaluator takes them. */
+/* The same series in the store and, by labels, as the reference evaluator takes them: counters with
+ * resets, gauges, numbers at the borders, classic and native histograms of every layout, info
+ * metrics; with gaps, stale markers and start timestamps. */
 struct ref_series *make_data(struct choices *c, struct arena *arena, struct fake_storage *fs,
                              size_t *out_count);
 /* A query that parses; of the language that the reference evaluator knows. */

@@ -59,9 +59,70 @@ static double welford(const double *v, size_t n) {
     return m2 / (double)n;
 }
 
+static bool histogram_sum(struct ref *r, const struct aggregate *a,
+                          const struct ref_vector *members, struct ref_sample *out) {
+    const uint32_t pos = a->expr->pos.start;
+    const bool mean = a->op == AGG_AVG;
+    struct ref_added added = {0};
+    struct ref_histogram *sum = ref_histogram_copy(r, members->items[0].h);
+    bool running = false;
+    bool reset = sum->hint == REF_RESET;
+    bool not_reset = sum->hint == REF_NOT_RESET;
+    for (size_t i = 1; i < members->count; i++) {
+        const struct ref_histogram *h = members->items[i].h;
+        const double n = (double)i + 1;
+        reset |= h->hint == REF_RESET;
+        not_reset |= h->hint == REF_NOT_RESET;
+        struct ref_histogram *next =
+            running ? NULL : ref_histogram_add(r, sum, h, REF_COMPENSATE, &added);
+        if (!running && next != NULL && (!mean || !ref_histogram_overflows(next))) {
+            sum = next;
+            continue;
+        }
+        if (!running && next != NULL) {
+            running = true;
+            r->inexact = true;
+            sum = ref_histogram_scale(r, sum, n - 1, true);
+        }
+        if (running) {
+            sum = ref_histogram_scale(r, sum, (n - 1) / n, false);
+            next = ref_histogram_add(r, sum, ref_histogram_scale(r, h, n, true), REF_COMPENSATE,
+                                     &added);
+        }
+        if (next == NULL) {
+            ref_warn_mixed_buckets(r, pos, members->items[i].labels);
+            return false;
+        }
+        sum = next;
+    }
+    if (mean && !running) {
+        sum = ref_histogram_scale(r, sum, (double)members->count, true);
+    }
+    sum = members->count > 1 ? ref_histogram_settle(r, sum) : sum;
+    out->h = ref_histogram_compact(r, sum);
+    if (added.reconciled) {
+        ref_inform(r, pos, "mismatched custom buckets were reconciled during aggregation");
+    }
+    if (reset && not_reset) {
+        ref_warn(r, pos, "conflicting counter resets during histogram aggregation");
+    }
+    return true;
+}
+
+static const char *name_of(enum aggregate_op op) {
+    return op == AGG_MIN        ? "min"
+           : op == AGG_MAX      ? "max"
+           : op == AGG_STDDEV   ? "stddev"
+           : op == AGG_STDVAR   ? "stdvar"
+           : op == AGG_QUANTILE ? "quantile"
+           : op == AGG_TOPK     ? "topk"
+                                : "bottomk";
+}
+
 /* One value of a group; false: none. */
-static bool reduce(struct ref *r, enum aggregate_op op, const struct ref_vector *members,
+static bool reduce(struct ref *r, const struct aggregate *a, const struct ref_vector *members,
                    double param, struct ref_sample *out) {
+    const enum aggregate_op op = a->op;
     double *v = NULL;
     const size_t n = float_values(r, members, &v);
     const size_t histograms = members->count - n;
@@ -70,9 +131,14 @@ static bool reduce(struct ref *r, enum aggregate_op op, const struct ref_vector 
         return true;
     }
     if (op == AGG_SUM || op == AGG_AVG) {
+        if (histograms > 0 && n > 0) {
+            r->notes_open |= histograms > 1; /* whether they are added all the same */
+            ref_warn(r, a->expr->pos.start,
+                     "encountered a mix of histograms and floats for aggregation");
+            return false;
+        }
         if (histograms > 0) {
-            r->unsupported |= n == 0;
-            return false; /* mixed: a warning */
+            return histogram_sum(r, a, members, out);
         }
         struct ref_sum k = {v[0], 0};
         for (size_t i = 1; i < n; i++) {
@@ -80,6 +146,9 @@ static bool reduce(struct ref *r, enum aggregate_op op, const struct ref_vector 
         }
         out->v = op == AGG_SUM ? k.s + k.c : ref_mean(v, n);
         return true;
+    }
+    if (histograms > 0) {
+        ref_inform(r, a->expr->pos.start, "ignored histogram in %s aggregation", name_of(op));
     }
     if (n == 0) {
         return false;
@@ -164,8 +233,9 @@ static void pick(struct ref *r, const struct ref_vector *members, double k, bool
     }
 }
 
-static void choose(struct ref *r, enum aggregate_op op, const struct ref_vector *members,
+static void choose(struct ref *r, const struct node *n, const struct ref_vector *members,
                    double param, struct ref_vector *out) {
+    const enum aggregate_op op = n->aggregate.op;
     if (op == AGG_LIMIT_RATIO) {
         const double ratio = fmax(-1, fmin(1, param));
         for (size_t i = 0; i < members->count; i++) {
@@ -177,24 +247,94 @@ static void choose(struct ref *r, enum aggregate_op op, const struct ref_vector 
         return;
     }
     const double k = trunc(param);
-    if (isnan(param)) {
-        ref_fail(r, "Parameter value is NaN");
-    } else if (!(fabs(param) < 1e6)) {
-        r->unsupported = true;
-    } else if (k >= 1 && op == AGG_LIMITK) {
+    if (k >= 1 && op == AGG_LIMITK) {
+        struct ref_vector heap = {0}; /* the first ones, as a heap has them */
         for (size_t i = 0; i < members->count && (double)i < k; i++) {
-            ref_push(r, out, members->items[i]);
+            ref_push(r, &heap, members->items[i]);
+            heap_up(heap.items, heap.count - 1, true);
+        }
+        for (size_t i = 0; i < heap.count; i++) {
+            ref_push(r, out, heap.items[i]);
         }
     } else if (k >= 1) {
+        for (size_t i = 0; i < members->count; i++) {
+            if (members->items[i].h != NULL) {
+                ref_inform(r, n->pos.start, "ignored histogram in %s aggregation", name_of(op));
+            }
+        }
         pick(r, members, k, op == AGG_TOPK, out);
     }
 }
 
+/* What a parameter is at any of the steps. */
+struct ref_extent {
+    double min, max;
+    bool nan;
+};
+
+static struct ref_extent param_extent(const struct ref_series *param) {
+    struct ref_extent out = {INFINITY, -INFINITY, false};
+    for (size_t i = 0; i < param->count; i++) {
+        const double v = param->points[i].v;
+        out.nan |= isnan(v);
+        out.min = v < out.min ? v : out.min;
+        out.max = v > out.max ? v : out.max;
+    }
+    return out;
+}
+
+/* False: the result is empty. */
+static bool check_param(struct ref *r, const struct node *n, const struct ref_series *param) {
+    const struct aggregate *a = &n->aggregate;
+    const uint32_t pos = a->param->pos.start;
+    const struct ref_extent e = param_extent(param);
+    if (a->op == AGG_QUANTILE) {
+        if (e.nan) {
+            ref_warn_phi(r, pos, NAN);
+        }
+        if (e.max > 1) {
+            ref_warn_phi(r, pos, e.max);
+        }
+        if (e.min < 0) {
+            ref_warn_phi(r, pos, e.min);
+        }
+        return true;
+    }
+    if (a->op == AGG_LIMIT_RATIO) {
+        if (e.nan) {
+            ref_fail(r, "Ratio value is NaN");
+        } else if (e.max > 1) {
+            ref_warn(r, pos, "ratio value should be between -1 and 1, got %s, capping to 1",
+                     ref_g(r, e.max));
+        }
+        if (!e.nan && e.min < -1) {
+            ref_warn(r, pos, "ratio value should be between -1 and 1, got %s, capping to -1",
+                     ref_g(r, e.min));
+        }
+        return !e.nan;
+    }
+    if (e.max < 1 && !e.nan) {
+        return false;
+    }
+    if (e.nan) {
+        ref_fail(r, "Parameter value is NaN");
+    } else if (e.min <= -9223372036854775808.0) {
+        ref_fail(r, "underflows int64");
+    } else if (e.max >= 9223372036854774784.0) {
+        ref_fail(r, "overflows int64");
+    }
+    return r->error == NULL;
+}
+
 static struct str value_text(struct ref *r, const struct ref_sample *s) {
     struct buf text;
-    r->unsupported |= s->h != NULL;
     buf_init(&text, 4096);
-    if (isinf(s->v) || isnan(s->v)) {
+    if (s->h != NULL) {
+        r->unsupported |= r->inexact; /* last digits would be labels */
+        r->unsupported |=
+            ref_is_custom(s->h) && s->h->zero.s != 0; /* NaN: what Prometheus does is fail */
+        ref_histogram_text(&text, s->h);
+    } else if (isinf(s->v) || isnan(s->v)) {
         buf_append_cstr(&text, isnan(s->v) ? "NaN" : s->v > 0 ? "+Inf" : "-Inf");
     } else {
         buf_append_number_f(&text, s->v);
@@ -218,13 +358,8 @@ static struct ref_value count_values(struct ref *r, const struct aggregate *a, s
         by.grouping[by.grouping_count++] = name;
     }
     for (size_t i = 0; i < in->count; i++) {
-        struct labels_builder b;
-        struct labels labels;
-        struct err err;
-        labels_builder_init(&b, r->arena);
-        labels_builder_reset(&b, in->items[i].labels);
-        labels_builder_set(&b, name, value_text(r, &in->items[i]));
-        r->unsupported |= labels_builder_finish(&b, &labels, &err) != ERR_OK;
+        struct labels labels =
+            ref_set_label(r, in->items[i].labels, name, value_text(r, &in->items[i]));
         labels = group_labels(r, &by, labels);
         size_t at = 0;
         while (at < out.vector.count && !labels_eq(out.vector.items[at].labels, labels)) {
@@ -242,10 +377,23 @@ struct ref_value ref_aggregate(struct ref *r, const struct node *n, int64_t t) {
     const struct aggregate *a = &n->aggregate;
     struct ref_value param = {0};
     struct ref_value out = {.type = VALUE_VECTOR};
-    if (a->param != NULL) {
+    const struct ref_series *numbers = NULL;
+    if (a->op == AGG_COUNT_VALUES) {
         param = ref_eval(r, a->param, t);
+    } else if (a->param != NULL) {
+        numbers = ref_keep_param(r, a->param);
     }
     const struct ref_value in = ref_eval(r, a->expr, t);
+    if (r->error != NULL || r->unsupported) {
+        return out;
+    }
+    for (size_t i = 0; numbers != NULL && i < numbers->count; i++) {
+        param.scalar = numbers->points[i].t == t ? numbers->points[i].v : param.scalar;
+    }
+    const bool some = numbers == NULL || check_param(r, n, numbers);
+    if (!some) {
+        return out;
+    }
     if (a->op == AGG_COUNT_VALUES) {
         return count_values(r, a, param.string, &in.vector);
     }
@@ -266,8 +414,8 @@ struct ref_value ref_aggregate(struct ref *r, const struct node *n, int64_t t) {
         struct ref_sample s = {.labels = groups[g].labels};
         if (a->op == AGG_TOPK || a->op == AGG_BOTTOMK || a->op == AGG_LIMITK ||
             a->op == AGG_LIMIT_RATIO) {
-            choose(r, a->op, &groups[g].members, param.scalar, &out.vector);
-        } else if (reduce(r, a->op, &groups[g].members, param.scalar, &s)) {
+            choose(r, n, &groups[g].members, param.scalar, &out.vector);
+        } else if (reduce(r, a, &groups[g].members, param.scalar, &s)) {
             ref_push(r, &out.vector, s);
         }
     }

@@ -53,27 +53,77 @@ static bool is_comparison(enum binary_op op) {
     return op >= OP_EQL && op <= OP_LTE;
 }
 
+static const char *text_of(enum binary_op op) {
+    static const char *const TEXTS[] = {
+        [OP_ADD] = "+",       [OP_SUB] = "-",         [OP_MUL] = "*",
+        [OP_DIV] = "/",       [OP_MOD] = "%",         [OP_POW] = "^",
+        [OP_EQL] = "==",      [OP_NEQ] = "!=",        [OP_GTR] = ">",
+        [OP_LSS] = "<",       [OP_GTE] = ">=",        [OP_LTE] = "<=",
+        [OP_AND] = "and",     [OP_OR] = "or",         [OP_UNLESS] = "unless",
+        [OP_ATAN2] = "atan2", [OP_TRIM_UPPER] = "</", [OP_TRIM_LOWER] = ">/",
+    };
+    return TEXTS[op];
+}
+
+static bool is_trim(enum binary_op op) {
+    return op == OP_TRIM_UPPER || op == OP_TRIM_LOWER;
+}
+
+static bool add_histograms(struct ref *r, const struct node *n, const struct ref_histogram *a,
+                           const struct ref_histogram *b, struct ref_sample *out) {
+    const bool add = n->binary.op == OP_ADD;
+    const char *operation = add ? "addition" : "subtraction";
+    struct ref_added added = {0};
+    const struct ref_histogram *sum =
+        ref_histogram_add(r, a, b, add ? REF_ADD : REF_SUBTRACT, &added);
+    if (sum == NULL) {
+        ref_warn(r, n->pos.start, "incompatible bucket layout encountered for binary operator %s",
+                 text_of(n->binary.op));
+        return false;
+    }
+    if (added.reconciled) {
+        ref_inform(r, n->pos.start, "mismatched custom buckets were reconciled during %s",
+                   operation);
+    }
+    if (added.conflict) {
+        ref_warn(r, n->pos.start, "conflicting counter resets during histogram %s", operation);
+        return false;
+    }
+    struct ref_histogram *compact = ref_histogram_compact(r, sum);
+    compact->hint = add ? sum->hint : REF_GAUGE;
+    out->h = compact;
+    return true;
+}
+
 /* One pair of operands. False: no sample. *refused: the two do not go together. */
-static bool combine(struct ref *r, const struct binary *b, const struct ref_sample *lhs,
+static bool combine(struct ref *r, const struct node *n, const struct ref_sample *lhs,
                     const struct ref_sample *rhs, struct ref_sample *out, bool *refused) {
+    const struct binary *b = &n->binary;
     bool keep = true;
     *refused = false;
-    if (lhs->h == NULL && rhs->h == NULL) {
+    if (lhs->h == NULL && rhs->h == NULL && !is_trim(b->op)) {
         out->v = ref_binary_number(b->op, lhs->v, rhs->v, &keep);
-        r->unsupported |= b->op == OP_TRIM_UPPER || b->op == OP_TRIM_LOWER;
     } else if (lhs->h != NULL && rhs->h != NULL && (b->op == OP_ADD || b->op == OP_SUB)) {
-        out->h = ref_histogram_add(r, lhs->h, rhs->h, b->op == OP_ADD ? 1 : -1);
+        *refused = !add_histograms(r, n, lhs->h, rhs->h, out);
     } else if (lhs->h != NULL && rhs->h != NULL && (b->op == OP_EQL || b->op == OP_NEQ)) {
         keep = ref_histogram_same(lhs->h, rhs->h) == (b->op == OP_EQL);
         out->h = lhs->h;
-    } else if (b->op == OP_MUL && (lhs->h == NULL || rhs->h == NULL)) {
+    } else if (b->op == OP_MUL && (lhs->h == NULL) != (rhs->h == NULL)) {
         out->h = lhs->h != NULL ? ref_histogram_scale(r, lhs->h, rhs->v, false)
                                 : ref_histogram_scale(r, rhs->h, lhs->v, false);
+        out->h = ref_histogram_compact(r, out->h);
     } else if (b->op == OP_DIV && lhs->h != NULL && rhs->h == NULL) {
-        out->h = ref_histogram_scale(r, lhs->h, rhs->v, true);
+        out->h = ref_histogram_compact(r, ref_histogram_scale(r, lhs->h, rhs->v, true));
+    } else if (is_trim(b->op) && lhs->h != NULL && rhs->h == NULL) {
+        out->h = ref_histogram_trim(r, lhs->h, rhs->v, b->op == OP_TRIM_UPPER);
     } else {
-        r->unsupported |= b->op == OP_TRIM_UPPER || b->op == OP_TRIM_LOWER;
+        ref_inform(r, n->pos.start,
+                   "incompatible sample types encountered for binary operator \"%s\": %s %s %s",
+                   text_of(b->op), lhs->h != NULL ? "histogram" : "float", text_of(b->op),
+                   rhs->h != NULL ? "histogram" : "float");
         *refused = true;
+    }
+    if (*refused) {
         return false;
     }
     if (b->return_bool) {
@@ -84,8 +134,9 @@ static bool combine(struct ref *r, const struct binary *b, const struct ref_samp
     return keep;
 }
 
-static struct ref_value with_scalar(struct ref *r, const struct binary *b, struct ref_value *lhs,
+static struct ref_value with_scalar(struct ref *r, const struct node *n, struct ref_value *lhs,
                                     struct ref_value *rhs) {
+    const struct binary *b = &n->binary;
     struct ref_value out = {.type = VALUE_VECTOR};
     const bool left = lhs->type == VALUE_SCALAR;
     const struct ref_vector *v = left ? &rhs->vector : &lhs->vector;
@@ -94,7 +145,7 @@ static struct ref_value with_scalar(struct ref *r, const struct binary *b, struc
         const struct ref_sample *item = &v->items[i];
         struct ref_sample s = {.labels = item->labels};
         bool refused = false;
-        if (!combine(r, b, left ? &number : item, left ? item : &number, &s, &refused)) {
+        if (!combine(r, n, left ? &number : item, left ? item : &number, &s, &refused)) {
             continue;
         }
         if (is_comparison(b->op) && !b->return_bool) {
@@ -171,7 +222,7 @@ static struct ref_value sets(struct ref *r, const struct binary *b, const struct
 static struct labels result_labels(struct ref *r, const struct binary *b, struct labels many,
                                    struct labels one) {
     const struct vector_matching *m = b->matching;
-    if (!is_comparison(b->op) ? b->op <= OP_ATAN2 : b->return_bool) {
+    if (!is_comparison(b->op) ? !is_trim(b->op) : b->return_bool) {
         many = ref_drop_name(r, many);
     }
     size_t n = 0;
@@ -180,19 +231,14 @@ static struct labels result_labels(struct ref *r, const struct binary *b, struct
         return m->on ? labels_keep(r->arena, many, names, n)
                      : labels_drop(r->arena, many, names, n);
     }
-    struct labels_builder built;
-    struct labels out;
-    struct err err;
-    labels_builder_init(&built, r->arena);
-    labels_builder_reset(&built, many);
     for (size_t i = 0; i < m->include_count; i++) {
-        labels_builder_set(&built, m->include[i], labels_get(one, m->include[i]));
+        many = ref_set_label(r, many, m->include[i], labels_get(one, m->include[i]));
     }
-    r->unsupported |= labels_builder_finish(&built, &out, &err) != ERR_OK;
-    return out;
+    return many;
 }
 
 struct ref_join {
+    const struct node *node;
     const struct binary *b;
     bool swapped; /* the many side is the right one */
     struct ref_vector out;
@@ -205,7 +251,7 @@ static void join_pair(struct ref *r, struct ref_join *j, const struct ref_sample
     struct ref_sample s = {.labels = {0}};
     bool refused = false;
     const bool keep =
-        combine(r, j->b, j->swapped ? one : many, j->swapped ? many : one, &s, &refused);
+        combine(r, j->node, j->swapped ? one : many, j->swapped ? many : one, &s, &refused);
     if (keep && is_comparison(j->b->op) && !j->b->return_bool) {
         const struct ref_sample *left = j->swapped ? one : many;
         s.v = left->v;
@@ -231,10 +277,11 @@ static void join_pair(struct ref *r, struct ref_join *j, const struct ref_sample
     }
 }
 
-static struct ref_value join(struct ref *r, const struct binary *b, const struct ref_vector *lhs,
+static struct ref_value join(struct ref *r, const struct node *n, const struct ref_vector *lhs,
                              const struct ref_vector *rhs) {
+    const struct binary *b = &n->binary;
     const struct vector_matching *m = b->matching;
-    struct ref_join j = {.b = b, .swapped = m->card == CARD_ONE_TO_MANY};
+    struct ref_join j = {.node = n, .b = b, .swapped = m->card == CARD_ONE_TO_MANY};
     const struct ref_vector *many = j.swapped ? rhs : lhs;
     const struct ref_vector *one = j.swapped ? lhs : rhs;
     /* Fills are named by the sides of many-to-one, whatever the order of the operands. */
@@ -278,8 +325,16 @@ static struct ref_value join(struct ref *r, const struct binary *b, const struct
 
 struct ref_value ref_binary(struct ref *r, const struct node *n, int64_t t) {
     const struct binary *b = &n->binary;
+    r->buckets += is_trim(b->op);
     struct ref_value lhs = ref_eval(r, b->lhs, t);
     struct ref_value rhs = ref_eval(r, b->rhs, t);
+    r->buckets -= is_trim(b->op);
+    if (r->error != NULL || r->unsupported) {
+        return (struct ref_value){.type = VALUE_VECTOR};
+    }
+    if (lhs.type == VALUE_SCALAR && rhs.type == VALUE_SCALAR && is_trim(b->op)) {
+        ref_fail(r, "not allowed for Scalar operations");
+    }
     if (lhs.type == VALUE_SCALAR && rhs.type == VALUE_SCALAR) {
         bool keep = true;
         double v = ref_binary_number(b->op, lhs.scalar, rhs.scalar, &keep);
@@ -287,12 +342,12 @@ struct ref_value ref_binary(struct ref *r, const struct node *n, int64_t t) {
         return (struct ref_value){.type = VALUE_SCALAR, .scalar = v};
     }
     if (lhs.type == VALUE_SCALAR || rhs.type == VALUE_SCALAR) {
-        return with_scalar(r, b, &lhs, &rhs);
+        return with_scalar(r, n, &lhs, &rhs);
     }
     if (b->op == OP_AND || b->op == OP_OR || b->op == OP_UNLESS) {
         return sets(r, b, &lhs.vector, &rhs.vector);
     }
-    struct ref_value out = join(r, b, &lhs.vector, &rhs.vector);
+    struct ref_value out = join(r, n, &lhs.vector, &rhs.vector);
     ref_check_unique(r, &out.vector);
     return out;
 }

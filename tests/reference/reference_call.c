@@ -2,7 +2,6 @@
 #include <math.h>
 #include <time.h>
 
-#include "base/number.h"
 #include "tests/reference/reference.h"
 
 static double go_max(double a, double b) {
@@ -163,18 +162,11 @@ static bool of_float(struct ref *r, enum function_id id, double v, const double 
     }
 }
 
-static const struct node *bare(const struct node *n) {
-    while (n->type == NODE_PAREN) {
-        n = n->paren;
-    }
-    return n;
-}
-
 static struct ref_value absent(struct ref *r, const struct node *arg, bool empty) {
     struct ref_value out = {.type = VALUE_VECTOR};
     struct labels_builder b;
     struct err err;
-    arg = bare(arg);
+    arg = ref_bare(arg);
     arg = arg->type == NODE_MATRIX_SELECTOR ? arg->matrix.selector : arg;
     if (!empty) {
         return out;
@@ -198,142 +190,82 @@ static struct ref_value absent(struct ref *r, const struct node *arg, bool empty
     return out;
 }
 
-static struct ref_value label_join(struct ref *r, const struct ref_value *args, size_t n) {
-    struct ref_value out = {.type = VALUE_VECTOR};
-    for (size_t i = 0; i < args[0].vector.count; i++) {
-        struct ref_sample s = args[0].vector.items[i];
-        struct labels_builder b;
-        struct err err;
-        struct str text = STR("");
-        for (size_t k = 3; k < n; k++) {
-            const struct str part = labels_get(s.labels, args[k].string);
-            text = arena_printf(r->arena, "%.*s%.*s%.*s", STR_ARG(text),
-                                k > 3 ? (int)args[2].string.len : 0, args[2].string.ptr,
-                                STR_ARG(part));
-        }
-        labels_builder_init(&b, r->arena);
-        labels_builder_reset(&b, s.labels);
-        labels_builder_set(&b, args[1].string, text);
-        r->unsupported |= labels_builder_finish(&b, &s.labels, &err) != ERR_OK;
-        ref_push(r, &out.vector, s);
-    }
-    ref_check_unique(r, &out.vector);
-    return out;
-}
-
-/* ---- classic histograms ---- */
-
-struct ref_le {
-    double le, count;
-};
-
-static bool almost(double a, double b) {
-    const double sum = fabs(a) + fabs(b);
-    if (a == b) {
-        return true;
-    }
-    if (a == 0 || b == 0 || sum < 2.2250738585072014e-308) {
-        return fabs(a - b) < 1e-12 * 2.2250738585072014e-308;
-    }
-    return fabs(a - b) / fmin(sum, 1.7976931348623157e308) < 1e-12;
-}
-
-static double classic_quantile(double phi, struct ref_le *b, size_t n) {
-    if (isnan(phi)) {
-        return NAN;
-    }
-    if (phi < 0 || phi > 1) {
-        return phi < 0 ? -INFINITY : INFINITY;
-    }
-    for (size_t i = 0; i < n; i++) {
-        for (size_t k = i; k > 0 && b[k].le < b[k - 1].le; k--) {
-            const struct ref_le x = b[k];
-            b[k] = b[k - 1];
-            b[k - 1] = x;
-        }
-    }
-    if (b[n - 1].le != (double)INFINITY) {
-        return NAN;
-    }
-    size_t merged = 0;
-    for (size_t i = 1; i < n; i++) {
-        if (b[i].le == b[merged].le) {
-            b[merged].count += b[i].count;
-        } else {
-            b[++merged] = b[i];
-        }
-    }
-    n = merged + 1;
-    for (size_t i = 1; i < n; i++) {
-        if (almost(b[i].count, b[i - 1].count) || b[i].count < b[i - 1].count) {
-            b[i].count = b[i - 1].count;
-        }
-    }
-    const double total = b[n - 1].count;
-    if (n < 2 || total == 0) {
-        return NAN;
-    }
-    double rank = phi * total;
-    size_t at = 0;
-    while (at < n - 1 && !(b[at].count >= rank)) {
-        at++;
-    }
-    if (at == n - 1) {
-        return b[n - 2].le;
-    }
-    if (at == 0 && b[0].le <= 0) {
-        return b[0].le;
-    }
-    const double start = at > 0 ? b[at - 1].le : 0;
-    const double before = at > 0 ? b[at - 1].count : 0;
-    rank -= before;
-    return start + (b[at].le - start) * (rank / (b[at].count - before));
-}
-
-struct ref_value ref_histogram_quantile(struct ref *r, double phi, const struct ref_vector *v) {
-    struct ref_value out = {.type = VALUE_VECTOR};
-    const struct str le_name = STR("le");
-    bool *done = arena_zalloc(r->arena, v->count + 1);
-    for (size_t i = 0; i < v->count; i++) {
-        const struct ref_sample *s = &v->items[i];
-        struct labels of = s->labels;
-        double le = 0;
-        if (s->h != NULL) {
-            const struct ref_sample native = {.labels = ref_drop_name(r, of),
-                                              .v = ref_native_quantile(phi, s->h)};
-            ref_push(r, &out.vector, native);
-            continue;
-        }
-        const struct str text = labels_get(of, le_name);
-        if (done[i] || text.len == 0) {
-            continue;
-        }
-        of = labels_drop(r->arena, of, &le_name, 1);
-        struct ref_le *buckets = arena_alloc(r->arena, v->count * sizeof(*buckets));
-        size_t n = 0;
-        for (size_t k = i; k < v->count; k++) {
-            const struct str bound = labels_get(v->items[k].labels, le_name);
-            if (v->items[k].h != NULL || bound.len == 0 ||
-                !labels_eq(labels_drop(r->arena, v->items[k].labels, &le_name, 1), of)) {
-                continue;
-            }
-            done[k] = true;
-            if (str_eq(bound, STR("+Inf"))) {
-                le = INFINITY;
-            } else if (number_parse_double(bound, &le) != NUMBER_OK) {
-                r->unsupported = true;
-            }
-            buckets[n++] = (struct ref_le){le, v->items[k].v};
-        }
-        const struct ref_sample classic = {.labels = ref_drop_name(r, of),
-                                           .v = classic_quantile(phi, buckets, n)};
-        ref_push(r, &out.vector, classic);
-    }
-    ref_check_unique(r, &out.vector);
-    return out;
-}
-
 /* ---- calls ---- */
+
+static bool has_float(const struct ref_series *w) {
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->points[i].h == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void inform_no_counter(struct ref *r, uint32_t pos, struct labels labels) {
+    const struct str name = labels_get(labels, LABEL_NAME);
+    if (name.len > 0 && !str_ends(name, STR("_total")) && !str_ends(name, STR("_sum")) &&
+        !str_ends(name, STR("_count")) && !str_ends(name, STR("_bucket"))) {
+        ref_inform(r, pos,
+                   "metric might not be a counter, name does not end in "
+                   "_total/_sum/_count/_bucket: %s",
+                   ref_name(r, labels));
+    }
+}
+
+/* anchored and smoothed go with few functions; whether they do is seen before there is data. */
+static void check_extended(struct ref *r, const struct call *c) {
+    const enum function_id id = (enum function_id)c->function->id;
+    const bool rates = id == FN_DELTA || id == FN_INCREASE || id == FN_RATE;
+    for (size_t i = 0; i < c->arg_count; i++) {
+        const struct node *arg = ref_bare(c->args[i]);
+        if (arg->type != NODE_MATRIX_SELECTOR) {
+            continue;
+        }
+        const struct vector_selector *s = &arg->matrix.selector->vector;
+        if (s->smoothed && !rates) {
+            ref_fail(r, "smoothed modifier can only be used with");
+        }
+        if (s->anchored && !rates && id != FN_CHANGES && id != FN_RESETS) {
+            ref_fail(r, "anchored modifier can only be used with");
+        }
+    }
+}
+
+void ref_check_tree(struct ref *r, const struct node *n) {
+    switch (n->type) {
+    case NODE_CALL:
+        check_extended(r, &n->call);
+        for (size_t i = 0; i < n->call.arg_count; i++) {
+            ref_check_tree(r, n->call.args[i]);
+        }
+        break;
+    case NODE_AGGREGATE:
+        ref_check_tree(r, n->aggregate.expr);
+        if (n->aggregate.param != NULL) {
+            ref_check_tree(r, n->aggregate.param);
+        }
+        break;
+    case NODE_BINARY:
+        ref_check_tree(r, n->binary.lhs);
+        ref_check_tree(r, n->binary.rhs);
+        break;
+    case NODE_SUBQUERY:
+        ref_check_tree(r, n->subquery.expr);
+        break;
+    case NODE_UNARY:
+        ref_check_tree(r, n->unary.expr);
+        break;
+    case NODE_PAREN:
+        ref_check_tree(r, n->paren);
+        break;
+    case NODE_NUMBER:
+    case NODE_STRING:
+    case NODE_VECTOR_SELECTOR:
+    case NODE_MATRIX_SELECTOR:
+    case NODE_DURATION:
+        break;
+    }
+}
 
 static struct ref_value over_range(struct ref *r, const struct node *n,
                                    const struct ref_value *args, int64_t t) {
@@ -352,9 +284,15 @@ static struct ref_value over_range(struct ref *r, const struct node *n,
     const struct ref_matrix *m = &args[range_at].matrix;
     for (size_t i = 0; i < m->count; i++) {
         struct ref_sample s = {.labels = m->items[i].labels};
+        if (id == FN_QUANTILE_OVER_TIME && has_float(&m->items[i])) {
+            ref_warn_phi(r, n->call.args[0]->pos.start, params[0]);
+        }
         if (m->items[i].count > 0 && ref_over_time(r, n, &m->items[i], params, t, &s)) {
             if (id != FN_LAST_OVER_TIME && id != FN_FIRST_OVER_TIME) {
                 s.labels = ref_drop_name(r, s.labels);
+            }
+            if ((id == FN_RATE || id == FN_INCREASE) && s.h == NULL) {
+                inform_no_counter(r, n->call.args[0]->pos.start, m->items[i].labels);
             }
             ref_push(r, &out.vector, s);
         }
@@ -363,11 +301,24 @@ static struct ref_value over_range(struct ref *r, const struct node *n,
     return out;
 }
 
-static bool native_part(enum function_id id, const struct ref_histogram *h, double *out) {
-    *out = id == FN_HISTOGRAM_COUNT ? h->count
-           : id == FN_HISTOGRAM_SUM ? h->sum
-                                    : h->sum / h->count;
-    return id == FN_HISTOGRAM_COUNT || id == FN_HISTOGRAM_SUM || id == FN_HISTOGRAM_AVG;
+static bool is_native(enum function_id id) {
+    return id == FN_HISTOGRAM_COUNT || id == FN_HISTOGRAM_SUM || id == FN_HISTOGRAM_AVG ||
+           id == FN_HISTOGRAM_STDDEV || id == FN_HISTOGRAM_STDVAR;
+}
+
+static double native_part(struct ref *r, enum function_id id, const struct ref_histogram *h) {
+    switch ((int)id) {
+    case FN_HISTOGRAM_COUNT:
+        return h->count.s;
+    case FN_HISTOGRAM_SUM:
+        return h->sum.s;
+    case FN_HISTOGRAM_AVG:
+        return h->sum.s / h->count.s;
+    case FN_HISTOGRAM_STDVAR:
+        return ref_native_variance(r, h);
+    default:
+        return sqrt(ref_native_variance(r, h));
+    }
 }
 
 static struct ref_value element_wise(struct ref *r, const struct node *n,
@@ -380,8 +331,8 @@ static struct ref_value element_wise(struct ref *r, const struct node *n,
                              : id == FN_ROUND ? 1.0
                                               : 0.0,
                              n->call.arg_count > 2 ? args[2].scalar : 0};
-    const bool native =
-        id == FN_HISTOGRAM_COUNT || id == FN_HISTOGRAM_SUM || id == FN_HISTOGRAM_AVG;
+    const bool native = is_native(id);
+    const struct str name = LABEL_NAME;
     if (n->call.arg_count == 0) {
         ref_push(r, &in.vector, (struct ref_sample){.v = (double)t / 1000});
     }
@@ -390,11 +341,14 @@ static struct ref_value element_wise(struct ref *r, const struct node *n,
     }
     for (size_t i = 0; i < in.vector.count; i++) {
         const struct ref_sample *s = &in.vector.items[i];
-        struct ref_sample made = {.labels = ref_drop_name(r, s->labels)};
+        struct ref_sample made = {.labels = native ? labels_drop(r->arena, s->labels, &name, 1)
+                                                   : ref_drop_name(r, s->labels)};
         if (native != (s->h != NULL)) {
             continue;
         }
-        if (native ? !native_part(id, s->h, &made.v) : !of_float(r, id, s->v, params, &made.v)) {
+        if (native) {
+            made.v = native_part(r, id, s->h);
+        } else if (!of_float(r, id, s->v, params, &made.v)) {
             r->unsupported = true;
         }
         ref_push(r, &out.vector, made);
@@ -422,11 +376,26 @@ static struct ref_value to_scalar(const struct ref_vector *v) {
 static struct ref_value timestamps(struct ref *r, const struct node *arg,
                                    const struct ref_vector *in, int64_t t) {
     struct ref_value out = {.type = VALUE_VECTOR};
-    const bool own = bare(arg)->type == NODE_VECTOR_SELECTOR;
+    const bool own = ref_bare(arg)->type == NODE_VECTOR_SELECTOR;
     for (size_t i = 0; i < in->count; i++) {
         const int64_t at = own ? in->items[i].own_t : t;
         const struct labels labels = ref_drop_name(r, in->items[i].labels);
         ref_push(r, &out.vector, (struct ref_sample){.labels = labels, .v = (double)at / 1000});
+    }
+    ref_check_unique(r, &out.vector);
+    return out;
+}
+
+static struct ref_value start_timestamps(struct ref *r, const struct node *arg,
+                                         const struct ref_vector *in) {
+    struct ref_value out = {.type = VALUE_VECTOR};
+    if (!r->start_timestamps || ref_bare(arg)->type != NODE_VECTOR_SELECTOR) {
+        return out;
+    }
+    for (size_t i = 0; i < in->count; i++) {
+        const struct labels labels = ref_drop_name(r, in->items[i].labels);
+        const double v = (double)in->items[i].own_start / 1000;
+        ref_push(r, &out.vector, (struct ref_sample){.labels = labels, .v = v});
     }
     ref_check_unique(r, &out.vector);
     return out;
@@ -443,10 +412,17 @@ static struct ref_value floats_of(struct ref *r, const struct ref_vector *in) {
 }
 
 /* Not a number: last in either direction. */
-static struct ref_value sorted(struct ref *r, const struct ref_vector *in, bool descending) {
+static struct ref_value sorted(struct ref *r, const struct node *call, const struct ref_vector *in,
+                               bool descending) {
     struct ref_value out = floats_of(r, in);
     struct ref_sample *s = out.vector.items;
-    for (size_t i = 1; r->step_ms == 0 && i < out.vector.count; i++) {
+    const bool steps = r->grid.start_ms != r->grid.end_ms;
+    if (steps) {
+        ref_warn(
+            r, call->pos.start,
+            "sort is ineffective for range queries since results are always ordered by labels");
+    }
+    for (size_t i = 1; !steps && i < out.vector.count; i++) {
         for (size_t k = i; k > 0; k--) {
             const double a = s[k - 1].v;
             const double b = s[k].v;
@@ -461,12 +437,55 @@ static struct ref_value sorted(struct ref *r, const struct ref_vector *in, bool 
     return out;
 }
 
+static struct ref_value quantiles(struct ref *r, const struct node *n, const struct ref_value *args,
+                                  int64_t t) {
+    struct ref_value out = {.type = VALUE_VECTOR};
+    const struct call *c = &n->call;
+    if ((enum function_id)c->function->id == FN_HISTOGRAM_QUANTILE) {
+        ref_warn_phi(r, c->args[0]->pos.start, args[0].scalar);
+        ref_histogram_quantile(r, args[0].scalar, &args[1].vector, c->args[1]->pos.start, STR(""),
+                               t, &out.vector);
+    }
+    for (size_t i = 2;
+         (enum function_id)c->function->id == FN_HISTOGRAM_QUANTILES && i < c->arg_count; i++) {
+        ref_warn_phi(r, c->args[i]->pos.start, args[i].scalar);
+        ref_histogram_quantile(r, args[i].scalar, &args[0].vector, c->args[0]->pos.start,
+                               args[1].string, t, &out.vector);
+    }
+    ref_check_unique(r, &out.vector);
+    return out;
+}
+
+/* What asks for a selector's own times does not smooth it. */
+static const struct node *own_times_of(struct ref *r, enum function_id id, const struct node *arg) {
+    const struct node *bare = ref_bare(arg);
+    if ((id != FN_TIMESTAMP && id != FN_START_TIMESTAMP) || bare->type != NODE_VECTOR_SELECTOR ||
+        !bare->vector.smoothed) {
+        return arg;
+    }
+    struct node *plain = arena_alloc(r->arena, sizeof(*plain));
+    *plain = *bare;
+    plain->vector.smoothed = false;
+    return plain;
+}
+
 struct ref_value ref_call(struct ref *r, const struct node *n, int64_t t) {
     const struct call *c = &n->call;
     const enum function_id id = (enum function_id)c->function->id;
     struct ref_value *args = arena_zalloc(r->arena, (c->arg_count + 1) * sizeof(*args));
-    for (size_t i = 0; i < c->arg_count; i++) {
-        args[i] = ref_eval(r, c->args[i], t);
+    const bool statistics =
+        id == FN_HISTOGRAM_COUNT || id == FN_HISTOGRAM_SUM || id == FN_HISTOGRAM_AVG;
+    const bool buckets =
+        id == FN_HISTOGRAM_QUANTILE || id == FN_HISTOGRAM_QUANTILES || id == FN_HISTOGRAM_FRACTION;
+    r->statistics += statistics;
+    r->buckets += buckets;
+    for (size_t i = 0; i < c->arg_count && !(id == FN_INFO && i == 1); i++) {
+        args[i] = ref_eval(r, own_times_of(r, id, c->args[i]), t);
+    }
+    r->statistics -= statistics;
+    r->buckets -= buckets;
+    if (r->error != NULL || r->unsupported) {
+        return (struct ref_value){.type = VALUE_VECTOR};
     }
     if (ref_is_over_time(id)) {
         return over_range(r, n, args, t);
@@ -497,13 +516,27 @@ struct ref_value ref_call(struct ref *r, const struct node *n, int64_t t) {
     case FN_ABSENT_OVER_TIME:
         return absent(r, c->args[0], args[0].matrix.count == 0);
     case FN_LABEL_JOIN:
-        return label_join(r, args, c->arg_count);
+        return ref_label_join(r, args, c->arg_count);
+    case FN_LABEL_REPLACE:
+        return ref_label_replace(r, args);
+    case FN_SORT_BY_LABEL:
+        return ref_sort_by_label(r, n, args, false);
+    case FN_SORT_BY_LABEL_DESC:
+        return ref_sort_by_label(r, n, args, true);
+    case FN_INFO:
+        return ref_info(r, n, &args[0], t);
+    case FN_START_TIMESTAMP:
+        return start_timestamps(r, c->args[0], &args[0].vector);
+    case FN_HISTOGRAM_FRACTION:
+        return ref_histogram_fraction(r, args[0].scalar, args[1].scalar, &args[2].vector,
+                                      c->args[2]->pos.start);
     case FN_HISTOGRAM_QUANTILE:
-        return ref_histogram_quantile(r, args[0].scalar, &args[1].vector);
+    case FN_HISTOGRAM_QUANTILES:
+        return quantiles(r, n, args, t);
     case FN_SORT:
-        return sorted(r, &args[0].vector, false);
+        return sorted(r, n, &args[0].vector, false);
     case FN_SORT_DESC:
-        return sorted(r, &args[0].vector, true);
+        return sorted(r, n, &args[0].vector, true);
     case FN_VECTOR: {
         struct ref_value out = {.type = VALUE_VECTOR};
         ref_push(r, &out.vector, (struct ref_sample){.v = args[0].scalar});

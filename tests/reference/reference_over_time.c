@@ -64,110 +64,6 @@ double ref_quantile(struct ref *r, double phi, const double *values, size_t n) {
     return sorted[(size_t)low] * (1 - weight) + sorted[(size_t)high] * weight;
 }
 
-/* ---- rate, increase, delta ---- */
-
-/* Section 16, of the window's first and last sample; first is the value that a counter cannot have
- * been below when it started. */
-static double extrapolation(const struct ref_series *w, bool counter, double first, double grown) {
-    const int64_t first_t = w->points[0].t;
-    const int64_t last_t = w->points[w->count - 1].t;
-    double to_start = (double)(first_t - w->from) / 1000;
-    double to_end = (double)(w->to - last_t) / 1000;
-    const double sampled = (double)(last_t - first_t) / 1000;
-    const double average = sampled / ((double)w->count - 1);
-    const double threshold = average * 1.1;
-    if (to_start >= threshold) {
-        to_start = average / 2;
-    }
-    if (counter && grown > 0 && first >= 0) {
-        const double to_zero = sampled * (first / grown);
-        to_start = to_zero < to_start ? to_zero : to_start;
-    }
-    if (to_end >= threshold) {
-        to_end = average / 2;
-    }
-    return sampled != 0 ? (sampled + to_start + to_end) / sampled : 1;
-}
-
-static double range_seconds(const struct ref_series *w) {
-    return (double)(w->to - w->from) / 1000;
-}
-
-static bool rate_of_histograms(struct ref *r, enum function_id id, const struct ref_series *w,
-                               struct ref_sample *out) {
-    const bool counter = id != FN_DELTA;
-    const struct ref_histogram *first = w->points[0].h;
-    struct ref_histogram empty = {.schema = w->points[1].h->schema,
-                                  .zero_threshold = w->points[1].h->zero_threshold};
-    if (counter && ref_histogram_reset(w->points[1].h, first)) {
-        first = &empty;
-    }
-    struct ref_histogram *grown = ref_histogram_add(r, w->points[w->count - 1].h, first, -1);
-    const struct ref_histogram *before = first;
-    for (size_t i = 1; counter && i < w->count; i++) {
-        if (ref_histogram_reset(w->points[i].h, before)) {
-            grown = ref_histogram_add(r, grown, before, 1);
-        }
-        before = w->points[i].h;
-    }
-    double factor = extrapolation(w, counter, w->points[0].h->count, grown->count);
-    if (id == FN_RATE) {
-        factor /= range_seconds(w);
-    }
-    out->h = ref_histogram_scale(r, grown, factor, false);
-    return true;
-}
-
-static bool rate(struct ref *r, enum function_id id, const struct ref_series *w, size_t histograms,
-                 struct ref_sample *out) {
-    if (w->count < 2 || (histograms > 0 && histograms < w->count)) {
-        return false;
-    }
-    if (histograms > 0) {
-        return rate_of_histograms(r, id, w, out);
-    }
-    double grown = w->points[w->count - 1].v - w->points[0].v;
-    for (size_t i = 1; id != FN_DELTA && i < w->count; i++) {
-        if (w->points[i].v < w->points[i - 1].v) {
-            grown += w->points[i - 1].v;
-        }
-    }
-    double factor = extrapolation(w, id != FN_DELTA, w->points[0].v, grown);
-    if (id == FN_RATE) {
-        factor /= range_seconds(w);
-    }
-    out->v = grown * factor;
-    return true;
-}
-
-static bool instant_rate(struct ref *r, enum function_id id, const struct ref_series *w,
-                         struct ref_sample *out) {
-    if (w->count < 2) {
-        return false;
-    }
-    const struct ref_point *a = &w->points[w->count - 2];
-    const struct ref_point *b = &w->points[w->count - 1];
-    const double seconds = (double)(b->t - a->t) / 1000;
-    if ((a->h != NULL) != (b->h != NULL)) {
-        return false;
-    }
-    if (b->h != NULL) {
-        const struct ref_histogram empty = {.schema = b->h->schema,
-                                            .zero_threshold = b->h->zero_threshold};
-        const bool alone = id == FN_IRATE && ref_histogram_reset(b->h, a->h);
-        out->h = ref_histogram_add(r, b->h, alone ? &empty : a->h, -1);
-        if (id == FN_IRATE) {
-            out->h = ref_histogram_scale(r, out->h, seconds, true);
-        }
-        return true;
-    }
-    out->v = id == FN_IRATE && b->v < a->v ? b->v : b->v - a->v;
-    if (id == FN_IRATE) {
-        out->v /= seconds;
-    }
-    return true;
-}
-
 /* ---- floats alone ---- */
 
 static void regression(const int64_t *ts, const double *v, size_t n, int64_t reference,
@@ -320,15 +216,15 @@ static double changes(const struct ref_series *w) {
     return n;
 }
 
-static double resets(const struct ref_series *w) {
+static double resets(struct ref *r, const struct ref_series *w) {
     double n = 0;
     for (size_t i = 1; i < w->count; i++) {
         const struct ref_point *a = &w->points[i - 1];
         const struct ref_point *b = &w->points[i];
-        if (a->h != NULL && b->h != NULL) {
-            n += ref_histogram_reset(b->h, a->h);
-        } else if (a->h != NULL || b->h != NULL) {
+        if ((a->h != NULL) != (b->h != NULL) || ref_start_reset(r, a, b)) {
             n += 1;
+        } else if (a->h != NULL) {
+            n += ref_histogram_reset(r, b->h, a->h);
         } else {
             n += b->v < a->v;
         }
@@ -336,13 +232,80 @@ static double resets(const struct ref_series *w) {
     return n;
 }
 
-static bool sums(struct ref *r, enum function_id id, const struct ref_series *w, const double *v,
-                 size_t histograms, struct ref_sample *out) {
-    if (histograms > 0) { /* compensated sums of histograms are left to others */
-        r->unsupported |= histograms == w->count;
+/* anchored: the newest sample at or before the range's start, and those of the range. */
+static struct ref_series anchored(const struct ref_series *w) {
+    struct ref_series out = *w;
+    while (out.count > 1 && out.points[1].t <= w->from) {
+        out.points++;
+        out.count--;
+    }
+    if (out.points[out.count - 1].t <= w->from) {
+        out.count = 0;
+    }
+    return out;
+}
+
+/* ---- sums ---- */
+
+/* Compensated, and a running mean from where that would overflow (section 19). */
+static bool histogram_sums(struct ref *r, uint32_t pos, bool mean, const struct ref_series *w,
+                           struct ref_sample *out) {
+    struct ref_added added = {0};
+    struct ref_histogram *sum = ref_histogram_copy(r, w->points[0].h);
+    bool running = false;
+    bool reset = sum->hint == REF_RESET;
+    bool not_reset = sum->hint == REF_NOT_RESET;
+    for (size_t i = 1; i < w->count; i++) {
+        const struct ref_histogram *h = w->points[i].h;
+        const double n = (double)i + 1;
+        reset |= h->hint == REF_RESET;
+        not_reset |= h->hint == REF_NOT_RESET;
+        if (!running) {
+            struct ref_histogram *next = ref_histogram_add(r, sum, h, REF_COMPENSATE, &added);
+            if (next == NULL) {
+                ref_warn_mixed_buckets(r, pos, w->labels);
+                return false;
+            }
+            if (!mean || !ref_histogram_overflows(next)) {
+                sum = next;
+                continue;
+            }
+            running = true;
+            sum = ref_histogram_scale(r, sum, n - 1, true);
+        }
+        sum = ref_histogram_scale(r, sum, (n - 1) / n, false);
+        sum = ref_histogram_add(r, sum, ref_histogram_scale(r, h, n, true), REF_COMPENSATE, &added);
+        r->inexact = true;
+        if (sum == NULL) {
+            ref_warn_mixed_buckets(r, pos, w->labels);
+            return false;
+        }
+    }
+    if (mean && !running) {
+        sum = ref_histogram_scale(r, sum, (double)w->count, true);
+    }
+    out->h = w->count > 1 ? ref_histogram_settle(r, sum) : sum;
+    if (added.reconciled) {
+        ref_inform(r, pos, "mismatched custom buckets were reconciled during aggregation");
+    }
+    if (reset && not_reset) {
+        ref_warn(r, pos, "conflicting counter resets during histogram aggregation");
+    }
+    return true;
+}
+
+static bool sums(struct ref *r, const struct node *call, const struct ref_series *w,
+                 const double *v, size_t histograms, struct ref_sample *out) {
+    const bool mean = (enum function_id)call->call.function->id == FN_AVG_OVER_TIME;
+    const uint32_t pos = call->call.args[0]->pos.start;
+    if (histograms > 0 && histograms < w->count) {
+        ref_warn_mixed_samples(r, pos, w->labels);
         return false;
     }
-    if (id == FN_AVG_OVER_TIME) {
+    if (histograms > 0) {
+        return histogram_sums(r, pos, mean, w, out);
+    }
+    if (mean) {
         out->v = ref_mean(v, w->count);
         return true;
     }
@@ -354,9 +317,47 @@ static bool sums(struct ref *r, enum function_id id, const struct ref_series *w,
     return true;
 }
 
+static const struct vector_selector *selector_of(const struct node *call) {
+    for (size_t i = 0; i < call->call.arg_count; i++) {
+        const struct node *arg = ref_bare(call->call.args[i]);
+        if (arg->type == NODE_MATRIX_SELECTOR) {
+            return &arg->matrix.selector->vector;
+        }
+    }
+    return NULL;
+}
+
+/* Functions of floats pass over histograms, and say so where there are both. */
+static void inform_ignored(struct ref *r, const struct node *call, const struct ref_series *w,
+                           size_t floats, size_t histograms) {
+    const enum function_id id = (enum function_id)call->call.function->id;
+    const uint32_t pos = call->call.args[id == FN_QUANTILE_OVER_TIME ? 1 : 0]->pos.start;
+    if (floats > 0 && histograms > 0) {
+        ref_inform(r, pos,
+                   "ignored histograms in a range containing both floats and histograms for metric "
+                   "name %s",
+                   ref_name(r, w->labels));
+    }
+}
+
 bool ref_over_time(struct ref *r, const struct node *call, const struct ref_series *w,
                    const double *params, int64_t t, struct ref_sample *out) {
     const enum function_id id = (enum function_id)call->call.function->id;
+    const struct vector_selector *s = selector_of(call);
+    struct ref_series narrow;
+    if (s != NULL && (s->anchored || s->smoothed)) {
+        if (id == FN_RATE || id == FN_INCREASE || id == FN_DELTA) {
+            return ref_extended_rate(r, call, w, s->smoothed, out);
+        }
+        narrow = anchored(w);
+        for (size_t i = 0; r->start_timestamps && id == FN_RESETS && i < w->count; i++) {
+            r->unsupported |= w->points[i].start != 0; /* whether they count here is open */
+        }
+        w = &narrow;
+        if (w->count == 0) {
+            return false;
+        }
+    }
     double *v = arena_alloc(r->arena, (w->count + 1) * sizeof(*v));
     int64_t *ts = arena_alloc(r->arena, (w->count + 1) * sizeof(*ts));
     size_t n = 0;
@@ -373,10 +374,10 @@ bool ref_over_time(struct ref *r, const struct node *call, const struct ref_seri
     case FN_RATE:
     case FN_INCREASE:
     case FN_DELTA:
-        return rate(r, id, w, histograms, out);
+        return ref_rate(r, call, w, out);
     case FN_IRATE:
     case FN_IDELTA:
-        return instant_rate(r, id, w, out);
+        return ref_instant_rate(r, call, w, out);
     case FN_COUNT_OVER_TIME:
         out->v = (double)w->count;
         return true;
@@ -399,12 +400,13 @@ bool ref_over_time(struct ref *r, const struct node *call, const struct ref_seri
         out->v = changes(w);
         return true;
     case FN_RESETS:
-        out->v = resets(w);
+        out->v = resets(r, w);
         return true;
     case FN_SUM_OVER_TIME:
     case FN_AVG_OVER_TIME:
-        return sums(r, id, w, v, histograms, out);
+        return sums(r, call, w, v, histograms, out);
     default:
+        inform_ignored(r, call, w, n, histograms);
         return floats_alone(r, id, ts, v, n, params, t, out);
     }
 }
