@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,10 @@ char *mem_strdup(const char *text) {
 
 void mem_free(void *ptr) {
     free(ptr);
+}
+
+void mem_give_back(void) {
+    (void)malloc_trim(0);
 }
 
 size_t mem_grow(size_t capacity, size_t need) {

@@ -22,6 +22,11 @@ char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *mem_strndup(const char *text, size_t n) __attribute__((malloc, returns_nonnull));
 void mem_free(void *ptr);
 
+/* Gives memory that was freed back to the system, as far as it is whole pages: what a large query used
+ * would else stay with the process. Takes some 10 us for each MB that is free; other threads that
+ * allocate wait for part of that. */
+void mem_give_back(void);
+
 /* Capacity to grow to so that need elements fit: the old one times 1.5, at least need and 8. */
 size_t mem_grow(size_t capacity, size_t need);
 

@@ -318,6 +318,7 @@ struct tsdb {
     struct thread maintenance;
     int64_t last_sync_ns; /* maintenance thread only */
     int64_t last_age_ns;  /* of the page cache; maintenance thread only */
+    int64_t last_tidy_ns; /* of memory; maintenance thread only */
 };
 
 /* For the analysis of locks, where two names are one shard. */

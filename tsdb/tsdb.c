@@ -26,6 +26,7 @@
 enum { PAYLOAD_MAX = 64 << 20, LABELS_MAX = 64 << 20, PAGE_CACHE_BYTES_DEFAULT = 8 << 20 };
 /* A dashboard asks again within minutes. */
 static const int64_t PAGE_CACHE_AGE_NS = 600 * NS_PER_S;
+static const int64_t TIDY_NS = 30 * NS_PER_S;
 
 void tsdb_options_default(struct tsdb_options *options) {
     *options = (struct tsdb_options){
@@ -508,8 +509,13 @@ static enum err_code open_files(struct tsdb *db, const struct paths *paths,
 
 /* ---- the maintenance thread ---- */
 
-static void age_cache(struct tsdb *db) {
+/* What large queries left behind. */
+static void tidy_memory(struct tsdb *db) {
     const int64_t now_ns = clock_mono_ns(db->options.clock);
+    if (now_ns - db->last_tidy_ns >= TIDY_NS) {
+        db->last_tidy_ns = now_ns;
+        mem_give_back();
+    }
     if (now_ns - db->last_age_ns >= PAGE_CACHE_AGE_NS) {
         db->last_age_ns = now_ns;
         page_cache_age(db->page_cache);
@@ -526,7 +532,7 @@ static void run_maintenance(void *ctx) {
     while (!db->stopping) {
         mutex_unlock(&db->wake_mu);
         head_maintain(db);
-        age_cache(db);
+        tidy_memory(db);
         mutex_lock(&db->wake_mu);
         const int64_t deadline = clock_mono_ns(clock_system()) + interval_ns;
         while (!db->stopping && cond_wait_until(&db->wake, &db->wake_mu, deadline)) {
