@@ -450,23 +450,26 @@ MUST_CHECK enum err_code head_insert_cell(struct head_group *g, uint32_t row,
 
 /* ---- head_late.c ---- */
 
-/* Samples of a scraped group with times of their own; row is told of those that are refused. */
-MUST_CHECK enum err_code head_commit_own_times(struct head_group *g,
-                                               const struct storage_own_time *own, size_t n,
-                                               const struct storage_row *row,
-                                               struct storage_row_result *out, struct err *err)
-    REQUIRES(g->shard->mu);
+/* Samples of a scraped group with times of their own; row is told of those that are refused. bounds: from
+ * before the row. */
+MUST_CHECK enum err_code
+head_commit_own_times(struct head_group *g, const struct head_bounds *bounds,
+                      const struct storage_own_time *own, size_t n, const struct storage_row *row,
+                      struct storage_row_result *out, struct err *err) REQUIRES(g->shard->mu);
 /* A row whose time is not after the newest: each sample for itself. */
-MUST_CHECK enum err_code head_commit_late_row(struct head_group *g, const struct storage_row *row,
-                                              struct storage_row_result *out, struct err *err)
+MUST_CHECK enum err_code
+head_commit_late_row(struct head_group *g, const struct head_bounds *bounds,
+                     const struct storage_row *row, struct storage_row_result *out, struct err *err)
     REQUIRES(g->shard->mu);
 void head_count_result(struct storage_row_result *out, enum err_code code);
 /* Slots of a row that is the group's newest, but not newer than what their series have at the side: *io_row
  * is then a copy without them, on the heap: *out_states is to be freed. They become late samples or are
  * refused. */
-MUST_CHECK enum err_code head_commit_overtaken(struct head_group *g, struct storage_row *io_row,
-                                               uint8_t **out_states, struct storage_row_result *out,
-                                               struct err *err) REQUIRES(g->shard->mu);
+MUST_CHECK enum err_code head_commit_overtaken(struct head_group *g,
+                                               const struct head_bounds *bounds,
+                                               struct storage_row *io_row, uint8_t **out_states,
+                                               struct storage_row_result *out, struct err *err)
+    REQUIRES(g->shard->mu);
 
 /* ---- head_notes.c ---- */
 

@@ -483,12 +483,13 @@ static enum err_code commit_new_row(struct head_group *g, const struct storage_r
 }
 
 /* Some series have samples of their own times that are newer than the row, or may have. */
-static enum err_code commit_overtaken_row(struct head_group *g, const struct storage_row *row,
+static enum err_code commit_overtaken_row(struct head_group *g, const struct head_bounds *bounds,
+                                          const struct storage_row *row,
                                           struct storage_row_result *out, struct err *err)
     REQUIRES(g->shard->mu) {
     struct storage_row rest = *row;
     uint8_t *states = NULL;
-    enum err_code code = head_commit_overtaken(g, &rest, &states, out, err);
+    enum err_code code = head_commit_overtaken(g, bounds, &rest, &states, out, err);
     struct storage_row_result result = {0};
     const enum err_code rest_code = commit_new_row(g, &rest, &result, err);
     out->accepted += result.accepted;
@@ -535,16 +536,17 @@ enum err_code head_group_commit(struct head_group *g, const struct storage_row *
     if (row->ts_ms > bounds.max_ms || too_old) {
         refuse_row(row, &result);
     } else if (row->ts_ms < bounds.min_ms) {
-        code = head_commit_late_row(g, row, &result, err);
+        code = head_commit_late_row(g, &bounds, row, &result, err);
     } else if (row->ts_ms > atomic_load_explicit(&g->max_ts_ms, memory_order_relaxed)) {
-        code = LIKELY(row->ts_ms > g->sides_newest_ms) ? commit_new_row(g, row, &result, err)
-                                                       : commit_overtaken_row(g, row, &result, err);
+        code = LIKELY(row->ts_ms > g->sides_newest_ms)
+                   ? commit_new_row(g, row, &result, err)
+                   : commit_overtaken_row(g, &bounds, row, &result, err);
     } else {
-        code = head_commit_late_row(g, row, &result, err);
+        code = head_commit_late_row(g, &bounds, row, &result, err);
     }
     if (row->own_time_count != 0) {
-        const enum err_code own_code =
-            head_commit_own_times(g, row->own_times, row->own_time_count, row, &result, err);
+        const enum err_code own_code = head_commit_own_times(
+            g, &bounds, row->own_times, row->own_time_count, row, &result, err);
         code = code == ERR_OK ? own_code : code;
     }
     g->last_commit_ns = clock_mono_ns(db->options.clock);

@@ -314,12 +314,12 @@ static bool has_value(const struct storage_row *row, uint32_t slot) {
     return row->states[slot] != SLOT_ABSENT && row->states[slot] != SLOT_STALE;
 }
 
-enum err_code head_commit_own_times(struct head_group *g, const struct storage_own_time *own,
-                                    size_t n, const struct storage_row *row,
-                                    struct storage_row_result *out, struct err *err) {
+enum err_code head_commit_own_times(struct head_group *g, const struct head_bounds *bounds,
+                                    const struct storage_own_time *own, size_t n,
+                                    const struct storage_row *row, struct storage_row_result *out,
+                                    struct err *err) {
     struct head_shard *shard = g->shard;
     head_shard_held(shard);
-    const struct head_bounds bounds = head_bounds(shard->db);
     struct late_samples late = {
         .samples = mem_array(n + 1, sizeof(*late.samples)),
         .behind = mem_array(n + 1, sizeof(*late.behind)),
@@ -334,7 +334,7 @@ enum err_code head_commit_own_times(struct head_group *g, const struct storage_o
             continue;
         }
         const bool had_one = newest_late(&late, own[i].slot) != NULL;
-        const enum err_code code = take_own_time(g, &own[i], bounds, &groups, &late, err);
+        const enum err_code code = take_own_time(g, &own[i], *bounds, &groups, &late, err);
         head_count_result(out, code);
         if (row->rejects != NULL && own[i].slot < row->slot_count && !had_one &&
             (own != row->own_times || !has_value(row, own[i].slot))) {
@@ -380,15 +380,16 @@ static bool own_time_of(const struct storage_row *row, uint32_t slot,
     return true;
 }
 
-enum err_code head_commit_late_row(struct head_group *g, const struct storage_row *row,
-                                   struct storage_row_result *out, struct err *err) {
+enum err_code head_commit_late_row(struct head_group *g, const struct head_bounds *bounds,
+                                   const struct storage_row *row, struct storage_row_result *out,
+                                   struct err *err) {
     const uint32_t given = row->slot_count < g->slot_count ? row->slot_count : g->slot_count;
     struct storage_own_time *own = mem_array(given + (size_t)1, sizeof(*own));
     size_t n = 0;
     for (uint32_t slot = 0; slot < given; slot++) {
         n += own_time_of(row, slot, &own[n]) ? 1 : 0;
     }
-    const enum err_code code = head_commit_own_times(g, own, n, row, out, err);
+    const enum err_code code = head_commit_own_times(g, bounds, own, n, row, out, err);
     mem_free(own);
     return code;
 }
@@ -438,9 +439,9 @@ static enum err_code is_overtaken(struct head_group *g, uint32_t slot, int64_t t
     return code;
 }
 
-enum err_code head_commit_overtaken(struct head_group *g, struct storage_row *io_row,
-                                    uint8_t **out_states, struct storage_row_result *out,
-                                    struct err *err) {
+enum err_code head_commit_overtaken(struct head_group *g, const struct head_bounds *bounds,
+                                    struct storage_row *io_row, uint8_t **out_states,
+                                    struct storage_row_result *out, struct err *err) {
     if (g->sides_newest_ms == INT64_MAX) {
         g->sides_newest_ms = newest_at_sides(g);
     }
@@ -464,7 +465,7 @@ enum err_code head_commit_overtaken(struct head_group *g, struct storage_row *io
         }
     }
     if (code == ERR_OK && n != 0) {
-        code = head_commit_own_times(g, own, n, io_row, out, err);
+        code = head_commit_own_times(g, bounds, own, n, io_row, out, err);
     }
     mem_free(own);
     io_row->states = states;

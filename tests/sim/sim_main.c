@@ -1,6 +1,6 @@
 /* Deterministic simulation of the storage.
  *
- *     storage_sim [--first N] [--count N] [--seed N] [--verbose] [--harsh]
+ *     storage_sim [--first N] [--count N] [--seed N] [--verbose] [--harsh] [--late]
  *
  * --seed replays one; the default is SIM_SEEDS of the environment or 200 seeds from 1 on. */
 #include <stdio.h>
@@ -33,11 +33,14 @@ int main(int argc, char **argv) {
     uint64_t count = count_text != NULL ? number_of(count_text) : 200;
     bool verbose = false;
     bool harsh = false;
+    bool late = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--verbose") == 0) {
             verbose = true;
         } else if (strcmp(argv[i], "--harsh") == 0) {
             harsh = true;
+        } else if (strcmp(argv[i], "--late") == 0) {
+            late = true;
         } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
             first = number_of(argv[++i]);
             count = 1;
@@ -55,8 +58,8 @@ int main(int argc, char **argv) {
     uint64_t open = 0;
     const int64_t start_ns = clock_mono_ns(clock_system());
     for (uint64_t seed = first; seed < first + count; seed++) {
-        if (!sim_play(seed, verbose, harsh, &t)) {
-            if (count > 1 && !harsh && is_open(seed)) {
+        if (!sim_play(seed, verbose, harsh, late, &t)) {
+            if (count > 1 && !harsh && !late && is_open(seed)) {
                 open++;
                 continue;
             }

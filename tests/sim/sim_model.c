@@ -52,11 +52,36 @@ void sim_add(struct sim_series *s, int64_t ts_ms, double value, enum sim_promise
     s->samples[s->count++] = (struct sim_sample){ts_ms, value, (uint8_t)promise};
 }
 
+void sim_insert(struct sim_series *s, int64_t ts_ms, double value, enum sim_promise promise) {
+    if (s->count == 0 || ts_ms > s->samples[s->count - 1].ts_ms) {
+        sim_add(s, ts_ms, value, promise);
+        return;
+    }
+    const struct sim_sample newest = s->samples[s->count - 1];
+    sim_add(s, newest.ts_ms + 1, 0, promise); /* makes room */
+    s->samples[s->count - 1] = newest;
+    size_t at = s->count - 1;
+    for (; at != 0 && s->samples[at - 1].ts_ms > ts_ms; at--) {
+        s->samples[at] = s->samples[at - 1];
+    }
+    ASSERT(at == 0 || s->samples[at - 1].ts_ms < ts_ms);
+    s->samples[at] = (struct sim_sample){ts_ms, value, (uint8_t)promise};
+}
+
+bool sim_has(const struct sim_series *s, int64_t ts_ms) {
+    for (size_t i = s->count; i-- > 0 && s->samples[i].ts_ms >= ts_ms;) {
+        if (s->samples[i].ts_ms == ts_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void sim_promise_all(struct sim_model *m, enum sim_promise promise) {
     for (size_t i = 0; i < SIM_SERIES; i++) {
         struct sim_series *s = &m->series[i];
         for (size_t k = 0; k < s->count; k++) {
-            if (s->samples[k].promise < promise) {
+            if (s->samples[k].promise < promise && s->samples[k].promise != SIM_MAYBE) {
                 s->samples[k].promise = (uint8_t)promise;
             }
         }

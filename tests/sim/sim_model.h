@@ -6,6 +6,7 @@
 #ifndef TESTS_SIM_SIM_MODEL_H
 #define TESTS_SIM_SIM_MODEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@
 #include "tsdb/storage.h"
 
 enum sim_promise {
+    SIM_MAYBE,     /* the storage could not say: there or not */
     SIM_IN_MEMORY, /* accepted, but the commit failed: there until the process ends */
     SIM_ACKED,     /* survives the process */
     SIM_DURABLE    /* survives the machine */
@@ -33,6 +35,8 @@ struct sim_series {
     size_t capacity;
 };
 
+/* So far behind the newest sample late ones are taken. */
+enum { SIM_LATE_MS = 1800000 };
 enum { SIM_GROUPS = 3, SIM_SLOTS = 5, SIM_PUSHED = 6, SIM_JOBS = SIM_GROUPS + 2 };
 enum { SIM_SCRAPED = SIM_GROUPS * SIM_SLOTS, SIM_SERIES = SIM_SCRAPED + SIM_PUSHED };
 
@@ -51,7 +55,10 @@ struct sim_series *sim_series_of(struct sim_model *m, size_t group, size_t slot)
 void sim_job_name(size_t job, char to[8]);
 
 void sim_add(struct sim_series *s, int64_t ts_ms, double value, enum sim_promise promise);
-/* Raises all samples to at least this. */
+/* At any time that the series does not have. */
+void sim_insert(struct sim_series *s, int64_t ts_ms, double value, enum sim_promise promise);
+bool sim_has(const struct sim_series *s, int64_t ts_ms);
+/* Raises all samples to at least this, but for those that may not be there. */
 void sim_promise_all(struct sim_model *m, enum sim_promise promise);
 
 /* Compares samples of [mint, maxt] that were read of a series: those with at least the promise

@@ -7,170 +7,16 @@
 #include "sim_play.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/rng.h"
 #include "base/value.h"
-#include "sim_model.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/fault_vfs.h"
-#include "tests/support/mem_vfs.h"
-#include "tsdb/storage.h"
-#include "tsdb/tsdb.h"
+#include "sim_life.h"
 
 enum { STEPS = 260, BEGIN_S = 1000000, QUERY_BUDGET_BYTES = 256 << 20 };
-
-struct sim {
-    uint64_t seed;
-    uint64_t step;
-    bool verbose;
-    bool harsh; /* reads fail too, starts on a full disk, short partitions, retention */
-    bool failed;
-    struct sim_totals *totals;
-    struct rng rng;
-    struct fake_clock clock;
-    struct mem_vfs *disk;
-    struct fault_vfs *faults;
-    struct tsdb_options options;
-    struct tsdb *db; /* NULL: down */
-    struct storage *st;
-    struct storage_group *groups[SIM_GROUPS];
-    struct sim_model model;
-    int64_t retention_ms; /* 0: all is kept */
-    int64_t now_ms;       /* newest time that was used */
-    bool dying;           /* what happens now may be cut off: nothing more is promised */
-    bool disk_full;       /* the capacity was taken away */
-    bool fails;           /* a plan is set */
-    unsigned fail_ops;
-    int fail_errno;
-    size_t seen_failures;
-    bool dirty;       /* something failed since the last good round */
-    uint64_t damaged; /* records, at the last opening */
-    bool unread;      /* a read failed, as the disk was told to */
-    bool torn_bytes;  /* half a write may have been left: damage may be reported */
-};
-
-static void fail(struct sim *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void fail(struct sim *p, const char *fmt, ...) {
-    if (p->failed) {
-        return;
-    }
-    va_list args;
-    p->failed = true;
-    (void)printf("seed %llu, step %llu: ", (unsigned long long)p->seed,
-                 (unsigned long long)p->step);
-    va_start(args, fmt);
-    (void)vprintf(fmt, args);
-    va_end(args);
-    (void)printf("\n  replay with: storage_sim --verbose%s --seed %llu\n",
-                 p->harsh ? " --harsh" : "", (unsigned long long)p->seed);
-}
-
-static void say(const struct sim *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void say(const struct sim *p, const char *fmt, ...) {
-    if (!p->verbose) {
-        return;
-    }
-    va_list args;
-    (void)printf("%4llu ", (unsigned long long)p->step);
-    va_start(args, fmt);
-    (void)vprintf(fmt, args);
-    va_end(args);
-    (void)printf("\n");
-    (void)fflush(stdout);
-}
-
-static bool chance(struct sim *p, uint64_t of) {
-    return rng_below(&p->rng, of) == 0;
-}
-
-/* ---- the disk ---- */
-
-static bool reads_fail(const struct sim *p) {
-    return p->fails && (p->fail_ops & FAULT_READ) != 0;
-}
-
-/* What a failing disk lets the storage say of rows that it has not taken to memory yet. */
-static bool may_be_unread(const struct sim *p, enum err_code code) {
-    return (code == ERR_IO && p->fails) || (code == ERR_NO_SPACE && (p->fails || p->disk_full));
-}
-
-static void note_failures(struct sim *p) {
-    const size_t n = fault_vfs_failures(p->faults);
-    if (n > p->seen_failures) {
-        p->totals->failed_calls += n - p->seen_failures;
-        p->seen_failures = n;
-        p->dirty = true;
-    }
-    p->dirty |= p->disk_full;
-    if (fault_vfs_repeated_syncs(p->faults) != 0) {
-        fail(p, "a file was synced again after a failed sync");
-    }
-}
-
-static void set_plan(struct sim *p, struct fault_plan plan) {
-    note_failures(p);
-    fault_vfs_plan(p->faults, plan);
-    p->seen_failures = 0;
-    p->fails = plan.ops != 0;
-    p->fail_ops = plan.ops;
-    p->fail_errno = plan.sys_errno;
-    p->torn_bytes |= plan.short_write;
-}
-
-static void heal(struct sim *p) {
-    set_plan(p, (struct fault_plan){0});
-    mem_vfs_set_capacity(p->disk, UINT64_C(1) << 40);
-    p->disk_full = false;
-}
-
-static void fill_disk(struct sim *p, uint64_t left_bytes) {
-    uint64_t free_bytes = 0;
-    const enum err_code code = vfs_free_bytes(mem_vfs_base(p->disk), "db", &free_bytes, NULL);
-    if (code == ERR_OK && !p->disk_full) {
-        mem_vfs_set_capacity(p->disk, (UINT64_C(1) << 40) - free_bytes + left_bytes);
-        p->disk_full = true;
-        say(p, "the disk is full but for %llu bytes", (unsigned long long)left_bytes);
-    }
-}
-
-static void break_disk(struct sim *p) {
-    static const unsigned kinds[] = {
-        FAULT_WRITE,
-        FAULT_SYNC,
-        FAULT_WRITE | FAULT_ALLOCATE,
-        FAULT_WRITE | FAULT_SYNC | FAULT_ALLOCATE,
-        FAULT_CHANGES,
-        FAULT_SYNC_DIR,
-        FAULT_UNLINK | FAULT_TRUNCATE,
-        FAULT_OPEN,
-        FAULT_OPEN | FAULT_CHANGES,
-        FAULT_READ,
-        FAULT_READ | FAULT_WRITE,
-    };
-    if (chance(p, 4)) {
-        if (!p->disk_full) {
-            fill_disk(p, rng_below(&p->rng, 3) * rng_below(&p->rng, 2000));
-        }
-        return;
-    }
-    const unsigned ops = kinds[rng_below(&p->rng, COUNT_OF(kinds) - (p->harsh ? 0 : 2))];
-    const struct fault_plan plan = {
-        .ops = ops,
-        .after = rng_below(&p->rng, 12),
-        .sys_errno = chance(p, 2) || (ops & FAULT_READ) != 0 ? EIO : ENOSPC,
-        .sticky = chance(p, 2),
-        .short_write = chance(p, 2),
-    };
-    say(p, "the disk fails: ops %x after %zu, errno %d%s%s", plan.ops, plan.after, plan.sys_errno,
-        plan.sticky ? ", for good" : "", plan.short_write ? ", half" : "");
-    set_plan(p, plan);
-}
 
 /* ---- reading ---- */
 
@@ -201,7 +47,7 @@ static void compare_one(struct sim *p, struct sim_series *s, const struct storag
         char job[64];
         const struct str value = labels_get(s->labels, STR("job"));
         (void)snprintf(job, sizeof(job), "%.*s", (int)value.len, value.ptr);
-        fail(p, "series %s of %s, promise %d: %s", s->name, job, r->promise, wrong);
+        sim_fail(p, "series %s of %s, promise %d: %s", s->name, job, r->promise, wrong);
     } else if (r->settle) {
         sim_settle(&p->model, s, got, r->kept);
     }
@@ -216,21 +62,21 @@ static void read_selection(struct sim *p, struct storage_querier *q, struct stor
     bool seen[SIM_SERIES] = {false};
     const enum err_code code =
         storage_read(p->st, q, sel, 0, n, r->mint, r->maxt, arena, got, &err);
-    if (may_be_unread(p, code)) {
-        note_failures(p);
+    if (sim_may_be_unread(p, code)) {
+        sim_note_failures(p);
         p->unread = true; /* it said so; nothing is known of what is there */
         mem_free(got);
         return;
     }
     if (code != ERR_OK) {
-        fail(p, "reading %s: %s", job, err.text);
+        sim_fail(p, "reading %s: %s", job, err.text);
     }
     for (size_t i = 0; i < n && !p->failed; i++) {
         struct sim_series *s =
             find_series(p, storage_set_labels(p->st, q, series[i].target_set),
                         storage_set_labels(p->st, q, series[i].metric_set), arena);
         if (s == NULL || seen[s - p->model.series]) {
-            fail(p, "a series of %s %s", job, s == NULL ? "is unknown" : "came twice");
+            sim_fail(p, "a series of %s %s", job, s == NULL ? "is unknown" : "came twice");
         } else {
             seen[s - p->model.series] = true;
             compare_one(p, s, &got[i], r);
@@ -262,10 +108,10 @@ static void read_job(struct sim *p, size_t number, const struct reading *r) {
     }
     if (code == ERR_OK) {
         read_selection(p, q, sel, &arena, job, r);
-    } else if (may_be_unread(p, code)) {
+    } else if (sim_may_be_unread(p, code)) {
         p->unread = true;
     } else {
-        fail(p, "query of %s: %s", job, err.text);
+        sim_fail(p, "query of %s: %s", job, err.text);
     }
     p->totals->queries++;
     arena_release(&arena);
@@ -281,7 +127,7 @@ static void step_query(struct sim *p) {
     const int64_t length = (int64_t)rng_below(&p->rng, 600000);
     const int64_t maxt = p->now_ms - (int64_t)rng_below(&p->rng, 600000);
     struct reading r = {.mint = maxt - length, .maxt = maxt, .promise = SIM_IN_MEMORY};
-    if (chance(p, 3)) {
+    if (sim_chance(p, 3)) {
         r.mint = INT64_MIN;
         r.maxt = INT64_MAX;
     }
@@ -289,46 +135,6 @@ static void step_query(struct sim *p) {
 }
 
 /* ---- writing ---- */
-
-static int64_t next_time(struct sim *p) {
-    const int64_t ms = 2 + (int64_t)rng_below(&p->rng, chance(p, 10) ? 40000 : 3000);
-    fake_clock_advance_ns(&p->clock, ms * NS_PER_MS);
-    p->now_ms += ms;
-    return p->now_ms;
-}
-
-static double next_value(struct sim *p, const struct sim_series *s) {
-    const double last = s->count != 0 ? s->samples[s->count - 1].value : 0;
-    switch (rng_below(&p->rng, 10)) {
-    case 0:
-        return (double)rng_below(&p->rng, 1000) / 100;
-    case 1:
-        return f64_of_bits(rng_u64(&p->rng) >> 2); /* any, but no NaN */
-    case 2:
-        return -(double)rng_below(&p->rng, 100000);
-    case 3:
-        return f64_stale();
-    case 4:
-    case 5:
-        return f64_is_stale(last) ? 1 : last + (double)rng_below(&p->rng, 500);
-    default:
-        return f64_is_stale(last) ? 0 : last;
-    }
-}
-
-static enum sim_promise promise_of(const struct sim *p, enum err_code code) {
-    if (code != ERR_OK || p->dying) {
-        return SIM_IN_MEMORY;
-    }
-    return p->options.wal_sync_interval_ns == 0 ? SIM_DURABLE : SIM_ACKED;
-}
-
-static void check_commit(struct sim *p, enum err_code code, const struct err *err) {
-    note_failures(p);
-    if (code != ERR_OK && !p->dirty && !p->dying) {
-        fail(p, "a commit failed on a good disk: %s", err->text);
-    }
-}
 
 enum { ROW_SLOTS_MAX = 64 };
 
@@ -347,14 +153,14 @@ static bool draft_slot(struct sim *p, struct storage_group *g, struct sim_series
     uint32_t slot = 0;
     struct err err;
     if (storage_group_series(p->st, g, s->labels, &slot, &err) != ERR_OK || slot >= ROW_SLOTS_MAX) {
-        fail(p, "no slot for %s: %s", s->name, err.text);
+        sim_fail(p, "no slot for %s: %s", s->name, err.text);
         return false;
     }
-    const double v = next_value(p, s);
+    const double v = sim_next_value(p, s);
     const struct num n = f64_is_stale(v) ? (struct num){0} : num_of_double(v);
     const uint8_t state = f64_is_stale(v) ? SLOT_STALE : SLOT_VALUE;
     d->written[i] = v;
-    if (d->own_series == SIM_SLOTS && state == SLOT_VALUE && chance(p, 25)) {
+    if (d->own_series == SIM_SLOTS && state == SLOT_VALUE && sim_chance(p, 25)) {
         d->own_series = i;
         d->own = (struct storage_own_time){
             .slot = slot, .state = state, .ts_ms = p->now_ms - 1, .value = n};
@@ -371,11 +177,11 @@ static void step_row(struct sim *p) {
     const size_t number = rng_below(&p->rng, SIM_GROUPS);
     struct storage_group *g = p->groups[number];
     struct row_draft d = {.own_series = SIM_SLOTS};
-    const int64_t ts_ms = next_time(p);
+    const int64_t ts_ms = sim_next_time(p);
     for (size_t i = 0; i < SIM_SLOTS; i++) {
         struct sim_series *s = sim_series_of(&p->model, number, i);
-        const bool known = s->count != 0 || chance(p, 8);
-        if (known && !chance(p, 12) && !draft_slot(p, g, s, &d, i)) {
+        const bool known = s->count != 0 || sim_chance(p, 8);
+        if (known && !sim_chance(p, 12) && !draft_slot(p, g, s, &d, i)) {
             return;
         }
     }
@@ -388,9 +194,9 @@ static void step_row(struct sim *p) {
     struct storage_row_result result;
     struct err err;
     const enum err_code code = storage_group_commit(p->st, g, &row, &result, &err);
-    check_commit(p, code, &err);
-    if (may_be_unread(p, code) && result.accepted == 0) {
-        say(p, "row of group %zu: %s", number, err.text);
+    sim_check_commit(p, code, &err);
+    if (sim_may_be_unread(p, code) && result.accepted == 0) {
+        sim_say(p, "row of group %zu: %s", number, err.text);
         return; /* nothing is added to rows that cannot be read */
     }
     uint32_t count = 0;
@@ -400,15 +206,16 @@ static void step_row(struct sim *p) {
     for (size_t i = 0; i < SIM_SLOTS; i++) {
         if (d.present[i] || d.own_series == i) {
             sim_add(sim_series_of(&p->model, number, i), d.present[i] ? ts_ms : d.own.ts_ms,
-                    d.written[i], promise_of(p, code));
+                    d.written[i], sim_promise_of(p, code));
             count++;
         }
     }
     p->totals->samples += count;
     if (result.accepted != count) {
-        fail(p, "a row of %u samples: %u accepted", count, result.accepted);
+        sim_fail(p, "a row of %u samples: %u accepted", count, result.accepted);
     }
-    say(p, "row of group %zu at %lld, %u samples: code %d", number, (long long)ts_ms, count, code);
+    sim_say(p, "row of group %zu at %lld, %u samples: code %d", number, (long long)ts_ms, count,
+            code);
 }
 
 static void step_push(struct sim *p) {
@@ -417,67 +224,68 @@ static void step_push(struct sim *p) {
     double values[SIM_PUSHED];
     int64_t times[SIM_PUSHED];
     bool present[SIM_PUSHED] = {false};
-    const int64_t ts_ms = next_time(p);
+    const int64_t ts_ms = sim_next_time(p);
     if (storage_appender_begin(p->st, &a, &err) != ERR_OK) {
-        fail(p, "no transaction: %s", err.text);
+        sim_fail(p, "no transaction: %s", err.text);
         return;
     }
     for (size_t i = 0; i < SIM_PUSHED; i++) {
         const struct sim_series *s = &p->model.series[SIM_SCRAPED + i];
-        if (chance(p, 3)) {
+        if (sim_chance(p, 3)) {
             continue;
         }
         const int64_t last = s->count != 0 ? s->samples[s->count - 1].ts_ms : INT64_MIN;
         const int64_t late = ts_ms - (int64_t)rng_below(&p->rng, 50);
         present[i] = true;
-        values[i] = next_value(p, s);
-        times[i] = chance(p, 6) && late > last && late > p->now_ms - 1000 ? late : ts_ms;
+        values[i] = sim_next_value(p, s);
+        times[i] = sim_chance(p, 6) && late > last && late > p->now_ms - 1000 ? late : ts_ms;
         const enum err_code code = storage_append(p->st, a, s->labels, times[i], values[i]);
-        if (may_be_unread(p, code)) {
+        if (sim_may_be_unread(p, code)) {
             present[i] = false;
-            note_failures(p);
+            sim_note_failures(p);
         } else if (code != ERR_OK) {
-            fail(p, "a pushed sample of %s at %lld is refused: code %d", s->name,
-                 (long long)times[i], code);
+            sim_fail(p, "a pushed sample of %s at %lld is refused: code %d", s->name,
+                     (long long)times[i], code);
         }
     }
     const enum err_code code = storage_appender_commit(p->st, a, &err);
-    check_commit(p, code, &err);
+    sim_check_commit(p, code, &err);
     for (size_t i = 0; i < SIM_PUSHED; i++) {
         if (present[i]) {
-            sim_add(&p->model.series[SIM_SCRAPED + i], times[i], values[i], promise_of(p, code));
+            sim_add(&p->model.series[SIM_SCRAPED + i], times[i], values[i],
+                    sim_promise_of(p, code));
             p->totals->samples++;
         }
     }
-    say(p, "push at %lld: code %d", (long long)ts_ms, code);
+    sim_say(p, "push at %lld: code %d", (long long)ts_ms, code);
 }
 
 static void step_maintain(struct sim *p) {
-    note_failures(p);
+    sim_note_failures(p);
     const bool was_dirty = p->dirty;
     p->dirty = false;
     tsdb_maintain(p->db);
-    note_failures(p);
+    sim_note_failures(p);
     const bool good = !p->dirty && !p->dying;
     if (good) { /* after a failure, the first good round repairs and the second one syncs */
         sim_promise_all(&p->model, was_dirty ? SIM_ACKED : SIM_DURABLE);
     }
     p->dirty |= was_dirty && !good;
-    say(p, "maintenance: %s", good ? "good" : "with failures");
+    sim_say(p, "maintenance: %s", good ? "good" : "with failures");
 }
 
 static void step_wait(struct sim *p) {
-    const int64_t minutes = 1 + (int64_t)rng_below(&p->rng, chance(p, 4) ? 90 : 20);
+    const int64_t minutes = 1 + (int64_t)rng_below(&p->rng, sim_chance(p, 4) ? 90 : 20);
     fake_clock_advance_ns(&p->clock, minutes * 60 * NS_PER_S);
     p->now_ms += minutes * 60000;
-    say(p, "%lld minutes pass", (long long)minutes);
+    sim_say(p, "%lld minutes pass", (long long)minutes);
 }
 
 /* ---- beginning and ending ---- */
 
 /* A disk that has no room for data must not keep the database from opening. */
 static bool may_refuse_to_open(const struct sim *p) {
-    if (reads_fail(p)) {
+    if (sim_reads_fail(p)) {
         return true;
     }
     const bool full =
@@ -500,12 +308,12 @@ static void open_groups(struct sim *p) {
         if (code == ERR_OK) {
             code = storage_group_open(p->st, 0, target, &p->groups[i], &err);
         }
-        if (may_be_unread(p, code)) {
-            heal(p);
+        if (sim_may_be_unread(p, code)) {
+            sim_heal(p);
             code = storage_group_open(p->st, 0, target, &p->groups[i], &err);
         }
         if (code != ERR_OK) {
-            fail(p, "group %s: %s", job, err.text);
+            sim_fail(p, "group %s: %s", job, err.text);
         }
         arena_release(&arena);
     }
@@ -517,10 +325,10 @@ static bool try_open(struct sim *p, struct tsdb_replay_stats *stats) {
     p->options.shard_count = 1 + (uint32_t)rng_below(&p->rng, 2);
     if (tsdb_open(&p->options, &p->db, stats, &err) != ERR_OK) {
         p->db = NULL;
-        note_failures(p);
-        say(p, "opening failed: %s", err.text);
+        sim_note_failures(p);
+        sim_say(p, "opening failed: %s", err.text);
         if (!may_refuse_to_open(p)) {
-            fail(p, "opening: %s", err.text);
+            sim_fail(p, "opening: %s", err.text);
         }
         return false;
     }
@@ -539,16 +347,16 @@ static void close_db(struct sim *p) {
     close_groups(p);
     tsdb_close(p->db);
     p->db = NULL;
-    note_failures(p);
+    sim_note_failures(p);
 }
 
 /* No change reaches the disk any more, after so many. */
 static void plan_death(struct sim *p, size_t after) {
-    set_plan(p, (struct fault_plan){.ops = FAULT_CHANGES | FAULT_OPEN,
-                                    .after = after,
-                                    .sys_errno = EIO,
-                                    .sticky = true,
-                                    .short_write = p->torn_bytes || chance(p, 4)});
+    sim_set_plan(p, (struct fault_plan){.ops = FAULT_CHANGES | FAULT_OPEN,
+                                        .after = after,
+                                        .sys_errno = EIO,
+                                        .sticky = true,
+                                        .short_write = p->torn_bytes || sim_chance(p, 4)});
     p->dying = true;
 }
 
@@ -580,7 +388,7 @@ static void lose_power(struct sim *p, size_t from) {
     const enum mem_crash how = (enum mem_crash)rng_below(&p->rng, MEM_CRASH_COUNT);
     struct mem_vfs *after = mem_vfs_after_crash(p->disk, at, how, rng_u64(&p->rng));
     say_changes(p, at);
-    say(p, "power is lost at change %zu of %zu, kind %d", at, ops, how);
+    sim_say(p, "power is lost at change %zu of %zu, kind %d", at, ops, how);
     close_db(p);
     fault_vfs_free(p->faults);
     mem_vfs_free(p->disk);
@@ -593,7 +401,8 @@ static void lose_power(struct sim *p, size_t from) {
 
 static void check_replay(struct sim *p, const struct tsdb_replay_stats *stats, bool exact) {
     if (exact && !p->torn_bytes && stats->damaged_records > p->damaged) {
-        fail(p, "%llu damaged records after a kill", (unsigned long long)stats->damaged_records);
+        sim_fail(p, "%llu damaged records after a kill",
+                 (unsigned long long)stats->damaged_records);
     }
     p->damaged = stats->damaged_records; /* found anew at each opening */
 }
@@ -602,35 +411,36 @@ static void check_replay(struct sim *p, const struct tsdb_replay_stats *stats, b
 static void restart(struct sim *p, enum sim_promise promise, enum sim_promise kept, bool exact) {
     struct tsdb_replay_stats stats = {0};
     p->dying = false;
-    if (p->harsh && chance(p, 6)) {
-        fill_disk(p, 0);
+    if (p->harsh && sim_chance(p, 6)) {
+        sim_fill_disk(p, 0);
     }
     if (!try_open(p, &stats) && !p->failed) {
-        heal(p);
+        sim_heal(p);
         (void)try_open(p, &stats);
     }
     if (p->failed) {
         return;
     }
     check_replay(p, &stats, exact);
-    if (p->harsh && (reads_fail(p) || chance(p, 6))) { /* what cannot be read for now is not gone */
+    if (p->harsh &&
+        (sim_reads_fail(p) || sim_chance(p, 6))) { /* what cannot be read for now is not gone */
         const struct reading early = {.mint = INT64_MIN, .maxt = INT64_MAX, .promise = promise};
-        if (!reads_fail(p)) {
-            set_plan(p, (struct fault_plan){.ops = FAULT_READ,
-                                            .after = rng_below(&p->rng, 20),
-                                            .sys_errno = EIO,
-                                            .sticky = chance(p, 2)});
+        if (!sim_reads_fail(p)) {
+            sim_set_plan(p, (struct fault_plan){.ops = FAULT_READ,
+                                                .after = rng_below(&p->rng, 20),
+                                                .sys_errno = EIO,
+                                                .sticky = sim_chance(p, 2)});
         }
-        if (chance(p, 2)) {
+        if (sim_chance(p, 2)) {
             tsdb_maintain(p->db);
         }
         read_all(p, &early);
-        heal(p);
+        sim_heal(p);
     }
     open_groups(p);
-    if (!p->failed && chance(p, 2)) {
+    if (!p->failed && sim_chance(p, 2)) {
         tsdb_maintain(p->db); /* rows are decoded by it, or by the first reader */
-        note_failures(p);
+        sim_note_failures(p);
     }
     const struct reading r = {
         .mint = INT64_MIN, .maxt = INT64_MAX, .promise = promise, .settle = true, .kept = kept};
@@ -639,7 +449,7 @@ static void restart(struct sim *p, enum sim_promise promise, enum sim_promise ke
         read_all(p, &r);
     }
     if (p->unread && !p->failed) { /* what is there must be known before it goes on */
-        heal(p);
+        sim_heal(p);
         read_all(p, &r);
     }
     p->dirty = true; /* two rounds until all of it is durable */
@@ -648,22 +458,22 @@ static void restart(struct sim *p, enum sim_promise promise, enum sim_promise ke
 static void end_cleanly(struct sim *p) {
     const bool good = !p->dirty && !p->fails && !p->disk_full;
     say_changes(p, mem_vfs_op_count(p->disk));
-    say(p, "a clean end%s", good ? "" : " on a bad disk");
+    sim_say(p, "a clean end%s", good ? "" : " on a bad disk");
     close_db(p);
     p->totals->clean_ends++;
     restart(p, good ? SIM_IN_MEMORY : SIM_ACKED, good ? SIM_DURABLE : SIM_ACKED, true);
 }
 
 static void end_by_kill(struct sim *p) {
-    say(p, "killed");
+    sim_say(p, "killed");
     plan_death(p, rng_below(&p->rng, 6));
     for (uint64_t n = rng_below(&p->rng, 4); n > 0 && !p->failed; n--) {
         random_write(p);
     }
-    set_plan(p, (struct fault_plan){
-                    .ops = FAULT_CHANGES | FAULT_OPEN, .sys_errno = EIO, .sticky = true});
+    sim_set_plan(p, (struct fault_plan){
+                        .ops = FAULT_CHANGES | FAULT_OPEN, .sys_errno = EIO, .sticky = true});
     close_db(p);
-    set_plan(p, (struct fault_plan){0});
+    sim_set_plan(p, (struct fault_plan){0});
     p->totals->kills++;
     restart(p, SIM_ACKED, SIM_ACKED, true);
 }
@@ -674,16 +484,16 @@ static void end_by_power(struct sim *p) {
     for (uint64_t n = rng_below(&p->rng, 4); n > 0 && !p->failed; n--) {
         random_write(p);
     }
-    heal(p);
+    sim_heal(p);
     lose_power(p, from);
-    while (chance(p, 2) && !p->failed) { /* and once more, while it recovers */
+    while (sim_chance(p, 2) && !p->failed) { /* and once more, while it recovers */
         struct tsdb_replay_stats stats;
         if (!try_open(p, &stats)) {
             return;
         }
         open_groups(p);
         tsdb_maintain(p->db);
-        if (chance(p, 2)) {
+        if (sim_chance(p, 2)) {
             random_write(p);
         }
         lose_power(p, 0);
@@ -694,6 +504,10 @@ static void end_by_power(struct sim *p) {
 }
 
 static void play_step(struct sim *p) {
+    if (p->late && sim_chance(p, 4)) {
+        sim_step_late(p);
+        return;
+    }
     const uint64_t kind = rng_below(&p->rng, 1000);
     if (kind < 480) {
         step_row(p);
@@ -706,9 +520,9 @@ static void play_step(struct sim *p) {
     } else if (kind < 895) {
         step_wait(p);
     } else if (kind < 925) {
-        break_disk(p);
+        sim_break_disk(p);
     } else if (kind < 975) {
-        heal(p);
+        sim_heal(p);
     } else if (kind < 982) {
         end_cleanly(p);
     } else if (kind < 991) {
@@ -729,12 +543,13 @@ static void release(struct sim *p) {
     mem_free(p);
 }
 
-bool sim_play(uint64_t seed, bool verbose, bool harsh, struct sim_totals *totals) {
+bool sim_play(uint64_t seed, bool verbose, bool harsh, bool late, struct sim_totals *totals) {
     struct sim *p = mem_zalloc(sizeof(*p));
     struct tsdb_replay_stats stats;
     p->seed = seed;
     p->verbose = verbose;
     p->harsh = harsh;
+    p->late = late;
     p->totals = totals;
     p->rng = rng_seeded(seed);
     fake_clock_init(&p->clock, BEGIN_S * NS_PER_S);
@@ -743,18 +558,21 @@ bool sim_play(uint64_t seed, bool verbose, bool harsh, struct sim_totals *totals
     p->faults = fault_vfs_new(mem_vfs_base(p->disk));
     sim_model_init(&p->model);
     tsdb_options_default(&p->options);
+    p->options.late_window_ms = late ? SIM_LATE_MS : 0;
     p->options.path = "db";
     p->options.clock = &p->clock.clock;
     p->options.rng = rng_seeded(seed + 1);
     p->options.no_background = true;
     p->options.log = verbose ? log_new(&p->clock.clock, STDOUT_FILENO, LOG_INFO, LOG_LOGFMT) : NULL;
     if (harsh) {
-        p->options.partition_ms = INT64_C(60000) * (chance(p, 2) ? 120 : chance(p, 2) ? 20 : 7);
-        p->retention_ms = chance(p, 3) ? 4 * p->options.partition_ms : 0;
+        p->options.partition_ms = INT64_C(60000) * (sim_chance(p, 2)   ? 120
+                                                    : sim_chance(p, 2) ? 20
+                                                                       : 7);
+        p->retention_ms = sim_chance(p, 3) ? 4 * p->options.partition_ms : 0;
         p->options.retention.time_ms = p->retention_ms;
     }
-    p->options.wal_sync_interval_ns = chance(p, 4) ? 0 : NS_PER_S;
-    p->options.wal_allocate_bytes = chance(p, 2) ? 512 : 4096;
+    p->options.wal_sync_interval_ns = sim_chance(p, 4) ? 0 : NS_PER_S;
+    p->options.wal_allocate_bytes = sim_chance(p, 2) ? 512 : 4096;
     p->options.wal_segment_bytes = 1024U << rng_below(&p->rng, 6);
     p->options.segment_file_bytes = 2048U << rng_below(&p->rng, 5);
     if (try_open(p, &stats)) {
@@ -762,7 +580,7 @@ bool sim_play(uint64_t seed, bool verbose, bool harsh, struct sim_totals *totals
     }
     for (; p->step < STEPS && !p->failed; p->step++) {
         play_step(p);
-        note_failures(p);
+        sim_note_failures(p);
         if (verbose && !p->failed) {
             const struct reading r = {
                 .mint = INT64_MIN, .maxt = INT64_MAX, .promise = SIM_IN_MEMORY};

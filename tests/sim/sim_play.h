@@ -19,7 +19,8 @@ struct sim_totals {
 };
 
 /* Plays a seed. False after a failure, which is printed with the seed and the step. harsh: reads fail
- * too, the disk may be full at a start, partitions are short, some are removed by age. */
-bool sim_play(uint64_t seed, bool verbose, bool harsh, struct sim_totals *totals);
+ * too, the disk may be full at a start, partitions are short, some are removed by age. late: samples come behind the newest of
+ * their series. */
+bool sim_play(uint64_t seed, bool verbose, bool harsh, bool late, struct sim_totals *totals);
 
 #endif

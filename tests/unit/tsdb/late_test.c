@@ -365,7 +365,7 @@ static void late_samples_are_counted_as_in_prometheus(void **state) {
 
 /* ---- random histories against a model ---- */
 
-enum { SERIES = 9, TIMES = 2400, STEP_MS = 50, CUT_MS = 20000 };
+enum { SERIES = 9, TIMES = 1200, STEP_MS = 100, CUT_MS = 20000 };
 
 struct model { /* per series, the times that were stored */
     struct world *w;
@@ -388,7 +388,7 @@ static void play_transaction(struct model *m) {
     const size_t n = 1 + rng_below(&m->rng, 20);
     for (size_t i = 0; i < n && now < TIMES; i++) {
         const int series = (int)rng_below(&m->rng, SERIES);
-        const uint64_t back = rng_below(&m->rng, 3) == 0 ? rng_below(&m->rng, 1400) : 0;
+        const uint64_t back = rng_below(&m->rng, 3) == 0 ? rng_below(&m->rng, 700) : 0;
         const int64_t at = now - (int64_t)back;
         if (at < 0) {
             continue;
@@ -436,7 +436,7 @@ static void play_history(struct model *m) {
     struct err err;
     while (m->newest_ms < S + (TIMES - 10) * STEP_MS) {
         play_transaction(m);
-        switch (rng_below(&m->rng, 60)) {
+        switch (rng_below(&m->rng, 80)) {
         case 0:
             crash(m->w);
             break;
