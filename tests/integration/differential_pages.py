@@ -14,15 +14,19 @@ PROTOBUF = 'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFa
 
 # ---- recorded pages ----
 
-def recorded_cases(folder, targets, answers):
-    """Consecutive pages of each recorded exporter; the targets of one begin at different times, and
-    some miss a page or get one cut off."""
+def recorded_pages(folder):
+    """The pages of each exporter in their order; none where there are no recordings."""
     if not CORPUS.exists():
         return []
     subprocess.run(['tar', '-C', folder, '--use-compress-program=zstd -T1', '-xf', CORPUS], check=True)
+    return [sorted(p.glob('*.txt')) for p in sorted(folder.rglob('*')) if p.is_dir() and any(p.glob('*.txt'))]
+
+
+def recorded_cases(folder, targets, answers):
+    """Consecutive pages of each recorded exporter; the targets of one begin at different times, and
+    some miss a page or get one cut off."""
     out, rng = [], random.Random(7)
-    for exporter in sorted(p for p in folder.rglob('*') if p.is_dir() and any(p.glob('*.txt'))):
-        pages = sorted(exporter.glob('*.txt'))
+    for pages in recorded_pages(folder):
         for n in range(targets):
             first = rng.randrange(len(pages) - 4 * answers)
             chosen = [Answer(p.read_bytes(), TEXT) for p in pages[first:first + 4 * answers:4]]
@@ -30,7 +34,7 @@ def recorded_cases(folder, targets, answers):
                 chosen[answers // 2] = Answer(b'gone', status=503)
             elif n % 3 == 2:
                 chosen[answers // 2].cut = len(chosen[answers // 2].body) // 2
-            out.append(Case(f'recorded: {exporter.name} from {pages[first].name}', chosen))
+            out.append(Case(f'recorded: {pages[first].parent.name} from {pages[first].name}', chosen))
     return out
 
 
