@@ -98,14 +98,16 @@ static ALWAYS_INLINE bool kernel_same_bytes(const char *a, const char *b, size_t
 
 #elif defined(__SSE2__)
 
+static ALWAYS_INLINE __m128i xor16(const char *a, const char *b) {
+    return _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)a),
+                         _mm_loadu_si128((const __m128i *)(const void *)b));
+}
+
 static ALWAYS_INLINE bool kernel_same_bytes(const char *a, const char *b, size_t n) {
     if (LIKELY(n >= 16)) {
-        __m128i differ = _mm_setzero_si128();
-        for (size_t i = 0; i < n; i += 16) {
-            const size_t from = i < n - 16 ? i : n - 16; /* the last 16 bytes overlap */
-            const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + from));
-            const __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(b + from));
-            differ = _mm_or_si128(differ, _mm_xor_si128(x, y));
+        __m128i differ = xor16(a + n - 16, b + n - 16); /* the last 16 bytes overlap */
+        for (size_t i = 0; i + 16 < n; i += 16) {
+            differ = _mm_or_si128(differ, xor16(a + i, b + i));
         }
         const __m128i same = _mm_cmpeq_epi8(differ, _mm_setzero_si128());
         return _mm_movemask_epi8(same) == 0xFFFF;

@@ -1,8 +1,8 @@
 /* file_sd_configs: lists of targets in files that others write (spec/discovery.md section 3).
  *
  * All files are looked at again at every refresh interval and when anything changes in their
- * folders; those whose size and time of change are what they were are not read again. A file that
- * cannot be read keeps its last targets; a file that is gone loses them.
+ * folders; those whose size and time of change are what they were are not read again, and a text
+ * that is what it was is not parsed again. A file that cannot be read keeps its last targets; a file that is gone loses them.
  *
  * The inotify descriptor is asked once a second rather than waited for: the transport's poll is
  * the only wait of the discovery thread, and updates leave it at most every five seconds. */
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/vfs.h"
 #include "scrape/sd/sd_provider.h"
@@ -36,7 +37,9 @@ struct sd_target_file {
     struct metric *mtime; /* NULL: none yet */
     struct vfs_stat stat; /* before it was read */
     bool settled;         /* stat tells whether it is the one that was read */
-    bool taken;           /* by a later list of files */
+    bool read;            /* groups are those of a text with the hash */
+    uint64_t text_hash;
+    bool taken; /* by a later list of files */
 };
 
 struct sd_files {
@@ -155,17 +158,26 @@ static void list_files(struct sd_file_provider *p, struct sd_files *out) {
 
 /* ---- reading ---- */
 
-static enum err_code read_file(struct sd_file_provider *p, const char *path, struct sd_boxes *out,
-                               struct err *err) {
+/* The groups of the file: those of old, moved, if the text is the same. */
+static enum err_code read_file(struct sd_file_provider *p, struct sd_target_file *file,
+                               struct sd_target_file *old, struct err *err) {
     char *text = NULL;
     size_t n = 0;
-    enum err_code code = vfs_read_file(p->base.env->vfs, path, SD_TEXT_MAX, &text, &n, err);
+    enum err_code code = vfs_read_file(p->base.env->vfs, file->path, SD_TEXT_MAX, &text, &n, err);
     if (code != ERR_OK) {
         return code;
     }
-    const struct str name = str_of(path);
+    const struct str name = str_of(file->path);
     const bool is_json = name.len >= 5 && str_eq_nocase(str_from(name, name.len - 5), STR(".json"));
-    code = sd_list_parse((struct str){text, n}, is_json, name, STR("__meta_filepath"), out, err);
+    file->text_hash = hash_keyed(text, n, n);
+    if (old->read && old->text_hash == file->text_hash) {
+        file->groups = old->groups;
+        old->groups = (struct sd_boxes){0};
+    } else {
+        code = sd_list_parse((struct str){text, n}, is_json, name, STR("__meta_filepath"),
+                             &file->groups, err);
+    }
+    file->read = code == ERR_OK;
     mem_free(text);
     return code;
 }
@@ -209,10 +221,12 @@ static bool load(struct sd_file_provider *p, struct sd_target_file *file) {
     file->mtime = old.mtime;
     if (seen && old.settled && same_file(&old.stat, &file->stat)) {
         file->groups = old.groups;
+        file->read = true;
+        file->text_hash = old.text_hash;
         file->settled = true;
         return false;
     }
-    const enum err_code code = read_file(p, file->path, &file->groups, &err);
+    const enum err_code code = read_file(p, file, &old, &err);
     if (seen) {
         file->mtime = file->mtime != NULL ? file->mtime : mtime_metric(p, file->path);
         metric_set(file->mtime, (double)file->stat.mtime_ns / 1e9);
@@ -224,9 +238,10 @@ static bool load(struct sd_file_provider *p, struct sd_target_file *file) {
                   log_text("path", file->path), log_err(&err));
         return false;
     }
+    const bool changed = !old.read || old.text_hash != file->text_hash;
     sd_boxes_release(&old.groups);
     file->settled = seen && now_ns - file->stat.mtime_ns > SETTLED_NS;
-    return true;
+    return changed;
 }
 
 /* Of files that no later list has; whether there are any. */

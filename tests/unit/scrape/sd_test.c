@@ -264,6 +264,10 @@ static void files_with_the_same_size_and_time_are_not_read_again(void **state) {
     write_old_file(f, "a.json", "[{\"targets\":[\"h:5\"]}]", 1700000020);
     run_s(f, 7);
     assert_string_equal(f->seen.ptr, "j: a.json:0[h:5]");
+    const size_t with_five = f->update_count;
+    write_old_file(f, "a.json", "[{\"targets\":[\"h:5\"]}]", 1700000030);
+    run_s(f, 7);
+    assert_int_equal(f->update_count, with_five); /* read, and found to be the same */
 }
 
 static void lists_carry_labels_and_their_path(void **state) {
