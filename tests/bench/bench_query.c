@@ -4,9 +4,9 @@
  *   bench_query [SERIES [ROUNDS [PART]]]
  *
  * 6 h of samples every 15 s, steps of 1 m, one thread. Per line the best of the rounds: ns per
- * stored sample and ns per sample in a window, as samples in windows are what queries ask for; and the memory of the query. One
- * round under callgrind (tools: --toggle-collect=query_run) gives instructions that do not depend
- * on the machine's load. With PART only queries that contain it run. */
+ * stored sample and ns per sample in a window, as samples in windows are what queries ask for; and
+ * the memory of the query. With PART only queries that contain it run, with =TEXT one query alone;
+ * query_instructions.py counts instructions, which do not depend on the machine's load. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,6 +229,10 @@ static struct timing run_once(struct query_engine *engine, struct bench_store *s
     return t;
 }
 
+static bool is_wanted(const char *text, const char *part) {
+    return part[0] == '=' ? strcmp(text, part + 1) == 0 : strstr(text, part) != NULL;
+}
+
 int main(int argc, char **argv) {
     const size_t series = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000;
     const int rounds = argc > 2 ? atoi(argv[2]) : 7;
@@ -245,7 +249,7 @@ int main(int argc, char **argv) {
     struct query_engine *engine = query_engine_new(&options);
     (void)printf("%-84s %9s %9s %9s\n", "", "ns/stored", "ns/window", "peak MB");
     for (size_t q = 0; q < COUNT_OF(QUERIES); q++) {
-        if (argc > 3 && strstr(QUERIES[q], argv[3]) == NULL) {
+        if (argc > 3 && !is_wanted(QUERIES[q], argv[3])) {
             continue;
         }
         struct timing best = {.ns = INFINITY};
