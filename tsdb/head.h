@@ -191,6 +191,8 @@ struct head_shard {
     struct num seal_values[HEAD_ROWS_MAX];
     uint8_t seal_states[HEAD_ROWS_MAX];
     uint64_t chunks_created; /* since opening */
+    bool is_failing;         /* head_fault.c */
+    uint64_t bytes_before;   /* of open chunks, when that began */
     uint32_t *busy;         /* groups with something to do in the background: head_note_busy */
     size_t busy_count;
     size_t busy_capacity;
@@ -229,6 +231,10 @@ struct tsdb_metrics {
     struct metric *wal_segment;
     struct metric *wal_bytes;
     struct metric *replay_s;
+    struct metric *faults;
+    struct metric *failing;
+    struct metric *refused_rows;
+    struct metric *refused_memory;
     struct metric *wal_truncations;
     struct metric *chunks_created;
     struct metric *chunks_removed;
@@ -268,6 +274,15 @@ struct head_gate {
     struct cond changed;
     uint32_t open;
     bool closed;
+};
+
+/* What the disk did: head_fault.c. A leaf. */
+struct head_fault {
+    struct mutex mu;
+    bool failing;
+    uint64_t count;
+    int64_t last_unix_ms;
+    char last[ERR_TEXT_MAX];
 };
 
 struct tsdb {
@@ -310,6 +325,7 @@ struct tsdb {
     atomic_bool has_late; /* there may be late groups */
     _Atomic uint64_t damage_count;
     struct tsdb_metrics metrics;
+    struct head_fault fault;
 
     struct mutex wake_mu;
     struct cond wake;
@@ -624,6 +640,19 @@ uint32_t head_take_free_slot(struct head_group *g) REQUIRES(g->shard->mu);
 /* A transaction begins and ends. */
 void head_gate_enter(struct head_gate *gate);
 void head_gate_leave(struct head_gate *gate);
+
+/* ---- head_fault.c ---- */
+
+/* A write or a sync failed: counts, says so. */
+void head_fault_note(struct tsdb *db, const struct err *err);
+/* The same of a shard, which fails from now on; err NULL: it was said. */
+void head_shard_failed(struct head_shard *shard, const struct err *err) REQUIRES(shard->mu);
+/* After a round: does any shard still fail? */
+void head_fault_settle(struct tsdb *db, bool failing);
+void head_fault_get(struct tsdb *db, struct storage_stats *to);
+/* Before a row is added (is_full: to a window of HEAD_ROWS_MAX): seals, or says why none is taken now. */
+MUST_CHECK enum err_code head_make_room(struct head_group *g, bool is_full, struct err *err)
+    REQUIRES(g->shard->mu);
 
 /* ---- head_maintain.c ---- */
 

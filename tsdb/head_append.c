@@ -323,6 +323,8 @@ enum err_code head_log_row(struct head_group *g, const struct head_row_header *h
                       &at, err);
     if (code != ERR_OK) {
         metric_inc(shard->db->metrics.wal_writes_failed);
+        head_shard_held(shard);
+        head_shard_failed(shard, code == ERR_UNAVAILABLE || code == ERR_LIMIT ? NULL : err);
         g->wal_gap |= code == ERR_LIMIT;
         return code == ERR_UNAVAILABLE
                    ? err_set(err, ERR_IO, "the write-ahead log failed before; the row is in memory")
@@ -453,10 +455,10 @@ static struct storage_row widen(struct head_group *g, const struct storage_row *
 static enum err_code commit_new_row(struct head_group *g, const struct storage_row *row,
                                     struct storage_row_result *out, struct err *err)
     REQUIRES(g->shard->mu) {
-    if (g->rows == HEAD_ROWS_MAX) {
-        const enum err_code code = head_seal(g, err);
+    if (UNLIKELY(g->rows == HEAD_ROWS_MAX || g->shard->is_failing)) {
+        const enum err_code code = head_make_room(g, g->rows == HEAD_ROWS_MAX, err);
         if (code != ERR_OK) {
-            return err_wrap(err, "%u rows wait to be written, no more are taken", g->rows);
+            return code;
         }
     }
     struct storage_row wide;

@@ -116,6 +116,7 @@ static void repair_wal(struct head_shard *shard) REQUIRES(shard->mu) {
         log_info(shard->db->options.log, "tsdb", "write-ahead log works again",
                  log_u64("shard", shard->number));
     } else {
+        head_shard_failed(shard, &err);
         report(shard->db, shard, "write-ahead log still fails, rows are in memory only", &err);
     }
 }
@@ -239,7 +240,8 @@ static void note_state(struct head_shard *shard) {
     mutex_unlock(&shard->mu);
 }
 
-static void maintain_shard(struct head_shard *shard, struct synced synced) {
+/* Does the disk do for it all that is due? */
+static bool maintain_shard(struct head_shard *shard, struct synced synced) {
     struct tsdb *db = shard->db;
     const int64_t now_ns = clock_mono_ns(db->options.clock);
     mutex_lock(&shard->mu);
@@ -264,7 +266,10 @@ static void maintain_shard(struct head_shard *shard, struct synced synced) {
     if (synced.wal) {
         drop_wal(shard, first_needed);
     }
+    const bool works = wal_state_get(shard->wal) == WAL_OK && !shard->seal_failed;
+    shard->is_failing = shard->is_failing && !works;
     mutex_unlock(&shard->mu);
+    return works;
 }
 
 /* Everything that was acknowledged becomes durable. */
@@ -274,6 +279,7 @@ static void sync_all(struct tsdb *db, struct synced *synced) {
     const enum err_code log_code = series_log_sync(db->series_log, &err);
     mutex_unlock(&db->define_mu);
     if (log_code != ERR_OK) {
+        head_fault_note(db, &err);
         log_error(db->options.log, "tsdb", "series log could not be synced", log_err(&err));
     }
     for (uint32_t i = 0; i < db->shard_count; i++) {
@@ -286,11 +292,13 @@ static void sync_all(struct tsdb *db, struct synced *synced) {
             synced[i].wal = sync_wal(shard, &err) == ERR_OK;
             if (!synced[i].wal) {
                 metric_inc(db->metrics.wal_writes_failed);
+                head_fault_note(db, &err);
                 report(db, shard, "write-ahead log could not be synced", &err);
             }
         }
         synced[i].runs = segment_sync(shard->store, &err) == ERR_OK;
         if (!synced[i].runs) {
+            head_fault_note(db, &err);
             report(db, shard, "sealed runs could not be synced", &err);
         }
     }
@@ -304,9 +312,11 @@ void head_maintain(struct tsdb *db) {
         note_state(db->shards[i]);
     }
     sync_all(db, synced);
+    bool works = true;
     for (uint32_t i = 0; i < db->shard_count; i++) {
-        maintain_shard(db->shards[i], synced[i]);
+        works &= maintain_shard(db->shards[i], synced[i]) && synced[i].wal && synced[i].runs;
     }
+    head_fault_settle(db, !works);
     mutex_unlock(&db->walk_mu);
     notes_maintain(db->notes);
     tsdb_metrics_update(db);

@@ -312,12 +312,12 @@ enum err_code head_push(struct head_shard *shard, struct push_sample *samples, s
             sort_samples(samples + at, n - at);
             continue;
         }
-        if (row == HEAD_ROWS_MAX) {
-            code = head_seal(g, err);
+        if (UNLIKELY(row == HEAD_ROWS_MAX || g->shard->is_failing)) {
+            code = head_make_room(g, row == HEAD_ROWS_MAX, err);
             if (code != ERR_OK) {
-                return err_wrap(err, "%u rows wait to be written, no more are taken", g->rows);
+                return code;
             }
-            row = 0;
+            row = row == HEAD_ROWS_MAX ? 0 : row;
         }
         code = head_push_row(g, row, samples + at, end - at, extras, err);
         result = code != ERR_OK ? code : result;

@@ -243,6 +243,8 @@ void head_seal_if_due(struct head_group *g) {
     struct err err;
     if (head_seal(g, &err) != ERR_OK) {
         shard->seal_failed = true;
+        head_shard_held(shard);
+        head_shard_failed(shard, &err);
         log_error(shard->db->options.log, "tsdb", "rows could not be sealed, they stay in memory",
                   log_u64("shard", shard->number), log_err(&err));
     }

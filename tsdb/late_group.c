@@ -271,12 +271,12 @@ static enum err_code push_time(struct head_group *g, struct late_item *items, si
     }
     qsort(items, placed, sizeof(*items), by_slot);
     uint32_t row = late_find_row(g, items[0].sample.ts_ms);
-    if (row == HEAD_ROWS_MAX) {
-        const enum err_code code = head_seal(g, err);
+    if (UNLIKELY(row == HEAD_ROWS_MAX || g->shard->is_failing)) {
+        const enum err_code code = head_make_room(g, row == HEAD_ROWS_MAX, err);
         if (code != ERR_OK) {
-            return err_wrap(err, "%u rows wait to be written, no more are taken", g->rows);
+            return code;
         }
-        row = 0;
+        row = row == HEAD_ROWS_MAX ? 0 : row;
     }
     const size_t kept = keep_new(g, row, items, placed, scratch);
     if (kept != 0) {

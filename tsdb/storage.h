@@ -151,6 +151,11 @@ struct storage_stats {
     int64_t min_time_ms; /* INT64_MAX / INT64_MIN when empty */
     int64_t max_time_ms;
     uint64_t disk_bytes;
+    bool is_failing; /* the disk refuses writes: new rows are in memory only */
+    uint64_t fault_count;
+    int64_t last_fault_unix_ms;
+    char last_fault[ERR_TEXT_MAX];
+    uint64_t damage_count; /* places with bytes that could not be used */
 };
 
 struct storage_family {

@@ -213,6 +213,7 @@ static void op_stats(struct storage *st, struct storage_stats *out) {
         out->chunk_count += shard->slab.live_count;
         mutex_unlock(&shard->mu);
     }
+    head_fault_get(db, out);
     struct series_log_stats log;
     series_log_stats_get(db->series_log, &log);
     out->disk_bytes += log.disk_bytes + compactor_disk_bytes(db->compactor);
@@ -577,6 +578,7 @@ static void free_db(struct tsdb *db) {
     mutex_release(&db->tombstones_mu);
     mutex_release(&db->open_mu);
     mutex_release(&db->define_mu);
+    mutex_release(&db->fault.mu);
     mutex_release(&db->walk_mu);
     mutex_release(&db->gate.mu);
     cond_release(&db->gate.changed);
@@ -615,6 +617,7 @@ static struct tsdb *new_db(const struct tsdb_options *options) {
     mutex_init(&db->tombstones_mu);
     mutex_init(&db->open_mu);
     mutex_init(&db->define_mu);
+    mutex_init(&db->fault.mu);
     mutex_init(&db->walk_mu);
     mutex_init(&db->gate.mu);
     cond_init(&db->gate.changed);

@@ -41,6 +41,7 @@ struct tsdb_options {
     struct retention_limits retention;
     size_t compact_memory_bytes; /* for samples that are merged or cut; 0 = 8 MiB */
     size_t page_cache_bytes;     /* for pages that queries read; 0 = 8 MiB */
+    size_t fault_memory_bytes;   /* for rows while the disk fails; 0 = 256 MiB */
     bool no_compaction;          /* but for tsdb_compact */
     bool no_lock_file;
     bool no_background; /* tests: nothing runs by itself, see tsdb_maintain */

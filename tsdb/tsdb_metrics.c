@@ -110,6 +110,10 @@ void tsdb_metrics_init(struct tsdb *db) {
          "Size of the write log directory.", false, false},
         {&m->replay_s, "prometheus_tsdb_data_replay_duration_seconds",
          "Time taken to replay the data on disk.", false, false},
+        {&m->faults, "brasa_tsdb_disk_faults_total",
+         "Number of writes and syncs of the head's files that failed.", true, false},
+        {&m->failing, "brasa_tsdb_disk_failing",
+         "1 while the disk refuses writes and new rows are in memory only.", false, false},
         {&m->wal_truncations, "prometheus_tsdb_wal_truncations_total",
          "Total number of write log truncations attempted.", true, false},
         {&m->chunks_created, "prometheus_tsdb_head_chunks_created_total",
@@ -145,6 +149,14 @@ void tsdb_metrics_init(struct tsdb *db) {
                          ? metric_counter(r, all[i].name, all[i].help, type_float, labels)
                          : metric_gauge(r, all[i].name, all[i].help, type_float, labels);
     }
+    const struct label rows = {STR("reason"), STR("rows")};
+    const struct label memory = {STR("reason"), STR("memory")};
+    m->refused_rows =
+        metric_counter(r, "brasa_tsdb_refused_rows_total",
+                       "Number of rows that were refused while the disk failed.", &rows, 1);
+    m->refused_memory =
+        metric_counter(r, "brasa_tsdb_refused_rows_total",
+                       "Number of rows that were refused while the disk failed.", &memory, 1);
     init_summaries(db);
 }
 

@@ -75,6 +75,10 @@ void api_status_runtimeinfo(struct web *web, struct http_incoming *in, struct ht
     }
     char host[256] = "";
     (void)gethostname(host, sizeof(host) - 1);
+    struct storage_stats stats = {0};
+    if (web->options.storage->ops->stats != NULL) {
+        storage_stats(web->options.storage, &stats);
+    }
     api_begin(&api);
     struct json_out *j = &api.json;
     json_object_begin(j);
@@ -86,7 +90,15 @@ void api_status_runtimeinfo(struct web *web, struct http_incoming *in, struct ht
     json_bool(j, status.reload_ok);
     time_pair(j, "lastConfigTime", status.last_config_unix_ns);
     json_key(j, "corruptionCount");
-    json_u64(j, status.corruption_count);
+    json_u64(j, stats.damage_count);
+    json_key(j, "storageFailing");
+    json_bool(j, stats.is_failing);
+    json_key(j, "storageFaultCount");
+    json_u64(j, stats.fault_count);
+    pair(j, "storageLastFault", str_of(stats.last_fault));
+    if (stats.fault_count != 0) {
+        time_pair(j, "storageLastFaultTime", stats.last_fault_unix_ms * NS_PER_MS);
+    }
     json_key(j, "goroutineCount");
     json_u64(j, 0);
     json_key(j, "GOMAXPROCS");

@@ -9,6 +9,7 @@
 #include "storage_world.h"
 #include "tests/support/check_err.h"
 #include "tests/support/fault_vfs.h"
+#include "tests/support/mem_vfs.h"
 
 enum { BASE = 1000000000, SLOTS = 4, ROWS = 90 };
 
@@ -136,11 +137,178 @@ static void a_full_disk_is_survived_and_left(void **state) {
     }
 }
 
+/* ---- a full disk ---- */
+
+struct full {
+    struct faulty f;
+    struct mem_vfs *disk;
+};
+
+static void init_full(struct full *d, struct mem_vfs *disk) {
+    world_init(&d->f.w);
+    d->disk = disk;
+    d->f.w.options.vfs = mem_vfs_base(d->disk);
+    d->f.w.options.path = "db";
+}
+
+static void open_full(struct full *d) {
+    world_open(&d->f.w);
+    d->f.group = world_group(&d->f.w, "job=j");
+    for (int i = 0; i < SLOTS; i++) {
+        char text[32];
+        snprintf(text, sizeof(text), "m%d job=j", i);
+        world_slot(&d->f.w, d->f.group, text);
+    }
+}
+
+static void close_full(struct full *d) {
+    storage_group_close(d->f.w.st, d->f.group);
+    world_close(&d->f.w);
+}
+
+static void a_database_opens_without_a_free_byte_and_goes_on_when_there_are_some(void **state) {
+    (void)state;
+    struct full d = {.disk = NULL};
+    init_full(&d, mem_vfs_new());
+    open_full(&d);
+    int row = 0;
+    for (; row < 100; row++) {
+        write_row(&d.f, row);
+    }
+    close_full(&d);
+    mem_vfs_set_capacity(d.disk, 0);
+    open_full(&d);
+    check_rows(&d.f, row);
+    for (; row < 110; row++) {
+        write_row(&d.f, row);
+        tsdb_maintain(d.f.w.db);
+    }
+    assert_int_equal(d.f.refused, 10); /* they are in memory only, and say so */
+    check_rows(&d.f, row);
+    mem_vfs_set_capacity(d.disk, 1 << 30);
+    tsdb_maintain(d.f.w.db);
+    write_row(&d.f, row++);
+    assert_int_equal(d.f.refused, 10);
+    tsdb_maintain(d.f.w.db);
+    storage_group_close(d.f.w.st, d.f.group);
+    struct mem_vfs *after =
+        mem_vfs_after_crash(d.disk, mem_vfs_op_count(d.disk), MEM_CRASH_LOSE, 1);
+    world_close(&d.f.w);
+    world_release(&d.f.w);
+    mem_vfs_free(d.disk);
+    init_full(&d, after);
+    open_full(&d);
+    check_rows(&d.f, row);
+    close_full(&d);
+    world_release(&d.f.w);
+    mem_vfs_free(d.disk);
+}
+
+static struct storage_stats stats_of(struct full *d) {
+    struct storage_stats stats;
+    storage_stats(d->f.w.st, &stats);
+    return stats;
+}
+
+static void a_failing_disk_is_reported_by_log_metric_and_status(void **state) {
+    (void)state;
+    struct full d = {.disk = NULL};
+    struct buf text;
+    init_full(&d, mem_vfs_new());
+    d.f.w.options.registry = metric_registry_new();
+    buf_init(&text, 1 << 20);
+    open_full(&d);
+    write_row(&d.f, 0);
+    tsdb_maintain(d.f.w.db);
+    assert_false(stats_of(&d).is_failing);
+    assert_int_equal(stats_of(&d).fault_count, 0);
+    mem_vfs_set_capacity(d.disk, 0);
+    for (int row = 1; row < 50; row++) {
+        write_row(&d.f, row);
+        tsdb_maintain(d.f.w.db);
+    }
+    assert_true(stats_of(&d).is_failing);
+    assert_true(stats_of(&d).fault_count > 0 && stats_of(&d).last_fault_unix_ms > 0);
+    assert_non_null(strstr(stats_of(&d).last_fault, "No space left"));
+    metric_render(d.f.w.options.registry, &text);
+    buf_append(&text, "", 1);
+    assert_non_null(strstr(text.ptr, "\nbrasa_tsdb_disk_failing 1\n"));
+    assert_null(strstr(text.ptr, "\nbrasa_tsdb_disk_faults_total 0\n"));
+    mem_vfs_set_capacity(d.disk, 1 << 30);
+    tsdb_maintain(d.f.w.db);
+    tsdb_maintain(d.f.w.db);
+    assert_false(stats_of(&d).is_failing);
+    assert_true(stats_of(&d).fault_count > 0);
+    check_rows(&d.f, 50);
+    buf_release(&text);
+    close_full(&d);
+    metric_registry_free(d.f.w.options.registry);
+    d.f.w.options.registry = NULL;
+    world_release(&d.f.w);
+    mem_vfs_free(d.disk);
+}
+
+/* One row of values that have nothing in common with the ones before. */
+static enum err_code write_wide(struct full *d, int row) {
+    struct num values[SLOTS];
+    uint8_t states[SLOTS];
+    for (int i = 0; i < SLOTS; i++) {
+        values[i] = num_of_double(1.0 / (row + i + 3));
+        states[i] = SLOT_VALUE;
+    }
+    const struct storage_row r = {
+        .ts_ms = BASE + row, .slot_count = SLOTS, .values = values, .states = states};
+    struct storage_row_result result;
+    struct err err;
+    return storage_group_commit(d->f.w.st, d->f.group, &r, &result, &err);
+}
+
+static void rows_of_a_failing_disk_have_a_budget_of_bytes(void **state) {
+    (void)state;
+    struct full d = {.disk = NULL};
+    struct buf text;
+    struct err err;
+    init_full(&d, mem_vfs_new());
+    d.f.w.options.registry = metric_registry_new();
+    d.f.w.options.fault_memory_bytes = 8 << 10;
+    buf_init(&text, 1 << 20);
+    open_full(&d);
+    assert_int_equal(write_wide(&d, 0), ERR_OK);
+    mem_vfs_set_capacity(d.disk, 0);
+    for (int row = 1; row < 1000; row++) {
+        (void)!write_wide(&d, row);
+    }
+    const char *kept = world_dump(&d.f.w, "job=j", INT64_MIN, INT64_MAX);
+    assert_true(strlen(kept) > 100 * SLOTS);
+    assert_null(strstr(kept, " 1000000999:"));
+    struct storage_appender *a;
+    assert_ok(storage_appender_begin(d.f.w.st, &a, &err), &err);
+    assert_int_equal(world_append(&d.f.w, a, "p x=y", BASE + 1000, 1), ERR_OK);
+    assert_int_equal(storage_appender_commit(d.f.w.st, a, &err), ERR_NO_SPACE);
+    metric_render(d.f.w.options.registry, &text);
+    buf_append(&text, "", 1);
+    assert_non_null(strstr(text.ptr, "brasa_tsdb_refused_rows_total{reason=\"memory\"}"));
+    assert_null(strstr(text.ptr, "brasa_tsdb_refused_rows_total{reason=\"memory\"} 0\n"));
+    mem_vfs_set_capacity(d.disk, 1 << 30);
+    tsdb_maintain(d.f.w.db);
+    assert_int_equal(write_wide(&d, 1001), ERR_OK);
+    assert_non_null(strstr(world_dump(&d.f.w, "job=j", INT64_MIN, INT64_MAX), " 1000001001:"));
+    buf_release(&text);
+    close_full(&d);
+    metric_registry_free(d.f.w.options.registry);
+    d.f.w.options.registry = NULL;
+    world_release(&d.f.w);
+    mem_vfs_free(d.disk);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_write_fails_once),
         cmocka_unit_test(each_sync_fails_once),
         cmocka_unit_test(a_full_disk_is_survived_and_left),
+        cmocka_unit_test(a_database_opens_without_a_free_byte_and_goes_on_when_there_are_some),
+        cmocka_unit_test(a_failing_disk_is_reported_by_log_metric_and_status),
+        cmocka_unit_test(rows_of_a_failing_disk_have_a_budget_of_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
