@@ -1,35 +1,14 @@
 #include "backfill.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/value.h"
 #include "scrape/expo.h"
-#include "tsdb/prom_block_writer.h"
+#include "series_gather.h"
 
 enum {
     WINDOWS_MAX = 1 << 22, /* about 950 years of two hours */
-    TABLE_START = 1024,
-    SERIES_SAMPLES_MAX = 64 << 20,
     PROGRESS_EVERY = 4096,
-};
-
-struct backfill_series {
-    struct labels labels;
-    uint64_t hash;
-    struct prom_samples samples;
-};
-
-/* One window. */
-struct gathering {
-    struct arena arena; /* labels */
-    struct backfill_series *series;
-    uint32_t count;
-    uint32_t capacity;
-    uint32_t *table; /* series + 1 */
-    size_t mask;
 };
 
 struct backfill {
@@ -113,64 +92,6 @@ static enum err_code mark_windows(struct backfill *b, int64_t min, int64_t max, 
 
 /* ---- gathering a window ---- */
 
-static void gathering_init(struct gathering *g) {
-    *g = (struct gathering){.mask = TABLE_START - 1};
-    arena_init(&g->arena, 0);
-    g->table = mem_zalloc(TABLE_START * sizeof(*g->table));
-}
-
-static void gathering_release(struct gathering *g) {
-    for (uint32_t i = 0; i < g->count; i++) {
-        prom_samples_release(&g->series[i].samples);
-    }
-    mem_free(g->series);
-    mem_free(g->table);
-    arena_release(&g->arena);
-}
-
-static uint32_t *place_of(const struct gathering *g, uint32_t *table, size_t mask, uint64_t hash,
-                          struct labels labels) {
-    size_t at = (size_t)hash & mask;
-    while (table[at] != 0) {
-        const struct backfill_series *s = &g->series[table[at] - 1];
-        if (s->hash == hash && labels_eq(s->labels, labels)) {
-            break;
-        }
-        at = (at + 1) & mask;
-    }
-    return &table[at];
-}
-
-static void grow(struct gathering *g) {
-    const size_t mask = g->mask * 2 + 1;
-    uint32_t *table = mem_zalloc((mask + 1) * sizeof(*table));
-    for (uint32_t i = 0; i < g->count; i++) {
-        *place_of(g, table, mask, g->series[i].hash, g->series[i].labels) = i + 1;
-    }
-    mem_free(g->table);
-    g->table = table;
-    g->mask = mask;
-}
-
-static struct backfill_series *find_series(struct gathering *g, struct labels labels) {
-    const uint64_t hash = labels_hash(labels);
-    if (g->count > g->mask / 2) {
-        grow(g);
-    }
-    uint32_t *at = place_of(g, g->table, g->mask, hash, labels);
-    if (*at == 0) {
-        if (g->count == g->capacity) {
-            g->capacity = (uint32_t)mem_grow(g->capacity, (size_t)g->count + 1);
-            g->series = mem_resize(g->series, g->capacity, sizeof(*g->series));
-        }
-        struct backfill_series *s = &g->series[g->count++];
-        *s = (struct backfill_series){.labels = labels_copy(&g->arena, labels), .hash = hash};
-        prom_samples_init(&s->samples, SERIES_SAMPLES_MAX);
-        *at = g->count;
-    }
-    return &g->series[*at - 1];
-}
-
 static enum err_code labels_of_sample(struct backfill *b, struct labels *out, struct err *err) {
     struct labels_builder builder;
     size_t n = 0;
@@ -185,16 +106,16 @@ static enum err_code labels_of_sample(struct backfill *b, struct labels *out, st
     return labels_builder_finish(&builder, out, err);
 }
 
-static enum err_code add_sample(struct backfill *b, struct gathering *g,
+static enum err_code add_sample(struct backfill *b, struct series_gather *g,
                                 const struct expo_entry *entry, struct err *err) {
     struct labels labels;
     enum err_code code = labels_of_sample(b, &labels, err);
     if (code != ERR_OK) {
         return code;
     }
-    struct backfill_series *s = find_series(g, labels);
+    struct prom_samples *samples = series_gather_samples(g, labels);
     const struct prom_sample *last =
-        s->samples.count != 0 ? &s->samples.items[s->samples.count - 1] : NULL;
+        samples->count != 0 ? &samples->items[samples->count - 1] : NULL;
     const double value = num_double(entry->value);
     if (last != NULL && entry->timestamp_ms <= last->ts_ms) {
         const bool again = entry->timestamp_ms == last->ts_ms;
@@ -206,13 +127,13 @@ static enum err_code add_sample(struct backfill *b, struct gathering *g,
                        again ? "duplicate sample for timestamp" : "out of order sample",
                        STR_ARG(entry->series), (long long)entry->timestamp_ms);
     }
-    return prom_samples_add(&s->samples, entry->timestamp_ms, value) == ERR_OK
+    return prom_samples_add(samples, entry->timestamp_ms, value) == ERR_OK
                ? ERR_OK
-               : err_set(err, ERR_LIMIT, "more than %d samples of one series in a block",
-                         SERIES_SAMPLES_MAX);
+               : err_set(err, ERR_LIMIT, "more than %zu samples of one series in a block",
+                         samples->max_count);
 }
 
-static enum err_code gather(struct backfill *b, int64_t window, struct gathering *g,
+static enum err_code gather(struct backfill *b, int64_t window, struct series_gather *g,
                             struct err *err) {
     struct expo_entry entry;
     bool more = true;
@@ -236,30 +157,14 @@ static enum err_code gather(struct backfill *b, int64_t window, struct gathering
 
 /* ---- writing it ---- */
 
-static int by_labels(const void *a, const void *b) {
-    const struct backfill_series *x = a;
-    const struct backfill_series *y = b;
-    return labels_cmp(x->labels, y->labels);
-}
-
-static enum err_code write_window(struct backfill *b, struct gathering *g, struct err *err) {
+static enum err_code write_window(struct backfill *b, struct series_gather *g, struct err *err) {
     const struct prom_block_writer_options options = {.vfs = b->options->vfs,
                                                       .clock = b->options->clock,
                                                       .rng = b->options->rng,
                                                       .path = b->options->path};
-    struct prom_block_writer *w = NULL;
-    struct prom_block_meta meta = {.series_count = 0};
-    enum err_code code = prom_block_writer_new(&options, &w, err);
-    if (g->count != 0) {
-        qsort(g->series, g->count, sizeof(*g->series), by_labels);
-    }
-    for (uint32_t i = 0; i < g->count && code == ERR_OK; i++) {
-        const struct backfill_series *s = &g->series[i];
-        code = prom_block_writer_add(w, s->labels, s->samples.items, s->samples.count, err);
-    }
-    code = code == ERR_OK ? prom_block_writer_finish(w, &meta, err) : code;
-    b->result->blocks += code == ERR_OK && meta.series_count != 0;
-    prom_block_writer_free(w);
+    bool written = false;
+    const enum err_code code = series_gather_write(g, &options, &written, err);
+    b->result->blocks += written;
     return code;
 }
 
@@ -269,11 +174,11 @@ static enum err_code write_blocks(struct backfill *b, struct err *err) {
         if (!b->windows[i]) {
             continue;
         }
-        struct gathering g;
-        gathering_init(&g);
+        struct series_gather g;
+        series_gather_init(&g);
         code = gather(b, b->first_window + (int64_t)i, &g, err);
         code = code == ERR_OK ? write_window(b, &g, err) : code;
-        gathering_release(&g);
+        series_gather_release(&g);
     }
     return code;
 }

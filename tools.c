@@ -132,45 +132,69 @@ static const struct tool_arg QUERY_NAME_VALUE[] = {ARG("query", "PromQL expressi
 static const struct tool_arg SCRIPTS[] = {FILE_ARGS("script", "Scripts of PromQL tests.")};
 static const struct tool_arg RULE_TESTS[] = {
     FILE_ARGS("test-rule-file", "Files of unit tests of rules.")};
+#define BLOCKS_FLAG                                                                                \
+    {                                                                                              \
+        .name = "prometheus-blocks", .type = TOOL_SWITCH,                                          \
+        .help = "Write blocks of Prometheus instead of a data folder of Brasa."                    \
+    }
+#define BLOCK_LENGTH_FLAG                                                                          \
+    {                                                                                              \
+        .name = "max-block-duration", .type = TOOL_TEXT, .preset = "2h",                           \
+        .help = "Blocks are 2h, 6h, 18h ... long, but no longer than this."                        \
+    }
+#define HUMAN_FLAG                                                                                 \
+    {                                                                                              \
+        .name = "human-readable", .letter = 'r', .type = TOOL_SWITCH,                              \
+        .help = "Times and sizes for people."                                                      \
+    }
+#define QUIET_FLAG                                                                                 \
+    { .name = "quiet", .letter = 'q', .type = TOOL_SWITCH, .help = "Show no progress." }
 static const struct tool_flag IMPORT_FLAGS[] = {
     {.name = "storage.tsdb.path", .type = TOOL_TEXT, .preset = "data", .help = "Where to."},
-    {.name = "quiet", .type = TOOL_SWITCH, .help = "Show no progress."}};
-static const struct tool_flag LIST_FLAGS[] = {
-    {.name = "human-readable", .type = TOOL_SWITCH, .help = "Times and sizes for people."}};
+    QUIET_FLAG};
+static const struct tool_flag LIST_FLAGS[] = {HUMAN_FLAG};
 static const struct tool_flag DUMP_FLAGS[] = {TIME_FLAG("min-time", "From this time on, Unix ms."),
                                               TIME_FLAG("max-time", "Up to this time."),
                                               MATCH_FLAG(false)};
 static const struct tool_flag EXPORT_FLAGS[] = {
-    TIME_FLAG("min-time", "From this time on, Unix ms."),
-    TIME_FLAG("max-time", "Up to this time."),
-    MATCH_FLAG(false),
-    {.name = "max-block-duration",
-     .type = TOOL_TEXT,
-     .preset = "2h",
-     .help = "Blocks are 2h, 6h, 18h ... long, but no longer than this."},
-    {.name = "quiet", .letter = 'q', .type = TOOL_SWITCH, .help = "Show no progress."}};
+    TIME_FLAG("min-time", "From this time on, Unix ms."), TIME_FLAG("max-time", "Up to this time."),
+    MATCH_FLAG(false), BLOCK_LENGTH_FLAG, QUIET_FLAG};
 static const struct tool_flag ANALYZE_FLAGS[] = {
     {.name = "limit", .type = TOOL_TEXT, .preset = "20", .help = "Lines of each list."}};
 static const struct tool_arg ANALYZE_ARGS[] = {
     {.name = "dir", .help = "Data folder."},
     {.name = "block", .help = "Block or partition; the newest if left out."}};
-static const struct tool_flag BACKFILL_FLAGS[] = {
-    {.name = "label",
-     .type = TOOL_LIST,
-     .pair = true,
-     .help = "Label of every series, NAME=VALUE."},
-    {.name = "prometheus-blocks",
-     .type = TOOL_SWITCH,
-     .help = "Write blocks of Prometheus instead of a data folder of Brasa."},
-    {.name = "max-block-duration",
+static const struct tool_flag BACKFILL_FLAGS[] = {{.name = "label",
+                                                   .type = TOOL_LIST,
+                                                   .pair = true,
+                                                   .help = "Label of every series, NAME=VALUE."},
+                                                  BLOCKS_FLAG,
+                                                  BLOCK_LENGTH_FLAG,
+                                                  HUMAN_FLAG,
+                                                  QUIET_FLAG};
+static const struct tool_flag BACKFILL_RULES_FLAGS[] = {
+    HTTP_FILE_FLAG,
+    {.name = "url",
      .type = TOOL_TEXT,
-     .preset = "2h",
-     .help = "Blocks are 2h, 6h, 18h ... long, but no longer than this."},
-    {.name = "human-readable",
-     .letter = 'r',
-     .type = TOOL_SWITCH,
-     .help = "Times and sizes for people."},
-    {.name = "quiet", .letter = 'q', .type = TOOL_SWITCH, .help = "Show no progress."}};
+     .preset = "http://localhost:9090",
+     .help = "The server to ask."},
+    {.name = "start",
+     .type = TOOL_TEXT,
+     .required = true,
+     .help = "Begin of the history, RFC 3339 or Unix seconds."},
+    TIME_FLAG("end", "End of the history. Three hours ago if left out."),
+    {.name = "output-dir",
+     .type = TOOL_TEXT,
+     .preset = "data/",
+     .help = "Folder that gets the data."},
+    {.name = "eval-interval",
+     .type = TOOL_TEXT,
+     .preset = "60s",
+     .help = "Interval of groups that name none."},
+    BLOCKS_FLAG,
+    BLOCK_LENGTH_FLAG,
+    HUMAN_FLAG,
+    QUIET_FLAG};
 static const struct tool_arg BACKFILL_ARGS[] = {
     {.name = "file", .required = true, .file = true, .help = "OpenMetrics, with times."},
     {.name = "dir", .help = "Folder that gets the data; data/ if left out."}};
@@ -266,6 +290,11 @@ static const struct tool_command COMMANDS[] = {
      FLAGS(BACKFILL_FLAGS),
      ARGS(BACKFILL_ARGS),
      .run = cmd_tsdb_create_blocks},
+    {.words = "tsdb create-blocks-from rules",
+     .help = "Make the history that rules would have recorded.",
+     FLAGS(BACKFILL_RULES_FLAGS),
+     ARGS(RULE_FILES),
+     .run = cmd_tsdb_create_blocks_from_rules},
     {.words = "tsdb export",
      .help = "Write the data as blocks of Prometheus.",
      FLAGS(EXPORT_FLAGS),

@@ -148,6 +148,23 @@ void rule_session_evaluate(struct rule_session *s, int64_t ts_ms, rule_session_e
 void rule_session_firing(const struct rule_session *s, struct str alertname, struct arena *arena,
                          struct alert_info **out, size_t *out_count);
 
+/* ---- rules over the past (alert/rule_history.c): asked of a server, not evaluated here ---- */
+
+struct rule_history {
+    struct str name, expr;
+    struct labels labels; /* as written, over those of the result */
+    int64_t interval_ns;
+    int64_t offset_ns; /* evaluations are at multiples of the interval plus this */
+};
+
+/* The rules of a file, in its order, alerting ones included; all in arena. interval_ms: of groups
+ * that name none. Errors as rule_files_check; the result is NULL then. */
+struct rule_history *rule_history_load(struct arena *arena, struct vfs *vfs,
+                                       struct query_engine *engine, const char *path,
+                                       int64_t interval_ms,
+                                       void (*on_error)(void *ctx, struct str text), void *ctx,
+                                       size_t *out_count);
+
 /* ---- what the API shows ---- */
 
 enum alert_state { ALERT_UNKNOWN, ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };

@@ -7,6 +7,15 @@ static int64_t slot_of(const struct rule_group *g, int64_t unix_ns) {
     return shifted - shifted % g->interval_ns + g->offset_ns;
 }
 
+int64_t rule_group_offset_ns(struct str file, struct str name, int64_t interval_ns) {
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    const struct label key[] = {{STR("file"), file}, {STR("name"), name}};
+    const uint64_t hash = labels_hash(labels_of(&scratch, key, 2));
+    arena_release(&scratch);
+    return (int64_t)(hash % (uint64_t)interval_ns);
+}
+
 struct rule_group *rule_group_new(struct generation *file, const struct rule_group_spec *spec,
                                   int64_t interval_ms, int64_t query_offset_ms, bool restored,
                                   int64_t now_unix_ns) {
@@ -23,12 +32,7 @@ struct rule_group *rule_group_new(struct generation *file, const struct rule_gro
     }
     series_list_init(&g->orphans);
 
-    struct arena scratch;
-    arena_init(&scratch, 0);
-    const struct label key[] = {{STR("file"), spec->file}, {STR("name"), spec->name}};
-    const uint64_t hash = labels_hash(labels_of(&scratch, key, 2));
-    arena_release(&scratch);
-    g->offset_ns = (int64_t)(hash % (uint64_t)g->interval_ns);
+    g->offset_ns = rule_group_offset_ns(spec->file, spec->name, g->interval_ns);
     g->slot_unix_ns = slot_of(g, now_unix_ns);
     g->next_unix_ns = g->slot_unix_ns + g->interval_ns;
     return g;

@@ -51,6 +51,9 @@ struct rule_group {
     struct rule_group_metrics metrics; /* while it is part of the configuration */
 };
 
+/* Where in its interval a group is evaluated, so that not all are at once. */
+int64_t rule_group_offset_ns(struct str file, struct str name, int64_t interval_ns);
+
 /* spec lives in file, which is referenced. */
 struct rule_group *rule_group_new(struct generation *file, const struct rule_group_spec *spec,
                                   int64_t interval_ms, int64_t query_offset_ms, bool restored,
