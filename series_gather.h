@@ -11,7 +11,6 @@
 #include "base/err.h"
 #include "base/labels.h"
 #include "tsdb/prom_block_writer.h"
-#include "tsdb/prom_chunk.h"
 
 struct gathered_series {
     struct labels labels;
