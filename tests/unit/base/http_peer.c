@@ -221,8 +221,9 @@ static void accept_all(void *ctx) {
         const int i = atomic_load(&peer->connection_count);
         ASSERT(i < HTTP_PEER_CONNECTIONS_MAX);
         peer->connections[i] = (struct http_peer_connection){peer, fd};
+        atomic_store(&peer->connection_count,
+                     i + 1); /* before it is served, so that tests may count */
         thread_start(&peer->threads[i], "connection", serve, &peer->connections[i]);
-        atomic_store(&peer->connection_count, i + 1);
     }
 }
 
