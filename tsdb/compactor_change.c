@@ -136,7 +136,24 @@ static enum err_code finish(struct compactor *c, const struct compactor_change *
     return code;
 }
 
-/* Marks whose runs and rows are gone say nothing any more. */
+/* Are the runs and rows below the mark gone, for good? */
+static bool is_spent(const struct head_shard *shard, const struct manifest_mark *mark,
+                     uint32_t oldest_l0) {
+    struct err err;
+    if (oldest_l0 < mark->l0_file || wal_oldest_segment(shard->wal) < mark->wal_segment) {
+        return false;
+    }
+    if (segment_sync_removals(shard->store, &err) == ERR_OK &&
+        wal_sync_removals(shard->wal, &err) == ERR_OK) {
+        return true;
+    }
+    log_warn(shard->db->options.log, "tsdb", "removed files may come back, their marks are kept",
+             log_err(&err));
+    return false;
+}
+
+/* Marks whose runs and rows are gone say nothing any more. A file that came back after a loss of power
+ * would bring back what is in partitions, and was maybe deleted there. */
 static void forget_marks(struct compactor *c, struct manifest *m) {
     size_t kept = 0;
     uint32_t oldest_l0[COMPACTOR_SHARDS_MAX];
@@ -151,9 +168,8 @@ static void forget_marks(struct compactor *c, struct manifest *m) {
     }
     for (size_t i = 0; i < m->mark_count; i++) {
         const struct manifest_mark *mark = &m->marks[i];
-        const bool known = mark->shard < c->db->shard_count;
-        if (!known || oldest_l0[mark->shard] < mark->l0_file ||
-            wal_oldest_segment(c->db->shards[mark->shard]->wal) < mark->wal_segment) {
+        if (mark->shard >= c->db->shard_count ||
+            !is_spent(c->db->shards[mark->shard], mark, oldest_l0[mark->shard])) {
             m->marks[kept++] = *mark;
         }
     }

@@ -25,6 +25,11 @@ static bool is_parent(const struct manifest *m, uint32_t number) {
     return false;
 }
 
+/* Says nothing about the partition. */
+static bool is_disk_failure(enum err_code code) {
+    return code == ERR_IO || code == ERR_NO_SPACE;
+}
+
 /* The list as the folders themselves have it, when the manifest is damaged. */
 static enum err_code list_from_folders(struct compactor *c, const struct compactor_folders *f,
                                        struct err *err) {
@@ -40,7 +45,7 @@ static enum err_code list_from_folders(struct compactor *c, const struct compact
             continue;
         }
         const enum err_code code = compactor_open_partition(c, f->numbers[i], &p, err);
-        if (code == ERR_IO) {
+        if (is_disk_failure(code)) {
             return code; /* a list without it would have it removed */
         }
         if (code != ERR_OK) {
@@ -83,7 +88,7 @@ static enum err_code open_live(struct compactor *c, struct err *err) {
         const struct manifest_partition *item = &c->manifest.partitions[i];
         struct partition *reader = NULL;
         const enum err_code code = compactor_open_partition(c, item->number, &reader, err);
-        if (code == ERR_UNSUPPORTED || code == ERR_IO) {
+        if (code == ERR_UNSUPPORTED || is_disk_failure(code)) {
             return code; /* without it, queries would say that there is nothing */
         }
         if (code != ERR_OK) {

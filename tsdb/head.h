@@ -100,9 +100,15 @@ struct head_lives {  /* shard->mu */
     uint32_t dead_count;
 };
 
+struct head_rows { /* numbers: [begin, end) */
+    uint64_t begin;
+    uint64_t end;
+};
+
 struct head_group {
     struct mutex mu;
     struct head_shard *shard;
+    struct head_shard *cut_shard; /* at opening: where rows were that are in partitions */
     uint32_t id;
     uint32_t target_set;
     struct labels target;
@@ -145,7 +151,11 @@ struct head_group {
     uint32_t replay_count;
     uint32_t replay_capacity;
     uint64_t replay_first_row; /* smallest row number in them */
-    struct head_side *sides;   /* by slot, or NULL */
+    struct head_rows *cut;     /* and the rows that are in partitions */
+    uint32_t cut_count;
+    uint32_t cut_capacity;
+    uint32_t found_segment;  /* the newest one with a record that was found at opening; 0 = none */
+    struct head_side *sides; /* by slot, or NULL */
     uint32_t side_capacity;
     int64_t sides_newest_ms; /* no sample of sides is newer; INT64_MAX = not looked up yet */
     struct head_lives lives;
@@ -193,10 +203,11 @@ struct head_shard {
     uint64_t chunks_created; /* since opening */
     bool is_failing;         /* head_fault.c */
     uint64_t bytes_before;   /* of open chunks, when that began */
-    uint32_t *busy;         /* groups with something to do in the background: head_note_busy */
+    uint32_t *busy;          /* groups with something to do in the background: head_note_busy */
     size_t busy_count;
     size_t busy_capacity;
     uint32_t needed_before; /* oldest WAL segment that was needed when the newest sync began */
+    uint32_t gone_before;   /* WAL segments below are removed for good */
     bool seal_failed;       /* wait for the maintenance round before trying again */
     uint8_t *read_bytes;
     size_t read_capacity;
@@ -268,6 +279,13 @@ struct pending_definitions { /* made in the index, not yet in the series log; in
     size_t again_capacity;
 };
 
+/* A number that can be given to another group. Its rows go on where those of the group before ended:
+ * files of that one may still be there, so no row may have the number of one of them. */
+struct head_number {
+    uint32_t group;
+    uint64_t first_row;
+};
+
 /* Transactions under way; a collection lets none begin and waits for them. */
 struct head_gate {
     struct mutex mu;
@@ -293,9 +311,9 @@ struct tsdb {
     struct head_group **groups; /* by number; index.mu */
     uint32_t group_count;
     uint32_t group_capacity;
-    struct mutex walk_mu;  /* who goes through all groups without a lock of theirs */
-    bool all_replayed;     /* and known to their shards as busy or not; walk_mu */
-    uint32_t *free_groups; /* numbers of groups that are gone; index.mu */
+    struct mutex walk_mu;            /* who goes through all groups without a lock of theirs */
+    bool all_replayed;               /* and known to their shards as busy or not; walk_mu */
+    struct head_number *free_groups; /* of groups that are gone; index.mu */
     uint32_t free_group_count;
     uint32_t free_group_capacity;
     struct head_gate gate;
@@ -563,6 +581,10 @@ MUST_CHECK enum err_code head_push(struct head_shard *shard, struct push_sample 
 
 /* Seals the window to a run; without rows nothing happens. */
 MUST_CHECK enum err_code head_seal(struct head_group *g, struct err *err) REQUIRES(g->shard->mu);
+/* Seals the first rows of the window (at least one) and forgets those behind them: for replay, which
+ * finds them again. */
+MUST_CHECK enum err_code head_seal_rows(struct head_group *g, uint32_t rows, struct err *err)
+    REQUIRES(g->shard->mu);
 /* Drops the window's rows that runs have too: they were read for the sake of those behind them. */
 void head_drop_covered(struct head_group *g) REQUIRES(g->shard->mu);
 /* Empties the window; the next one begins behind its rows. */
@@ -577,7 +599,7 @@ MUST_CHECK enum err_code head_slot_column(const struct head_group *g, uint32_t s
                                           struct num *values, uint8_t *states)
     REQUIRES(g->shard->mu);
 
-/* ---- head_replay.c, head_window.c, head_restore.c ---- */
+/* ---- head_found.c, head_replay.c, head_replay_record.c, head_window.c, head_restore.c ---- */
 
 /* At opening: notes a run or a WAL record for its group. */
 MUST_CHECK enum err_code head_found_run(void *shard, const struct segment_run_info *run,
@@ -596,6 +618,9 @@ MUST_CHECK enum err_code head_replay_window(struct head_group *g, struct cursor 
                                             struct err *err) REQUIRES(g->shard->mu);
 /* Its group (0 = damaged) and the times of its first and last row. */
 uint32_t head_scan_window(struct cursor *from, int64_t *out_first_ms, int64_t *out_last_ms);
+/* Calls fn for each of its rows. */
+typedef void head_window_row_fn(void *ctx, uint64_t row, int64_t ts_ms);
+void head_window_rows(struct cursor from, head_window_row_fn *fn, void *ctx);
 /* Newest sample of a pushed group's series that have no open row, from the newest runs. */
 void head_restore_times(struct head_group *g) REQUIRES(g->shard->mu);
 /* For wal_rotate_after_failure: the windows of all groups of the shard. */
@@ -637,9 +662,15 @@ void head_release_slot(struct head_group *g, uint32_t slot) REQUIRES(g->shard->m
 void head_release_slots(struct head_group *g) REQUIRES(g->shard->mu);
 /* A slot that can be given to another series, or UINT32_MAX. */
 uint32_t head_take_free_slot(struct head_group *g) REQUIRES(g->shard->mu);
+
+/* ---- head_gate.c ---- */
+
 /* A transaction begins and ends. */
 void head_gate_enter(struct head_gate *gate);
 void head_gate_leave(struct head_gate *gate);
+/* Lets none begin; false (and open) when some are still under way after a while. */
+bool head_gate_close(struct head_gate *gate);
+void head_gate_reopen(struct head_gate *gate);
 
 /* ---- head_fault.c ---- */
 

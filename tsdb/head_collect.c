@@ -18,56 +18,13 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
 
 enum {
-    GATE_WAIT_MS = 500,
     DEAD_SHARE = 8, /* one of so many */
 };
-
-/* ---- the gate ---- */
-
-void head_gate_enter(struct head_gate *gate) {
-    mutex_lock(&gate->mu);
-    while (gate->closed) {
-        cond_wait(&gate->changed, &gate->mu);
-    }
-    gate->open++;
-    mutex_unlock(&gate->mu);
-}
-
-void head_gate_leave(struct head_gate *gate) {
-    mutex_lock(&gate->mu);
-    gate->open--;
-    if (gate->closed) {
-        cond_broadcast(&gate->changed);
-    }
-    mutex_unlock(&gate->mu);
-}
-
-static void gate_open(struct head_gate *gate) {
-    mutex_lock(&gate->mu);
-    gate->closed = false;
-    cond_broadcast(&gate->changed);
-    mutex_unlock(&gate->mu);
-}
-
-/* False when transactions are still under way after a while. */
-static bool gate_close(struct head_gate *gate) {
-    const int64_t deadline_ns =
-        clock_mono_ns(clock_system()) + GATE_WAIT_MS * INT64_C(1000) * INT64_C(1000);
-    mutex_lock(&gate->mu);
-    gate->closed = true;
-    while (gate->open != 0 && cond_wait_until(&gate->changed, &gate->mu, deadline_ns)) {
-    }
-    const bool empty = gate->open == 0;
-    mutex_unlock(&gate->mu);
-    if (!empty) {
-        gate_open(gate);
-    }
-    return empty;
-}
 
 /* ---- slots ---- */
 
@@ -157,8 +114,10 @@ static bool is_too_old(const struct head_group *g, int64_t ts_ms) {
            (newest_ms >= INT64_MIN + HEAD_PAST_MS && ts_ms < newest_ms - HEAD_PAST_MS);
 }
 
+/* Rows that could not be used may still be in the log: they would pass for rows of another group. */
 static bool group_is_dead(const struct head_group *g) REQUIRES(g->shard->mu) {
     return !g->dead && !g->open && g->rows == 0 && g->run_count == 0 && is_settled(g) &&
+           (g->found_segment == 0 || g->found_segment < g->shard->gone_before) &&
            (g->kind != GROUP_PUSHED || is_too_old(g, atomic_load(&g->max_ts_ms)));
 }
 
@@ -267,7 +226,8 @@ static void free_group(struct tsdb *db, struct head_group *g) {
             mem_resize(db->free_groups, db->free_group_capacity, sizeof(*db->free_groups));
     }
     db->groups[g->id] = NULL;
-    db->free_groups[db->free_group_count++] = g->id;
+    db->free_groups[db->free_group_count++] =
+        (struct head_number){.group = g->id, .first_row = g->first_row};
     mutex_unlock(&db->index.mu);
     head_group_free(g);
 }
@@ -321,8 +281,31 @@ static bool look(struct tsdb *db, bool all) REQUIRES(db->walk_mu) {
     return found.dead != 0 && (all || found.dead * DEAD_SHARE >= found.all);
 }
 
+/* A removed segment can come back after a loss of power until its folder is synced. */
+static void note_gone(struct head_shard *shard) {
+    struct err err;
+    const uint32_t oldest = wal_oldest_segment(shard->wal);
+    mutex_lock(&shard->mu);
+    const bool is_known = shard->gone_before >= oldest;
+    mutex_unlock(&shard->mu);
+    if (is_known) {
+        return;
+    }
+    if (wal_sync_removals(shard->wal, &err) != ERR_OK) {
+        log_warn(shard->db->options.log, "tsdb", "groups that ended keep their numbers",
+                 log_u64("shard", shard->number), log_err(&err));
+        return;
+    }
+    mutex_lock(&shard->mu);
+    shard->gone_before = oldest;
+    mutex_unlock(&shard->mu);
+}
+
 bool head_collect_due(struct tsdb *db, bool all) {
     mutex_lock(&db->walk_mu);
+    for (uint32_t i = 0; i < db->shard_count; i++) {
+        note_gone(db->shards[i]);
+    }
     const bool due = !index_has_retired(&db->index) && look(db, all);
     mutex_unlock(&db->walk_mu);
     return due;
@@ -673,9 +656,9 @@ enum err_code head_collect(struct tsdb *db, struct err *err) {
     const int64_t start_ns = clock_mono_ns(clock_system());
     enum err_code code = ERR_OK;
     mutex_lock(&db->walk_mu);
-    if (!index_has_retired(&db->index) && gate_close(&db->gate)) {
+    if (!index_has_retired(&db->index) && head_gate_close(&db->gate)) {
         code = collect_alone(db, err);
-        gate_open(&db->gate);
+        head_gate_reopen(&db->gate);
         metric_inc(db->metrics.collections);
         metric_add(db->metrics.collections_failed, code != ERR_OK ? 1 : 0);
         metric_add(db->metrics.collection_s,

@@ -350,7 +350,7 @@ void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
     for (uint32_t id = 1; id < db->group_count; id++) {
         struct head_group *g = db->groups[id];
         if (g->shard == NULL) {
-            g->shard = tsdb_shard_for(db, g->target);
+            g->shard = g->cut_shard != NULL ? g->cut_shard : tsdb_shard_for(db, g->target);
         }
     }
     mutex_unlock(&db->index.mu);

@@ -35,25 +35,26 @@ static void enter(struct tsdb *db, struct head_group *g) REQUIRES(db->index.mu) 
     }
 }
 
-/* A number of a group that is gone, above all of the target's groups; 0 = none. */
-static uint32_t take_number(struct tsdb *db, uint32_t target_set) REQUIRES(db->index.mu) {
+/* A number of a group that is gone, above all of the target's groups; its group is 0 = none. */
+static struct head_number take_number(struct tsdb *db, uint32_t target_set) REQUIRES(db->index.mu) {
     enum { TRIES = 16 };
     const uint32_t newest = db->index.live->target_groups[target_set];
     uint32_t at = db->free_group_count;
     for (uint32_t i = 0; i < TRIES && at > 0; i++) {
-        const uint32_t id = db->free_groups[--at];
-        if (id > newest) {
+        const struct head_number number = db->free_groups[--at];
+        if (number.group > newest) {
             db->free_groups[at] = db->free_groups[--db->free_group_count];
-            return id;
+            return number;
         }
     }
-    return 0;
+    return (struct head_number){0};
 }
 
 static struct head_group *new_group(struct tsdb *db, struct head_shard *shard, uint32_t target_set,
                                     enum head_group_kind kind, bool late) {
     mutex_lock(&db->index.mu);
-    uint32_t id = take_number(db, target_set);
+    const struct head_number again = take_number(db, target_set);
+    uint32_t id = again.group;
     if (id != 0) {
         index_reuse_group_locked(&db->index, id, target_set);
         head_note_group_locked(db, id, late ? target_set | SERIES_GROUP_LATE : target_set);
@@ -63,6 +64,7 @@ static struct head_group *new_group(struct tsdb *db, struct head_shard *shard, u
     struct head_group *g =
         group_alloc(id, target_set, label_sets_get(&db->index.live->targets.sets, target_set));
     g->shard = shard;
+    g->first_row = again.first_row;
     g->kind = (uint8_t)kind;
     g->late = late;
     g->seal_at = late ? LATE_SEAL_ROWS : g->seal_at;
@@ -107,6 +109,7 @@ void head_group_free(struct head_group *g) {
     mem_free(g->row_ts_ms);
     mem_free(g->runs);
     mem_free(g->replay);
+    mem_free(g->cut);
     mem_free(g->sides);
     mem_free(g->lives.states);
     mem_free(g->lives.idle);

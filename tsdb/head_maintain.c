@@ -22,11 +22,15 @@ static enum err_code sync_wal(struct head_shard *shard, struct err *err) {
     return code;
 }
 
-enum err_code head_sync_shard(struct head_shard *shard, struct err *err) {
-    struct tsdb *db = shard->db;
+static enum err_code sync_definitions(struct tsdb *db, struct err *err) {
     mutex_lock(&db->define_mu);
-    enum err_code code = series_log_sync(db->series_log, err);
+    const enum err_code code = series_log_sync(db->series_log, err);
     mutex_unlock(&db->define_mu);
+    return code;
+}
+
+enum err_code head_sync_shard(struct head_shard *shard, struct err *err) {
+    enum err_code code = sync_definitions(shard->db, err);
     if (code == ERR_OK) {
         code = sync_wal(shard, err);
     }
@@ -111,7 +115,13 @@ static void repair_wal(struct head_shard *shard) REQUIRES(shard->mu) {
     if (wal_state_get(shard->wal) != WAL_FAILED) {
         return;
     }
-    if (wal_rotate_after_failure(shard->wal, head_rewrite_windows, shard, &err) == ERR_OK) {
+    /* The windows are durable then; so must be what their slots mean. */
+    enum err_code code = head_flush_definitions(shard->db, &err);
+    code = code != ERR_OK ? code : sync_definitions(shard->db, &err);
+    if (code == ERR_OK) {
+        code = wal_rotate_after_failure(shard->wal, head_rewrite_windows, shard, &err);
+    }
+    if (code == ERR_OK) {
         head_windows_rewritten(shard);
         log_info(shard->db->options.log, "tsdb", "write-ahead log works again",
                  log_u64("shard", shard->number));
@@ -275,9 +285,7 @@ static bool maintain_shard(struct head_shard *shard, struct synced synced) {
 /* Everything that was acknowledged becomes durable. */
 static void sync_all(struct tsdb *db, struct synced *synced) {
     struct err err;
-    mutex_lock(&db->define_mu);
-    const enum err_code log_code = series_log_sync(db->series_log, &err);
-    mutex_unlock(&db->define_mu);
+    const enum err_code log_code = sync_definitions(db, &err);
     if (log_code != ERR_OK) {
         head_fault_note(db, &err);
         log_error(db->options.log, "tsdb", "series log could not be synced", log_err(&err));

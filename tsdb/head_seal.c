@@ -127,12 +127,12 @@ static void reorder(struct sealing *s, uint32_t rows, const struct num *values,
     }
 }
 
-/* The row behind those that are in one partition with row from. */
-static uint32_t part_end(const struct head_group *g, const struct sealing *s, uint32_t from)
-    REQUIRES(g->shard->mu) {
+/* The row behind those that are in one partition with row from; rows are to be sealed. */
+static uint32_t part_end(const struct head_group *g, const struct sealing *s, uint32_t from,
+                         uint32_t rows) REQUIRES(g->shard->mu) {
     const int64_t length_ms = g->shard->db->options.partition_ms;
     const int64_t end_ms = span_end(length_ms, span_start(length_ms, s->ts_ms[from]));
-    uint32_t to = g->rows;
+    uint32_t to = rows;
     if (s->ts_ms[to - 1] >= end_ms) {
         to = from + 1;
         while (s->ts_ms[to] < end_ms) {
@@ -166,11 +166,12 @@ static enum err_code write_part(struct head_group *g, struct sealing *s, uint32_
 }
 
 enum err_code head_seal(struct head_group *g, struct err *err) {
-    struct head_shard *shard = g->shard;
     head_drop_covered(g);
-    if (g->rows == 0) {
-        return ERR_OK;
-    }
+    return g->rows == 0 ? ERR_OK : head_seal_rows(g, g->rows, err);
+}
+
+enum err_code head_seal_rows(struct head_group *g, uint32_t rows, struct err *err) {
+    struct head_shard *shard = g->shard;
     enum err_code code = head_flush_definitions(shard->db, err);
     if (code != ERR_OK) {
         return code;
@@ -179,11 +180,11 @@ enum err_code head_seal(struct head_group *g, struct err *err) {
     struct segment_run_info *runs = &one;
     uint32_t n = 0;
     struct sealing s = begin_sealing(g);
-    if (part_end(g, &s, 0) < g->rows) {
-        runs = mem_array(g->rows, sizeof(*runs));
+    if (part_end(g, &s, 0, rows) < rows) {
+        runs = mem_array(rows, sizeof(*runs));
     }
-    for (uint32_t from = 0; from < g->rows && code == ERR_OK;) {
-        const uint32_t to = part_end(g, &s, from);
+    for (uint32_t from = 0; from < rows && code == ERR_OK;) {
+        const uint32_t to = part_end(g, &s, from, rows);
         code = write_part(g, &s, from, to, &runs[n++], err);
         from = to;
     }
@@ -191,7 +192,7 @@ enum err_code head_seal(struct head_group *g, struct err *err) {
         publish_runs(g, runs, n);
         g->seal_at = g->late ? LATE_SEAL_ROWS : HEAD_SEAL_ROWS;
     } else {
-        code = err_wrap(err, "sealing %u rows of group %u", g->rows, g->id);
+        code = err_wrap(err, "sealing %u rows of group %u", rows, g->id);
     }
     end_sealing(&s);
     if (runs != &one) {

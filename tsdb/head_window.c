@@ -289,6 +289,16 @@ uint32_t head_scan_window(struct cursor *from, int64_t *out_first_ms, int64_t *o
     return h.group;
 }
 
+void head_window_rows(struct cursor from, head_window_row_fn *fn, void *ctx) {
+    struct window_header h;
+    if (take_header(&from, &h) == ERR_OK) {
+        for (uint32_t i = 0; i < h.rows; i++) {
+            fn(ctx, h.first_row + i, h.ts_ms[i]);
+        }
+        mem_free(h.ts_ms);
+    }
+}
+
 static enum err_code load_slots(struct head_group *g, struct cursor *from,
                                 const struct window_header *h) REQUIRES(g->mu) {
     uint64_t slot = h->first_slot;

@@ -486,6 +486,11 @@ size_t segment_files(struct segment_store *store, uint32_t **out) {
     return n;
 }
 
+enum err_code segment_sync_removals(struct segment_store *store, struct err *err) {
+    const enum err_code code = vfs_sync_dir(store->vfs, store->dir, err);
+    return code == ERR_OK ? code : err_wrap(err, "syncing the folder of segments %s", store->dir);
+}
+
 enum err_code segment_drop_file(struct segment_store *store, uint32_t number, struct err *err) {
     struct segment_file *file = segment_file_ref(store, number);
     if (file == NULL) {

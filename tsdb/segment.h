@@ -174,6 +174,8 @@ size_t segment_files(struct segment_store *store, uint32_t **out);
  * is the newest, the next commit begins a new one. */
 MUST_CHECK enum err_code segment_drop_file(struct segment_store *store, uint32_t file,
                                            struct err *err);
+/* What was removed so far cannot come back after this. Any thread. */
+MUST_CHECK enum err_code segment_sync_removals(struct segment_store *store, struct err *err);
 
 struct segment_stats {
     uint64_t files;

@@ -227,6 +227,15 @@ static void raise_to(uint32_t *next, uint64_t to) {
     *next = to > *next ? (uint32_t)to : *next;
 }
 
+/* A number that is referred to has its meaning, also when what defined it was damaged: another one
+ * would get what refers to it. Numbers far from the known ones are not believed. */
+static void refer_to(uint32_t *next, uint64_t number) {
+    enum { FAR = 1 << 20 };
+    if (number >= *next && number - *next < FAR && number < UINT32_MAX) {
+        *next = (uint32_t)number + 1;
+    }
+}
+
 static enum err_code decode_sets(struct cursor *c, bool target, uint64_t first, uint64_t count,
                                  const struct series_log_handler *handler, void *ctx,
                                  struct err *err) {
@@ -260,13 +269,14 @@ static enum err_code decode_sets(struct cursor *c, bool target, uint64_t first, 
 
 static enum err_code decode_groups(struct cursor *c, bool again, uint64_t first, uint64_t count,
                                    const struct series_log_handler *handler, void *ctx,
-                                   struct err *err) {
+                                   struct series_log_next *next, struct err *err) {
     enum err_code code = ERR_OK;
     for (uint64_t i = 0; i < count && code == ERR_OK; i++) {
         const uint64_t target_set = cursor_uvarint(c);
         if (c->failed || target_set > UINT32_MAX) {
             return damaged(err);
         }
+        refer_to(&next->target_set, target_set);
         code = (again && handler->group_again != NULL ? handler->group_again : handler->group)(
             ctx, (uint32_t)(first + i), (uint32_t)target_set, err);
     }
@@ -275,7 +285,7 @@ static enum err_code decode_groups(struct cursor *c, bool again, uint64_t first,
 
 static enum err_code decode_series(struct cursor *c, uint64_t first, uint64_t count,
                                    const struct series_log_handler *handler, void *ctx,
-                                   uint32_t *next, struct err *err) {
+                                   struct series_log_next *next, struct err *err) {
     enum err_code code = ERR_OK;
     for (uint64_t i = 0; i < count && code == ERR_OK; i++) {
         const uint64_t group = cursor_uvarint(c);
@@ -293,7 +303,10 @@ static enum err_code decode_series(struct cursor *c, uint64_t first, uint64_t co
                                        (uint32_t)metric_set, (uint32_t)series};
         code = handler->series(ctx, &run, err);
         first += series;
-        raise_to(next, first);
+        refer_to(&next->group, group);
+        refer_to(&next->target_set, target_set);
+        refer_to(&next->metric_set, metric_set + series - 1);
+        raise_to(&next->series, first);
     }
     return code;
 }
@@ -319,7 +332,7 @@ static enum err_code decode_layouts(struct cursor *c, uint64_t first, uint64_t c
 
 static enum err_code decode_columns(struct cursor *c, uint64_t count,
                                     const struct series_log_handler *handler, void *ctx,
-                                    struct err *err) {
+                                    struct series_log_next *next, struct err *err) {
     enum err_code code = ERR_OK;
     for (uint64_t i = 0; i < count && code == ERR_OK; i++) {
         const uint64_t group = cursor_uvarint(c);
@@ -338,6 +351,10 @@ static enum err_code decode_columns(struct cursor *c, uint64_t count,
             slot == owner || layout > UINT32_MAX || bucket != column.key.bucket ||
             kind == COLUMN_FLOAT || !column_key_valid(column.key)) {
             return damaged(err);
+        }
+        refer_to(&next->group, group);
+        if (layout <= HIST_LAYOUTS_MAX) {
+            refer_to(&next->layout, layout);
         }
         if (handler->column != NULL) {
             code = handler->column(ctx, &column, err);
@@ -371,11 +388,11 @@ enum err_code series_batch_decode(const uint8_t *payload, size_t size,
             break;
         case GROUPS:
         case GROUPS_AGAIN:
-            code = decode_groups(&c, kind == GROUPS_AGAIN, first, count, handler, ctx, err);
+            code = decode_groups(&c, kind == GROUPS_AGAIN, first, count, handler, ctx, next, err);
             raise_to(&next->group, first + count);
             break;
         case SERIES:
-            code = decode_series(&c, first, count, handler, ctx, &next->series, err);
+            code = decode_series(&c, first, count, handler, ctx, next, err);
             break;
         case LAYOUTS:
             if (first + count > (uint64_t)HIST_LAYOUTS_MAX + 1) {
@@ -385,7 +402,7 @@ enum err_code series_batch_decode(const uint8_t *payload, size_t size,
             raise_to(&next->layout, first + count);
             break;
         case COLUMNS:
-            code = decode_columns(&c, count, handler, ctx, err);
+            code = decode_columns(&c, count, handler, ctx, next, err);
             break;
         default:
             return damaged(err);

@@ -2,7 +2,8 @@
  *
  * FORMAT. Record files (record_file.c) with magic "BRASASER", shard 0. Records: type 1, a batch of
  * definitions (series_batch.c); type 2, only as the first of a file: u32 file, u32 records, u32 copies:
- * of the older file only so many records count, what followed stands in this file or never was. That
+ * of the older file only so many records count, what followed stands in this file or never was; files
+ * between the two do not count. That
  * holds once so many records behind it, the copies of what followed, are intact: a file that was cut
  * short while it began takes nothing away. Type 3, as the first of a file: an image; older files do not
  * count any more. Such a file gets its name when all of it is durable.
@@ -12,6 +13,10 @@
  *   L2  unsynced holds the payload of every record that is not known to be durable.
  *   L3  A number is never defined twice with different content: a write that failed half-way is
  *       made void by the type 2 record of the file that takes its place.
+ *   L4  Of two definitions of a group or a slot the later one counts: copies stand in the order of what
+ *       they are copies of, with nothing of it behind them.
+ *   L5  A file of which nothing is known to be durable may vanish with what it says of the one before:
+ *       its successor says that itself, and files between do not count.
  *
  * CONCURRENCY. mu guards everything. Appends write under it: definitions are rare and only a sync
  * can wait for them. A sync takes the file and a mark under mu and syncs without it; files stay
@@ -51,9 +56,11 @@ struct log_file {
     uint32_t seed;
     char *path;
     struct vfs_file *f;
-    uint64_t end;    /* L1 */
-    uint32_t next;   /* record number */
-    uint32_t synced; /* records known to be durable */
+    uint64_t end;               /* L1 */
+    uint32_t next;              /* record number */
+    uint32_t continued_file;    /* what it says of an older one; 0 = nothing */
+    uint32_t continued_records; /* of that one that count */
+    uint32_t synced;            /* records known to be durable */
     uint64_t synced_end;
     bool name_synced;
     bool is_image;
@@ -129,8 +136,12 @@ static enum err_code frame_file(struct series_log *log, struct log_file *file, s
     if (log->file != NULL) {
         uint8_t record[RECORD_HEADER_BYTES + CONTINUE_BYTES];
         uint8_t payload[CONTINUE_BYTES];
-        uint8_t *to = put_u32(payload, log->file->number);
-        put_u32(put_u32(to, log->file->synced), count_payloads(&log->unsynced));
+        const struct log_file *older = log->file;
+        const bool is_void = older->synced == 0 && older->continued_file != 0; /* L5 */
+        file->continued_file = is_void ? older->continued_file : older->number;
+        file->continued_records = is_void ? older->continued_records : older->synced;
+        uint8_t *to = put_u32(payload, file->continued_file);
+        put_u32(put_u32(to, file->continued_records), count_payloads(&log->unsynced));
         record_write(record, file->seed, RECORD_CONTINUE, file->next++, payload, sizeof(payload));
         buf_append(&log->frame, record, sizeof(record));
     }
@@ -504,13 +515,16 @@ struct replay {
     uint32_t limit; /* records of this file that count */
     uint32_t continued_file;
     uint32_t continued_records;
-    uint32_t copies; /* still to come */
+    uint32_t copies;     /* still to come */
+    uint32_t copies_end; /* the number behind theirs */
+    uint32_t first;      /* records of this file before it are copies that do not count */
 };
 
 static enum err_code replay_record(void *ctx, const struct record_view *record, uint64_t *out_extra,
                                    struct err *err) {
     struct replay *replay = ctx;
-    if (record->type != RECORD_BATCH || record->number >= replay->limit) {
+    if (record->type != RECORD_BATCH || record->number < replay->first ||
+        record->number >= replay->limit) {
         return ERR_OK;
     }
     const enum err_code code = series_batch_decode(record->payload, record->size, replay->handler,
@@ -530,6 +544,7 @@ static enum err_code peek_continue(void *ctx, const struct record_view *record, 
         replay->continued_file = load_u32(record->payload);
         replay->continued_records = load_u32(record->payload + 4);
         replay->copies = load_u32(record->payload + 8);
+        replay->copies_end = replay->copies < UINT32_MAX ? replay->copies + 1 : UINT32_MAX;
     } else if (replay->copies != 0 && record->type == RECORD_BATCH) {
         replay->copies--;
     }
@@ -577,7 +592,9 @@ static enum err_code find_limit(const struct series_log *log, const uint32_t *nu
     enum err_code code = ERR_OK;
     for (size_t i = 1; i < count && code == ERR_OK; i++) {
         code = read_continue(log, numbers[i], replay, err);
-        if (replay->continued_file == numbers[0] && replay->continued_records < limit) {
+        if (replay->continued_file != 0 && replay->continued_file < numbers[0]) {
+            limit = 0; /* L5 */
+        } else if (replay->continued_file == numbers[0] && replay->continued_records < limit) {
             limit = replay->continued_records;
         }
     }
@@ -585,16 +602,19 @@ static enum err_code find_limit(const struct series_log *log, const uint32_t *nu
     return code;
 }
 
-/* The newest file takes more when it is whole. */
+/* The newest file takes more when it is whole. A torn end is cut off in any case: in an older file it
+ * would count as damage. */
 static bool can_go_on(struct log_file *file, bool damaged) {
     uint64_t size = 0;
-    return !damaged && file->end >= RECORD_FILE_HEADER_BYTES &&
-           vfs_file_size(file->f, &size, NULL) == ERR_OK &&
-           (size == file->end || vfs_file_truncate(file->f, file->end, NULL) == ERR_OK);
+    const bool whole = file->end >= RECORD_FILE_HEADER_BYTES &&
+                       vfs_file_size(file->f, &size, NULL) == ERR_OK &&
+                       (size == file->end || vfs_file_truncate(file->f, file->end, NULL) == ERR_OK);
+    return whole && !damaged;
 }
 
 struct keeping {
     struct buf *list;
+    uint32_t first;
     uint32_t limit;
 };
 
@@ -603,7 +623,8 @@ static enum err_code keep_payload(void *ctx, const struct record_view *record, u
     struct keeping *keeping = ctx;
     uint8_t size[sizeof(uint32_t)];
     (void)out_extra;
-    if (record->type == RECORD_BATCH && record->number < keeping->limit) {
+    if (record->type == RECORD_BATCH && record->number >= keeping->first &&
+        record->number < keeping->limit) {
         put_u32(size, record->size);
         buf_append(keeping->list, size, sizeof(size));
         buf_append(keeping->list, record->payload, record->size);
@@ -613,15 +634,17 @@ static enum err_code keep_payload(void *ctx, const struct record_view *record, u
 }
 
 /* Whether the last process synced a file is not known. When that fails now, all that counts of it goes
- * to a fresh file (L2). */
-static enum err_code sync_found(struct series_log *log, struct log_file *file, uint32_t limit,
-                                const struct record_scan_options *scan, struct err *err) {
+ * to a fresh file (L2), and all that counts of the files behind it: of two definitions the later one
+ * counts, so their order must stay. */
+static enum err_code sync_found(struct series_log *log, struct log_file *file,
+                                const struct replay *replay, const struct record_scan_options *scan,
+                                struct err *err) {
     struct record_scan_stats stats = {0};
     struct record_scan_options again = *scan;
-    struct keeping keeping = {&log->unsynced, limit};
+    struct keeping keeping = {&log->unsynced, replay->first, replay->limit};
     uint64_t end = 0;
     uint32_t next = 0;
-    if (vfs_file_sync(file->f, NULL) == ERR_OK) {
+    if (!log->failed && vfs_file_sync(file->f, NULL) == ERR_OK) {
         return ERR_OK;
     }
     again.damage = NULL;
@@ -647,8 +670,17 @@ static enum err_code open_file(struct series_log *log, const struct series_log_o
         .damage_ctx = options->damage_ctx,
     };
     const uint64_t damage_before = stats->damaged_records;
-    enum err_code code =
-        vfs_open(log->vfs, file->path, newest ? VFS_WRITE : VFS_READ, &file->f, err);
+    enum err_code code = read_continue(log, number, replay, err);
+    if (code != ERR_OK) {
+        file_free(file);
+        return code;
+    }
+    /* The older file counts whole then. To define its first groups once more, behind its last ones,
+     * would empty them. */
+    file->continued_file = replay->continued_file;
+    file->continued_records = replay->continued_records;
+    replay->first = replay->copies != 0 ? replay->copies_end : 0;
+    code = vfs_open(log->vfs, file->path, newest ? VFS_WRITE : VFS_READ, &file->f, err);
     if (code == ERR_OK) {
         code =
             record_scan(file->f, &scan, replay_record, replay, &file->end, &file->next, stats, err);
@@ -660,11 +692,10 @@ static enum err_code open_file(struct series_log *log, const struct series_log_o
     file->synced = file->next;
     file->synced_end = file->end;
     if (newest) {
-        code = read_continue(log, number, replay, err);
         log->fresh =
             replay->copies != 0 || !can_go_on(file, stats->damaged_records > damage_before);
     }
-    code = code == ERR_OK ? sync_found(log, file, replay->limit, &scan, err) : code;
+    code = code == ERR_OK ? sync_found(log, file, replay, &scan, err) : code;
     file->older = log->file;
     log->file = file;
     return code;

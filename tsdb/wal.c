@@ -449,6 +449,11 @@ static enum err_code drop_segment(struct wal *wal, size_t index, struct err *err
     return ERR_OK;
 }
 
+enum err_code wal_sync_removals(struct wal *wal, struct err *err) {
+    const enum err_code code = vfs_sync_dir(wal->vfs, wal->dir, err);
+    return code == ERR_OK ? code : err_wrap(err, "syncing the folder of the WAL %s", wal->dir);
+}
+
 enum err_code wal_drop_before(struct wal *wal, uint32_t first_needed, struct err *err) {
     enum err_code result = ERR_OK;
     /* Only the writer changes the list: it may look at it without the lock. */

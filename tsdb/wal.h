@@ -125,6 +125,9 @@ uint32_t wal_oldest_segment(struct wal *wal);
  * tried, and the next call tries again. */
 MUST_CHECK enum err_code wal_drop_before(struct wal *wal, uint32_t first_needed, struct err *err);
 
+/* What was removed so far cannot come back after this. Any thread. */
+MUST_CHECK enum err_code wal_sync_removals(struct wal *wal, struct err *err);
+
 /* Reads one record back, checked. *io_bytes is a buffer of *io_capacity bytes that grows as
  * needed; the caller ends it with mem_free; record->payload points into it. ERR_NOT_FOUND: the
  * segment is gone. ERR_CORRUPT names file and offset. */

@@ -7,24 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/attr.h"
 #include "base/clock.h"
 #include "sim_play.h"
 
 static uint64_t number_of(const char *text) {
     return strtoull(text, NULL, 10);
-}
-
-/* Failures that are known and not mended yet (RELIABILITY.md): a run over many seeds names and
- * counts them apart, so that it shows new ones. Alone they fail. */
-static bool is_open(uint64_t seed) {
-    static const uint64_t OPEN[] = {850, 1581, 1587, 1966};
-    for (size_t i = 0; i < COUNT_OF(OPEN); i++) {
-        if (OPEN[i] == seed) {
-            return true;
-        }
-    }
-    return false;
 }
 
 int main(int argc, char **argv) {
@@ -55,14 +42,9 @@ int main(int argc, char **argv) {
     }
     struct sim_totals t = {0};
     uint64_t failed = 0;
-    uint64_t open = 0;
     const int64_t start_ns = clock_mono_ns(clock_system());
     for (uint64_t seed = first; seed < first + count; seed++) {
         if (!sim_play(seed, verbose, harsh, late, &t)) {
-            if (count > 1 && !harsh && !late && is_open(seed)) {
-                open++;
-                continue;
-            }
             failed++;
             if (failed == 5) {
                 break;
@@ -79,8 +61,5 @@ int main(int argc, char **argv) {
         (unsigned long long)t.power_losses, (unsigned long long)t.clean_ends,
         (unsigned long long)t.failed_calls, (unsigned long long)t.lost,
         (double)t.simulated_s / 86400);
-    if (open != 0) {
-        (void)printf("%llu of them are known and open: RELIABILITY.md\n", (unsigned long long)open);
-    }
     return failed == 0 ? 0 : 1;
 }

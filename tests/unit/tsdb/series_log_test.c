@@ -75,6 +75,7 @@ struct seen {
     bool groups[THINGS_MAX];
     bool series[THINGS_MAX];
     uint32_t group_count;
+    size_t gaps; /* groups that came before the one below them */
     size_t damages;
     size_t torn;
 };
@@ -110,6 +111,7 @@ static enum err_code see_group(void *ctx, uint32_t group, uint32_t target_set, s
     assert_int_equal(target_set, group);
     assert_true(seen->targets[target_set]); /* a set before its group */
     seen->group_count += !seen->groups[group];
+    seen->gaps += group > 1 && !seen->groups[group - 1];
     seen->groups[group] = true;
     return ERR_OK;
 }
@@ -315,6 +317,135 @@ static void numbers_found_in_use_are_skipped(void **state) {
     mem_free(seen);
 }
 
+/* Sets alone, then a group and a series that refer to them. */
+static void define_in_two_records(struct series_log *log) {
+    struct arena arena;
+    struct err err;
+    arena_init(&arena, 0);
+    const struct series_log_next next = series_log_next(log);
+    const struct labels target = target_labels(&arena, next.target_set);
+    const struct labels metrics[] = {metric_labels(&arena, next.metric_set),
+                                     metric_labels(&arena, next.metric_set + 1)};
+    const struct series_log_batch sets = {.first_target_set = next.target_set,
+                                          .target_sets = &target,
+                                          .target_set_count = 1,
+                                          .first_metric_set = next.metric_set,
+                                          .metric_sets = metrics,
+                                          .metric_set_count = 2};
+    const uint32_t group_target = next.target_set;
+    const struct series_run series = {next.series,     next.group,      0,
+                                      next.target_set, next.metric_set, 2};
+    const struct series_log_batch users = {.first_group = next.group,
+                                           .group_target_sets = &group_target,
+                                           .group_count = 1,
+                                           .series = &series,
+                                           .series_run_count = 1};
+    assert_ok(series_log_append(log, &sets, &err), &err);
+    assert_ok(series_log_append(log, &users, &err), &err);
+    arena_release(&arena);
+}
+
+static enum err_code ignore_group(void *ctx, uint32_t group, uint32_t target_set, struct err *err) {
+    (void)ctx;
+    (void)group;
+    (void)target_set;
+    (void)err;
+    return ERR_OK;
+}
+
+static enum err_code ignore_series(void *ctx, const struct series_run *run, struct err *err) {
+    (void)ctx;
+    (void)run;
+    (void)err;
+    return ERR_OK;
+}
+
+static void a_number_that_is_referred_to_is_taken_though_its_definition_is_lost(void **state) {
+    (void)state;
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    struct mem_vfs *disk = mem_vfs_new();
+    struct series_log *log = open_log(mem_vfs_base(disk), seen);
+    define_in_two_records(log);
+    const struct series_log_next next = series_log_next(log);
+    series_log_close(log);
+    struct vfs_file *f = open_file(disk, "/series/00000001");
+    const uint8_t bad = 0xee;
+    const uint64_t first_payload = RECORD_FILE_HEADER_BYTES + RECORD_HEADER_BYTES;
+    assert_int_equal(vfs_file_pwrite(f, &bad, 1, first_payload, NULL), ERR_OK);
+    vfs_file_close(f);
+    struct series_log_handler any = handler;
+    any.group = ignore_group;
+    any.series = ignore_series;
+    struct err err;
+    const struct series_log_options options = {.vfs = mem_vfs_base(disk), .dir = dir};
+    assert_ok(series_log_open(&options, &any, seen, &log, NULL, &err), &err);
+    assert_int_equal(series_log_next(log).target_set, next.target_set);
+    assert_int_equal(series_log_next(log).metric_set, next.metric_set);
+    series_log_close(log);
+    mem_vfs_free(disk);
+    mem_free(seen);
+}
+
+static void a_torn_end_behind_damage_is_no_damage_later(void **state) {
+    (void)state;
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    struct mem_vfs *disk = disk_with(4);
+    struct vfs_file *f = open_file(disk, "/series/00000001");
+    uint64_t size = 0;
+    const uint8_t bad = 0xee;
+    assert_int_equal(vfs_file_size(f, &size, NULL), ERR_OK);
+    assert_int_equal(vfs_file_pwrite(f, &bad, 1, 80, NULL), ERR_OK);
+    assert_int_equal(vfs_file_pwrite(f, "torn", 4, size, NULL), ERR_OK);
+    vfs_file_close(f);
+    struct series_log *log = open_log(mem_vfs_base(disk), seen);
+    assert_int_equal(seen->damages, 1);
+    assert_int_equal(seen->torn, 1);
+    define(log, 1); /* to a fresh file */
+    series_log_close(log);
+    log = open_log(mem_vfs_base(disk), seen);
+    assert_int_equal(seen->damages, 1);
+    assert_int_equal(seen->torn, 0);
+    assert_int_equal(seen->group_count, 4);
+    series_log_close(log);
+    mem_vfs_free(disk);
+    mem_free(seen);
+}
+
+/* The first file fails, so does the one that takes its place, before anything of it is durable; only
+ * the third one is there after a loss of power, and remains of the first. */
+static void what_a_lost_file_said_of_an_older_one_is_said_again(void **state) {
+    (void)state;
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    struct mem_vfs *disk = mem_vfs_new();
+    struct fault_vfs *faults = fault_vfs_new(mem_vfs_base(disk));
+    struct series_log *log = open_log(fault_vfs_base(faults), seen);
+    struct err err;
+    define(log, 3);
+    for (int i = 0; i < 2; i++) {
+        fault_vfs_plan(faults, (struct fault_plan){.ops = FAULT_SYNC, .sys_errno = EIO});
+        assert_int_equal(series_log_sync(log, &err), ERR_IO);
+        fault_vfs_plan(faults, (struct fault_plan){0});
+        define(log, 1);
+    }
+    assert_ok(series_log_sync(log, &err), &err);
+    series_log_close(log);
+    fault_vfs_free(faults);
+    struct vfs_file *f = open_file(disk, "/series/00000001"); /* the first record is gone */
+    const uint8_t bad = 0xee;
+    const uint64_t first_payload = RECORD_FILE_HEADER_BYTES + RECORD_HEADER_BYTES;
+    assert_int_equal(vfs_file_pwrite(f, &bad, 1, first_payload, NULL), ERR_OK);
+    vfs_file_close(f);
+    f = open_file(disk, "/series/00000002"); /* and all of this */
+    assert_int_equal(vfs_file_truncate(f, 0, NULL), ERR_OK);
+    vfs_file_close(f);
+    log = open_log(mem_vfs_base(disk), seen);
+    assert_whole(seen, 5);
+    assert_int_equal(seen->gaps, 0); /* what remains of the first file does not count */
+    series_log_close(log);
+    mem_vfs_free(disk);
+    mem_free(seen);
+}
+
 static void a_label_set_too_large_changes_nothing(void **state) {
     (void)state;
     struct err err;
@@ -514,6 +645,9 @@ int main(void) {
         cmocka_unit_test(a_bad_byte_costs_one_record_and_renumbers_nothing),
         cmocka_unit_test(after_damage_appends_go_to_a_fresh_file),
         cmocka_unit_test(numbers_found_in_use_are_skipped),
+        cmocka_unit_test(a_number_that_is_referred_to_is_taken_though_its_definition_is_lost),
+        cmocka_unit_test(a_torn_end_behind_damage_is_no_damage_later),
+        cmocka_unit_test(what_a_lost_file_said_of_an_older_one_is_said_again),
         cmocka_unit_test(a_label_set_too_large_changes_nothing),
         cmocka_unit_test(a_crash_at_any_operation_keeps_what_was_synced),
         cmocka_unit_test(any_call_may_fail_once_and_no_number_changes_its_meaning),
