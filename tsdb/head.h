@@ -337,7 +337,7 @@ struct tsdb {
     uint32_t writer_count;     /* what callers are told */
     _Atomic int64_t max_ts_ms; /* newest sample of all; INT64_MIN when empty */
     _Atomic int64_t min_ts_ms;
-    _Atomic uint64_t series_count;
+    _Atomic uint64_t series_count; /* without the places of late samples */
     _Atomic int64_t
         late_window_ms;   /* so far behind the newest sample late ones are taken; 0: none */
     atomic_bool has_late; /* there may be late groups */

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/late_group.h"
 
 enum {
     DEAD_SHARE = 8, /* one of so many */
@@ -595,7 +596,7 @@ static void use_tables(struct collection *c, const struct series_log_next *next)
     struct tsdb *db = c->db;
     struct pending_definitions *p = &db->pending;
     mutex_lock(&db->index.mu);
-    const uint64_t before = db->index.live->series_count;
+    const uint64_t before = atomic_load(&db->series_count);
     index_replace_locked(&db->index, &c->fresh);
     mem_free(p->runs);
     mem_free(p->columns);
@@ -608,7 +609,7 @@ static void use_tables(struct collection *c, const struct series_log_next *next)
         .next_series = next->series,
     };
     atomic_store(&db->has_pending, false);
-    const uint64_t after = db->index.live->series_count;
+    const uint64_t after = db->index.live->series_count - late_count_slots_locked(db);
     atomic_store(&db->series_count, after);
     mutex_unlock(&db->index.mu);
     metric_add(db->metrics.series_removed, (double)(before - after));

@@ -337,7 +337,7 @@ void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
     }
     mutex_lock(&db->index.mu);
     index_finish_replay(&db->index);
-    atomic_store(&db->series_count, db->index.live->series_count);
+    atomic_store(&db->series_count, db->index.live->series_count - late_count_slots_locked(db));
     index_skip_locked(&db->index, next.target_set, next.metric_set);
     hist_layouts_skip(db->layouts, next.layout);
     db->pending = (struct pending_definitions){

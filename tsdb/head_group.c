@@ -226,8 +226,10 @@ enum err_code head_new_series(struct head_group *g, uint32_t metric_set, uint32_
     mutex_lock(&g->mu);
     head_group_reserve(g, *out_slot + 1);
     mutex_unlock(&g->mu);
-    atomic_fetch_add(&db->series_count, 1);
-    metric_inc(db->metrics.series_created);
+    if (!g->late) {
+        atomic_fetch_add(&db->series_count, 1);
+        metric_inc(db->metrics.series_created);
+    }
     return ERR_OK;
 }
 

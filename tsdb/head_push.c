@@ -231,7 +231,9 @@ enum err_code head_push_row(struct head_group *g, uint32_t row, const struct pus
         .flags = (uint8_t)(ROW_PUSHED | (full ? ROW_FULL : 0)),
         .ts_ms = samples[0].ts_ms,
     };
-    g->last_commit_ns = clock_mono_ns(g->shard->db->options.clock);
+    if (full || !g->late) { /* late rows may trickle in for hours, and they hold the log */
+        g->last_commit_ns = clock_mono_ns(g->shard->db->options.clock);
+    }
     const enum err_code code = head_log_row(g, &header, changes, n, err);
     const enum err_code applied =
         head_apply_row(g, row, samples[0].ts_ms, header.flags, changes, n);

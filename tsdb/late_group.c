@@ -161,6 +161,18 @@ static enum err_code group_for(struct head_shard *shard, uint32_t target_set, in
     return code;
 }
 
+uint64_t late_count_slots_locked(const struct tsdb *db) {
+    uint64_t count = 0;
+    for (uint32_t id = 1; id < db->group_count && id < db->index.live->group_count; id++) {
+        const struct index_group *entries = &db->index.live->groups[id];
+        const bool late = db->groups[id] != NULL && db->groups[id]->late;
+        for (uint32_t slot = 0; late && slot < entries->slot_count; slot++) {
+            count += entries->slots[slot] != INDEX_SLOT_LOST ? 1 : 0;
+        }
+    }
+    return count;
+}
+
 /* ---- samples ---- */
 
 struct late_item {

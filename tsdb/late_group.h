@@ -26,6 +26,9 @@ bool late_times_differ(const int64_t *ts_ms, uint32_t rows);
 /* Numbers of rows in the order of their times; to has room for rows. */
 void late_row_order(const int64_t *ts_ms, uint32_t rows, uint32_t *to);
 
+/* Series of all late groups: they are counted elsewhere, as those of their in-order samples. */
+uint64_t late_count_slots_locked(const struct tsdb *db) REQUIRES(db->index.mu);
+
 /* Stores late samples, which are in the order of arrival; group and slot are those of the series' in-order
  * samples. What the open rows have already for the time stays; *out_stored were new. The last failure is
  * returned; what could be stored is. */

@@ -363,6 +363,23 @@ static void late_samples_are_counted_as_in_prometheus(void **state) {
     w->options.registry = NULL;
 }
 
+static uint64_t count_series(struct world *w) {
+    struct storage_stats stats;
+    storage_stats(w->st, &stats);
+    return stats.series_count;
+}
+
+static void a_series_with_late_samples_is_one(void **state) {
+    struct world *w = *state;
+    assert_int_equal(push(w, "x job=j", S + 10, 1), ERR_OK);
+    assert_int_equal(push(w, "x job=j", S, 2), ERR_OK);
+    assert_int_equal(push(w, "y job=j", S + 10, 1), ERR_OK);
+    assert_int_equal(count_series(w), 2);
+    crash(w);
+    assert_int_equal(count_series(w), 2);
+    assert_int_equal(w->replayed.series, 2);
+}
+
 /* ---- random histories against a model ---- */
 
 enum { SERIES = 9, TIMES = 1200, STEP_MS = 100, CUT_MS = 20000 };
@@ -500,6 +517,7 @@ int main(void) {
         CASE(a_row_behind_a_newer_sample_with_its_own_time_is_late),
         CASE(late_histograms_come_back_in_order),
         CASE(late_samples_are_counted_as_in_prometheus),
+        CASE(a_series_with_late_samples_is_one),
         cmocka_unit_test(random_histories_read_as_the_model_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
