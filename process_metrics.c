@@ -79,6 +79,11 @@ struct process_metrics *process_metrics_new(struct metric_registry *r, int64_t s
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         metric_set(p->max_fds, (double)limit.rlim_cur);
     }
+    if (getrlimit(RLIMIT_AS, &limit) == 0) {
+        metric_set(metric_gauge(r, "process_virtual_memory_max_bytes",
+                                "Maximum amount of virtual memory available in bytes.", NULL, 0),
+                   (double)limit.rlim_cur);
+    }
     const struct label build[] = {
         {STR("branch"), STR("HEAD")},
         {STR("goarch"), STR("amd64")},

@@ -43,6 +43,10 @@ static void register_metrics(struct query_engine *engine) {
     metric_set(metric_gauge(r, "prometheus_engine_queries_concurrent_max",
                             "The max number of concurrent queries.", NULL, 0),
                engine->options.max_concurrency);
+    engine->log_enabled =
+        metric_gauge(r, "prometheus_engine_query_log_enabled", "State of the query log.", NULL, 0);
+    engine->log.failures = metric_counter(r, "prometheus_engine_query_log_failures_total",
+                                          "The number of query log failures.", NULL, 0);
     static const double QUANTILES[] = {0.5, 0.9, 0.99};
     static const double BOUNDS_S[] = {0.01, 0.1, 1, 10};
     static const char *const SLICES[SLICE_COUNT] = {"queue_time", "prepare_time", "inner_eval",
@@ -113,7 +117,9 @@ struct budget *query_engine_memory(struct query_engine *engine) {
 }
 
 enum err_code query_engine_set_log(struct query_engine *engine, const char *path, struct err *err) {
-    return query_log_set(&engine->log, engine->options.vfs, path, err);
+    const enum err_code code = query_log_set(&engine->log, engine->options.vfs, path, err);
+    metric_set(engine->log_enabled, query_log_on(&engine->log));
+    return code;
 }
 
 enum err_code query_engine_record_active(struct query_engine *engine, const char *path,

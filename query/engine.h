@@ -31,6 +31,7 @@ struct query_engine {
     struct metric *running;
     struct metric *samples_total;
     struct metric *samples_read_total;
+    struct metric *log_enabled;
     struct metric_histogram *duration_s[SLICE_COUNT];
     struct metric_summary *duration_summary[SLICE_COUNT]; /* the same in seconds */
 };

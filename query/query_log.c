@@ -125,6 +125,7 @@ static void append_locked(struct query_log *log, struct log *reports, struct str
     REQUIRES(log->mu) {
     struct err err;
     if (log->file == NULL || log->failed) {
+        metric_add(log->failures, log->failed);
         return;
     }
     if (vfs_file_pwrite(log->file, line.ptr, line.len, log->end, &err) == ERR_OK) {
@@ -132,6 +133,7 @@ static void append_locked(struct query_log *log, struct log *reports, struct str
         return;
     }
     log->failed = true;
+    metric_inc(log->failures);
     log_error(reports, "query", "the query log is not written any more", log_err(&err));
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "base/metric.h"
 #include "base/mutex.h"
 #include "base/vfs.h"
 #include "query/query.h"
@@ -17,6 +18,7 @@ struct query_log {
     struct vfs_file *file; /* under mu, as the next two */
     uint64_t end;
     bool failed;
+    struct metric *failures; /* lines that were not written; set before the first one */
 };
 
 void query_log_init(struct query_log *log);

@@ -37,6 +37,12 @@ enum err_code web_start(const struct web_options *options, struct web **out, str
 
 void web_set_ready(struct web *web, bool ready, bool stopping) {
     atomic_store(&web->phase, stopping ? WEB_STOPPING : ready ? WEB_READY : WEB_STARTING);
+    metric_set(
+        metric_gauge(web->options.registry, "prometheus_ready",
+                     "Whether Prometheus startup was fully completed and the server is ready "
+                     "for normal operation.",
+                     NULL, 0),
+        ready);
 }
 
 uint16_t web_port(const struct web *web, size_t listener) {

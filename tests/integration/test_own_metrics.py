@@ -34,16 +34,10 @@ NO_COUNTERPART = {
 
 # Counted in the place where the work is done, once that place has a counter for it.
 NOT_COUNTED = {
-    'process_virtual_memory_max_bytes',
-    'prometheus_engine_query_log_enabled',
-    'prometheus_engine_query_log_failures_total',
     'prometheus_http_response_size_bytes',
-    'prometheus_ready',
     'prometheus_template_text_expansion_failures_total',
     'prometheus_template_text_expansions_total',
     'prometheus_tsdb_head_out_of_order_samples_appended_total',
-    'promhttp_metric_handler_requests_in_flight',
-    'promhttp_metric_handler_requests_total',
 }
 
 
