@@ -84,7 +84,9 @@ struct runner {
     size_t line_number;
     struct query_engine *engine;
     struct fake_storage *fs;
-    struct arena arena; /* of the command at hand */
+    struct promqltest_store *store; /* or NULL */
+    struct storage *filled;         /* by the store; NULL: not since the last load */
+    struct arena arena;             /* of the command at hand */
     struct sequence values;
     struct sequence starts; /* of the series line that follows */
     struct promqltest_report *report;
@@ -199,6 +201,7 @@ static void run_load(struct runner *r, struct str line) {
             r->report->failed++;
         }
     }
+    r->filled = NULL;
     if (derive && !nhcb_put(nhcb, r->fs, step_ms)) {
         complain(r, NULL, "classic histograms that do not fit together");
         r->report->failed++;
@@ -561,6 +564,22 @@ static bool failure_matches(struct runner *r, const struct eval_command *e, cons
 
 /* ---- running an eval ---- */
 
+static struct storage *queried(struct runner *r) {
+    struct storage *loaded = fake_storage_as_storage(r->fs);
+    if (r->store == NULL) {
+        return loaded;
+    }
+    if (r->filled == NULL) {
+        r->filled = r->store->fill(r->store, loaded);
+    }
+    if (r->filled == NULL) {
+        complain(r, NULL, "the store refused the data");
+        r->report->failed++;
+        return loaded;
+    }
+    return r->filled;
+}
+
 enum outcome { OUTCOME_PASS, OUTCOME_UNSUPPORTED, OUTCOME_FAIL };
 
 static enum outcome run_as_written(struct runner *r, const struct eval_command *e) {
@@ -568,8 +587,7 @@ static enum outcome run_as_written(struct runner *r, const struct eval_command *
     struct err err = {.code = ERR_OK};
     const struct query query = {
         .text = e->query, .start_ms = e->start_ms, .end_ms = e->end_ms, .step_ms = e->step_ms};
-    const enum err_code code =
-        query_run(r->engine, fake_storage_as_storage(r->fs), &query, &r->arena, &result, &err);
+    const enum err_code code = query_run(r->engine, queried(r), &query, &r->arena, &result, &err);
     if (code == ERR_UNSUPPORTED) {
         return OUTCOME_UNSUPPORTED;
     }
@@ -604,8 +622,7 @@ static enum outcome run_as_range(struct runner *r, const struct eval_command *e)
                                 .start_ms = e->start_ms - AROUND_MS,
                                 .end_ms = e->start_ms + AROUND_MS,
                                 .step_ms = AROUND_MS};
-    const enum err_code code =
-        query_run(r->engine, fake_storage_as_storage(r->fs), &query, &r->arena, &result, &err);
+    const enum err_code code = query_run(r->engine, queried(r), &query, &r->arena, &result, &err);
     if (code != ERR_OK) {
         complain(r, e, "as a range query: \"%s\"", err.text);
         return code == ERR_UNSUPPORTED ? OUTCOME_UNSUPPORTED : OUTCOME_FAIL;
@@ -676,6 +693,11 @@ static void run_eval(struct runner *r, struct str line) {
 
 void promqltest_run(const char *name, struct str script, bool verbose,
                     struct promqltest_report *out) {
+    promqltest_run_on(NULL, name, script, verbose, out);
+}
+
+void promqltest_run_on(struct promqltest_store *store, const char *name, struct str script,
+                       bool verbose, struct promqltest_report *out) {
     struct query_options options;
     query_options_default(&options);
     options.timeout_ms = 100 * 1000;
@@ -691,6 +713,7 @@ void promqltest_run(const char *name, struct str script, bool verbose,
                        .script = script,
                        .engine = query_engine_new(&options),
                        .fs = fake_storage_new(),
+                       .store = store,
                        .report = out};
     arena_init(&r.arena, 0);
     struct str line;
@@ -701,6 +724,7 @@ void promqltest_run(const char *name, struct str script, bool verbose,
             run_eval(&r, line);
         } else if (line.len == 5 && strncasecmp(line.ptr, "clear", 5) == 0) {
             fake_storage_clear(r.fs);
+            r.filled = NULL;
         } else if (line.len > 0) {
             complain(&r, NULL, "invalid command: %.*s", STR_ARG(line));
             out->failed++;

@@ -89,6 +89,17 @@ static int by_le(const void *left, const void *right) {
     return (a->le > b->le) - (a->le < b->le);
 }
 
+/* One of those that write the same bound in different ways. */
+static size_t once_each(struct cumulative *buckets, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (kept == 0 || buckets[kept - 1].le != buckets[i].le) {
+            buckets[kept++] = buckets[i];
+        }
+    }
+    return kept;
+}
+
 /* The float of a series at its i-th step. */
 static bool float_at(const struct nhcb_series *s, size_t i, double *out) {
     if (i >= s->count || s->points[i].kind != POINT_FLOAT) {
@@ -129,6 +140,7 @@ static bool put_one(struct nhcb *nhcb, struct fake_storage *fs, const struct nhc
         return true;
     }
     qsort(buckets, n, sizeof(*buckets), by_le);
+    n = once_each(buckets, n);
     if (!has_count) {
         count = n > 0 ? buckets[n - 1].count : 0;
     }
