@@ -24,7 +24,8 @@ void compact_world_init(struct world *w) {
 /* ---- playing ---- */
 
 void compact_play_begin(struct compact_play *p, struct world *w, uint64_t seed) {
-    *p = (struct compact_play){.w = w, .rng = rng_seeded(seed), .now_ms = COMPACT_BASE_MS};
+    *p = (struct compact_play){
+        .w = w, .rng = rng_seeded(seed), .now_ms = COMPACT_BASE_MS, .step_ms = 200};
     p->groups[0] = world_group(w, "job=a");
     p->groups[1] = world_group(w, "job=b");
     p->groups[2] = world_group(w, "job=b other=1");
@@ -85,7 +86,7 @@ static void play_push(struct compact_play *p) {
 void compact_play_for(struct compact_play *p, int64_t ms) {
     const int64_t end_ms = p->now_ms + ms;
     while (p->now_ms < end_ms) {
-        p->now_ms += 1 + (int64_t)rng_below(&p->rng, 200);
+        p->now_ms += 1 + (int64_t)rng_below(&p->rng, p->step_ms);
         if (rng_below(&p->rng, 4) == 0) {
             play_push(p);
         } else {

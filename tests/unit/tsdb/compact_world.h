@@ -14,6 +14,7 @@ struct compact_play {
     struct rng rng;
     struct storage_group *groups[COMPACT_GROUPS];
     int64_t now_ms;
+    uint64_t step_ms; /* between two commits, at most; begin sets 200 */
 };
 
 /* Options for short windows; then world_open. */
