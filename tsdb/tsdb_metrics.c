@@ -1,5 +1,7 @@
 /* The database's own metrics, by Prometheus' names (prometheus_tsdb_*). Gauges that cost something to
  * know are set once a maintenance round. */
+#include <stddef.h>
+
 #include "tsdb/head.h"
 
 static const struct label type_float[] = {{STR_INIT("type"), STR_INIT("float")}};
@@ -48,106 +50,115 @@ static void init_summaries(struct tsdb *db) {
                              "Runtime of garbage collection in the head block.", NULL, 0, NULL, 0);
 }
 
+/* Counters and gauges with one value each. */
+static const struct {
+    size_t offset; /* in struct tsdb_metrics */
+    const char *name;
+    const char *help;
+    bool is_counter;
+    bool is_float;
+} METRICS[] = {
+    {offsetof(struct tsdb_metrics, samples_appended), "prometheus_tsdb_head_samples_appended_total",
+     "Total number of appended samples.", true, true},
+    {offsetof(struct tsdb_metrics, series), "prometheus_tsdb_head_series",
+     "Total number of series in the head block.", false, false},
+    {offsetof(struct tsdb_metrics, chunks), "prometheus_tsdb_head_chunks",
+     "Total number of chunks in the head block.", false, false},
+    {offsetof(struct tsdb_metrics, chunk_bytes), "prometheus_tsdb_head_chunks_storage_size_bytes",
+     "Size of the open chunks in memory.", false, false},
+    {offsetof(struct tsdb_metrics, series_created), "prometheus_tsdb_head_series_created_total",
+     "Total number of series created in the head", true, false},
+    {offsetof(struct tsdb_metrics, series_removed), "prometheus_tsdb_head_series_removed_total",
+     "Total number of series removed in the head", true, false},
+    {offsetof(struct tsdb_metrics, collections), "brasa_tsdb_head_collections_total",
+     "Number of times that series that ended were removed from the head.", true, false},
+    {offsetof(struct tsdb_metrics, collections_failed), "brasa_tsdb_head_collections_failed_total",
+     "Number of times that this failed.", true, false},
+    {offsetof(struct tsdb_metrics, collection_s), "brasa_tsdb_head_collections_seconds_total",
+     "Seconds that this took, in which nothing was written.", true, false},
+    {offsetof(struct tsdb_metrics, min_time), "prometheus_tsdb_head_min_time",
+     "Minimum time bound of the head block. The unit is decided by the library consumer.", false,
+     false},
+    {offsetof(struct tsdb_metrics, max_time), "prometheus_tsdb_head_max_time",
+     "Maximum timestamp of the head block. The unit is decided by the library consumer.", false,
+     false},
+    {offsetof(struct tsdb_metrics, min_time_s), "prometheus_tsdb_head_min_time_seconds",
+     "Minimum time bound of the head block.", false, false},
+    {offsetof(struct tsdb_metrics, max_time_s), "prometheus_tsdb_head_max_time_seconds",
+     "Maximum timestamp of the head block.", false, false},
+    {offsetof(struct tsdb_metrics, out_of_bounds), "prometheus_tsdb_out_of_bound_samples_total",
+     "Total number of out of bound samples ingestion failed attempts with out of order support "
+     "disabled.",
+     true, true},
+    {offsetof(struct tsdb_metrics, too_old), "prometheus_tsdb_too_old_samples_total",
+     "Total number of out of order samples ingestion failed attempts with out of support "
+     "enabled, but sample outside of time window.",
+     true, true},
+    {offsetof(struct tsdb_metrics, active_appenders), "prometheus_tsdb_head_active_appenders",
+     "Number of currently active appender transactions", false, false},
+    {offsetof(struct tsdb_metrics, appenders_created),
+     "prometheus_tsdb_head_appenders_created_total", "Total number of appenders created.", true,
+     false},
+    {offsetof(struct tsdb_metrics, wal_writes_failed), "prometheus_tsdb_wal_writes_failed_total",
+     "Total number of write log writes that failed.", true, false},
+    {offsetof(struct tsdb_metrics, wal_corruptions), "prometheus_tsdb_wal_corruptions_total",
+     "Total number of WAL corruptions.", true, false},
+    {offsetof(struct tsdb_metrics, wal_truncations_failed),
+     "prometheus_tsdb_wal_truncations_failed_total",
+     "Total number of write log truncations that failed.", true, false},
+    {offsetof(struct tsdb_metrics, wal_segment), "prometheus_tsdb_wal_segment_current",
+     "Write log segment index that TSDB is currently writing to.", false, false},
+    {offsetof(struct tsdb_metrics, wal_bytes), "prometheus_tsdb_wal_storage_size_bytes",
+     "Size of the write log directory.", false, false},
+    {offsetof(struct tsdb_metrics, replay_s), "prometheus_tsdb_data_replay_duration_seconds",
+     "Time taken to replay the data on disk.", false, false},
+    {offsetof(struct tsdb_metrics, faults), "brasa_tsdb_disk_faults_total",
+     "Number of writes and syncs of the head's files that failed.", true, false},
+    {offsetof(struct tsdb_metrics, failing), "brasa_tsdb_disk_failing",
+     "1 while the disk refuses writes and new rows are in memory only.", false, false},
+    {offsetof(struct tsdb_metrics, wal_truncations), "prometheus_tsdb_wal_truncations_total",
+     "Total number of write log truncations attempted.", true, false},
+    {offsetof(struct tsdb_metrics, chunks_created), "prometheus_tsdb_head_chunks_created_total",
+     "Total number of chunks created in the head", true, false},
+    {offsetof(struct tsdb_metrics, chunks_removed), "prometheus_tsdb_head_chunks_removed_total",
+     "Total number of chunks removed in the head", true, false},
+    {offsetof(struct tsdb_metrics, series_not_found), "prometheus_tsdb_head_series_not_found_total",
+     "Total number of requests for series that were not found.", true, false},
+    {offsetof(struct tsdb_metrics, exemplars_appended),
+     "prometheus_tsdb_exemplar_exemplars_appended_total", "Total number of appended exemplars.",
+     true, false},
+    {offsetof(struct tsdb_metrics, exemplars_out_of_order),
+     "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
+     "Total number of out of order exemplar ingestion failed attempts.", true, false},
+    {offsetof(struct tsdb_metrics, exemplars), "prometheus_tsdb_exemplar_exemplars_in_storage",
+     "Number of exemplars currently in circular storage.", false, false},
+    {offsetof(struct tsdb_metrics, exemplar_series),
+     "prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
+     "Number of series with exemplars currently in circular storage.", false, false},
+    {offsetof(struct tsdb_metrics, exemplar_oldest_s),
+     "prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds",
+     "The timestamp of the oldest exemplar stored in circular storage. Useful to check for "
+     "what "
+     "time range the current exemplar buffer limit allows.",
+     false, false},
+    {offsetof(struct tsdb_metrics, exemplars_max), "prometheus_tsdb_exemplar_max_exemplars",
+     "Total number of exemplars the exemplar storage can store, resizeable.", false, false},
+    {offsetof(struct tsdb_metrics, clean_start), "prometheus_tsdb_clean_start",
+     "-1: lockfile is disabled. 0: a lockfile from a previous execution was replaced. 1: "
+     "lockfile creation was clean",
+     false, false},
+};
+
 void tsdb_metrics_init(struct tsdb *db) {
     struct metric_registry *r = db->options.registry;
     struct tsdb_metrics *m = &db->metrics;
-    const struct {
-        struct metric **to;
-        const char *name;
-        const char *help;
-        bool is_counter;
-        bool is_float;
-    } all[] = {
-        {&m->samples_appended, "prometheus_tsdb_head_samples_appended_total",
-         "Total number of appended samples.", true, true},
-        {&m->series, "prometheus_tsdb_head_series", "Total number of series in the head block.",
-         false, false},
-        {&m->chunks, "prometheus_tsdb_head_chunks", "Total number of chunks in the head block.",
-         false, false},
-        {&m->chunk_bytes, "prometheus_tsdb_head_chunks_storage_size_bytes",
-         "Size of the open chunks in memory.", false, false},
-        {&m->series_created, "prometheus_tsdb_head_series_created_total",
-         "Total number of series created in the head", true, false},
-        {&m->series_removed, "prometheus_tsdb_head_series_removed_total",
-         "Total number of series removed in the head", true, false},
-        {&m->collections, "brasa_tsdb_head_collections_total",
-         "Number of times that series that ended were removed from the head.", true, false},
-        {&m->collections_failed, "brasa_tsdb_head_collections_failed_total",
-         "Number of times that this failed.", true, false},
-        {&m->collection_s, "brasa_tsdb_head_collections_seconds_total",
-         "Seconds that this took, in which nothing was written.", true, false},
-        {&m->min_time, "prometheus_tsdb_head_min_time",
-         "Minimum time bound of the head block. The unit is decided by the library consumer.",
-         false, false},
-        {&m->max_time, "prometheus_tsdb_head_max_time",
-         "Maximum timestamp of the head block. The unit is decided by the library consumer.", false,
-         false},
-        {&m->min_time_s, "prometheus_tsdb_head_min_time_seconds",
-         "Minimum time bound of the head block.", false, false},
-        {&m->max_time_s, "prometheus_tsdb_head_max_time_seconds",
-         "Maximum timestamp of the head block.", false, false},
-        {&m->out_of_bounds, "prometheus_tsdb_out_of_bound_samples_total",
-         "Total number of out of bound samples ingestion failed attempts with out of order support "
-         "disabled.",
-         true, true},
-        {&m->too_old, "prometheus_tsdb_too_old_samples_total",
-         "Total number of out of order samples ingestion failed attempts with out of support "
-         "enabled, but sample outside of time window.",
-         true, true},
-        {&m->active_appenders, "prometheus_tsdb_head_active_appenders",
-         "Number of currently active appender transactions", false, false},
-        {&m->appenders_created, "prometheus_tsdb_head_appenders_created_total",
-         "Total number of appenders created.", true, false},
-        {&m->wal_writes_failed, "prometheus_tsdb_wal_writes_failed_total",
-         "Total number of write log writes that failed.", true, false},
-        {&m->wal_corruptions, "prometheus_tsdb_wal_corruptions_total",
-         "Total number of WAL corruptions.", true, false},
-        {&m->wal_truncations_failed, "prometheus_tsdb_wal_truncations_failed_total",
-         "Total number of write log truncations that failed.", true, false},
-        {&m->wal_segment, "prometheus_tsdb_wal_segment_current",
-         "Write log segment index that TSDB is currently writing to.", false, false},
-        {&m->wal_bytes, "prometheus_tsdb_wal_storage_size_bytes",
-         "Size of the write log directory.", false, false},
-        {&m->replay_s, "prometheus_tsdb_data_replay_duration_seconds",
-         "Time taken to replay the data on disk.", false, false},
-        {&m->faults, "brasa_tsdb_disk_faults_total",
-         "Number of writes and syncs of the head's files that failed.", true, false},
-        {&m->failing, "brasa_tsdb_disk_failing",
-         "1 while the disk refuses writes and new rows are in memory only.", false, false},
-        {&m->wal_truncations, "prometheus_tsdb_wal_truncations_total",
-         "Total number of write log truncations attempted.", true, false},
-        {&m->chunks_created, "prometheus_tsdb_head_chunks_created_total",
-         "Total number of chunks created in the head", true, false},
-        {&m->chunks_removed, "prometheus_tsdb_head_chunks_removed_total",
-         "Total number of chunks removed in the head", true, false},
-        {&m->series_not_found, "prometheus_tsdb_head_series_not_found_total",
-         "Total number of requests for series that were not found.", true, false},
-        {&m->exemplars_appended, "prometheus_tsdb_exemplar_exemplars_appended_total",
-         "Total number of appended exemplars.", true, false},
-        {&m->exemplars_out_of_order, "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
-         "Total number of out of order exemplar ingestion failed attempts.", true, false},
-        {&m->exemplars, "prometheus_tsdb_exemplar_exemplars_in_storage",
-         "Number of exemplars currently in circular storage.", false, false},
-        {&m->exemplar_series, "prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
-         "Number of series with exemplars currently in circular storage.", false, false},
-        {&m->exemplar_oldest_s, "prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds",
-         "The timestamp of the oldest exemplar stored in circular storage. Useful to check for "
-         "what "
-         "time range the current exemplar buffer limit allows.",
-         false, false},
-        {&m->exemplars_max, "prometheus_tsdb_exemplar_max_exemplars",
-         "Total number of exemplars the exemplar storage can store, resizeable.", false, false},
-        {&m->clean_start, "prometheus_tsdb_clean_start",
-         "-1: lockfile is disabled. 0: a lockfile from a previous execution was replaced. 1: "
-         "lockfile creation was clean",
-         false, false},
-    };
     init_late(db);
-    for (size_t i = 0; i < COUNT_OF(all); i++) {
-        const size_t labels = all[i].is_float ? COUNT_OF(type_float) : 0;
-        *all[i].to = all[i].is_counter
-                         ? metric_counter(r, all[i].name, all[i].help, type_float, labels)
-                         : metric_gauge(r, all[i].name, all[i].help, type_float, labels);
+    for (size_t i = 0; i < COUNT_OF(METRICS); i++) {
+        struct metric **const field = (struct metric **)(void *)((char *)m + METRICS[i].offset);
+        const size_t labels = METRICS[i].is_float ? COUNT_OF(type_float) : 0;
+        *field = METRICS[i].is_counter
+                     ? metric_counter(r, METRICS[i].name, METRICS[i].help, type_float, labels)
+                     : metric_gauge(r, METRICS[i].name, METRICS[i].help, type_float, labels);
     }
     const struct label rows = {STR("reason"), STR("rows")};
     const struct label memory = {STR("reason"), STR("memory")};
