@@ -13,6 +13,7 @@ struct choices {
     const uint8_t *late_bytes; /* of queries; bytes are of the data */
     size_t late;
     uint64_t state;
+    bool forgiving; /* differences of the kinds that README.md lists as open count as skipped */
 };
 
 /* 0 .. n-1 */
