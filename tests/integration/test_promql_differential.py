@@ -6,12 +6,13 @@ from promql_differential import EXPLAINED, Pair
 
 
 def test_generated_queries_have_the_answers_of_prometheus(tmp_path):
+    queries = int(os.environ.get('BRASA_QUERIES', '2000'))
     pair = Pair(tmp_path, RELEASE)
     try:
-        counts, failures = pair.campaign(int(os.environ.get('BRASA_QUERIES', '200')), 'ci')
+        counts, failures = pair.campaign(queries, 'ci')
     finally:
         code = pair.stop()
     assert code == 0
     assert not failures, failures[:3]
-    assert counts['same, with values'] > 100
-    assert sum(n for what, n in counts.items() if what in EXPLAINED) < 20, counts
+    assert counts['same, with values'] > queries / 2
+    assert sum(n for what, n in counts.items() if what in EXPLAINED) < queries / 10, counts
