@@ -79,6 +79,8 @@ static void note_late(struct sim *p, const struct late_draft *d, enum err_code c
                       const struct err *err) {
     sim_check_commit(p, code, err);
     for (size_t i = 0; i < d->count; i++) {
+        sim_say(p, "late: %s at %lld: %g", d->series[i]->name, (long long)d->ts_ms[i],
+                d->values[i]);
         sim_insert(d->series[i], d->ts_ms[i], d->values[i],
                    sim_may_be_unread(p, code) ? SIM_MAYBE : sim_promise_of(p, code));
     }
