@@ -86,6 +86,7 @@ enum head_slot_life { SLOT_HELD = 1, SLOT_IDLE = 2, SLOT_DEAD = 4, SLOT_FREE = 8
 struct head_idle {
     uint32_t slot;
     uint64_t row;       /* rows before may have it */
+    uint32_t segment;   /* of the log: it and older ones may have such rows */
     int64_t last_ts_ms; /* pushed: when it got idle */
 };
 

@@ -126,11 +126,18 @@ static bool has_dying_slots(const struct head_group *g) REQUIRES(g->shard->mu) {
     return !g->dead && is_settled(g) && (g->kind == GROUP_PUSHED || g->open);
 }
 
+/* A late group's rows have any times: one that is found in the log, when the newer rows were lost, does
+ * not show that it was cut, and would pass for one of the slot's next series. */
+static bool log_may_have(const struct head_group *g, const struct head_idle *idle)
+    REQUIRES(g->shard->mu) {
+    return g->late && idle->segment >= g->shard->gone_before;
+}
+
 static bool idle_is_dead(const struct head_group *g, const struct head_idle *idle, uint64_t oldest)
     REQUIRES(g->shard->mu) {
     return g->lives.states[idle->slot] == SLOT_IDLE && idle->row <= oldest &&
-           !series_in_window(g, idle->slot) && newest_of(g, idle->slot) == idle->last_ts_ms &&
-           is_too_old(g, idle->last_ts_ms);
+           !log_may_have(g, idle) && !series_in_window(g, idle->slot) &&
+           newest_of(g, idle->slot) == idle->last_ts_ms && is_too_old(g, idle->last_ts_ms);
 }
 
 /* Those of the list that are idle no more, or became so again since, go. */
@@ -165,8 +172,10 @@ static void find_idle(struct head_group *g, uint32_t slot_count) REQUIRES(g->sha
             l->idle = mem_resize(l->idle, l->idle_capacity, sizeof(*l->idle));
         }
         l->states[slot] = SLOT_IDLE;
-        l->idle[l->idle_count++] = (struct head_idle){
-            .slot = slot, .row = g->first_row + g->rows, .last_ts_ms = newest_of(g, slot)};
+        l->idle[l->idle_count++] = (struct head_idle){.slot = slot,
+                                                      .row = g->first_row + g->rows,
+                                                      .segment = wal_current_segment(g->shard->wal),
+                                                      .last_ts_ms = newest_of(g, slot)};
     }
 }
 
