@@ -208,8 +208,8 @@ struct head_shard {
     size_t busy_count;
     size_t busy_capacity;
     uint32_t needed_before; /* oldest WAL segment that was needed when the newest sync began */
-    uint32_t gone_before;   /* WAL segments below are removed for good */
-    bool seal_failed;       /* wait for the maintenance round before trying again */
+    _Atomic uint32_t gone_before; /* WAL segments below are removed for good */
+    bool seal_failed;             /* wait for the maintenance round before trying again */
     uint8_t *read_bytes;
     size_t read_capacity;
 };
@@ -285,6 +285,8 @@ struct pending_definitions { /* made in the index, not yet in the series log; in
 struct head_number {
     uint32_t group;
     uint64_t first_row;
+    const struct head_shard *shard; /* whose log may have rows of the group before */
+    uint32_t segment;               /* in this segment, and older ones */
 };
 
 /* Transactions under way; a collection lets none begin and waits for them. */

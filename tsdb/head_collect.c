@@ -118,7 +118,7 @@ static bool is_too_old(const struct head_group *g, int64_t ts_ms) {
 /* Rows that could not be used may still be in the log: they would pass for rows of another group. */
 static bool group_is_dead(const struct head_group *g) REQUIRES(g->shard->mu) {
     return !g->dead && !g->open && g->rows == 0 && g->run_count == 0 && is_settled(g) &&
-           (g->found_segment == 0 || g->found_segment < g->shard->gone_before) &&
+           (g->found_segment == 0 || g->found_segment < atomic_load(&g->shard->gone_before)) &&
            (g->kind != GROUP_PUSHED || is_too_old(g, atomic_load(&g->max_ts_ms)));
 }
 
@@ -130,7 +130,7 @@ static bool has_dying_slots(const struct head_group *g) REQUIRES(g->shard->mu) {
  * not show that it was cut, and would pass for one of the slot's next series. */
 static bool log_may_have(const struct head_group *g, const struct head_idle *idle)
     REQUIRES(g->shard->mu) {
-    return g->late && idle->segment >= g->shard->gone_before;
+    return g->late && idle->segment >= atomic_load(&g->shard->gone_before);
 }
 
 static bool idle_is_dead(const struct head_group *g, const struct head_idle *idle, uint64_t oldest)
@@ -237,7 +237,10 @@ static void free_group(struct tsdb *db, struct head_group *g) {
     }
     db->groups[g->id] = NULL;
     db->free_groups[db->free_group_count++] =
-        (struct head_number){.group = g->id, .first_row = g->first_row};
+        (struct head_number){.group = g->id,
+                             .first_row = g->first_row,
+                             .shard = g->shard,
+                             .segment = wal_current_segment(g->shard->wal)};
     mutex_unlock(&db->index.mu);
     head_group_free(g);
 }
@@ -295,10 +298,7 @@ static bool look(struct tsdb *db, bool all) REQUIRES(db->walk_mu) {
 static void note_gone(struct head_shard *shard) {
     struct err err;
     const uint32_t oldest = wal_oldest_segment(shard->wal);
-    mutex_lock(&shard->mu);
-    const bool is_known = shard->gone_before >= oldest;
-    mutex_unlock(&shard->mu);
-    if (is_known) {
+    if (atomic_load(&shard->gone_before) >= oldest) {
         return;
     }
     if (wal_sync_removals(shard->wal, &err) != ERR_OK) {
@@ -306,9 +306,7 @@ static void note_gone(struct head_shard *shard) {
                  log_u64("shard", shard->number), log_err(&err));
         return;
     }
-    mutex_lock(&shard->mu);
-    shard->gone_before = oldest;
-    mutex_unlock(&shard->mu);
+    atomic_store(&shard->gone_before, oldest);
 }
 
 bool head_collect_due(struct tsdb *db, bool all) {

@@ -35,14 +35,21 @@ static void enter(struct tsdb *db, struct head_group *g) REQUIRES(db->index.mu) 
     }
 }
 
+/* A late group's rows have any times: those of the group before, were they still in the log, would pass
+ * for its own. */
+static bool suits(const struct head_number *number, bool late) {
+    return !late || number->segment < atomic_load(&number->shard->gone_before);
+}
+
 /* A number of a group that is gone, above all of the target's groups; its group is 0 = none. */
-static struct head_number take_number(struct tsdb *db, uint32_t target_set) REQUIRES(db->index.mu) {
+static struct head_number take_number(struct tsdb *db, uint32_t target_set, bool late)
+    REQUIRES(db->index.mu) {
     enum { TRIES = 16 };
     const uint32_t newest = db->index.live->target_groups[target_set];
     uint32_t at = db->free_group_count;
     for (uint32_t i = 0; i < TRIES && at > 0; i++) {
         const struct head_number number = db->free_groups[--at];
-        if (number.group > newest) {
+        if (number.group > newest && suits(&number, late)) {
             db->free_groups[at] = db->free_groups[--db->free_group_count];
             return number;
         }
@@ -53,7 +60,7 @@ static struct head_number take_number(struct tsdb *db, uint32_t target_set) REQU
 static struct head_group *new_group(struct tsdb *db, struct head_shard *shard, uint32_t target_set,
                                     enum head_group_kind kind, bool late) {
     mutex_lock(&db->index.mu);
-    const struct head_number again = take_number(db, target_set);
+    const struct head_number again = take_number(db, target_set, late);
     uint32_t id = again.group;
     if (id != 0) {
         index_reuse_group_locked(&db->index, id, target_set);

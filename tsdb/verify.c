@@ -160,6 +160,7 @@ static enum err_code verify_series_log(struct verify *v, struct err *err) {
     if (code == ERR_OK) {
         series_log_close(log);
     }
+    v->file = NULL;
     return code;
 }
 
