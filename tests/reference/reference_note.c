@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "base/attr.h"
 #include "base/number.h"
 #include "base/utf8.h"
 #include "tests/reference/reference.h"
@@ -21,6 +22,7 @@ static void push_note(struct ref *r, struct ref_note note) {
     r->notes[r->note_count++] = note;
 }
 
+PRINTF_LIKE(4, 0)
 static void note(struct ref *r, bool warning, uint32_t pos, const char *fmt, va_list args) {
     char text[512];
     const int n = vsnprintf(text, sizeof(text), fmt, args);
