@@ -140,6 +140,7 @@ struct transport_request {
     bool body_too_large;
     bool head_too_large;
     bool head_done; /* the empty line behind the final head was seen */
+    size_t trailer_bytes;
     CURLcode result;
     enum http_failure failure;
     struct err err; /* of the whole request, once it is on the ready list */

@@ -24,8 +24,9 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx) {
     if (r->trace != NULL) {
         buf_append_str(&r->trace->head, line);
     }
-    if (r->head_done) { /* a trailer: nobody asked for it */
-        return line.len;
+    if (r->head_done) { /* a trailer: nobody asked for it, but libcurl keeps it */
+        r->trailer_bytes += line.len;
+        return r->trailer_bytes <= HTTP_TRAILER_BYTES_MAX ? line.len : 0;
     }
     if (!http_reply_line(&r->reply, line)) {
         r->head_too_large = true;

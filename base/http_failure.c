@@ -151,6 +151,9 @@ static enum err_code result_error(const struct transport_request *r, struct err 
     if (r->reply.framing.fault != HTTP_FRAMING_SOUND) {
         return framing_error(r, err);
     }
+    if (r->trailer_bytes > HTTP_TRAILER_BYTES_MAX) {
+        return err_set(err, ERR_LIMIT, "http: suspiciously long trailer after chunked body");
+    }
     if (r->result == CURLE_OPERATION_TIMEDOUT) {
         return err_set(err, ERR_TIMEOUT, "context deadline exceeded");
     }

@@ -18,6 +18,7 @@ void http_hop_clear(struct transport_request *r) {
     r->head_done = false;
     r->body_too_large = false;
     r->head_too_large = false;
+    r->trailer_bytes = 0;
     r->detail[0] = '\0';
     r->peer[0] = '\0';
     r->opened_count = 0;

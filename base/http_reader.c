@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* "fffffffffffffff\r\n": sizes need no more digits, and extensions are a surprise. */
-enum { CHUNK_LINE_MAX = 17, TRAILER_BYTES_MAX = 8192 };
+enum { CHUNK_LINE_MAX = 17 };
 
 void http_reader_init(struct http_reader *reader, struct http_reply *reply, size_t max_body_bytes) {
     http_reply_clear(reply);
@@ -164,7 +164,7 @@ static enum http_read read_chunk_end(struct http_reader *reader, const struct bu
 
 /* Lines that nobody asked for, and the empty one that ends them. */
 static enum http_read read_trailer(struct http_reader *reader, const struct buf *buf) {
-    const size_t allowed = TRAILER_BYTES_MAX - reader->trailer;
+    const size_t allowed = HTTP_TRAILER_BYTES_MAX - reader->trailer;
     const struct str rest = str_sub(buf_str(buf), reader->at, allowed);
     const ptrdiff_t end = str_find(rest, STR("\r\n"));
     if (end < 0) {

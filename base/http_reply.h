@@ -12,7 +12,7 @@
 #include "base/str.h"
 
 /* All header lines of one response together. */
-enum { HTTP_HEAD_BYTES_MAX = 64 * 1024 };
+enum { HTTP_HEAD_BYTES_MAX = 64 * 1024, HTTP_TRAILER_BYTES_MAX = 8192 };
 
 enum http_reply_field {
     REPLY_REASON,

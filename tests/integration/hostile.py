@@ -222,7 +222,7 @@ PROTOBUF = b'application/vnd.google.protobuf; proto=io.prometheus.client.MetricF
 KINDS = {
     'endless-stream': (endless_stream, ['body size limit exceeded']),
     'endless-chunks': (endless_chunks, ['body size limit exceeded']),
-    'endless-trailer': (endless_trailer, ['']),
+    'endless-trailer': (endless_trailer, ['suspiciously long trailer after chunked body']),
     'endless-extension': (endless_extension, ['']),
     'no-newline': (no_newline, ['body size limit exceeded']),
     'slow-drip': (slow_drip, []),

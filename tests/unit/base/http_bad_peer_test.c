@@ -139,6 +139,24 @@ static void an_endless_head_is_given_up(void **state) {
     }
 }
 
+static void an_endless_trailer_is_given_up(void **state) {
+    struct http_world *w = *state;
+    for (int kept = 0; kept <= 1; kept++) {
+        struct http_seen seen;
+        http_world_open(w, &http_plain_config);
+        if (kept != 0) {
+            http_world_get(w, "/ok", &seen);
+            mem_free(seen.body);
+        }
+        http_world_get(w, "/trailer-flood", &seen);
+        assert_int_equal(seen.code, ERR_LIMIT);
+        assert_non_null(strstr(seen.err.text, "suspiciously long trailer after chunked body"));
+        mem_free(seen.body);
+        transport_client_free(w->t, w->client);
+        w->client = NULL;
+    }
+}
+
 static void endless_chunks_stop_at_the_limit(void **state) {
     struct http_world *w = *state;
     struct http_seen seen;
@@ -291,6 +309,7 @@ int main(void) {
         CASE(a_body_beyond_its_limit_stops_and_closes),
         CASE(a_body_of_exactly_the_limit_is_whole),
         CASE(an_endless_head_is_given_up),
+        CASE(an_endless_trailer_is_given_up),
         CASE(endless_chunks_stop_at_the_limit),
         CASE(a_length_that_cannot_be_believed_is_an_error),
         CASE(what_is_said_twice_in_one_way_is_believed_once),

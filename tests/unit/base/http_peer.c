@@ -145,6 +145,9 @@ static bool answer_badly(const struct http_peer_connection *c, struct str path) 
     } else if (str_eq(path, STR("/chunk-flood"))) {
         send_all(c->fd, STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"));
         flood(c, STR("1\r\nx\r\n1\r\nx\r\n1\r\nx\r\n1\r\nx\r\n1\r\nx\r\n1\r\nx\r\n1\r\nx\r\n"));
+    } else if (str_eq(path, STR("/trailer-flood"))) {
+        send_all(c->fd, STR("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"));
+        flood(c, STR("X-Filler: 0123456789012345678901234567890123456789012345\r\n"));
     } else {
         return false;
     }
