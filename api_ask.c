@@ -72,6 +72,8 @@ static enum err_code read_reply(struct api_ask *ask, const struct tool_reply *re
 enum err_code api_ask_send(struct api_ask *ask, struct str path, bool post,
                            const struct json **out_data, struct err *err) {
     struct tool_reply reply;
+    json_doc_free(ask->doc); /* of the question before */
+    ask->doc = NULL;
     const enum err_code code = post ? tool_http_post(ask->http, path, ask->params, ask->param_count,
                                                      QUERY_TIMEOUT_MS, &reply, err)
                                     : tool_http_get(ask->http, path, ask->params, ask->param_count,

@@ -32,7 +32,8 @@ void api_ask_end(struct api_ask *ask);
 void api_ask_param(struct api_ask *ask, const char *name, struct str value);
 void api_ask_seconds(struct api_ask *ask, const char *name, double seconds);
 
-/* The data member of the answer; it lives until api_ask_end. */
+/* The data member of the answer; it lives until the next call or api_ask_end. For another question,
+ * set param_count to 0 first. */
 MUST_CHECK enum err_code api_ask_send(struct api_ask *ask, struct str path, bool post,
                                       const struct json **out_data, struct err *err);
 

@@ -9,6 +9,7 @@
 #include "base/json_out.h"
 #include "base/number.h"
 #include "base/url.h"
+#include "bucket_stats.h"
 #include "query_answer.h"
 
 /* beside match[] */
@@ -268,6 +269,84 @@ int cmd_query_labels(struct tool_call *call) {
         arena_printf(call->arena, "/api/v1/label/%.*s/values", STR_ARG(buf_str(&name)));
     buf_release(&name);
     return list(call, path, false, print_strings);
+}
+
+/* ---- analyze ---- */
+
+/* The matrix that "match[duration]" is at the time, as lines of the statistics. false: a message was
+ * printed. */
+static bool analyze_match(struct tool_call *call, struct api_ask *ask, const char *match,
+                          int64_t duration_ms, int64_t ts_ms, struct bucket_stats *stats) {
+    struct buf query;
+    const struct json *data = NULL;
+    struct answer answer;
+    struct err err;
+    buf_init(&query, OUTPUT_BYTES_MAX);
+    buf_append_cstr(&query, match);
+    buf_append_char(&query, '[');
+    duration_format_ms(&query, duration_ms);
+    buf_append_char(&query, ']');
+    ask->param_count = 0;
+    api_ask_param(ask, "query", arena_str(call->arena, buf_str(&query)));
+    api_ask_seconds(ask, "time", (double)ts_ms / 1000);
+    buf_release(&query);
+    enum err_code code = api_ask_send(ask, STR("/api/v1/query"), true, &data, &err);
+    if (code == ERR_OK) {
+        code = answer_read(call->arena, data, &answer, &err);
+    }
+    if (code == ERR_OK && answer.type != ANSWER_MATRIX) {
+        code = err_set(&err, ERR_INVALID, "query result not a matrix");
+    }
+    if (code == ERR_OK) {
+        code = bucket_stats_add(stats, &answer, &err);
+    }
+    return code == ERR_OK || fail(call, err.text) == TOOL_OK;
+}
+
+static int analyze(struct tool_call *call, struct api_ask *ask, int64_t duration_ms,
+                   int64_t ts_ms) {
+    const struct tool_values matches = tool_list(call, "match");
+    struct bucket_stats stats;
+    struct buf text;
+    bool ok = true;
+    buf_init(&text, OUTPUT_BYTES_MAX);
+    bucket_stats_begin(&stats, call->arena, &text);
+    for (size_t i = 0; ok && i < matches.count; i++) {
+        ok = analyze_match(call, ask, matches.items[i], duration_ms, ts_ms, &stats);
+    }
+    if (ok) {
+        bucket_stats_end(&stats);
+    }
+    const int code = print_text(call, &text);
+    return ok ? code : TOOL_FAILED;
+}
+
+int cmd_query_analyze(struct tool_call *call) {
+    const struct tool_values no_headers = {.count = 0};
+    const char *type = tool_text(call, "type");
+    int64_t duration_ns = 0;
+    int64_t ts_ms = 0;
+    struct api_ask ask;
+    struct err err;
+    if (tool_parse_go_duration(str_of(tool_text(call, "duration")), &duration_ns, &err) != ERR_OK) {
+        (void)fprintf(call->io.err, "brasa: error: %s, try --help\n", err.text);
+        return TOOL_FAILED;
+    }
+    if (strcmp(type, "histogram") != 0) {
+        (void)fprintf(call->io.err, "analyze type is %s, must be 'histogram'\n", type);
+        return TOOL_FAILED;
+    }
+    if (!read_time(call, "time", "evaluation", now_ms(), &ts_ms)) {
+        return TOOL_FAILED;
+    }
+    if (api_ask_begin(&ask, call->arena, call->io.vfs, tool_text(call, "server"),
+                      tool_text(call, "http.config.file"), no_headers, PARAM_COUNT_MAX,
+                      &err) != ERR_OK) {
+        return fail(call, err.text);
+    }
+    const int code = analyze(call, &ask, duration_ns / NS_PER_MS, ts_ms);
+    api_ask_end(&ask);
+    return code;
 }
 
 /* ---- explain ---- */

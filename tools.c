@@ -78,6 +78,17 @@ static const struct tool_flag EXPLAIN_FLAGS[] = {
     TIME_FLAG("start", "With --step: begin of the range. End - 5m if left out."),
     TIME_FLAG("end", "With --step: end of the range. Now if left out."),
     TIME_FLAG("step", "Step as a Go duration: explain a range query.")};
+static const struct tool_flag QUERY_ANALYZE_FLAGS[] = {
+    FORMAT_FLAG,
+    HTTP_FILE_FLAG,
+    {.name = "server", .type = TOOL_TEXT, .required = true, .help = "URL of the server."},
+    {.name = "type",
+     .type = TOOL_TEXT,
+     .required = true,
+     .help = "What to look at: histogram, the buckets of classic and native ones."},
+    {.name = "duration", .type = TOOL_TEXT, .preset = "1h", .help = "How far back, a Go duration."},
+    TIME_FLAG("time", "End of the time, RFC 3339 or Unix seconds. Now if left out."),
+    MATCH_FLAG(true)};
 static const struct tool_flag SERIES_FLAGS[] = {
     FORMAT_FLAG, HTTP_FILE_FLAG, MATCH_FLAG(true),
     TIME_FLAG("start", "Begin of the time range, RFC 3339 or Unix seconds."),
@@ -251,6 +262,10 @@ static const struct tool_command COMMANDS[] = {
      FLAGS(LABELS_FLAGS),
      ARGS(SERVER_NAME),
      .run = cmd_query_labels},
+    {.words = "query analyze",
+     .help = "Show how many buckets histograms fill.",
+     FLAGS(QUERY_ANALYZE_FLAGS),
+     .run = cmd_query_analyze},
     {.words = "test promql",
      .help = "Run scripts of PromQL tests.",
      ARGS(SCRIPTS),
