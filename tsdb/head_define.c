@@ -336,7 +336,7 @@ void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
         ASSERT(code == ERR_OK);
     }
     mutex_lock(&db->index.mu);
-    index_finish_replay(&db->index);
+    atomic_fetch_add(&db->damage_count, index_finish_replay(&db->index));
     atomic_store(&db->series_count, db->index.live->series_count - late_count_slots_locked(db));
     index_skip_locked(&db->index, next.target_set, next.metric_set);
     hist_layouts_skip(db->layouts, next.layout);

@@ -3,179 +3,9 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/mem.h"
 
-enum { TABLE_MIN = 64 };
-
-/* ---- tables ---- */
-
-static void table_init(struct index_table *t) {
-    t->mask = TABLE_MIN - 1;
-    t->slots = mem_zalloc(TABLE_MIN * sizeof(*t->slots));
-}
-
-static void table_put(struct index_table *t, uint32_t hash, uint32_t id) {
-    uint32_t at = hash & t->mask;
-    while (t->slots[at] != 0) {
-        at = (at + 1) & t->mask;
-    }
-    t->slots[at] = id + 1;
-}
-
-/* Makes room for one more than count; true when the caller must put all ids again. */
-static bool table_grow(struct index_table *t, uint32_t count) {
-    if (count < t->mask / 4 * 3) {
-        return false;
-    }
-    mem_free(t->slots);
-    t->mask = t->mask * 2 + 1;
-    t->slots = mem_zalloc((t->mask + (size_t)1) * sizeof(*t->slots));
-    return true;
-}
-
-static uint32_t hash_text(const struct index *index, uint32_t salt, struct str text) {
-    const uint64_t h = hash_keyed(text.ptr, text.len, index->seed + salt);
-    return (uint32_t)(h ^ h >> 32);
-}
-
-/* ---- dictionaries ---- */
-
-uint32_t index_find_name_locked(const struct index *index, const struct index_space *space,
-                                struct str name) {
-    const struct index_table *t = &space->name_table;
-    for (uint32_t at = hash_text(index, 0, name) & t->mask; t->slots[at] != 0;
-         at = (at + 1) & t->mask) {
-        if (str_eq(space->names[t->slots[at] - 1].name, name)) {
-            return t->slots[at] - 1;
-        }
-    }
-    return INDEX_NONE;
-}
-
-static uint32_t add_name(struct index *index, struct index_space *space, struct str name) {
-    if (space->name_count == space->name_capacity) {
-        space->name_capacity =
-            (uint32_t)mem_grow(space->name_capacity, space->name_count + (size_t)1);
-        space->names = mem_resize(space->names, space->name_capacity, sizeof(*space->names));
-    }
-    const uint32_t id = space->name_count++;
-    space->names[id] = (struct index_name){.name = name};
-    if (table_grow(&space->name_table, space->name_count)) {
-        for (uint32_t i = 0; i < id; i++) {
-            table_put(&space->name_table, hash_text(index, 0, space->names[i].name), i);
-        }
-    }
-    table_put(&space->name_table, hash_text(index, 0, name), id);
-    return id;
-}
-
-static uint32_t find_value(const struct index_space *space, uint32_t name, struct str value,
-                           uint32_t hash) {
-    const struct index_table *t = &space->value_table;
-    for (uint32_t at = hash & t->mask; t->slots[at] != 0; at = (at + 1) & t->mask) {
-        const struct index_value *v = &space->values[t->slots[at] - 1];
-        if (v->hash == hash && v->name == name && str_eq(v->text, value)) {
-            return t->slots[at] - 1;
-        }
-    }
-    return INDEX_NONE;
-}
-
-uint32_t index_find_value_locked(const struct index *index, const struct index_space *space,
-                                 uint32_t name, struct str value) {
-    return find_value(space, name, value, hash_text(index, name + 1, value));
-}
-
-static uint32_t add_value(struct index_space *space, uint32_t name, struct str value,
-                          uint32_t hash) {
-    if (space->value_count == space->value_capacity) {
-        space->value_capacity =
-            (uint32_t)mem_grow(space->value_capacity, space->value_count + (size_t)1);
-        space->values = mem_resize(space->values, space->value_capacity, sizeof(*space->values));
-    }
-    const uint32_t id = space->value_count++;
-    space->values[id] = (struct index_value){.text = value, .hash = hash, .name = name};
-    struct index_name *owner = &space->names[name];
-    if (owner->value_count == owner->value_capacity) {
-        owner->value_capacity =
-            owner->value_capacity == 0
-                ? 1
-                : (uint32_t)mem_grow(owner->value_capacity, owner->value_count + (size_t)1);
-        owner->values = mem_resize(owner->values, owner->value_capacity, sizeof(*owner->values));
-    }
-    owner->values[owner->value_count++] = id;
-    if (table_grow(&space->value_table, space->value_count)) {
-        for (uint32_t i = 0; i < id; i++) {
-            table_put(&space->value_table, space->values[i].hash, i);
-        }
-    }
-    table_put(&space->value_table, hash, id);
-    return id;
-}
-
-/* Enters the labels of a new set; their text is borrowed from its blob. */
-static void add_postings(struct index *index, struct index_space *space, uint32_t set)
-    REQUIRES(index->mu) {
-    struct labels_iter it = labels_begin(label_sets_get(&space->sets, set));
-    struct label pair;
-    while (labels_next(&it, &pair)) {
-        uint32_t name = index_find_name_locked(index, space, pair.name);
-        if (name == INDEX_NONE) {
-            name = add_name(index, space, pair.name);
-        }
-        const uint32_t hash = hash_text(index, name + 1, pair.value);
-        uint32_t value = find_value(space, name, pair.value, hash);
-        if (value == INDEX_NONE) {
-            value = add_value(space, name, pair.value, hash);
-        }
-        postings_add(&space->names[name].sets, set);
-        postings_add(&space->values[value].sets, set);
-    }
-}
-
-static uint32_t intern(struct index *index, struct index_space *space, struct labels labels)
-    REQUIRES(index->mu) {
-    const uint32_t count = space->sets.count;
-    const uint32_t set = label_sets_intern(&space->sets, labels);
-    if (space->sets.count > count) {
-        add_postings(index, space, set);
-    }
-    return set == LABEL_SET_NONE ? INDEX_NONE : set;
-}
-
-static bool define(struct index *index, struct index_space *space, uint32_t set,
-                   struct labels labels) REQUIRES(index->mu) {
-    if (!label_sets_define(&space->sets, set, labels)) {
-        return false;
-    }
-    add_postings(index, space, set);
-    return true;
-}
-
 /* ---- life ---- */
-
-static void space_init(struct index_space *space, uint64_t seed) {
-    *space = (struct index_space){0};
-    label_sets_init(&space->sets, seed);
-    table_init(&space->name_table);
-    table_init(&space->value_table);
-}
-
-static void space_release(struct index_space *space) {
-    for (uint32_t i = 0; i < space->name_count; i++) {
-        postings_release(&space->names[i].sets);
-        mem_free(space->names[i].values);
-    }
-    for (uint32_t i = 0; i < space->value_count; i++) {
-        postings_release(&space->values[i].sets);
-    }
-    mem_free(space->names);
-    mem_free(space->values);
-    mem_free(space->name_table.slots);
-    mem_free(space->value_table.slots);
-    label_sets_release(&space->sets);
-}
 
 /* Arrays by set number follow the sets' own growth. */
 static void cover_target_sets(struct index *index) {
@@ -204,8 +34,8 @@ void index_init(struct index *index, uint64_t seed) {
     mutex_init(&index->mu);
     index->live->number = 1;
     index->live->group_count = 1;
-    space_init(&index->live->targets, seed);
-    space_init(&index->live->metrics, seed);
+    index_space_init(&index->live->targets, seed);
+    index_space_init(&index->live->metrics, seed);
     cover_target_sets(index);
     cover_metric_sets(index);
     index->live->group_capacity = 8;
@@ -226,8 +56,8 @@ static void tables_free(struct index_tables *t) {
     mem_free(t->target_groups);
     mem_free(t->uses);
     mem_free(t->lists);
-    space_release(&t->targets);
-    space_release(&t->metrics);
+    index_space_release(&t->targets);
+    index_space_release(&t->metrics);
     mem_free(t);
 }
 
@@ -282,25 +112,25 @@ bool index_has_retired(struct index *index) {
 /* ---- sets, groups, series ---- */
 
 uint32_t index_target_locked(struct index *index, struct labels labels) {
-    const uint32_t set = intern(index, &index->live->targets, labels);
+    const uint32_t set = index_space_intern(&index->live->targets, labels);
     cover_target_sets(index);
     return set;
 }
 
 uint32_t index_metric_locked(struct index *index, struct labels labels) {
-    const uint32_t set = intern(index, &index->live->metrics, labels);
+    const uint32_t set = index_space_intern(&index->live->metrics, labels);
     cover_metric_sets(index);
     return set;
 }
 
 bool index_define_target_locked(struct index *index, uint32_t set, struct labels labels) {
-    const bool ok = define(index, &index->live->targets, set, labels);
+    const bool ok = index_space_define(&index->live->targets, set, labels);
     cover_target_sets(index);
     return ok;
 }
 
 bool index_define_metric_locked(struct index *index, uint32_t set, struct labels labels) {
-    const bool ok = define(index, &index->live->metrics, set, labels);
+    const bool ok = index_space_define(&index->live->metrics, set, labels);
     cover_metric_sets(index);
     return ok;
 }
@@ -430,10 +260,14 @@ void index_lose_slot_locked(struct index *index, uint32_t group, uint32_t slot) 
 
 void index_begin_replay(struct index *index) {
     index->defers = true;
+    label_sets_defer(&index->live->targets.sets);
+    label_sets_defer(&index->live->metrics.sets);
 }
 
-void index_finish_replay(struct index *index) {
+uint32_t index_finish_replay(struct index *index) {
     struct index_tables *t = index->live;
+    const uint32_t twice =
+        label_sets_finish(&t->targets.sets) + label_sets_finish(&t->metrics.sets);
     index->defers = false;
     for (uint32_t id = 1; id < t->group_count; id++) {
         const struct index_group *g = &t->groups[id];
@@ -447,6 +281,7 @@ void index_finish_replay(struct index *index) {
             }
         }
     }
+    return twice;
 }
 
 void index_add_lost_slot_locked(struct index *index, uint32_t group) {

@@ -39,6 +39,7 @@ enum {
     /* In a group's list: this slot has no series (its definition was damaged). */
     INDEX_SLOT_LOST = UINT32_MAX,
     INDEX_SLOT_MAX = 1 << 30, /* slots of one group */
+    INDEX_GUESSES = 16,
 };
 /* In a group's list: the metric set holds all labels. */
 #define INDEX_SLOT_WHOLE 0x80000000U
@@ -49,6 +50,7 @@ struct index_name {
     uint32_t *values; /* ids, in order of first use */
     uint32_t value_count;
     uint32_t value_capacity;
+    uint32_t last; /* of values: the one that was used last */
 };
 
 struct index_value {
@@ -73,6 +75,7 @@ struct index_space {
     uint32_t value_count;
     uint32_t value_capacity;
     struct index_table value_table;
+    uint32_t guesses[INDEX_GUESSES]; /* name of the label in this place of the newest set */
 };
 
 struct index_group {
@@ -164,9 +167,10 @@ void index_reuse_group_locked(struct index *index, uint32_t group, uint32_t targ
     REQUIRES(index->mu);
 /* A group number that is not in use. */
 void index_add_free_group_locked(struct index *index) REQUIRES(index->mu);
-/* Between these two nobody looks for series, and definitions may replace each other. */
+/* Between these two nobody looks for sets or series, and definitions may replace each other. Returns how
+ * many sets were defined with more than one number, which only damage does. */
 void index_begin_replay(struct index *index);
-void index_finish_replay(struct index *index);
+uint32_t index_finish_replay(struct index *index);
 
 /* The slot of the series, or INDEX_NONE. hint is tried first. */
 uint32_t index_find_series_locked(const struct index *index, uint32_t group, uint32_t metric_set,
@@ -224,9 +228,17 @@ uint64_t index_pair_count(struct index *index);
 /* Private to index_*.c. */
 uint32_t index_count_uses(const struct index_tables *t, uint32_t metric_set);
 struct index_use_iter index_iterate_uses(const struct index_tables *t, uint32_t metric_set);
-uint32_t index_find_name_locked(const struct index *index, const struct index_space *space,
-                                struct str name) REQUIRES(index->mu);
-uint32_t index_find_value_locked(const struct index *index, const struct index_space *space,
-                                 uint32_t name, struct str value) REQUIRES(index->mu);
+
+/* ---- index_space.c: private to index.c; its lock is held ---- */
+
+void index_space_init(struct index_space *space, uint64_t seed);
+void index_space_release(struct index_space *space);
+/* The ids, or INDEX_NONE. */
+uint32_t index_space_find_name(const struct index_space *space, struct str name);
+uint32_t index_space_find_value(const struct index_space *space, uint32_t name, struct str value);
+/* The number of the set, made if it is new; INDEX_NONE when there is no room. */
+uint32_t index_space_intern(struct index_space *space, struct labels labels);
+/* As label_sets_define. */
+MUST_CHECK bool index_space_define(struct index_space *space, uint32_t set, struct labels labels);
 
 #endif

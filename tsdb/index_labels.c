@@ -74,7 +74,7 @@ static enum err_code all_values(struct collect *c, const struct index_space *spa
     bool more = true;
     while (more && code == ERR_OK) {
         mutex_lock(&c->index->mu);
-        const uint32_t id = index_find_name_locked(c->index, space, name);
+        const uint32_t id = index_space_find_name(space, name);
         const uint32_t count = id == INDEX_NONE ? 0 : space->names[id].value_count;
         for (uint32_t n = 0; at < count && n < STEP && code == ERR_OK; n++, at++) {
             code = add(c, space->values[space->names[id].values[at]].text);

@@ -108,9 +108,9 @@ static enum err_code matched_new(struct select *s, struct matched *m) {
 static void add_value(struct select *s, const struct index_space *space, struct str name,
                       struct str value, struct set_bits *bits) {
     mutex_lock(&s->index->mu);
-    const uint32_t name_id = index_find_name_locked(s->index, space, name);
+    const uint32_t name_id = index_space_find_name(space, name);
     if (name_id != INDEX_NONE) {
-        const uint32_t id = index_find_value_locked(s->index, space, name_id, value);
+        const uint32_t id = index_space_find_value(space, name_id, value);
         if (id != INDEX_NONE) {
             bits_add(bits, &space->values[id].sets);
         }
@@ -121,7 +121,7 @@ static void add_value(struct select *s, const struct index_space *space, struct 
 static void add_all_values(struct select *s, const struct index_space *space, struct str name,
                            struct set_bits *bits) {
     mutex_lock(&s->index->mu);
-    const uint32_t name_id = index_find_name_locked(s->index, space, name);
+    const uint32_t name_id = index_space_find_name(space, name);
     if (name_id != INDEX_NONE) {
         bits_add(bits, &space->names[name_id].sets);
     }
@@ -137,7 +137,7 @@ struct candidate {
 static size_t copy_values(struct select *s, const struct index_space *space, struct str name,
                           uint32_t *io_at, struct candidate *out) {
     mutex_lock(&s->index->mu);
-    const uint32_t name_id = index_find_name_locked(s->index, space, name);
+    const uint32_t name_id = index_space_find_name(space, name);
     size_t n = 0;
     if (name_id != INDEX_NONE) {
         const struct index_name *owner = &space->names[name_id];

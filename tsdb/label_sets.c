@@ -55,6 +55,7 @@ struct labels label_sets_get(const struct label_sets *sets, uint32_t id) {
 }
 
 static uint32_t find_slot(const struct label_sets *sets, struct labels labels, uint32_t hash) {
+    ASSERT(!sets->deferred);
     uint32_t at = hash & sets->slot_mask;
     while (sets->slots[at] != 0) {
         const uint32_t id = sets->slots[at] - 1;
@@ -154,9 +155,45 @@ void label_sets_skip(struct label_sets *sets, uint32_t next) {
 }
 
 bool label_sets_define(struct label_sets *sets, uint32_t id, struct labels labels) {
-    if (id < sets->count || id >= SETS_MAX || label_sets_find(sets, labels) != LABEL_SET_NONE) {
+    if (id < sets->count || id >= SETS_MAX ||
+        (!sets->deferred && label_sets_find(sets, labels) != LABEL_SET_NONE)) {
         return false;
     }
     label_sets_skip(sets, id);
-    return label_sets_intern(sets, labels) == id;
+    if (!sets->deferred) {
+        return label_sets_intern(sets, labels) == id;
+    }
+    uint32_t ref;
+    if (labels.size > UINT32_MAX - PAGE_BYTES || !store_blob(sets, labels, &ref)) {
+        return false;
+    }
+    append_id(sets, ref, hash_of(sets, labels));
+    return true;
+}
+
+void label_sets_defer(struct label_sets *sets) {
+    sets->deferred = true;
+}
+
+/* A slot is a cache miss; the ones of the next ids are on their way while one is filled. */
+uint32_t label_sets_finish(struct label_sets *sets) {
+    enum { AHEAD = 16 };
+    uint32_t twice = 0;
+    sets->deferred = false;
+    while (sets->count > sets->slot_mask / 4 * 3) {
+        sets->slot_mask = sets->slot_mask * 2 + 1;
+    }
+    mem_free(sets->slots);
+    sets->slots = mem_zalloc((sets->slot_mask + (size_t)1) * sizeof(*sets->slots));
+    for (uint32_t id = 0; id < sets->count; id++) {
+        if (id + AHEAD < sets->count) {
+            __builtin_prefetch(&sets->slots[sets->hashes[id + AHEAD] & sets->slot_mask], 1);
+        }
+        if (sets->hashes[id] != HASH_HOLE) {
+            const uint32_t at = find_slot(sets, label_sets_get(sets, id), sets->hashes[id]);
+            twice += sets->slots[at] != 0;
+            sets->slots[at] = sets->slots[at] != 0 ? sets->slots[at] : id + 1;
+        }
+    }
+    return twice;
 }

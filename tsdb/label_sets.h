@@ -26,6 +26,7 @@ struct label_sets {
     uint32_t page_used_bytes; /* of the last page */
     uint64_t blob_bytes;
     uint64_t seed;
+    bool deferred; /* slots are made by label_sets_finish */
 };
 
 enum { LABEL_SET_NONE = UINT32_MAX };
@@ -40,6 +41,11 @@ uint32_t label_sets_intern(struct label_sets *sets, struct labels labels);
 /* Gives the set the number id, which is not below the count; numbers left out stay without a set
  * (they read as empty and are never found). False as above, or when the set has another id. */
 MUST_CHECK bool label_sets_define(struct label_sets *sets, uint32_t id, struct labels labels);
+/* From now on nothing can be found or interned, and a set that has another id already is taken all the
+ * same; until label_sets_finish. For filling a large table at once. */
+void label_sets_defer(struct label_sets *sets);
+/* Returns how many sets have more than one id; the smallest one is found. */
+uint32_t label_sets_finish(struct label_sets *sets);
 /* Leaves out the numbers below. */
 void label_sets_skip(struct label_sets *sets, uint32_t next);
 struct labels label_sets_get(const struct label_sets *sets, uint32_t id);

@@ -334,6 +334,80 @@ static void label_sets_keep_numbers_and_survive_holes(void **state) {
     arena_release(&arena);
 }
 
+static void
+a_table_of_sets_that_is_made_at_once_finds_what_one_made_set_by_set_finds(void **state) {
+    enum { SETS = 3000, TWICE = SETS + 7 };
+    (void)state;
+    struct arena arena;
+    struct label_sets slow;
+    struct label_sets fast;
+    arena_init(&arena, 0);
+    label_sets_init(&slow, 3);
+    label_sets_init(&fast, 3);
+    label_sets_defer(&fast);
+    for (uint32_t i = 1; i < SETS; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%u", i * 7919);
+        const struct label p[] = {{STR("n"), str_of(text)}};
+        if (i % 10 != 0) { /* numbers left out */
+            assert_true(label_sets_define(&slow, i, labels_of(&arena, p, 1)));
+            assert_true(label_sets_define(&fast, i, labels_of(&arena, p, 1)));
+        }
+    }
+    const struct labels again = label_sets_get(&slow, 11);
+    assert_true(label_sets_define(&fast, TWICE, again));
+    assert_int_equal(label_sets_finish(&fast), 1);
+    for (uint32_t i = 0; i < SETS; i++) {
+        const struct labels set = label_sets_get(&slow, i);
+        assert_true(labels_eq(set, label_sets_get(&fast, i)));
+        assert_int_equal(label_sets_find(&fast, set), label_sets_find(&slow, set));
+    }
+    assert_true(labels_eq(label_sets_get(&fast, TWICE), again));
+    const struct label p[] = {{STR("n"), STR("new")}};
+    assert_int_equal(label_sets_find(&fast, labels_of(&arena, p, 1)), LABEL_SET_NONE);
+    assert_int_equal(label_sets_intern(&fast, labels_of(&arena, p, 1)), TWICE + 1);
+    label_sets_release(&slow);
+    label_sets_release(&fast);
+    arena_release(&arena);
+}
+
+/* Guesses are right, wrong by one place, and wrong altogether. */
+static void labels_in_any_order_get_the_same_postings(void **state) {
+    static const char *const orders[] = {"abcabcabc", "abccbaabc", "aaabbbccc", "cabbcaacb"};
+    (void)state;
+    for (size_t o = 0; o < sizeof(orders) / sizeof(orders[0]); o++) {
+        struct arena arena;
+        struct index_space space;
+        arena_init(&arena, 0);
+        index_space_init(&space, 5);
+        for (uint32_t i = 0; i < 9; i++) {
+            const char number[2] = {(char)('0' + i), 0};
+            const char value[2] = {orders[o][i], 0};
+            const struct label odd[] = {{STR("n"), str_of(number)}, {STR("v"), str_of(value)}};
+            const struct label even[] = {{STR("v"), str_of(value)}, {STR("w"), str_of(number)}};
+            const struct labels set = labels_of(&arena, i % 2 != 0 ? odd : even, 2);
+            assert_int_equal(index_space_intern(&space, set), i + 1);
+        }
+        assert_int_equal(space.value_count, 3 + 9);
+        const uint32_t name = index_space_find_name(&space, STR("v"));
+        for (char letter = 'a'; letter <= 'c'; letter++) {
+            const uint32_t id = index_space_find_value(&space, name, (struct str){&letter, 1});
+            struct postings_iter it = postings_begin(&space.values[id].sets);
+            uint32_t seen = 0;
+            uint32_t start;
+            uint32_t end;
+            while (postings_next_run(&it, &start, &end)) {
+                for (uint32_t set = start; set < end; set++, seen++) {
+                    assert_int_equal(orders[o][set - 1], letter);
+                }
+            }
+            assert_int_equal(seen, 3);
+        }
+        index_space_release(&space);
+        arena_release(&arena);
+    }
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -346,6 +420,8 @@ int main(void) {
         CASE(a_raised_cancel_stops_the_query),
         cmocka_unit_test(postings_come_back_as_runs),
         cmocka_unit_test(label_sets_keep_numbers_and_survive_holes),
+        cmocka_unit_test(a_table_of_sets_that_is_made_at_once_finds_what_one_made_set_by_set_finds),
+        cmocka_unit_test(labels_in_any_order_get_the_same_postings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
