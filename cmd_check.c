@@ -4,57 +4,20 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "base/log.h"
-#include "base/mem.h"
+#include "base/duration.h"
 #include "config.h"
 #include "config_glob.h"
 #include "config_sd.h"
 
 /* One configuration file under check. */
 struct check {
-    const struct check_io *io;
+    const struct tool_io *io;
+    const struct check_options *options;
     const struct config *config;
     struct arena arena;
-    bool syntax_only;
     struct str *rule_files;
     size_t rule_file_count;
 };
-
-/* ---- arguments ---- */
-
-/* Linting is not done here; its flags are taken so that scripts for promtool run. */
-static bool known_flag(const char *arg, bool *out_syntax_only) {
-    if (strcmp(arg, "--syntax-only") == 0) {
-        *out_syntax_only = true;
-        return true;
-    }
-    return strcmp(arg, "--lint=none") == 0 || strcmp(arg, "--lint-fatal") == 0 ||
-           strcmp(arg, "--no-lint-fatal") == 0 || strcmp(arg, "--no-syntax-only") == 0;
-}
-
-bool check_arguments(const struct check_io *io, int *argc, char **argv, bool *out_syntax_only) {
-    int count = 0;
-    for (int i = 0; i < *argc; i++) {
-        struct vfs_stat st;
-        if (argv[i][0] != '-') {
-            if (vfs_stat(io->vfs, argv[i], &st, NULL) != ERR_OK) {
-                (void)fprintf(io->err, "brasa: error: path '%s' does not exist, try --help\n",
-                              argv[i]);
-                return false;
-            }
-            if (st.is_dir) {
-                (void)fprintf(io->err, "brasa: error: '%s' is a directory, try --help\n", argv[i]);
-                return false;
-            }
-            argv[count++] = argv[i];
-        } else if (!known_flag(argv[i], out_syntax_only)) {
-            (void)fprintf(io->err, "brasa: error: unknown long flag '%s', try --help\n", argv[i]);
-            return false;
-        }
-    }
-    *argc = count;
-    return true;
-}
 
 /* ---- rule files ---- */
 
@@ -94,7 +57,7 @@ static enum err_code find_rule_files(struct check *c, struct err *err) {
 static enum err_code must_exist(struct check *c, struct str path, const char *what,
                                 struct err *err) {
     struct vfs_stat st;
-    if (path.len == 0 || c->syntax_only ||
+    if (path.len == 0 || c->options->syntax_only ||
         vfs_stat(c->io->vfs, arena_cstr(&c->arena, path), &st, err) == ERR_OK) {
         return ERR_OK;
     }
@@ -127,7 +90,7 @@ static enum err_code check_sd_file(struct check *c, struct str pattern, const ch
 
 static enum err_code check_discovery(struct check *c, const struct sd_config_set *set,
                                      const char *owner, struct err *err) {
-    if (c->syntax_only) {
+    if (c->options->syntax_only) {
         return ERR_OK;
     }
     for (size_t i = 0; i < set->config_count; i++) {
@@ -141,9 +104,24 @@ static enum err_code check_discovery(struct check *c, const struct sd_config_set
     return ERR_OK;
 }
 
+/* What an agent does without. */
+static enum err_code check_agent(const struct check *c, struct err *err) {
+    const struct alerting_config *alerting = &c->config->alerting;
+    if (alerting->alertmanager_count != 0 || alerting->alert_relabel.count != 0) {
+        return err_set(err, ERR_INVALID, "field alerting is not allowed in agent mode");
+    }
+    if (c->config->rules.file_count != 0) {
+        return err_set(err, ERR_INVALID, "field rule_files is not allowed in agent mode");
+    }
+    return ERR_OK;
+}
+
 static enum err_code check_sections(struct check *c, struct err *err) {
     const struct config *config = c->config;
-    enum err_code code = c->syntax_only ? ERR_OK : find_rule_files(c, err);
+    enum err_code code = c->options->agent ? check_agent(c, err) : ERR_OK;
+    if (code == ERR_OK && !c->options->syntax_only) {
+        code = find_rule_files(c, err);
+    }
     for (size_t i = 0; code == ERR_OK && i < config->scrape_count; i++) {
         const struct scrape_config *scrape = &config->scrapes[i];
         const struct str owner =
@@ -162,19 +140,51 @@ static enum err_code check_sections(struct check *c, struct err *err) {
 
 /* ---- one file ---- */
 
-static bool check_rule_files(struct check *c, check_rule_file_fn *rules) {
-    bool ok = true;
-    for (size_t i = 0; rules != NULL && i < c->rule_file_count; i++) {
-        ok = rules(c->io, arena_cstr(&c->arena, c->rule_files[i])) && ok;
-        (void)fflush(c->io->out);
-    }
-    return ok;
+static enum check_result worse(enum check_result a, enum check_result b) {
+    return a > b ? a : b;
 }
 
-static bool check_file(const struct check_io *io, const char *path, bool syntax_only,
-                       check_rule_file_fn *rules) {
-    const struct config_defaults defaults = {.syntax_only = syntax_only};
-    struct check c = {.io = io, .syntax_only = syntax_only};
+/* A scrape that comes less often than queries look back leaves gaps; the first one is told. */
+static enum check_result lint_intervals(const struct check *c) {
+    const struct config *config = c->config;
+    for (size_t i = 0; i < config->scrape_count; i++) {
+        const struct scrape_config *scrape = &config->scrapes[i];
+        if (scrape->interval_ms < c->options->lookback_ms) {
+            continue;
+        }
+        struct buf interval;
+        buf_init(&interval, ERR_TEXT_MAX);
+        duration_format_ms(&interval, scrape->interval_ms);
+        (void)fprintf(c->io->err,
+                      "  FAILED: too long scrape interval found, data point will be marked as "
+                      "stale - job: %.*s, interval: %.*s\n",
+                      STR_ARG(scrape->job_name), STR_ARG(buf_str(&interval)));
+        buf_release(&interval);
+        return CHECK_LINT;
+    }
+    return CHECK_OK;
+}
+
+static enum check_result check_more(struct check *c, check_rule_file_fn *rules) {
+    enum check_result result = CHECK_OK;
+    if (c->options->syntax_only) {
+        return CHECK_OK;
+    }
+    if (c->options->lint_intervals) {
+        result = lint_intervals(c);
+    }
+    for (size_t i = 0; rules != NULL && i < c->rule_file_count; i++) {
+        const char *path = arena_cstr(&c->arena, c->rule_files[i]);
+        result = worse(result, rules(c->io, c->options, path));
+        (void)fflush(c->io->out);
+    }
+    return result;
+}
+
+static enum check_result check_file(const struct tool_io *io, const struct check_options *options,
+                                    const char *path, check_rule_file_fn *rules) {
+    const struct config_defaults defaults = {.syntax_only = options->syntax_only};
+    struct check c = {.io = io, .options = options};
     struct config *config = NULL;
     struct err err;
     arena_init(&c.arena, 0);
@@ -195,27 +205,29 @@ static bool check_file(const struct check_io *io, const char *path, bool syntax_
     }
     (void)fprintf(io->out, "\n");
     (void)fflush(io->out);
-    const bool ok = code == ERR_OK && check_rule_files(&c, rules);
+    const enum check_result result = code == ERR_OK ? check_more(&c, rules) : CHECK_FAILED;
     config_unref(config);
     arena_release(&c.arena);
-    return ok;
+    return result;
 }
 
-int check_config(const struct check_io *io, int argc, char *const *argv,
-                 check_rule_file_fn *rules) {
-    char **files = mem_array((size_t)argc + 1, sizeof(*files));
-    bool syntax_only = false;
-    memcpy(files, argv, (size_t)argc * sizeof(*files));
-    bool ok = check_arguments(io, &argc, files, &syntax_only);
-    if (ok && argc == 0) {
-        (void)fprintf(io->err, "brasa: error: required argument 'config-files' not provided, try "
-                               "--help\n");
-        ok = false;
+int check_exit_code(const struct check_options *options, enum check_result result) {
+    switch (result) {
+    case CHECK_OK:
+        break;
+    case CHECK_LINT:
+        return options->lint_fatal ? TOOL_LINT : TOOL_OK;
+    case CHECK_FAILED:
+        return TOOL_FAILED;
     }
-    const bool checked = ok;
-    for (int i = 0; checked && i < argc; i++) {
-        ok = check_file(io, files[i], syntax_only, rules) && ok;
+    return TOOL_OK;
+}
+
+int check_config(const struct tool_io *io, const struct check_options *options,
+                 const char *const *files, size_t count, check_rule_file_fn *rules) {
+    enum check_result result = CHECK_OK;
+    for (size_t i = 0; i < count; i++) {
+        result = worse(result, check_file(io, options, files[i], rules));
     }
-    mem_free(files);
-    return ok ? CHECK_OK : CHECK_FAILED;
+    return check_exit_code(options, result);
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "query/query.h"
+#include "tool_language.h"
 
 /* The matcher types in the order of enum matcher_type. */
 static const char *const TYPES[] = {"=", "!=", "=~", "!~"};
@@ -13,17 +13,8 @@ struct edit_request {
     struct str name, value;
 };
 
-static struct query_engine *engine_for(const struct tool_call *call) {
-    struct query_options options;
-    query_options_default(&options);
-    options.experimental_functions = tool_feature(call, "promql-experimental-functions");
-    options.extended_range_selectors = tool_feature(call, "promql-extended-range-selectors");
-    options.binop_fill_modifiers = tool_feature(call, "promql-binop-fill-modifiers");
-    return query_engine_new(&options);
-}
-
 static int print_edited(struct tool_call *call, const struct edit_request *edit) {
-    struct query_engine *engine = engine_for(call);
+    struct query_engine *engine = tool_language(call);
     struct query_expr *expr = NULL;
     struct err err;
     enum err_code code = query_parse(engine, call->arena, str_of(tool_arg(call, 0)), &expr, &err);

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "app.h"
-#include "cmd_check.h"
 #include "cmd_tsdb.h"
 #include "flags.h"
 #include "tools.h"
@@ -115,9 +114,6 @@ int main(int argc, char **argv) {
     int code = 0;
     if (tools_run(&io, argc - 1, argv + 1, &code)) {
         return code;
-    }
-    if (argc > 1 && strcmp(argv[1], "check") == 0) {
-        return cmd_check(argc - 2, argv + 2);
     }
     if (argc > 1 && strcmp(argv[1], "tsdb") == 0) {
         return cmd_tsdb(argc - 2, argv + 2);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cmd_check.h"
 #include "cmd_check_metrics.h"
 #include "cmd_check_server.h"
 #include "cmd_debug.h"
@@ -42,8 +43,26 @@
 #define FILE_ARGS(name_, help_)                                                                    \
     { .name = (name_), .required = true, .repeated = true, .file = true, .help = (help_) }
 
+#define LINT_FLAGS(choices_)                                                                       \
+    {.name = "lint",                                                                               \
+     .type = TOOL_TEXT,                                                                            \
+     .preset = "duplicate-rules",                                                                  \
+     .help = "What more to look for: " choices_ "."},                                              \
+        {.name = "lint-fatal", .type = TOOL_SWITCH, .help = "Exit with 3 when that is found."}, {  \
+        .name = "ignore-unknown-fields", .type = TOOL_SWITCH,                                      \
+        .help = "Pass over fields of rule files that are not known."                               \
+    }
 static const struct tool_flag CHECK_CONFIG_FLAGS[] = {
     {.name = "syntax-only", .type = TOOL_SWITCH, .help = "Do not look at files it names."},
+    LINT_FLAGS("all, duplicate-rules, too-long-scrape-interval, none"),
+    {.name = "agent", .type = TOOL_SWITCH, .help = "Check it as an agent's."},
+    {.name = "query.lookback-delta",
+     .type = TOOL_TEXT,
+     .preset = "5m",
+     .help = "How far queries look back, a Go duration."},
+};
+static const struct tool_flag CHECK_RULES_FLAGS[] = {
+    LINT_FLAGS("all, duplicate-rules, none"),
 };
 static const struct tool_flag CHECK_METRICS_FLAGS[] = {
     {.name = "extended", .type = TOOL_SWITCH, .help = "Print how many series each metric makes."},
@@ -129,6 +148,8 @@ static const struct tool_flag DEBUG_SCRAPE_FLAGS[] = {
 static const struct tool_arg SCRAPE_URL[] = {ARG("url", "URL of the target's page.")};
 static const struct tool_arg CONFIG_FILES[] = {FILE_ARGS("config-files", "Configuration files.")};
 static const struct tool_arg RULE_FILES[] = {FILE_ARGS("rule-files", "Rule files.")};
+static const struct tool_arg CHECKED_RULE_FILES[] = {
+    {.name = "rule-files", .repeated = true, .file = true, .help = "Rule files."}};
 static const struct tool_arg SERVER_EXPR[] = {ARG("server", "URL of the server."),
                                               ARG("expr", "PromQL expression.")};
 static const struct tool_arg SERVER[] = {ARG("server", "URL of the server.")};
@@ -218,8 +239,13 @@ static const struct tool_command COMMANDS[] = {
     {.words = "check config",
      .help = "Check configuration files.",
      FLAGS(CHECK_CONFIG_FLAGS),
-     ARGS(CONFIG_FILES)},
-    {.words = "check rules", .help = "Check rule files.", ARGS(RULE_FILES)},
+     ARGS(CONFIG_FILES),
+     .run = cmd_check_config},
+    {.words = "check rules",
+     .help = "Check rule files, or standard input.",
+     FLAGS(CHECK_RULES_FLAGS),
+     ARGS(CHECKED_RULE_FILES),
+     .run = cmd_check_rules},
     {.words = "check metrics",
      .help = "Check the style of a page of metrics on standard input.",
      FLAGS(CHECK_METRICS_FLAGS),

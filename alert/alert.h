@@ -117,6 +117,31 @@ int64_t rule_manager_step(struct rule_manager *m); /* no_threads; returns the ne
 bool rule_files_check(struct vfs *vfs, struct query_engine *engine, const char *path,
                       void (*on_error)(void *ctx, struct str text), void *ctx, size_t *out_rules);
 
+/* The same with all that a check may ask for. */
+struct rule_checking {
+    struct query_engine *engine; /* as above */
+    struct vfs *vfs;
+    const char *path; /* NULL: text is checked */
+    struct str text;  /* errors name no file then; outlives the result */
+    bool any_fields;  /* fields that are not known are passed over */
+};
+
+struct rule_duplicate { /* several rules have this name and these labels */
+    struct str name;    /* record or alert */
+    struct labels labels;
+};
+
+struct rule_check_result {
+    size_t rule_count;
+    struct rule_duplicate *duplicates; /* by name, then labels */
+    size_t duplicate_count;
+};
+
+/* What it finds lives in arena; *out is as good as empty after an error. */
+bool rule_check_run(const struct rule_checking *check, struct arena *arena,
+                    void (*on_error)(void *ctx, struct str text), void *ctx,
+                    struct rule_check_result *out);
+
 /* ---- rules under test (alert/rule_unit.c): evaluated when the caller says so ---- */
 
 struct rule_session;

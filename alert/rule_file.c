@@ -22,6 +22,7 @@ struct loader {
     struct str fatal;       /* an error of a duration: the only one of its file */
     struct buf type_errors; /* "\n  line N: ..." */
     size_t type_error_count;
+    bool any_fields;
     bool failed;
 };
 
@@ -30,9 +31,13 @@ struct rule_nodes {
     const struct yaml_node *record, *alert, *expr;
 };
 
+/* What has no name is told of without one. */
 static void report(struct loader *l, struct str text) {
+    const bool named = l->file.len != 0;
     l->failed = true;
-    l->on_error(l->ctx, text);
+    l->on_error(l->ctx, named
+                            ? arena_printf(l->arena, "%.*s: %.*s", STR_ARG(l->file), STR_ARG(text))
+                            : text);
 }
 
 /* ---- binding ---- */
@@ -172,7 +177,7 @@ static void bind_mapping(struct loader *l, const struct yaml_node *node, const c
     }
     for (size_t i = 0; i + 1 < node->count; i += 2) {
         const struct str key = bind_string(l, node->items[i]);
-        if (!bind(l, self, key, node->items[i + 1])) {
+        if (!bind(l, self, key, node->items[i + 1]) && !l->any_fields) {
             type_error(
                 l, node->items[i],
                 arena_printf(l->arena, "field %.*s not found in type %s", STR_ARG(key), type));
@@ -308,8 +313,8 @@ static struct str rule_title(const struct place *p) {
 }
 
 static void rule_error(const struct place *p, struct str positions, struct str text) {
-    report(p->l, arena_printf(p->l->arena, "%.*s: %.*s%.*s%.*s", STR_ARG(p->l->file),
-                              STR_ARG(positions), STR_ARG(rule_title(p)), STR_ARG(text)));
+    report(p->l, arena_printf(p->l->arena, "%.*s%.*s%.*s", STR_ARG(positions),
+                              STR_ARG(rule_title(p)), STR_ARG(text)));
 }
 
 static void check_kind(const struct place *p) {
@@ -482,22 +487,21 @@ static void check_group(struct loader *l, const struct raw_file *f, size_t at,
                         struct rule_group_spec *out) {
     const struct raw_group *g = &f->groups[at];
     if (g->name.len == 0) {
-        report(l,
-               arena_printf(l->arena, "%.*s: 0:0: Groupname must not be empty", STR_ARG(l->file)));
+        report(l, STR("0:0: Groupname must not be empty"));
     }
     for (size_t i = 0; i < at; i++) {
         if (str_eq(f->groups[i].name, g->name)) {
-            report(l, arena_printf(l->arena,
-                                   "%.*s: 0:0: groupname: \"%.*s\" is repeated in the same file",
-                                   STR_ARG(l->file), STR_ARG(g->name)));
+            report(l,
+                   arena_printf(l->arena, "0:0: groupname: \"%.*s\" is repeated in the same file",
+                                STR_ARG(g->name)));
             break;
         }
     }
     for (size_t i = 0; i < g->label_count; i++) {
         if (!label_name_valid(g->labels[i].name, NAMES_UTF8) ||
             str_eq(g->labels[i].name, LABEL_NAME)) {
-            report(l, arena_printf(l->arena, "%.*s: invalid label name: %.*s", STR_ARG(l->file),
-                                   STR_ARG(g->labels[i].name)));
+            report(l,
+                   arena_printf(l->arena, "invalid label name: %.*s", STR_ARG(g->labels[i].name)));
         }
     }
     *out = (struct rule_group_spec){
@@ -520,7 +524,7 @@ static void parse_into(struct loader *l, struct str text, struct rule_group_spec
     struct yaml_node *root = NULL;
     struct err err;
     if (yaml_parse(l->arena, text, &root, out_more, &err) != ERR_OK) {
-        report(l, arena_printf(l->arena, "%.*s: %s", STR_ARG(l->file), err.text));
+        report(l, arena_str(l->arena, str_of(err.text)));
         return;
     }
     struct raw_file file = {.group_count = 0};
@@ -528,11 +532,11 @@ static void parse_into(struct loader *l, struct str text, struct rule_group_spec
         bind_mapping(l, root, "rulefmt.RuleGroups", bind_file_key, &file);
     }
     if (l->fatal.len != 0) {
-        report(l, arena_printf(l->arena, "%.*s: %.*s", STR_ARG(l->file), STR_ARG(l->fatal)));
+        report(l, l->fatal);
         return;
     }
     if (l->type_error_count != 0) {
-        report(l, arena_printf(l->arena, "%.*s: yaml: unmarshal errors:%.*s", STR_ARG(l->file),
+        report(l, arena_printf(l->arena, "yaml: unmarshal errors:%.*s",
                                STR_ARG(buf_str(&l->type_errors))));
         return;
     }
@@ -545,11 +549,12 @@ static void parse_into(struct loader *l, struct str text, struct rule_group_spec
     *out_count = file.group_count;
 }
 
-bool rule_file_parse(struct arena *arena, struct query_engine *engine, struct str name,
-                     struct str text, rule_error_fn *on_error, void *ctx,
-                     struct rule_group_spec **out, size_t *out_count, bool *out_more) {
+bool rule_file_parse_with(const struct rule_parsing *parsing, struct arena *arena, struct str name,
+                          struct str text, rule_error_fn *on_error, void *ctx,
+                          struct rule_group_spec **out, size_t *out_count, bool *out_more) {
     struct loader l = {.arena = arena,
-                       .engine = engine,
+                       .engine = parsing->engine,
+                       .any_fields = parsing->any_fields,
                        .file = arena_str(arena, name),
                        .on_error = on_error,
                        .ctx = ctx};
@@ -560,9 +565,17 @@ bool rule_file_parse(struct arena *arena, struct query_engine *engine, struct st
     return !l.failed;
 }
 
-bool rule_file_load(struct arena *arena, struct query_engine *engine, struct vfs *vfs,
-                    const char *path, rule_error_fn *on_error, void *ctx,
-                    struct rule_group_spec **out, size_t *out_count, bool *out_more) {
+bool rule_file_parse(struct arena *arena, struct query_engine *engine, struct str name,
+                     struct str text, rule_error_fn *on_error, void *ctx,
+                     struct rule_group_spec **out, size_t *out_count, bool *out_more) {
+    const struct rule_parsing parsing = {.engine = engine};
+    return rule_file_parse_with(&parsing, arena, name, text, on_error, ctx, out, out_count,
+                                out_more);
+}
+
+bool rule_file_load_with(const struct rule_parsing *parsing, struct arena *arena, struct vfs *vfs,
+                         const char *path, rule_error_fn *on_error, void *ctx,
+                         struct rule_group_spec **out, size_t *out_count, bool *out_more) {
     char *text = NULL;
     size_t size = 0;
     struct err err;
@@ -574,6 +587,13 @@ bool rule_file_load(struct arena *arena, struct query_engine *engine, struct vfs
     /* the tree borrows the text: keep it as long as the arena */
     const struct str kept = arena_str(arena, (struct str){text, size});
     mem_free(text);
-    return rule_file_parse(arena, engine, str_of(path), kept, on_error, ctx, out, out_count,
-                           out_more);
+    return rule_file_parse_with(parsing, arena, str_of(path), kept, on_error, ctx, out, out_count,
+                                out_more);
+}
+
+bool rule_file_load(struct arena *arena, struct query_engine *engine, struct vfs *vfs,
+                    const char *path, rule_error_fn *on_error, void *ctx,
+                    struct rule_group_spec **out, size_t *out_count, bool *out_more) {
+    const struct rule_parsing parsing = {.engine = engine};
+    return rule_file_load_with(&parsing, arena, vfs, path, on_error, ctx, out, out_count, out_more);
 }

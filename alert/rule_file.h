@@ -52,8 +52,21 @@ struct rule_group_spec {
 
 typedef void rule_error_fn(void *ctx, struct str text);
 
-/* False when there was an error (*out is then unusable). name is shown in errors and kept as the
- * groups' file. engine: whose language; NULL: without experimental features. *out_more (may be NULL): documents after the first were left out. */
+/* How a file is read. */
+struct rule_parsing {
+    struct query_engine *engine; /* whose language; NULL: without experimental features */
+    bool any_fields;             /* fields that are not known are passed over */
+};
+
+/* False when there was an error (*out is then unusable). name is shown in errors, unless it is empty,
+ * and kept as the groups' file. *out_more (may be NULL): documents after the first were left out. */
+bool rule_file_parse_with(const struct rule_parsing *parsing, struct arena *arena, struct str name,
+                          struct str text, rule_error_fn *on_error, void *ctx,
+                          struct rule_group_spec **out, size_t *out_count, bool *out_more);
+bool rule_file_load_with(const struct rule_parsing *parsing, struct arena *arena, struct vfs *vfs,
+                         const char *path, rule_error_fn *on_error, void *ctx,
+                         struct rule_group_spec **out, size_t *out_count, bool *out_more);
+/* The same with nothing but an engine. */
 bool rule_file_parse(struct arena *arena, struct query_engine *engine, struct str name,
                      struct str text, rule_error_fn *on_error, void *ctx,
                      struct rule_group_spec **out, size_t *out_count, bool *out_more);

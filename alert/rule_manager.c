@@ -434,18 +434,3 @@ void rule_groups(struct rule_manager *m, struct arena *arena, struct rule_group_
     mutex_unlock(&m->mu);
     qsort(list, *out_count, sizeof(*list), by_file_and_name);
 }
-
-bool rule_files_check(struct vfs *vfs, struct query_engine *engine, const char *path,
-                      void (*on_error)(void *ctx, struct str text), void *ctx, size_t *out_rules) {
-    struct arena arena;
-    arena_init(&arena, 0);
-    struct rule_group_spec *groups = NULL;
-    size_t count = 0;
-    const bool ok = rule_file_load(&arena, engine, vfs, path, on_error, ctx, &groups, &count, NULL);
-    *out_rules = 0;
-    for (size_t i = 0; ok && i < count; i++) {
-        *out_rules += groups[i].rule_count;
-    }
-    arena_release(&arena);
-    return ok;
-}
