@@ -248,6 +248,11 @@ static enum err_code evaluate(struct run *r, struct err *err) {
     return code == ERR_OK ? render_notes(r, err) : code;
 }
 
+/* The first try of a query that its caller runs again: nobody is told. */
+static bool is_repeated(const struct query *query, enum err_code code) {
+    return query->tentative && code != ERR_OK && cancel_check(query->cancel) == ERR_TIMEOUT;
+}
+
 static enum err_code run_admitted(struct run *r, struct storage *storage, struct err *err) {
     struct clock *clock = r->engine->options.clock;
     struct eval *ev = &r->ev;
@@ -273,7 +278,9 @@ static enum err_code run_admitted(struct run *r, struct storage *storage, struct
     stats->samples_fetched = ev->samples_fetched;
     stats->peak_samples = ev->samples_peak;
     stats->peak_bytes = ev->budget.peak_bytes;
-    observe(r->engine, stats);
+    if (!is_repeated(r->query, code)) {
+        observe(r->engine, stats);
+    }
     return code;
 }
 
@@ -351,7 +358,7 @@ enum err_code query_run(struct query_engine *engine, struct storage *storage,
     metric_add(engine->running, -1);
     r.result.stats.total_ns = clock_mono_ns(clock) - start_ns;
     code = final_error(code, killed, err);
-    if (query_log_on(&engine->log)) {
+    if (query_log_on(&engine->log) && !is_repeated(query, code)) {
         query_log_write(&engine->log, engine->options.log, clock_unix_ms(clock), query,
                         &r.result.stats, code == ERR_OK ? NULL : err);
     }

@@ -37,6 +37,7 @@ static void write_result(struct api *api, const struct query_result *result, uin
 static void run(struct api *api, struct query *query, uint64_t limit) {
     const struct query_origin origin = query_params_origin(api->in);
     query->origin = &origin;
+    query->tentative = api->in->tentative;
     query->per_step_stats = str_eq(http_param(api->in, "stats"), STR("all"));
     struct query_result result;
     struct err err;

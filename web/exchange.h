@@ -13,6 +13,7 @@
 #include "base/gzip_stream.h"
 #include "base/mutex.h"
 #include "base/queue.h"
+#include "web/brief.h"
 #include "web/connections.h"
 #include "web/http.h"
 #include "web/router.h"
@@ -36,6 +37,7 @@ struct request {
     size_t sent_bytes; /* of the piece */
     int fd;
     struct connection *on;            /* of the listener's connections */
+    uint64_t brief_key;               /* with ROUTE_TRIED */
     struct request *next, **previous; /* suspended list, under server->mu */
 };
 
@@ -62,7 +64,7 @@ struct http_server {
     size_t resuming_count; /* workers between taking a request off the list and resuming it */
     bool stopping;
 
-    _Atomic int64_t brief_after_ns; /* monotonic: until then brief routes run on workers, too */
+    struct brief brief;
 };
 
 /* ---- reply.c ---- */

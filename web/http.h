@@ -58,6 +58,7 @@ struct http_incoming {
     struct str content_type, content_encoding, accept_encoding, origin, host, fetch_site;
     struct str client; /* IP address; empty: not known */
     struct cancel cancel;
+    bool tentative; /* run again if it outlasts cancel's deadline: no trace of it then */
 };
 
 /* The rest of an answer that is too large to be made at once. more appends about a piece, at least

@@ -7,16 +7,17 @@
 #define CHANGE (HTTP_POST | HTTP_PUT)
 #define API_CHEAP (ROUTE_READY | ROUTE_API)
 #define API_WORK (ROUTE_READY | ROUTE_API | ROUTE_WORKER)
+#define API_TRIED (API_WORK | ROUTE_TRIED)
 
 static const struct route routes[] = {
-    {"/api/v1/query", FORM, API_WORK, api_query},
-    {"/api/v1/query_range", FORM, API_WORK, api_query_range},
+    {"/api/v1/query", FORM, API_TRIED, api_query},
+    {"/api/v1/query_range", FORM, API_TRIED, api_query_range},
     {"/api/v1/query_exemplars", FORM, API_WORK, api_query_exemplars},
     {"/api/v1/format_query", FORM, API_CHEAP, api_format_query},
     {"/api/v1/parse_query", FORM, API_CHEAP, api_parse_query},
-    {"/api/v1/labels", FORM, API_WORK, api_labels},
-    {"/api/v1/label/*/values", READ, API_WORK, api_label_values},
-    {"/api/v1/series", FORM, API_WORK, api_series},
+    {"/api/v1/labels", FORM, API_TRIED, api_labels},
+    {"/api/v1/label/*/values", READ, API_TRIED, api_label_values},
+    {"/api/v1/series", FORM, API_TRIED, api_series},
     {"/api/v1/targets", READ, API_WORK, api_targets},
     {"/api/v1/scrape_pools", READ, API_WORK, api_scrape_pools},
     {"/api/v1/metadata", READ, API_WORK, api_metadata},

@@ -18,6 +18,8 @@ enum route_flags {
     ROUTE_CHANGES = 1 << 4, /* changes state: refuses requests that a foreign page sent */
     ROUTE_DATA = 1 << 5,    /* body up to HTTP_DATA_MAX; the handler sees to body_too_large */
     ROUTE_BRIEF = 1 << 6, /* with ROUTE_WORKER: a small body takes less time than waking a worker */
+    ROUTE_TRIED =
+        1 << 7, /* with ROUTE_WORKER: reads only; may run on the listener first (brief.h) */
 };
 
 struct route {

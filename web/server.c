@@ -1,14 +1,14 @@
 /* libmicrohttpd: one daemon a listener, each with its own epoll thread.
  *
  * STATES of a request
- *     reading ──body whole──▶ dispatched ──cheap──▶ answered
+ *     reading ──body whole──▶ dispatched ──cheap or brief──▶ answered
  *                                  └──ROUTE_WORKER──▶ suspended ──worker──▶ resumed ──▶ answered
  * A large answer is made while it is sent: whenever the client has taken a piece the request is
  * suspended again and a worker makes the next, so that neither a slow client holds a worker nor a
  * large answer the listener's thread.
  *
- * FILES. This one has the listeners and how a request is read, workers.c the threads beside them,
- * reply.c answers, connections.c who may connect and for how long without a request.
+ * FILES. This one has the listeners and how a request is read, brief.c which of them their thread
+ * answers, workers.c the threads beside them, reply.c answers, connections.c who may connect and for how long without a request.
  *
  * CONCURRENCY. A request is touched by its listener's thread, except between suspend and resume,
  * when it belongs to the one worker that popped it from the queue. The list of suspended
@@ -37,10 +37,7 @@
 enum {
     BODY_CUT_FACTOR = 4,
     CONNECTION_MEMORY_BYTES = HTTP_URL_MAX + 32 * 1024,
-    BRIEF_BODY_MAX = 256 * 1024,
 };
-#define BRIEF_NS (3 * NS_PER_MS)
-#define BRIEF_PAUSE_NS (100 * NS_PER_MS)
 
 static struct str header(struct MHD_Connection *c, struct arena *arena, const char *name) {
     const char *value = MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
@@ -209,24 +206,6 @@ static bool refuse_early(struct request *r, const char *version, enum MHD_Result
     return true;
 }
 
-/* A brief route on the listener's thread: waking a worker and being woken by it would cost more than
- * the work. One that took long, because of the disk or a lock, sends the next ones to workers. */
-static bool run_brief(struct request *r) {
-    struct http_server *server = r->server;
-    const int64_t begin_ns = clock_mono_ns(server->web->options.clock);
-    if ((r->route->flags & ROUTE_BRIEF) == 0 || r->in.body.len > BRIEF_BODY_MAX ||
-        begin_ns < atomic_load_explicit(&server->brief_after_ns, memory_order_relaxed)) {
-        return false;
-    }
-    r->route->handler(server->web, &r->in, &r->out);
-    const int64_t end_ns = clock_mono_ns(server->web->options.clock);
-    if (end_ns - begin_ns > BRIEF_NS) {
-        atomic_store_explicit(&server->brief_after_ns, end_ns + BRIEF_PAUSE_NS,
-                              memory_order_relaxed);
-    }
-    return true;
-}
-
 static struct str client_of(struct request *r) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -267,10 +246,10 @@ static enum MHD_Result dispatch(struct request *r) {
         r->route->handler(r->server->web, &r->in, &r->out);
         return reply_send(r);
     }
-    if (run_brief(r)) {
+    r->in.client = client_of(r);
+    if (brief_run(r)) {
         return reply_send(r);
     }
-    r->in.client = client_of(r);
     if (!request_suspend(r)) {
         http_text(&r->out, 503, "Service Unavailable");
         r->out.stopping_header = r->out.stopping = true;

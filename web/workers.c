@@ -85,6 +85,13 @@ void request_resume(struct request *r) {
     mutex_unlock(&server->mu);
 }
 
+static void run_handler(struct request *r) {
+    struct web *web = r->server->web;
+    const int64_t begin_ns = clock_mono_ns(web->options.clock);
+    r->route->handler(web, &r->in, &r->out);
+    brief_learn(r, clock_mono_ns(web->options.clock) - begin_ns);
+}
+
 static void work(void *ctx) {
     struct http_server *server = ctx;
     struct request *r = NULL;
@@ -92,7 +99,7 @@ static void work(void *ctx) {
         if (r->streams) {
             reply_make_piece(r);
         } else {
-            r->route->handler(server->web, &r->in, &r->out);
+            run_handler(r);
         }
         request_resume(r);
         atomic_fetch_add_explicit(&server->idle_count, 1, memory_order_relaxed);
