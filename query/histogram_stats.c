@@ -4,21 +4,22 @@
 #include "base/value.h"
 
 /* Which samples start a pass: the first that a window reads when nothing read before it reaches
- * into that window. */
+ * into that window. A step reads on to the first sample that is not older than its window's end, so
+ * that a sample is read first by the step whose window ends behind the sample before it. */
 struct passes {
     const struct window_spec *spec;
     size_t step;
     int64_t start_ms; /* of the pass that the next sample is in */
 };
 
-/* Whether the sample at ts_ms, the next after before_ms, starts a pass. */
-static bool starts_pass(struct passes *p, int64_t before_ms, int64_t ts_ms) {
+/* Whether the sample next after the one at before_ms starts a pass. */
+static bool starts_pass(struct passes *p, int64_t before_ms) {
     const size_t steps = p->spec->grid->count;
-    while (p->step < steps && window_end(p->spec, p->step) < ts_ms) {
+    while (p->step < steps && window_end(p->spec, p->step) <= before_ms) {
         p->step++;
     }
     if (p->step == steps) {
-        return false; /* no window reads it */
+        return false; /* no step reads it */
     }
     return time_sub(window_end(p->spec, p->step), p->spec->range_ms) > before_ms;
 }
@@ -43,7 +44,7 @@ enum err_code histogram_statistics(struct work *scratch, const struct storage_sa
     struct passes passes = {.spec = spec};
     const struct histogram *before = NULL;
     for (size_t i = 0; i < n; i++) {
-        if (i > 0 && starts_pass(&passes, samples->ts[i - 1], samples->ts[i])) {
+        if (i > 0 && starts_pass(&passes, samples->ts[i - 1])) {
             before = NULL;
         }
         const struct histogram *h = samples->histograms[i];

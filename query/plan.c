@@ -409,7 +409,7 @@ static enum err_code build_info(struct planner *p, struct plan_node *out) {
         info_matchers(p, given != NULL ? &given->selector : NULL, call->info, &series->selector);
     call->info->series = series;
     call->arg_count = 1;
-    out->invariant = false;
+    out->invariant = out->invariant && given == NULL; /* the second one has no time of its own */
     return code;
 }
 

@@ -132,8 +132,9 @@ static enum err_code take_histograms(struct group_read *r, const struct read_par
     const enum err_code code = hist_assemble(arena, r->hist, n, rows, made, r->err);
     for (uint32_t row = 0; row < rows && code == ERR_OK; row++) {
         if (made[row] != NULL) {
-            to->values[p->at + row] = 0;
-            out->has_stale |= hist_is_stale(made[row]);
+            const bool ends = hist_is_stale(made[row]);
+            to->values[p->at + row] = ends ? f64_stale() : 0;
+            out->has_stale |= ends;
             read_mark(r, p->at + row);
         }
     }

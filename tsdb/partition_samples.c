@@ -280,7 +280,7 @@ static enum err_code mix(struct sampler *s, const struct hist_column *columns, s
         }
         const uint32_t bit = row + s->rows->from;
         m->present[bit / 64] |= UINT64_C(1) << bit % 64;
-        m->values[m->count] = v;
+        m->values[m->count] = h != NULL && hist_is_stale(h) ? f64_stale() : v;
         m->histograms[m->count] = h;
         if (m->start_ts != NULL) {
             m->start_ts[m->count] = 0;

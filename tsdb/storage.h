@@ -137,10 +137,11 @@ struct storage_select_hints {
 /* Samples of one series in time order. Everything lives in the arena given to the read. */
 struct storage_samples {
     const int64_t *ts;    /* equal pointer and count for series with the same rows of one group */
-    const double *values; /* stale markers included, as the stale NaN */
+    const double *values; /* stale markers included, as the stale NaN, of histograms too */
     size_t count;
     bool has_stale;
-    const struct histogram *const *histograms; /* NULL: floats only; else [i] is NULL for a float */
+    const struct histogram *const *histograms; /* NULL: floats only; else [i] is NULL for a float;
+                                                  a marker behind one may have the stale NaN as sum */
     const int64_t *start_ts;                   /* NULL: unknown for all */
 };
 

@@ -7,13 +7,8 @@
 #include "base/histogram.h"
 #include "base/histogram_text.h"
 #include "base/value.h"
-#include "query/expr.h"
-#include "query/function.h"
 #include "query/query.h"
-
-struct times {
-    int64_t start_ms, end_ms, step_ms;
-};
+#include "tests/reference/reference_open.h"
 
 /* The point for these labels at this time, or none. */
 static bool find(const struct query_result *got, struct labels labels, int64_t t,
@@ -83,7 +78,7 @@ struct comparison {
     struct ref *r;
     const struct node *tree;
     struct str text;
-    const struct times *times;
+    const struct reference_times *times;
     const struct query_result *got;
     bool loose; /* last bits may differ */
     bool ordered;
@@ -248,115 +243,9 @@ static bool same_notes(struct comparison *c) {
     return true;
 }
 
-/* Nobody promises in which order elements come out of an aggregation, a set or a sort when there are
- * several steps, or out of a subquery (spec sections 6 and 8). */
-static bool order_is_open(const struct node *n, bool steps) {
-    switch (n->type) {
-    case NODE_SUBQUERY:
-        return true;
-    case NODE_AGGREGATE:
-        return steps || n->aggregate.op == AGG_LIMIT_RATIO || n->aggregate.op == AGG_COUNT_VALUES ||
-               order_is_open(n->aggregate.expr, steps);
-    case NODE_BINARY:
-        return (steps && n->binary.op == OP_OR) || order_is_open(n->binary.lhs, steps) ||
-               order_is_open(n->binary.rhs, steps);
-    case NODE_CALL:
-        for (size_t i = 0; i < n->call.arg_count; i++) {
-            if (order_is_open(n->call.args[i], steps)) {
-                return true;
-            }
-        }
-        return (steps && strncmp(n->call.function->name, "sort", 4) == 0) ||
-               strncmp(n->call.function->name, "histogram_quant", 15) == 0 ||
-               strncmp(n->call.function->name, "histogram_frac", 14) == 0 ||
-               strncmp(n->call.function->name, "label_", 6) == 0 ||
-               strcmp(n->call.function->name, "info") == 0;
-    case NODE_UNARY:
-        return order_is_open(n->unary.expr, steps);
-    case NODE_PAREN:
-        return order_is_open(n->paren, steps);
-    case NODE_NUMBER:
-    case NODE_STRING:
-    case NODE_VECTOR_SELECTOR:
-    case NODE_MATRIX_SELECTOR:
-    case NODE_DURATION:
-        break;
-    }
-    return false;
-}
-
-/* Whether the value may depend on that order: sums in their last bits, choices in what they take. */
-static bool depends_on_open_order(const struct node *n, bool steps) {
-    bool depends = false;
-    switch (n->type) {
-    case NODE_SUBQUERY:
-        return depends_on_open_order(n->subquery.expr, true);
-    case NODE_AGGREGATE:
-        depends = n->aggregate.op == AGG_SUM || n->aggregate.op == AGG_AVG ||
-                  n->aggregate.op == AGG_STDDEV || n->aggregate.op == AGG_STDVAR ||
-                  n->aggregate.op == AGG_TOPK || n->aggregate.op == AGG_BOTTOMK ||
-                  n->aggregate.op == AGG_LIMITK;
-        return (depends && order_is_open(n->aggregate.expr, steps)) ||
-               depends_on_open_order(n->aggregate.expr, steps);
-    case NODE_BINARY:
-        return depends_on_open_order(n->binary.lhs, steps) ||
-               depends_on_open_order(n->binary.rhs, steps);
-    case NODE_CALL:
-        for (size_t i = 0; i < n->call.arg_count; i++) {
-            depends |= depends_on_open_order(n->call.args[i], steps);
-        }
-        return depends;
-    case NODE_UNARY:
-        return depends_on_open_order(n->unary.expr, steps);
-    case NODE_PAREN:
-        return depends_on_open_order(n->paren, steps);
-    case NODE_NUMBER:
-    case NODE_STRING:
-    case NODE_VECTOR_SELECTOR:
-    case NODE_MATRIX_SELECTOR:
-    case NODE_DURATION:
-        break;
-    }
-    return false;
-}
-
 /* Only a range query sees that two series of one label set come from different steps. */
-static bool may_only_the_engine_fail(const struct times *at, const struct err *err) {
+static bool may_only_the_engine_fail(const struct reference_times *at, const struct err *err) {
     return at->step_ms != 0 && str_find(str_of(err->text), STR("same labelset")) >= 0;
-}
-
-/* Nothing beside the way to the leaf can fail first. */
-static bool single_path(const struct node *n) {
-    size_t parts = 0;
-    n = ref_bare(n);
-    switch (n->type) {
-    case NODE_CALL:
-        for (size_t i = 0; i < n->call.arg_count; i++) {
-            const enum node_type type = ref_bare(n->call.args[i])->type;
-            parts += type != NODE_NUMBER && type != NODE_STRING;
-            if (!single_path(n->call.args[i])) {
-                return false;
-            }
-        }
-        return parts < 2;
-    case NODE_AGGREGATE:
-        return (n->aggregate.param == NULL || n->aggregate.param->type == NODE_NUMBER ||
-                n->aggregate.param->type == NODE_STRING) &&
-               single_path(n->aggregate.expr);
-    case NODE_UNARY:
-        return single_path(n->unary.expr);
-    case NODE_SUBQUERY:
-    case NODE_BINARY:
-        return false;
-    case NODE_NUMBER:
-    case NODE_STRING:
-    case NODE_VECTOR_SELECTOR:
-    case NODE_MATRIX_SELECTOR:
-    case NODE_PAREN:
-    case NODE_DURATION:
-        break;
-    }
-    return true;
 }
 
 static bool says(const struct err *err, const char *part) {
@@ -372,8 +261,7 @@ static bool same_scalar(struct comparison *c, double want, int64_t t) {
     return true;
 }
 
-/* The value at one step; false: different. */
-static bool same_at(struct comparison *c, int64_t t) {
+static struct ref_value value_at(struct comparison *c, int64_t t) {
     struct ref *r = c->r;
     struct ref_value v = {.type = VALUE_NONE};
     const struct node *bare = ref_bare(c->tree);
@@ -384,27 +272,31 @@ static bool same_at(struct comparison *c, int64_t t) {
     } else {
         v = ref_eval(r, c->tree, t);
     }
-    c->loose |= r->inexact;
-    if (r->unsupported || r->error != NULL || c->got == NULL) {
-        return true;
+    if (v.type == VALUE_VECTOR && r->delayed_names) {
+        ref_drop_final_names(r, &v.vector);
     }
-    switch (v.type) {
+    return v;
+}
+
+/* The value at one step; false: different. */
+static bool same_at(struct comparison *c, struct ref_value *v, int64_t t) {
+    switch (v->type) {
     case VALUE_SCALAR:
         if (c->got->type == RESULT_SCALAR) {
-            return same_scalar(c, v.scalar, t);
+            return same_scalar(c, v->scalar, t);
         }
-        ref_push(r, &v.vector, (struct ref_sample){.v = v.scalar});
-        return same_step(c, &v.vector, t);
+        ref_push(c->r, &v->vector, (struct ref_sample){.v = v->scalar});
+        return same_step(c, &v->vector, t);
     case VALUE_STRING:
         c->values++;
-        return str_eq(v.string, c->got->string);
+        return str_eq(v->string, c->got->string);
     case VALUE_MATRIX:
-        return same_matrix(c, &v.matrix);
+        return same_matrix(c, &v->matrix);
     case VALUE_VECTOR:
     case VALUE_NONE:
         break;
     }
-    return same_step(c, &v.vector, t);
+    return same_step(c, &v->vector, t);
 }
 
 static enum reference_outcome compare(struct comparison *c, enum err_code code,
@@ -412,15 +304,15 @@ static enum reference_outcome compare(struct comparison *c, enum err_code code,
     struct ref *r = c->r;
     bool same = true;
     const bool steps = c->times->step_ms != 0;
-    const bool open = depends_on_open_order(c->tree, steps);
-    c->loose = open;
-    c->quiet = open;
-    c->ordered = !steps && ref_bare(c->tree)->type != NODE_BINARY && !order_is_open(c->tree, false);
+    const int64_t step_ms = steps ? c->times->step_ms : 1;
+    const size_t count = (size_t)((c->times->end_ms - c->times->start_ms) / step_ms) + 1;
+    struct ref_value *values = arena_zalloc(r->arena, count * sizeof(*values));
     ref_check_tree(r, c->tree);
-    for (int64_t t = c->times->start_ms; same && t <= c->times->end_ms;
-         t += steps ? c->times->step_ms : 1) {
-        same = same_at(c, t);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = value_at(c, c->times->start_ms + (int64_t)i * step_ms);
     }
+    c->loose |= r->inexact;
+    c->quiet |= r->order_open;
     if (r->unsupported || code == ERR_LIMIT) {
         return REFERENCE_SKIPPED;
     }
@@ -430,121 +322,35 @@ static enum reference_outcome compare(struct comparison *c, enum err_code code,
             may_only_the_engine_fail(c->times, err)) {
             return REFERENCE_ERROR;
         }
-        if (open) {
+        if (c->quiet) {
             return REFERENCE_SKIPPED;
         }
         (void)fprintf(stderr, "error: %.*s\n  want %s got %s\n", STR_ARG(c->text),
                       r->error != NULL ? r->error : "none", code != ERR_OK ? err->text : "none");
         return REFERENCE_DIFFERENT;
     }
+    for (size_t i = 0; i < count && same; i++) {
+        same = same_at(c, &values[i], c->times->start_ms + (int64_t)i * step_ms);
+    }
     same = same && (r->notes_open || same_notes(c));
     if (!same) {
-        return open ? REFERENCE_SKIPPED : REFERENCE_DIFFERENT;
+        return c->quiet ? REFERENCE_SKIPPED : REFERENCE_DIFFERENT;
     }
     return c->values > 0 ? REFERENCE_SAME : REFERENCE_EMPTY;
 }
 
-/* ---- one set of data ---- */
-
-static struct query_engine *engine_new(bool start_timestamps) {
-    struct query_options options;
-    query_options_default(&options);
-    options.experimental_functions = true;
-    options.extended_range_selectors = true;
-    options.binop_fill_modifiers = true;
-    options.use_start_timestamps = start_timestamps;
-    options.workers = 0;
-    return query_engine_new(&options);
-}
-
-static struct times make_times(struct choices *c) {
-    struct times at = {.start_ms = DATA_START_MS + (int64_t)choose_one(c, 42) * DATA_STEP_MS +
-                                   (int64_t)choose_one(c, 3) * 5000 - 1000};
-    at.end_ms = at.start_ms;
-    if (choose_one(c, 2) == 0) {
-        at.step_ms = 7000 + (int64_t)choose_one(c, 4) * 8000;
-        at.end_ms += at.step_ms * choose_one(c, 12) + choose_one(c, 2) * 3000;
-    }
-    return at;
-}
-
-/* The query has a part of which README.md says that findings are open. */
-static bool has_open_kind(struct str text) {
-    static const char *const PARTS[] = {
-        "histogram_", "sort", "info", "topk", "bottomk", "limit",  "Inf",          "NaN",
-        "odd",        "ng",   "nm",   "-(",   "stddev",  "stdvar", "count_values", "e308"};
-    for (size_t i = 0; i < COUNT_OF(PARTS); i++) {
-        if (str_find(text, str_of(PARTS[i])) >= 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum reference_outcome check_one(struct choices *c, struct query_engine *engine,
-                                        struct storage *storage, struct ref *r) {
-    enum reference_outcome outcome = REFERENCE_SKIPPED;
-    struct query_expr *expr = NULL;
-    struct query_result got;
-    struct buf made;
-    struct err err;
-    buf_init(&made, 65536);
-    make_query(c, &made);
-    const struct times at = make_times(c);
-    r->start_ms = at.start_ms;
-    r->end_ms = at.end_ms;
-    r->step_ms = at.step_ms;
-    r->grid = (struct ref_grid){at.start_ms, at.end_ms, at.step_ms};
-    if (at.step_ms != 0) {
-        r->grid.end_ms = at.start_ms + (at.end_ms - at.start_ms) / at.step_ms * at.step_ms;
-    }
-    if (query_parse(engine, r->arena, buf_str(&made), &expr, &err) == ERR_OK) {
-        const enum value_type type = expr->node->value_type;
-        const struct query q = {.text = buf_str(&made),
-                                .start_ms = at.start_ms,
-                                .end_ms = at.end_ms,
-                                .step_ms = at.step_ms,
-                                .lookback_ms = r->lookback_ms};
-        const enum err_code code = query_run(engine, storage, &q, r->arena, &got, &err);
-        struct comparison with = {.r = r,
-                                  .tree = expr->node,
-                                  .text = buf_str(&made),
-                                  .times = &at,
-                                  .got = code == ERR_OK ? &got : NULL};
-        if (at.step_ms == 0 || type == VALUE_VECTOR || type == VALUE_SCALAR) {
-            outcome = compare(&with, code, &err);
-        }
-        if (outcome == REFERENCE_DIFFERENT && c->forgiving && has_open_kind(buf_str(&made))) {
-            outcome = REFERENCE_SKIPPED;
-        }
-    }
-    buf_release(&made);
-    return outcome;
-}
-
-void reference_check(struct choices *c, unsigned queries, struct reference_counts *counts) {
-    struct fake_storage *fs = fake_storage_new();
-    struct arena data;
-    struct arena arena;
-    struct ref base = {.default_step_ms = 60000};
-    base.start_timestamps = choose_one(c, 3) == 0;
-    base.lookback_ms = choose_one(c, 4) == 0 ? 45000 : 300000;
-    struct query_engine *engine = engine_new(base.start_timestamps);
-    arena_init(&data, 0);
-    arena_init(&arena, 0);
-    base.series = make_data(c, &data, fs, &base.series_count);
-    if (c->late > 0) {
-        c->bytes = c->late_bytes;
-        c->left = c->late;
-    }
-    for (unsigned i = 0; i < queries; i++) {
-        struct ref r = base;
-        r.arena = &arena;
-        counts->outcomes[check_one(c, engine, fake_storage_as_storage(fs), &r)]++;
-        arena_reset(&arena);
-    }
-    arena_release(&arena);
-    arena_release(&data);
-    fake_storage_free(fs);
-    query_engine_free(engine);
+enum reference_outcome reference_compare(struct ref *r, const struct reference_question *q,
+                                         const struct query_result *got, enum err_code code,
+                                         const struct err *err) {
+    const bool steps = q->times.step_ms != 0;
+    const bool open = depends_on_open_order(q->tree, steps);
+    struct comparison c = {.r = r,
+                           .tree = q->tree,
+                           .text = q->text,
+                           .times = &q->times,
+                           .got = code == ERR_OK ? got : NULL,
+                           .loose = open,
+                           .quiet = open};
+    c.ordered = !steps && ref_bare(q->tree)->type != NODE_BINARY && !order_is_open(q->tree, false);
+    return compare(&c, code, err);
 }

@@ -20,6 +20,13 @@ bool choose_often(struct choices *c, unsigned percent) {
     return choose_one(c, 100) < percent;
 }
 
+/* A series' own stream: one byte of the input decides all of it, so that a changed byte changes one
+ * series. */
+static struct choices branch(struct choices *c, uint64_t index) {
+    const uint64_t key = choose_one(c, 256) + 256 * index;
+    return (struct choices){.state = (c->state ^ key) * 0x9E3779B97F4A7C15U + key};
+}
+
 enum kind { COUNTER, GAUGE, SMALL, ODD, NATIVE, CUSTOM, ANY_NATIVE, MIXED };
 
 struct family {
@@ -77,7 +84,6 @@ struct growing {
     int schema;
     double threshold;
     unsigned bounds;
-    struct histogram *stored; /* the sample before; NULL: none, or a float */
 };
 
 static const double BOUNDS[][3] = {{0.5, 1, 2.5}, {0.5, 2.5, 5}, {-1, 0.5, 1}, {1, 2, 4}};
@@ -156,48 +162,6 @@ static struct ref_histogram *make_histogram(struct choices *c, struct arena *are
     return h;
 }
 
-static void spans_of(const struct ref_cells *cells, struct histogram_span *spans, double *counts,
-                     struct histogram_side *out) {
-    for (size_t i = 0; i < cells->count; i++) {
-        const int gap =
-            i == 0 ? cells->items[0].index : cells->items[i].index - cells->items[i - 1].index - 1;
-        spans[i] = (struct histogram_span){.offset = gap, .length = 1};
-        counts[i] = cells->items[i].n.s;
-    }
-    *out = (struct histogram_side){.spans = spans,
-                                   .counts = counts,
-                                   .span_count = (uint32_t)cells->count,
-                                   .count = (uint32_t)cells->count};
-}
-
-/* Its hint becomes what the store keeps. */
-static void store_histogram(struct arena *arena, struct fake_storage *fs, struct labels labels,
-                            struct ref_point *p, struct ref_histogram *h, struct growing *g) {
-    struct histogram_span spans[2][CELLS];
-    double counts[2][CELLS];
-    struct histogram made = {
-        .schema = h->schema,
-        .hint = h->hint == REF_GAUGE ? HINT_GAUGE : HINT_UNKNOWN,
-        .zero_threshold = h->zero_threshold,
-        .zero_count = h->zero.s,
-        .count = h->count.s,
-        .sum = h->sum.s,
-        .bounds = (double *)h->bounds,
-        .bound_count = (uint32_t)h->bound_count,
-    };
-    spans_of(&h->positive, spans[0], counts[0], &made.positive);
-    spans_of(&h->negative, spans[1], counts[1], &made.negative);
-    fake_storage_put_histogram(fs, labels, p->t, &made, p->start);
-    made.hint = histogram_stored_hint(&made, g->stored);
-    g->stored = histogram_copy(arena, &made);
-    ASSERT(g->stored != NULL);
-    h->hint = made.hint == HINT_GAUGE       ? REF_GAUGE
-              : made.hint == HINT_NOT_RESET ? REF_NOT_RESET
-              : made.hint == HINT_RESET     ? REF_RESET
-                                            : REF_UNKNOWN;
-    p->h = h;
-}
-
 /* ---- series ---- */
 
 static int64_t make_start(struct choices *c, const struct ref_point *before, int64_t t) {
@@ -215,8 +179,8 @@ static int64_t make_start(struct choices *c, const struct ref_point *before, int
     }
 }
 
-static void make_points(struct choices *c, struct arena *arena, struct fake_storage *fs,
-                        const struct family *f, struct ref_series *s) {
+static void make_points(struct choices *c, struct arena *arena, const struct family *f,
+                        struct ref_series *s) {
     const unsigned gaps = choose_one(c, 3) * 15;
     const unsigned late = choose_often(c, 20) ? choose_one(c, DATA_SAMPLES) : 0;
     const bool native = f->kind >= NATIVE;
@@ -232,18 +196,11 @@ static void make_points(struct choices *c, struct arena *arena, struct fake_stor
         p->start = f->starts ? make_start(c, s->count > 0 ? p - 1 : NULL, p->t) : 0;
         s->count++;
         if (native && !choose_often(c, f->kind == MIXED ? 15 : 4)) {
-            store_histogram(arena, fs, s->labels, p, make_histogram(c, arena, &g, f->kind), &g);
+            p->h = make_histogram(c, arena, &g, f->kind);
             continue;
         }
-        g.stored = NULL;
         v = make_value(c, f->kind, v);
         p->v = choose_often(c, 4) ? f64_stale() : v;
-        p->start = f64_is_stale(p->v) ? 0 : p->start;
-        if (p->start != 0) {
-            fake_storage_put_started(fs, s->labels, p->t, p->v, p->start);
-        } else {
-            fake_storage_put(fs, s->labels, p->t, p->v);
-        }
     }
 }
 
@@ -270,6 +227,126 @@ static struct labels make_labels(struct arena *arena, const struct family *f, un
     return labels_of(arena, labels, n);
 }
 
+/* ---- single samples changed ---- */
+
+static void set_value(struct arena *arena, struct ref_point *p, double v) {
+    if (p->h == NULL || f64_is_stale(v)) {
+        p->v = v;
+        p->h = NULL;
+        return;
+    }
+    struct ref_histogram *h = arena_alloc(arena, sizeof(*h));
+    *h = *p->h;
+    h->sum.s = v;
+    p->h = h;
+}
+
+static void remove_point(struct ref_series *s, size_t at) {
+    s->count--;
+    memmove(&s->points[at], &s->points[at + 1], (s->count - at) * sizeof(*s->points));
+}
+
+static void change_point(struct choices *c, struct arena *arena, struct ref_series *s) {
+    static const double VALUES[] = {NAN, INFINITY, -INFINITY, -0.0, 0, 1e308, -1e308, 0.25};
+    const size_t at = choose_one(c, DATA_SAMPLES);
+    if (at >= s->count) {
+        return;
+    }
+    struct ref_point *p = &s->points[at];
+    switch (choose_one(c, 8)) {
+    case 0:
+        remove_point(s, at);
+        break;
+    case 1:
+        set_value(arena, p, f64_stale());
+        break;
+    case 2: /* the value before again */
+        if (at > 0) {
+            p->v = p[-1].v;
+            p->h = p[-1].h;
+        }
+        break;
+    case 3: /* beside the border of a window */
+        p->t += 1;
+        break;
+    case 4:
+        p->t -= 1;
+        break;
+    case 5: /* a float among histograms */
+        p->h = NULL;
+        break;
+    default:
+        set_value(arena, p, VALUES[choose_one(c, COUNT_OF(VALUES))]);
+        break;
+    }
+}
+
+/* ---- storing ---- */
+
+static void spans_of(const struct ref_cells *cells, struct histogram_span *spans, double *counts,
+                     struct histogram_side *out) {
+    for (size_t i = 0; i < cells->count; i++) {
+        const int gap =
+            i == 0 ? cells->items[0].index : cells->items[i].index - cells->items[i - 1].index - 1;
+        spans[i] = (struct histogram_span){.offset = gap, .length = 1};
+        counts[i] = cells->items[i].n.s;
+    }
+    *out = (struct histogram_side){.spans = spans,
+                                   .counts = counts,
+                                   .span_count = (uint32_t)cells->count,
+                                   .count = (uint32_t)cells->count};
+}
+
+/* before: the histogram of the sample before, or NULL. The hint becomes what the store keeps. */
+static struct histogram *store_histogram(struct arena *arena, struct fake_storage *fs,
+                                         struct labels labels, struct ref_point *p,
+                                         const struct histogram *before) {
+    struct ref_histogram *h = arena_alloc(arena, sizeof(*h));
+    struct histogram_span spans[2][CELLS];
+    double counts[2][CELLS];
+    *h = *p->h;
+    struct histogram made = {
+        .schema = h->schema,
+        .hint = h->hint == REF_GAUGE ? HINT_GAUGE : HINT_UNKNOWN,
+        .zero_threshold = h->zero_threshold,
+        .zero_count = h->zero.s,
+        .count = h->count.s,
+        .sum = h->sum.s,
+        .bounds = (double *)h->bounds,
+        .bound_count = (uint32_t)h->bound_count,
+    };
+    spans_of(&h->positive, spans[0], counts[0], &made.positive);
+    spans_of(&h->negative, spans[1], counts[1], &made.negative);
+    fake_storage_put_histogram(fs, labels, p->t, &made, p->start);
+    made.hint = histogram_stored_hint(&made, before);
+    struct histogram *stored = histogram_copy(arena, &made);
+    ASSERT(stored != NULL);
+    h->hint = made.hint == HINT_GAUGE       ? REF_GAUGE
+              : made.hint == HINT_NOT_RESET ? REF_NOT_RESET
+              : made.hint == HINT_RESET     ? REF_RESET
+                                            : REF_UNKNOWN;
+    p->h = h;
+    return stored;
+}
+
+static void store_series(struct arena *arena, struct fake_storage *fs, struct ref_series *s) {
+    struct histogram *before = NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        struct ref_point *p = &s->points[i];
+        if (p->h != NULL) {
+            before = store_histogram(arena, fs, s->labels, p, before);
+            continue;
+        }
+        before = NULL;
+        p->start = f64_is_stale(p->v) ? 0 : p->start;
+        if (p->start != 0) {
+            fake_storage_put_started(fs, s->labels, p->t, p->v, p->start);
+        } else {
+            fake_storage_put(fs, s->labels, p->t, p->v);
+        }
+    }
+}
+
 struct place {
     const struct family *family;
     struct labels labels;
@@ -292,8 +369,15 @@ struct ref_series *make_data(struct choices *c, struct arena *arena, struct fake
     }
     qsort(places, n, sizeof(*places), by_labels);
     for (size_t i = 0; i < n; i++) {
+        struct choices own = branch(c, i);
         all[i].labels = places[i].labels;
-        make_points(c, arena, fs, places[i].family, &all[i]);
+        make_points(&own, arena, places[i].family, &all[i]);
+    }
+    for (unsigned left = choose_one(c, 12); left > 0; left--) {
+        change_point(c, arena, &all[choose_one(c, (unsigned)n)]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        store_series(arena, fs, &all[i]);
     }
     *out_count = n;
     return all;

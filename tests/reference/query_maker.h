@@ -1,5 +1,7 @@
 /* Data and queries from a stream of choices: bytes of a fuzzer's input while there are some, then a
- * generator started from the seed. The same bytes and seed make the same. */
+ * generator started from the seed. The same bytes and seed make the same.
+ * The first bytes are the data's: one for each series, three for each sample that is changed; those
+ * behind are the queries'. */
 #ifndef TESTS_REFERENCE_QUERY_MAKER_H
 #define TESTS_REFERENCE_QUERY_MAKER_H
 
@@ -10,10 +12,7 @@
 struct choices {
     const uint8_t *bytes;
     size_t left;
-    const uint8_t *late_bytes; /* of queries; bytes are of the data */
-    size_t late;
     uint64_t state;
-    bool forgiving; /* differences of the kinds that README.md lists as open count as skipped */
 };
 
 /* 0 .. n-1 */

@@ -4,8 +4,7 @@
  * depend on the step, and the steps of a subquery). Of query/ it knows the tree that the parser
  * makes and nothing else; the arithmetic is its own.
  *
- * What it does not know is told by ref.unsupported. Names are dropped at once. Everything lives in
- * the arena; one thread. */
+ * What it does not know is told by ref.unsupported. Everything lives in the arena; one thread. */
 #ifndef TESTS_REFERENCE_REFERENCE_H
 #define TESTS_REFERENCE_REFERENCE_H
 
@@ -30,6 +29,7 @@ struct ref_point {
 /* Also what a range selector gives: the samples of its window, without stale markers. */
 struct ref_series {
     struct labels labels;
+    bool drops_name;          /* at the end of the query */
     struct ref_point *points; /* by time */
     size_t count;
     int64_t from,
@@ -41,6 +41,7 @@ struct ref_sample {
     double v;
     const struct ref_histogram *h; /* NULL: v */
     int64_t own_t, own_start;      /* of the sample that a selector found */
+    bool drops_name;               /* at the end of the query */
 };
 
 struct ref_vector {
@@ -84,13 +85,18 @@ struct ref {
     size_t series_count;
     int64_t start_ms, end_ms, step_ms, lookback_ms, default_step_ms;
     bool start_timestamps; /* samples' start timestamps count */
+    bool delayed_names;    /* removed at the end of the query (section 4) */
+    bool in_database;      /* what the engine reads is, tests/support/tsdb_mirror.h */
     const char *error;     /* the query fails; a part of its text */
     bool unsupported;
     bool inexact;    /* the specification leaves last bits of sums open */
     bool notes_open; /* and whether some warnings are given */
+    bool order_open; /* and what comes out, since it depends on the order of the store */
     struct ref_grid grid;
     unsigned statistics, buckets; /* depth of calls that want either of a histogram (section 22) */
     bool in_param;
+    unsigned subqueries;      /* around, within the parameter */
+    struct ref_vector finals; /* label sets of the result, when names go at the end */
     struct ref_note *notes;
     size_t note_count, note_capacity;
     struct ref_kept *kept;
@@ -114,6 +120,8 @@ bool ref_selected(struct ref *r, const struct vector_selector *s, struct labels 
 /* Whether the value is the same at all steps, and what it is evaluated once. */
 bool ref_invariant(const struct node *n);
 struct ref_value ref_keep_invariant(struct ref *r, const struct node *n);
+/* A call's first argument at all steps of the grid. */
+const struct ref_value *ref_keep_steps(struct ref *r, const struct node *call, size_t *out_count);
 /* An aggregation's number at all steps. */
 const struct ref_series *ref_keep_param(struct ref *r, const struct node *param);
 
@@ -137,8 +145,7 @@ struct ref_value ref_label_replace(struct ref *r, const struct ref_value *args);
 struct ref_value ref_label_join(struct ref *r, const struct ref_value *args, size_t n);
 struct ref_value ref_sort_by_label(struct ref *r, const struct node *call,
                                    const struct ref_value *args, bool descending);
-struct ref_value ref_info(struct ref *r, const struct node *call, const struct ref_value *base,
-                          int64_t t);
+struct ref_value ref_info(struct ref *r, const struct node *call, int64_t t);
 /* label: of histogram_quantiles, else empty. */
 void ref_histogram_quantile(struct ref *r, double phi, const struct ref_vector *v, uint32_t pos,
                             struct str label, int64_t t, struct ref_vector *out);
@@ -151,7 +158,11 @@ void ref_fail(struct ref *r, const char *error);
 void ref_push(struct ref *r, struct ref_vector *v, struct ref_sample sample);
 void ref_push_window(struct ref *r, struct ref_matrix *m, struct ref_series series);
 /* Without __name__, __type__ and __unit__. */
-struct labels ref_drop_name(struct ref *r, struct labels labels);
+struct labels ref_without_name(struct ref *r, struct labels labels);
+/* So now, or at the end of the query. */
+void ref_drop_name(struct ref *r, struct ref_sample *s);
+/* The names that are to go at the end of the query. */
+void ref_drop_final_names(struct ref *r, struct ref_vector *v);
 struct labels ref_set_label(struct ref *r, struct labels labels, struct str name, struct str value);
 /* No two samples with the same labels. */
 void ref_check_unique(struct ref *r, const struct ref_vector *v);

@@ -8,6 +8,7 @@
 struct ref_group {
     struct labels labels;
     struct ref_vector members;
+    bool drops_name; /* one of them does */
 };
 
 static struct labels group_labels(struct ref *r, const struct aggregate *a, struct labels labels) {
@@ -48,6 +49,11 @@ static size_t float_values(struct ref *r, const struct ref_vector *members, doub
     return n;
 }
 
+/* With several steps a database may give the series in an order of its own. */
+static bool unordered(const struct ref *r) {
+    return r->in_database && (r->step_ms != 0 || r->subqueries > 0);
+}
+
 static double welford(const double *v, size_t n) {
     double mean = v[0];
     double m2 = isfinite(v[0]) ? 0 : (double)NAN;
@@ -73,6 +79,8 @@ static bool histogram_sum(struct ref *r, const struct aggregate *a,
         const double n = (double)i + 1;
         reset |= h->hint == REF_RESET;
         not_reset |= h->hint == REF_NOT_RESET;
+        r->inexact |= unordered(r);
+        r->order_open |= unordered(r) && h->zero_threshold != sum->zero_threshold;
         struct ref_histogram *next =
             running ? NULL : ref_histogram_add(r, sum, h, REF_COMPENSATE, &added);
         if (!running && next != NULL && (!mean || !ref_histogram_overflows(next))) {
@@ -140,6 +148,7 @@ static bool reduce(struct ref *r, const struct aggregate *a, const struct ref_ve
         if (histograms > 0) {
             return histogram_sum(r, a, members, out);
         }
+        r->inexact |= unordered(r) && n > 1;
         struct ref_sum k = {v[0], 0};
         for (size_t i = 1; i < n; i++) {
             ref_sum_add(&k, v[i]);
@@ -154,10 +163,16 @@ static bool reduce(struct ref *r, const struct aggregate *a, const struct ref_ve
         return false;
     }
     if (op == AGG_QUANTILE) {
+        r->inexact |= r->step_ms != 0; /* which zero it is */
         out->v = ref_quantile(r, param, v, n);
     } else if (op == AGG_STDVAR || op == AGG_STDDEV) {
+        for (size_t i = 0; i < n; i++) { /* whether it is a number depends on the first of them */
+            r->order_open |= unordered(r) && !isfinite(v[i]);
+        }
+        r->inexact |= unordered(r) && n > 1;
         out->v = op == AGG_STDVAR ? welford(v, n) : sqrt(welford(v, n));
     } else {
+        r->inexact |= unordered(r) && n > 1; /* which zero it is */
         out->v = v[0];
         for (size_t i = 1; i < n; i++) {
             if (isnan(out->v) || (op == AGG_MIN ? v[i] < out->v : v[i] > out->v)) {
@@ -207,6 +222,7 @@ static void heap_up(struct ref_sample *h, size_t at, bool top) {
 static void pick(struct ref *r, const struct ref_vector *members, double k, bool top,
                  struct ref_vector *out) {
     struct ref_vector heap = {0};
+    r->order_open |= unordered(r) && (double)members->count > k; /* which of equals */
     for (size_t i = 0; i < members->count; i++) {
         const struct ref_sample *s = &members->items[i];
         if (s->h != NULL) {
@@ -249,6 +265,7 @@ static void choose(struct ref *r, const struct node *n, const struct ref_vector 
     const double k = trunc(param);
     if (k >= 1 && op == AGG_LIMITK) {
         struct ref_vector heap = {0}; /* the first ones, as a heap has them */
+        r->order_open |= unordered(r) && (double)members->count > k;
         for (size_t i = 0; i < members->count && (double)i < k; i++) {
             ref_push(r, &heap, members->items[i]);
             heap_up(heap.items, heap.count - 1, true);
@@ -334,6 +351,8 @@ static struct str value_text(struct ref *r, const struct ref_sample *s) {
         r->unsupported |=
             ref_is_custom(s->h) && s->h->zero.s != 0; /* NaN: what Prometheus does is fail */
         ref_histogram_text(&text, s->h);
+    } else if (r->inexact) {
+        r->unsupported = true;
     } else if (isinf(s->v) || isnan(s->v)) {
         buf_append_cstr(&text, isnan(s->v) ? "NaN" : s->v > 0 ? "+Inf" : "-Inf");
     } else {
@@ -368,6 +387,7 @@ static struct ref_value count_values(struct ref *r, const struct aggregate *a, s
         if (at == out.vector.count) {
             ref_push(r, &out.vector, (struct ref_sample){.labels = labels});
         }
+        out.vector.items[at].drops_name |= in->items[i].drops_name;
         out.vector.items[at].v += 1;
     }
     return out;
@@ -408,10 +428,11 @@ struct ref_value ref_aggregate(struct ref *r, const struct node *n, int64_t t) {
         }
         groups[g].labels = labels;
         count = g == count ? count + 1 : count;
+        groups[g].drops_name |= in.vector.items[i].drops_name;
         ref_push(r, &groups[g].members, in.vector.items[i]);
     }
     for (size_t g = 0; g < count; g++) {
-        struct ref_sample s = {.labels = groups[g].labels};
+        struct ref_sample s = {.labels = groups[g].labels, .drops_name = groups[g].drops_name};
         if (a->op == AGG_TOPK || a->op == AGG_BOTTOMK || a->op == AGG_LIMITK ||
             a->op == AGG_LIMIT_RATIO) {
             choose(r, n, &groups[g].members, param.scalar, &out.vector);

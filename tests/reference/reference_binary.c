@@ -143,7 +143,7 @@ static struct ref_value with_scalar(struct ref *r, const struct node *n, struct 
     for (size_t i = 0; i < v->count; i++) {
         const struct ref_sample number = {.v = left ? lhs->scalar : rhs->scalar};
         const struct ref_sample *item = &v->items[i];
-        struct ref_sample s = {.labels = item->labels};
+        struct ref_sample s = {.labels = item->labels, .drops_name = item->drops_name};
         bool refused = false;
         if (!combine(r, n, left ? &number : item, left ? item : &number, &s, &refused)) {
             continue;
@@ -152,7 +152,7 @@ static struct ref_value with_scalar(struct ref *r, const struct node *n, struct 
             s.v = item->v;
             s.h = item->h;
         } else if (is_comparison(b->op) || b->op <= OP_ATAN2) {
-            s.labels = ref_drop_name(r, item->labels);
+            ref_drop_name(r, &s);
         }
         ref_push(r, &out.vector, s);
     }
@@ -222,8 +222,8 @@ static struct ref_value sets(struct ref *r, const struct binary *b, const struct
 static struct labels result_labels(struct ref *r, const struct binary *b, struct labels many,
                                    struct labels one) {
     const struct vector_matching *m = b->matching;
-    if (!is_comparison(b->op) ? !is_trim(b->op) : b->return_bool) {
-        many = ref_drop_name(r, many);
+    if (!is_comparison(b->op) ? !is_trim(b->op) : b->return_bool && !r->delayed_names) {
+        many = ref_without_name(r, many);
     }
     size_t n = 0;
     if (m->card == CARD_ONE_TO_ONE) {
@@ -258,6 +258,7 @@ static void join_pair(struct ref *r, struct ref_join *j, const struct ref_sample
         s.h = left->h;
     }
     s.labels = result_labels(r, j->b, many->labels, one->labels);
+    s.drops_name = r->delayed_names && j->b->return_bool;
     for (size_t i = 0; !refused && i < j->matched.count; i++) {
         if (!labels_eq(j->signatures.items[i].labels, sig)) {
             continue;

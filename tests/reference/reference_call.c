@@ -276,20 +276,27 @@ static struct ref_value over_range(struct ref *r, const struct node *n,
         n->call.arg_count > 1 ? args[1 - range_at].scalar : 0,
         n->call.arg_count > 2 ? args[2].scalar : 0,
     };
-    if (id == FN_DOUBLE_EXPONENTIAL_SMOOTHING &&
-        (!(params[0] > 0 && params[0] < 1) || !(params[1] > 0 && params[1] < 1))) {
+    if (id == FN_DOUBLE_EXPONENTIAL_SMOOTHING && args[0].matrix.count > 0 &&
+        (isnan(params[0]) || isnan(params[1]))) {
         r->unsupported = true;
         return out;
     }
+    if (id == FN_DOUBLE_EXPONENTIAL_SMOOTHING && args[0].matrix.count > 0) {
+        if (params[0] <= 0 || params[0] >= 1) {
+            ref_fail(r, "invalid smoothing factor. Expected: 0 < sf < 1, got: ");
+        } else if (params[1] <= 0 || params[1] >= 1) {
+            ref_fail(r, "invalid trend factor. Expected: 0 < tf < 1, got: ");
+        }
+    }
     const struct ref_matrix *m = &args[range_at].matrix;
     for (size_t i = 0; i < m->count; i++) {
-        struct ref_sample s = {.labels = m->items[i].labels};
+        struct ref_sample s = {.labels = m->items[i].labels, .drops_name = m->items[i].drops_name};
         if (id == FN_QUANTILE_OVER_TIME && has_float(&m->items[i])) {
             ref_warn_phi(r, n->call.args[0]->pos.start, params[0]);
         }
         if (m->items[i].count > 0 && ref_over_time(r, n, &m->items[i], params, t, &s)) {
             if (id != FN_LAST_OVER_TIME && id != FN_FIRST_OVER_TIME) {
-                s.labels = ref_drop_name(r, s.labels);
+                ref_drop_name(r, &s);
             }
             if ((id == FN_RATE || id == FN_INCREASE) && s.h == NULL) {
                 inform_no_counter(r, n->call.args[0]->pos.start, m->items[i].labels);
@@ -341,8 +348,12 @@ static struct ref_value element_wise(struct ref *r, const struct node *n,
     }
     for (size_t i = 0; i < in.vector.count; i++) {
         const struct ref_sample *s = &in.vector.items[i];
-        struct ref_sample made = {.labels = native ? labels_drop(r->arena, s->labels, &name, 1)
-                                                   : ref_drop_name(r, s->labels)};
+        struct ref_sample made = {.labels = s->labels};
+        if (native && !r->delayed_names) {
+            made.labels = labels_drop(r->arena, s->labels, &name, 1);
+        } else {
+            ref_drop_name(r, &made);
+        }
         if (native != (s->h != NULL)) {
             continue;
         }
@@ -379,8 +390,9 @@ static struct ref_value timestamps(struct ref *r, const struct node *arg,
     const bool own = ref_bare(arg)->type == NODE_VECTOR_SELECTOR;
     for (size_t i = 0; i < in->count; i++) {
         const int64_t at = own ? in->items[i].own_t : t;
-        const struct labels labels = ref_drop_name(r, in->items[i].labels);
-        ref_push(r, &out.vector, (struct ref_sample){.labels = labels, .v = (double)at / 1000});
+        struct ref_sample s = {.labels = in->items[i].labels, .v = (double)at / 1000};
+        ref_drop_name(r, &s);
+        ref_push(r, &out.vector, s);
     }
     ref_check_unique(r, &out.vector);
     return out;
@@ -393,9 +405,10 @@ static struct ref_value start_timestamps(struct ref *r, const struct node *arg,
         return out;
     }
     for (size_t i = 0; i < in->count; i++) {
-        const struct labels labels = ref_drop_name(r, in->items[i].labels);
-        const double v = (double)in->items[i].own_start / 1000;
-        ref_push(r, &out.vector, (struct ref_sample){.labels = labels, .v = v});
+        struct ref_sample s = {.labels = in->items[i].labels,
+                               .v = (double)in->items[i].own_start / 1000};
+        ref_drop_name(r, &s);
+        ref_push(r, &out.vector, s);
     }
     ref_check_unique(r, &out.vector);
     return out;
@@ -479,7 +492,7 @@ struct ref_value ref_call(struct ref *r, const struct node *n, int64_t t) {
         id == FN_HISTOGRAM_QUANTILE || id == FN_HISTOGRAM_QUANTILES || id == FN_HISTOGRAM_FRACTION;
     r->statistics += statistics;
     r->buckets += buckets;
-    for (size_t i = 0; i < c->arg_count && !(id == FN_INFO && i == 1); i++) {
+    for (size_t i = 0; i < c->arg_count && id != FN_INFO; i++) {
         args[i] = ref_eval(r, own_times_of(r, id, c->args[i]), t);
     }
     r->statistics -= statistics;
@@ -524,7 +537,7 @@ struct ref_value ref_call(struct ref *r, const struct node *n, int64_t t) {
     case FN_SORT_BY_LABEL_DESC:
         return ref_sort_by_label(r, n, args, true);
     case FN_INFO:
-        return ref_info(r, n, &args[0], t);
+        return ref_info(r, n, t);
     case FN_START_TIMESTAMP:
         return start_timestamps(r, c->args[0], &args[0].vector);
     case FN_HISTOGRAM_FRACTION:

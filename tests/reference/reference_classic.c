@@ -20,7 +20,7 @@ struct classic {
 
 static bool almost(double a, double b) {
     const double sum = fabs(a) + fabs(b);
-    if (a == b) {
+    if (a == b || (isnan(a) && isnan(b))) {
         return true;
     }
     if (a == 0 || b == 0 || sum < 2.2250738585072014e-308) {
@@ -86,9 +86,14 @@ static double classic_quantile(double phi, struct ref_le *b, size_t n, struct re
         return NAN;
     }
     double rank = phi * total;
-    size_t at = 0;
-    while (at < n - 1 && !(b[at].count >= rank)) {
-        at++;
+    size_t at = 0; /* halving, which counts that are no numbers lead astray */
+    for (size_t end = n - 1; at < end;) {
+        const size_t mid = (at + end) / 2;
+        if (b[mid].count >= rank) {
+            end = mid;
+        } else {
+            at = mid + 1;
+        }
     }
     if (at == n - 1) {
         return b[n - 2].le;
@@ -190,14 +195,17 @@ static bool clashes(struct ref *r, const struct ref_sample *native, struct class
     return false;
 }
 
-static struct labels labels_for(struct ref *r, struct labels labels, struct str label, double phi) {
-    labels = ref_drop_name(r, labels);
+/* label: for phi, or empty. */
+static struct ref_sample result_of(struct ref *r, struct labels labels, struct str label,
+                                   double phi, double v) {
+    struct ref_sample s = {.labels = labels, .v = v};
+    ref_drop_name(r, &s);
     if (label.len > 0) {
         char text[NUMBER_TEXT_MAX];
         const size_t n = number_format_openmetrics(phi, text);
-        labels = ref_set_label(r, labels, label, (struct str){text, n});
+        s.labels = ref_set_label(r, s.labels, label, (struct str){text, n});
     }
-    return labels;
+    return s;
 }
 
 void ref_histogram_quantile(struct ref *r, double phi, const struct ref_vector *v, uint32_t pos,
@@ -216,8 +224,7 @@ void ref_histogram_quantile(struct ref *r, double phi, const struct ref_vector *
                        effect == REF_NAN_RESULT ? "NaN" : "skewed higher",
                        ref_for_name(r, s->labels));
         }
-        ref_push(r, out,
-                 (struct ref_sample){.labels = labels_for(r, s->labels, label, phi), .v = q});
+        ref_push(r, out, result_of(r, s->labels, label, phi, q));
     }
     for (size_t i = 0; i < n; i++) {
         struct classic *c = &all[i];
@@ -235,8 +242,7 @@ void ref_histogram_quantile(struct ref *r, double phi, const struct ref_vector *
                              ref_for_name(r, c->named));
             ref_note_forced(r, &forced);
         }
-        ref_push(r, out,
-                 (struct ref_sample){.labels = labels_for(r, c->labels, label, phi), .v = q});
+        ref_push(r, out, result_of(r, c->labels, label, phi, q));
     }
 }
 
@@ -258,14 +264,12 @@ struct ref_value ref_histogram_fraction(struct ref *r, double lower, double uppe
                        "all fractions%s",
                        ref_for_name(r, s->labels));
         }
-        ref_push(r, &out.vector,
-                 (struct ref_sample){.labels = ref_drop_name(r, s->labels), .v = f});
+        ref_push(r, &out.vector, result_of(r, s->labels, STR(""), 0, f));
     }
     for (size_t i = 0; i < n; i++) {
         if (!all[i].clashes) {
             const double f = classic_fraction(lower, upper, all[i].buckets, all[i].count);
-            ref_push(r, &out.vector,
-                     (struct ref_sample){.labels = ref_drop_name(r, all[i].labels), .v = f});
+            ref_push(r, &out.vector, result_of(r, all[i].labels, STR(""), 0, f));
         }
     }
     ref_check_unique(r, &out.vector);

@@ -35,9 +35,37 @@ void ref_push_window(struct ref *r, struct ref_matrix *m, struct ref_series seri
     m->items[m->count++] = series;
 }
 
-struct labels ref_drop_name(struct ref *r, struct labels labels) {
+struct labels ref_without_name(struct ref *r, struct labels labels) {
     const struct str names[] = {STR("__name__"), STR("__type__"), STR("__unit__")};
     return labels_drop(r->arena, labels, names, 3);
+}
+
+void ref_drop_name(struct ref *r, struct ref_sample *s) {
+    if (r->delayed_names) {
+        s->drops_name = true;
+    } else {
+        s->labels = ref_without_name(r, s->labels);
+    }
+}
+
+/* Whether a name goes belongs to a series: where that changes from step to step, what the engine
+ * makes of it is its own matter. */
+void ref_drop_final_names(struct ref *r, struct ref_vector *v) {
+    for (size_t i = 0; i < v->count; i++) {
+        struct ref_sample *s = &v->items[i];
+        size_t at = 0;
+        while (at < r->finals.count && !labels_eq(r->finals.items[at].labels, s->labels)) {
+            at++;
+        }
+        if (at == r->finals.count) {
+            ref_push(r, &r->finals, *s);
+        }
+        r->unsupported |= r->finals.items[at].drops_name != s->drops_name;
+        if (s->drops_name) {
+            s->labels = ref_without_name(r, s->labels);
+        }
+    }
+    ref_check_unique(r, v);
 }
 
 struct labels ref_set_label(struct ref *r, struct labels labels, struct str name,
@@ -118,7 +146,7 @@ static struct ref_value negate(struct ref *r, const struct unary *u, int64_t t) 
     }
     for (size_t i = 0; i < v.vector.count; i++) {
         struct ref_sample s = v.vector.items[i];
-        s.labels = ref_drop_name(r, s.labels);
+        ref_drop_name(r, &s);
         s.v = -s.v;
         s.h = s.h != NULL ? ref_histogram_scale(r, s.h, -1, false) : NULL;
         ref_push(r, &out.vector, s);

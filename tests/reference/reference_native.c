@@ -6,14 +6,14 @@
 
 /* ---- buckets in order ---- */
 
-static void add_bucket(struct ref_bucket *out, size_t *n, struct ref_bucket b) {
-    if (b.count != 0) {
+static void add_bucket(struct ref_bucket *out, size_t *n, struct ref_bucket b, bool empty_too) {
+    if (b.count != 0 || empty_too) {
         out[(*n)++] = b;
     }
 }
 
-size_t ref_buckets(struct ref *r, const struct ref_histogram *h, bool cut,
-                   struct ref_bucket **out) {
+static size_t all_buckets(struct ref *r, const struct ref_histogram *h, bool cut, bool empty_too,
+                          struct ref_bucket **out) {
     struct ref_bucket *b =
         arena_alloc(r->arena, (h->positive.count + h->negative.count + 2) * sizeof(*b));
     const double inner = cut && !ref_is_custom(h) ? h->zero_threshold : -INFINITY;
@@ -23,20 +23,28 @@ size_t ref_buckets(struct ref *r, const struct ref_histogram *h, bool cut,
         const double near = -ref_bound(h, c->index - 1);
         add_bucket(b, &n,
                    (struct ref_bucket){-ref_bound(h, c->index),
-                                       cut && near > -inner ? -inner : near, c->n.s, -1});
+                                       cut && near > -inner ? -inner : near, c->n.s, -1},
+                   empty_too);
     }
     if (!ref_is_custom(h) && h->zero.s > 0) {
-        add_bucket(b, &n, (struct ref_bucket){-h->zero_threshold, h->zero_threshold, h->zero.s, 0});
+        add_bucket(b, &n, (struct ref_bucket){-h->zero_threshold, h->zero_threshold, h->zero.s, 0},
+                   empty_too);
     }
     for (size_t i = 0; i < h->positive.count; i++) {
         const struct ref_cell *c = &h->positive.items[i];
         const double near = ref_bound(h, c->index - 1);
         add_bucket(
             b, &n,
-            (struct ref_bucket){near < inner ? inner : near, ref_bound(h, c->index), c->n.s, 1});
+            (struct ref_bucket){near < inner ? inner : near, ref_bound(h, c->index), c->n.s, 1},
+            empty_too);
     }
     *out = b;
     return n;
+}
+
+size_t ref_buckets(struct ref *r, const struct ref_histogram *h, bool cut,
+                   struct ref_bucket **out) {
+    return all_buckets(r, h, cut, false, out);
 }
 
 /* The zero bucket reaches only to where observations are. */
@@ -69,22 +77,26 @@ static double within(const struct ref_histogram *h, const struct ref_bucket *b, 
 /* The bucket of the rank; *seen up to and with it. */
 static struct ref_bucket bucket_of(const struct ref_histogram *h, const struct ref_bucket *all,
                                    size_t n, bool forward, double rank, double *seen,
-                                   enum ref_nan_effect *effect) {
+                                   size_t *behind) {
     struct ref_bucket b = {0};
     size_t k = 0;
     *seen = 0;
     while (k < n) {
-        b = forward ? all[k] : all[n - 1 - k];
+        const struct ref_bucket next = forward ? all[k] : all[n - 1 - k];
         k++;
+        if (next.count == 0) {
+            continue;
+        }
+        b = next;
         *seen += b.count;
         if (*seen >= rank) {
             break;
         }
     }
+    *behind = k;
     if (b.low < 0 && b.high > 0 && !ref_is_custom(h)) {
         narrow_zero(h, &b);
     }
-    (void)effect;
     return b;
 }
 
@@ -100,9 +112,10 @@ double ref_native_quantile(struct ref *r, double phi, const struct ref_histogram
     const bool forward = isnan(h->sum.s) || phi < 0.5;
     const double rank = forward ? phi * h->count.s : (1 - phi) * h->count.s;
     struct ref_bucket *all = NULL;
-    const size_t n = ref_buckets(r, h, true, &all);
+    const size_t n = all_buckets(r, h, true, true, &all);
     double seen = 0;
-    struct ref_bucket b = bucket_of(h, all, n, forward, rank, &seen, effect);
+    size_t behind = 0;
+    struct ref_bucket b = bucket_of(h, all, n, forward, rank, &seen, &behind);
     if (ref_is_custom(h) && isinf(b.low)) {
         if (b.high <= 0) {
             return b.high;
@@ -118,10 +131,10 @@ double ref_native_quantile(struct ref *r, double phi, const struct ref_histogram
     }
     const double left = forward ? rank - (seen - b.count) : seen - rank;
     if (isnan(h->sum.s)) {
-        r->unsupported |= n > 1; /* which bucket upstream then takes is a matter of its iterators */
-        double total = 0;
-        for (size_t i = 0; i < n; i++) {
-            total += all[i].count;
+        double total = seen;
+        for (; behind < n; behind++) { /* each in turn becomes the one at hand */
+            b = all[behind];
+            total += b.count;
         }
         *effect = total < h->count.s ? REF_NAN_SKEWED : REF_NAN_NONE;
     }

@@ -216,12 +216,13 @@ static double changes(const struct ref_series *w) {
     return n;
 }
 
-static double resets(struct ref *r, const struct ref_series *w) {
+/* Start timestamps do not count in anchored ranges, as they do not in the rates of those. */
+static double resets(struct ref *r, const struct ref_series *w, bool anchored) {
     double n = 0;
     for (size_t i = 1; i < w->count; i++) {
         const struct ref_point *a = &w->points[i - 1];
         const struct ref_point *b = &w->points[i];
-        if ((a->h != NULL) != (b->h != NULL) || ref_start_reset(r, a, b)) {
+        if ((a->h != NULL) != (b->h != NULL) || (!anchored && ref_start_reset(r, a, b))) {
             n += 1;
         } else if (a->h != NULL) {
             n += ref_histogram_reset(r, b->h, a->h);
@@ -350,9 +351,6 @@ bool ref_over_time(struct ref *r, const struct node *call, const struct ref_seri
             return ref_extended_rate(r, call, w, s->smoothed, out);
         }
         narrow = anchored(w);
-        for (size_t i = 0; r->start_timestamps && id == FN_RESETS && i < w->count; i++) {
-            r->unsupported |= w->points[i].start != 0; /* whether they count here is open */
-        }
         w = &narrow;
         if (w->count == 0) {
             return false;
@@ -400,7 +398,7 @@ bool ref_over_time(struct ref *r, const struct node *call, const struct ref_seri
         out->v = changes(w);
         return true;
     case FN_RESETS:
-        out->v = resets(r, w);
+        out->v = resets(r, w, w == &narrow);
         return true;
     case FN_SUM_OVER_TIME:
     case FN_AVG_OVER_TIME:

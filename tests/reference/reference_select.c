@@ -10,6 +10,7 @@ struct ref_kept {
     struct ref_matrix whole; /* of a subquery: all its steps */
     const struct ref_series **selected;
     size_t selected_count;
+    const struct ref_value *steps; /* of info's series */
     struct ref_kept *next;
 };
 
@@ -97,6 +98,21 @@ struct ref_value ref_keep_invariant(struct ref *r, const struct node *n) {
     return k->value;
 }
 
+const struct ref_value *ref_keep_steps(struct ref *r, const struct node *call, size_t *out_count) {
+    bool fresh = false;
+    struct ref_kept *k = kept_of(r, call, &fresh);
+    const int64_t step = r->grid.step_ms > 0 ? r->grid.step_ms : 1;
+    *out_count = (size_t)((r->grid.end_ms - r->grid.start_ms) / step) + 1;
+    if (k->steps == NULL) {
+        struct ref_value *values = arena_zalloc(r->arena, *out_count * sizeof(*values));
+        for (size_t i = 0; i < *out_count; i++) {
+            values[i] = ref_eval(r, call->call.args[0], r->grid.start_ms + (int64_t)i * step);
+        }
+        k->steps = values;
+    }
+    return k->steps;
+}
+
 const struct ref_series *ref_keep_param(struct ref *r, const struct node *param) {
     bool fresh = false;
     struct ref_kept *k = kept_of(r, param, &fresh);
@@ -178,7 +194,11 @@ int64_t ref_duration_ms(struct ref *r, int64_t ns, const struct node *expr, bool
 }
 
 int64_t ref_time_of(struct ref *r, const struct time_modifiers *m, int64_t t) {
-    r->unsupported |= r->in_param && m->at != AT_NONE; /* a quirk of its own */
+    if (r->in_param) { /* a quirk of its own: T is that of the first step, the others follow */
+        r->unsupported |= m->at != AT_NONE && r->subqueries > 0;
+        t = m->at == AT_TIME ? m->at_ms + (t - r->grid.start_ms) : t;
+        return t - ref_duration_ms(r, m->offset_ns, m->offset_expr, false);
+    }
     switch (m->at) {
     case AT_NONE:
         break;
@@ -224,8 +244,29 @@ static bool is_stale(const struct ref_point *p) {
     return p->h == NULL && f64_is_stale(p->v);
 }
 
-/* Count and sum alone, with a hint that is known when an earlier sample was read (section 22).
- * pass_ms: from where the series is read, at the first step. */
+/* From where on the series is read in one pass that reaches the step t: each step reads from its
+ * window's start to the first sample at or behind its end, and goes on from what was read before
+ * unless its window starts behind all of that. */
+static int64_t pass_start(struct ref *r, const struct ref_series *s, const struct time_modifiers *m,
+                          int64_t range_ms, int64_t t) {
+    int64_t from = INT64_MIN;
+    int64_t read = INT64_MIN;
+    const int64_t step = r->grid.step_ms > 0 ? r->grid.step_ms : 1;
+    for (int64_t at = r->grid.start_ms; at <= t; at += step) {
+        const int64_t end = ref_time_of(r, m, at);
+        size_t next = 0;
+        if (end - range_ms > read) {
+            from = end - range_ms;
+        }
+        while (next < s->count && s->points[next].t < (end > from ? end : from)) {
+            next++;
+        }
+        read = next == s->count ? INT64_MAX : read > s->points[next].t ? read : s->points[next].t;
+    }
+    return from;
+}
+
+/* Count and sum alone, with a hint that is known when an earlier sample was read (section 22). */
 static const struct ref_histogram *statistics_of(struct ref *r, const struct ref_series *s,
                                                  size_t at, int64_t pass_ms) {
     const struct ref_histogram *h = s->points[at].h;
@@ -337,7 +378,6 @@ static bool smoothed_at(struct ref *r, const struct node *n, const struct ref_se
 struct ref_value ref_vector_selector(struct ref *r, const struct node *n, int64_t t) {
     struct ref_value out = {.type = VALUE_VECTOR};
     const int64_t end = ref_time_of(r, &n->vector.time, t);
-    const int64_t pass_ms = ref_time_of(r, &n->vector.time, r->grid.start_ms) - r->lookback_ms;
     const struct ref_kept *k = select_series(r, n);
     for (size_t i = 0; i < k->selected_count; i++) {
         const struct ref_series *s = k->selected[i];
@@ -357,8 +397,12 @@ struct ref_value ref_vector_selector(struct ref *r, const struct node *n, int64_
             is_stale(&s->points[at - 1])) {
             continue;
         }
+        const bool counts = s->points[at - 1].h != NULL && r->statistics > 0 && r->buckets == 0;
+        const int64_t pass_ms = counts ? pass_start(r, s, &n->vector.time, r->lookback_ms, t) : 0;
         const struct ref_point p = point_at(r, s, at - 1, pass_ms);
-        ref_push(r, &out.vector, (struct ref_sample){s->labels, p.v, p.h, p.t, p.start});
+        ref_push(r, &out.vector,
+                 (struct ref_sample){
+                     .labels = s->labels, .v = p.v, .h = p.h, .own_t = p.t, .own_start = p.start});
     }
     return out;
 }
@@ -370,20 +414,20 @@ struct ref_value ref_matrix_selector(struct ref *r, const struct node *n, int64_
     const struct vector_selector *s = &n->matrix.selector->vector;
     const int64_t range = ref_duration_ms(r, n->matrix.range_ns, n->matrix.range_expr, true);
     const int64_t to = ref_time_of(r, &s->time, t);
-    const int64_t first_to = ref_time_of(r, &s->time, r->grid.start_ms);
     const int64_t before = s->anchored || s->smoothed ? r->lookback_ms : 0;
     const int64_t behind = s->smoothed ? r->lookback_ms : 0;
     const struct ref_kept *k = select_series(r, n->matrix.selector);
-    const bool restarts = r->grid.start_ms != r->grid.end_ms && r->grid.step_ms > range + before;
     for (size_t i = 0; i < k->selected_count; i++) {
         const struct ref_series *all = k->selected[i];
         struct ref_series window = {.labels = all->labels, .from = to - range, .to = to};
+        const int64_t pass_ms = r->statistics > 0 && r->buckets == 0
+                                    ? pass_start(r, all, &s->time, range + before, t)
+                                    : 0;
         window.points = arena_alloc(r->arena, (all->count + 1) * sizeof(*window.points));
         for (size_t at = 0; at < all->count; at++) {
             const struct ref_point *p = &all->points[at];
             if (p->t > window.from - before && p->t <= to + behind && !is_stale(p)) {
-                r->unsupported |= p->h != NULL && r->statistics > 0 && r->buckets == 0 && restarts;
-                window.points[window.count++] = point_at(r, all, at, first_to - range - before);
+                window.points[window.count++] = point_at(r, all, at, pass_ms);
             }
         }
         if (window.count > 0) {
@@ -445,14 +489,15 @@ struct ref_value ref_extended_points(struct ref *r, const struct node *n, int64_
 
 /* ---- subqueries ---- */
 
-static struct ref_series *series_of(struct ref *r, struct ref_matrix *m, struct labels labels,
+static struct ref_series *series_of(struct ref *r, struct ref_matrix *m, const struct ref_sample *s,
                                     size_t points_max) {
     for (size_t i = 0; i < m->count; i++) {
-        if (labels_eq(m->items[i].labels, labels)) {
+        if (labels_eq(m->items[i].labels, s->labels)) {
+            r->unsupported |= m->items[i].drops_name != s->drops_name;
             return &m->items[i];
         }
     }
-    struct ref_series fresh = {.labels = labels};
+    struct ref_series fresh = {.labels = s->labels, .drops_name = s->drops_name};
     fresh.points = arena_alloc(r->arena, (points_max + 1) * sizeof(*fresh.points));
     ref_push_window(r, m, fresh);
     return &m->items[m->count - 1];
@@ -472,11 +517,12 @@ static void evaluate_all(struct ref *r, const struct subquery *q, int64_t range,
     }
     r->grid = (struct ref_grid){start, start + (int64_t)(most > 0 ? most - 1 : 0) * step, step};
     r->buckets++;
+    r->subqueries++;
     for (int64_t at = start; at <= to && r->error == NULL && !r->unsupported; at += step) {
         struct ref_value v = ref_eval(r, q->expr, at);
         for (size_t i = 0; i < v.vector.count && r->error == NULL; i++) {
             const struct ref_sample *s = &v.vector.items[i];
-            struct ref_series *all = series_of(r, out, s->labels, most);
+            struct ref_series *all = series_of(r, out, s, most);
             const struct ref_histogram *h = s->h;
             if (h != NULL && (h->hint == REF_RESET || h->hint == REF_NOT_RESET)) {
                 h = with_hint(r, h, REF_UNKNOWN);
@@ -484,6 +530,7 @@ static void evaluate_all(struct ref *r, const struct subquery *q, int64_t range,
             all->points[all->count++] = (struct ref_point){.t = at, .v = s->v, .h = h};
         }
     }
+    r->subqueries--;
     r->buckets--;
     r->grid = outer;
 }
@@ -507,7 +554,8 @@ struct ref_value ref_subquery(struct ref *r, const struct node *n, int64_t t) {
     const int64_t to = ref_time_of(r, &q->time, t);
     for (size_t i = 0; i < k->whole.count; i++) {
         const struct ref_series *all = &k->whole.items[i];
-        struct ref_series window = {.labels = all->labels, .from = to - range, .to = to};
+        struct ref_series window = {
+            .labels = all->labels, .drops_name = all->drops_name, .from = to - range, .to = to};
         size_t at = 0;
         while (at < all->count && all->points[at].t <= window.from) {
             at++;

@@ -1,5 +1,6 @@
-/* A database in memory that takes over all that another storage holds: appended time by time, the
- * database closed and opened in between, sealed and made into partitions as the seed says. */
+/* A database in memory that takes over all that another storage holds: appended time by time as pushes
+ * or scrapes do, the database closed and opened in between, sealed and made into partitions as the
+ * seed says. */
 #ifndef TESTS_SUPPORT_TSDB_MIRROR_H
 #define TESTS_SUPPORT_TSDB_MIRROR_H
 

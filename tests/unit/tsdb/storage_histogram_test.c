@@ -178,6 +178,21 @@ static void floats_and_histograms_take_turns_and_end(void **state) {
                                    "1000000007:{s0,,n7,sum1.5,zt0.001,z2,+0=5}\n");
 }
 
+static void a_marker_behind_a_histogram_is_one_in_a_partition_too(void **state) {
+    struct world *w = *state;
+    struct storage_group *g = world_group(w, "job=j");
+    struct err err;
+    world_slot(w, g, "h job=j");
+    put(w, g, S, make(w, HINT_UNKNOWN, 0, (double[]){5}, 1));
+    commit(w, g, S + 1, SLOT_STALE, NULL, 0, 0, NULL);
+    const char *want = "h{job=\"j\"} 1000000000:{s0,,n7,sum1.5,zt0.001,z2,+0=5} "
+                       "1000000001:{stale}\n";
+    assert_dump(w, want);
+    storage_group_close(w->st, g);
+    assert_ok(tsdb_compact(w->db, true, &err), &err);
+    assert_dump(w, want);
+}
+
 static void start_timestamps_come_back_with_their_samples(void **state) {
     struct world *w = *state;
     struct storage_group *g = world_group(w, "job=j");
@@ -365,6 +380,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(hints_are_those_of_a_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(custom_bounds_come_back, setup, teardown),
         cmocka_unit_test_setup_teardown(floats_and_histograms_take_turns_and_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_marker_behind_a_histogram_is_one_in_a_partition_too,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(start_timestamps_come_back_with_their_samples, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(sealed_histograms_read_like_open_ones, setup, teardown),

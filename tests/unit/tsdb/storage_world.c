@@ -206,7 +206,9 @@ static void dump_samples(struct buf *to, const struct storage_samples *s) {
         buf_append_char(to, ':');
         if (s->histograms != NULL && s->histograms[i] != NULL) {
             world_dump_histogram(to, s->histograms[i]);
-            stale |= f64_is_stale(s->histograms[i]->sum);
+            const bool ends = f64_is_stale(s->histograms[i]->sum);
+            assert_int_equal(f64_is_stale(s->values[i]), ends); /* readers look at values alone */
+            stale |= ends;
         } else if (f64_is_stale(s->values[i])) {
             buf_append_cstr(to, "stale");
             stale = true;
