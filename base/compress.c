@@ -174,14 +174,7 @@ static enum err_code zstd_frames(ZSTD_DCtx *zstd, struct str in, size_t limit, s
     return ERR_OK;
 }
 
-enum err_code inflate_zstd(struct inflater *inflater, struct str in, struct buf *to,
-                           struct err *err) {
-    if (to->failed) {
-        return too_large(err, "zstd", to->max_bytes);
-    }
-    if (in.len == 0) {
-        return err_set(err, ERR_INVALID, "zstd: unexpected EOF");
-    }
+static enum err_code need_zstd(struct inflater *inflater, struct err *err) {
     if (inflater->zstd == NULL) {
         inflater->zstd = ZSTD_createDCtx();
         if (inflater->zstd == NULL) {
@@ -191,6 +184,20 @@ enum err_code inflate_zstd(struct inflater *inflater, struct str in, struct buf 
             ZSTD_DCtx_setParameter(inflater->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
         ASSERT(!ZSTD_isError(rc));
     }
+    return ERR_OK;
+}
+
+enum err_code inflate_zstd(struct inflater *inflater, struct str in, struct buf *to,
+                           struct err *err) {
+    if (to->failed) {
+        return too_large(err, "zstd", to->max_bytes);
+    }
+    if (in.len == 0) {
+        return err_set(err, ERR_INVALID, "zstd: unexpected EOF");
+    }
+    if (need_zstd(inflater, err) != ERR_OK) {
+        return ERR_UNAVAILABLE;
+    }
     const size_t reset = ZSTD_DCtx_reset(inflater->zstd, ZSTD_reset_session_only);
     ASSERT(!ZSTD_isError(reset));
     const size_t before = to->len;
@@ -199,6 +206,49 @@ enum err_code inflate_zstd(struct inflater *inflater, struct str in, struct buf 
         set_length(to, before);
     }
     return code;
+}
+
+/* ---- pieces of a known size ---- */
+
+struct packer {
+    ZSTD_CCtx *zstd;
+};
+
+struct packer *packer_new(int level) {
+    ASSERT(level >= 1 && level <= 19);
+    struct packer *packer = mem_alloc(sizeof(*packer));
+    packer->zstd = ZSTD_createCCtx();
+    ASSERT(packer->zstd != NULL);
+    size_t rc = ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_compressionLevel, level);
+    ASSERT(!ZSTD_isError(rc));
+    rc = ZSTD_CCtx_setParameter(packer->zstd, ZSTD_c_contentSizeFlag, 0);
+    ASSERT(!ZSTD_isError(rc));
+    return packer;
+}
+
+void packer_free(struct packer *packer) {
+    if (packer != NULL) {
+        (void)ZSTD_freeCCtx(packer->zstd);
+        mem_free(packer);
+    }
+}
+
+size_t pack_zstd(struct packer *packer, const void *in, size_t n, void *to, size_t room) {
+    const size_t made = ZSTD_compress2(packer->zstd, to, room, in, n);
+    return ZSTD_isError(made) ? 0 : made;
+}
+
+enum err_code unpack_zstd(struct inflater *inflater, const void *in, size_t n, void *to,
+                          size_t size, struct err *err) {
+    if (need_zstd(inflater, err) != ERR_OK) {
+        return ERR_UNAVAILABLE;
+    }
+    const size_t made = ZSTD_decompressDCtx(inflater->zstd, to, size, in, n);
+    if (ZSTD_isError(made)) {
+        return err_set(err, ERR_CORRUPT, "zstd: %s", ZSTD_getErrorName(made));
+    }
+    return made == size ? ERR_OK
+                        : err_set(err, ERR_CORRUPT, "zstd: %zu bytes instead of %zu", made, size);
 }
 
 enum err_code deflate_gzip(struct str in, int level, struct buf *to, struct err *err) {

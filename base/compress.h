@@ -20,6 +20,19 @@ MUST_CHECK enum err_code inflate_gzip(struct inflater *inflater, struct str in, 
                                       struct err *err);
 MUST_CHECK enum err_code inflate_zstd(struct inflater *inflater, struct str in, struct buf *to,
                                       struct err *err);
+/* Pieces whose size the reader knows: one zstd frame that says neither size nor checksum. A struct
+ * packer is scratch memory of one thread. */
+struct packer;
+
+struct packer *packer_new(int level); /* 1 .. 19 */
+void packer_free(struct packer *packer);
+/* How many of room bytes the packed ones take; 0: that is not enough room, which should be a little
+ * more than they take. */
+MUST_CHECK size_t pack_zstd(struct packer *packer, const void *in, size_t n, void *to, size_t room);
+/* Fills to with exactly size bytes and never writes more, whatever the frame says. ERR_CORRUPT: it
+ * is not a frame of so many. */
+MUST_CHECK enum err_code unpack_zstd(struct inflater *inflater, const void *in, size_t n, void *to,
+                                     size_t size, struct err *err);
 /* For HTTP answers; level 1..12. */
 MUST_CHECK enum err_code deflate_gzip(struct str in, int level, struct buf *to, struct err *err);
 

@@ -18,6 +18,9 @@
 #include "tsdb/compactor_merge.h"
 #include "tsdb/merge_plan.h"
 
+/* What is merged to more than half a day is packed: dashboards rarely look at the most of it. */
+enum { PACK_FROM_MS = 12 * 3600 * 1000 };
+
 /* ---- planning ---- */
 
 /* Writes the numbers to be merged; 0 = none. */
@@ -85,6 +88,7 @@ static enum err_code write_merged(struct merge *m, const uint32_t *numbers, uint
         o->start_ms = info->start_ms < o->start_ms ? info->start_ms : o->start_ms;
         o->end_ms = info->end_ms > o->end_ms ? info->end_ms : o->end_ms;
     }
+    m->options.pack = code == ERR_OK && m->options.end_ms - m->options.start_ms > PACK_FROM_MS;
     code = code != ERR_OK ? code : compactor_begin(m->c, &m->options, &m->writer, err);
     return code != ERR_OK ? code : merge_series(m, err);
 }

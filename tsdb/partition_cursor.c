@@ -310,7 +310,7 @@ static void verify_header(struct verifier *v) {
     uint8_t got[PARTITION_DATA_HEADER_BYTES];
     uint8_t want[PARTITION_DATA_HEADER_BYTES] = PARTITION_DATA_MAGIC;
     struct err err;
-    want[PARTITION_MAGIC_BYTES] = PARTITION_VERSION;
+    want[PARTITION_MAGIC_BYTES] = v->p->version;
     put_u32(want + 12, v->p->info.number);
     uint64_t size = 0;
     enum err_code code = vfs_file_pread(v->p->data, got, sizeof(got), 0, NULL, &err);

@@ -12,7 +12,8 @@
 #define PARTITION_DATA_MAGIC "BRASAPDT"
 
 enum {
-    PARTITION_VERSION = 4,
+    PARTITION_VERSION_PLAIN = 4,
+    PARTITION_VERSION_PACKED = 5, /* pages may be packed */
     PARTITION_MAGIC_BYTES = 8,
     PARTITION_TRAILER_BYTES = 24,
     PARTITION_DATA_HEADER_BYTES = 16,
@@ -41,8 +42,10 @@ enum partition_section {
     SECTION_COUNT
 };
 
-enum { PARTITION_OUT_OF_ORDER = 1 }; /* flags of the frame */
-enum { PAGE_PIECES = 1 };            /* flags of a page */
+enum { PARTITION_OUT_OF_ORDER = 1 };       /* flags of the frame */
+enum { PAGE_PIECES = 1, PAGE_PACKED = 2 }; /* flags of a page */
+/* A page without pieces, or a piece, that is larger when unpacked is never packed. */
+enum { PACKED_BYTES_MAX = 256 << 10 };
 enum { WORD_COLUMNS = 1, WORD_FIRST_BLOCK = 2, WORD_BITS = 2 };
 enum { KEY_SAME_LAYOUT = 8 };
 enum { NUMBERS_FROM_BASE = 0, NUMBERS_BY_STEPS = 1 };

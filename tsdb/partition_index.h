@@ -13,8 +13,11 @@
 #include "tsdb/partition.h"
 #include "tsdb/partition_format.h"
 
+struct inflater;
+
 struct partition {
     struct partition_options options; /* dir is owned */
+    uint8_t version;
     struct partition_info info;
     char *index_path;
     char *data_path;
@@ -29,7 +32,8 @@ struct partition {
     uint32_t *parents;
     uint32_t page_count;
     struct vfs_file *data;
-    uint64_t cache_owner; /* in options.cache */
+    uint64_t cache_owner;                      /* in options.cache */
+    _Atomic(struct inflater *) spare_inflater; /* NULL: none, or somebody uses it */
     struct hist_layouts *layouts;
     _Atomic uint64_t *damaged_pages;           /* bits: reported */
     _Atomic(_Atomic uint64_t *) known_sets[2]; /* NULL until asked for */
@@ -44,6 +48,8 @@ MUST_CHECK enum err_code partition_bytes(struct partition *p, enum partition_sec
 /* Bytes in the section that make no sense though their checksum is right. */
 enum err_code partition_bad_index(const struct partition *p, enum partition_section section,
                                   uint64_t offset, struct err *err);
+enum err_code partition_bad_frame(const struct partition *p, const char *what, uint64_t offset,
+                                  struct err *err);
 /* Calls the damage callback. */
 void partition_report(const struct partition *p, const struct err *err);
 

@@ -491,7 +491,7 @@ static void append_u64(struct buf *to, uint64_t v) {
 static void make_frame(const struct index_writer *ix, struct buf *to) {
     const struct partition_writer *w = ix->w;
     const struct partition_info *info = &w->info;
-    buf_append_char(to, PARTITION_VERSION);
+    buf_append_char(to, (char)w->version);
     buf_append_char(to, (char)info->level);
     buf_append_char(to, info->out_of_order ? PARTITION_OUT_OF_ORDER : 0);
     buf_append_char(to, SECTION_COUNT);

@@ -5,66 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
-
-/* ---- the directory ---- */
-
-static enum err_code directory_entry(struct partition *p, uint32_t page, const uint8_t **out,
-                                     struct err *err) {
-    return partition_bytes(p, SECTION_PAGES, (uint64_t)page * PARTITION_PAGE_ENTRY_BYTES,
-                           PARTITION_PAGE_ENTRY_BYTES, out, err);
-}
-
-enum err_code partition_page_of(struct partition *p, uint32_t series, uint32_t *out,
-                                struct err *err) {
-    uint32_t low = 0;
-    uint32_t high = p->page_count;
-    while (high - low > 1) {
-        const uint32_t middle = low + (high - low) / 2;
-        const uint8_t *entry;
-        const enum err_code code = directory_entry(p, middle, &entry, err);
-        if (code != ERR_OK) {
-            return code;
-        }
-        if (load_u32(entry + 8) <= series) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    *out = low;
-    return high != 0 ? ERR_OK : partition_bad_index(p, SECTION_PAGES, 0, err);
-}
-
-enum err_code partition_page_place(struct partition *p, uint32_t page, struct page_place *out,
-                                   struct err *err) {
-    const bool last = page + 1 == p->page_count;
-    const uint8_t *entry;
-    ASSERT(page < p->page_count);
-    const enum err_code code =
-        partition_bytes(p, SECTION_PAGES, (uint64_t)page * PARTITION_PAGE_ENTRY_BYTES,
-                        (last ? 1 : 2) * (uint64_t)PARTITION_PAGE_ENTRY_BYTES, &entry, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    const uint8_t *next = entry + PARTITION_PAGE_ENTRY_BYTES;
-    const uint64_t end = last ? p->info.data_bytes : load_u64(next);
-    const uint32_t end_series = last ? p->info.series_count : load_u32(next + 8);
-    *out = (struct page_place){.number = page};
-    out->offset = load_u64(entry);
-    out->first_series = load_u32(entry + 8);
-    out->head_bytes = load_u32(entry + 12);
-    out->crc = load_u32(entry + 16);
-    if (end > p->info.data_bytes || out->offset < PARTITION_DATA_HEADER_BYTES ||
-        out->offset >= end || end - out->offset > PARTITION_PAGE_MAX || out->head_bytes < 2 ||
-        out->head_bytes > end - out->offset || end_series > p->info.series_count ||
-        out->first_series >= end_series || (page == 0 && out->first_series != 0)) {
-        return partition_bad_index(p, SECTION_PAGES, (uint64_t)page * PARTITION_PAGE_ENTRY_BYTES,
-                                   err);
-    }
-    out->size = (uint32_t)(end - out->offset);
-    out->series_count = end_series - out->first_series;
-    return ERR_OK;
-}
+#include "base/compress.h"
 
 /* ---- taking a page apart ---- */
 
@@ -89,8 +30,9 @@ struct taking { /* series of a page, one behind the other */
     const struct partition *p;
     const struct page_place *place;
     struct cursor from;
-    uint64_t block_at;   /* of the series that comes next */
-    struct arena *arena; /* NULL: nothing is kept, it is a check */
+    uint32_t block_bytes; /* at most, unpacked */
+    uint64_t block_at;    /* of the series that comes next */
+    struct arena *arena;  /* NULL: nothing is kept, it is a check */
     bool no_memory;
 };
 
@@ -155,7 +97,7 @@ static bool take_entries(struct taking *t, struct page_series *series) {
     }
     for (size_t i = 0; i < n; i++) {
         const uint64_t entry = cursor_uvarint(c);
-        if (c->failed || entry > (uint64_t)t->place->size + ENTRY_BLOCKS) {
+        if (c->failed || entry > (uint64_t)t->block_bytes + ENTRY_BLOCKS) {
             return false;
         }
         if (entries != NULL) {
@@ -163,7 +105,7 @@ static bool take_entries(struct taking *t, struct page_series *series) {
             entries[n + i] = (uint32_t)t->block_at;
         }
         t->block_at += entry > ENTRY_BLOCKS ? entry - ENTRY_BLOCKS : 0;
-        if (t->block_at > t->place->size) {
+        if (t->block_at > t->block_bytes) {
             return false;
         }
     }
@@ -190,24 +132,37 @@ static bool take_series(struct taking *t, uint32_t first_column, struct page_ser
     return ((word & WORD_COLUMNS) == 0 || take_keys(t, out)) && take_entries(t, out);
 }
 
-/* pieces: n of them, as the head says; they are all there is behind it. */
-static bool take_pieces(struct taking *t, struct page_piece *pieces, uint32_t n) {
-    const uint64_t bytes = t->place->size - t->place->head_bytes;
-    uint64_t offset = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint64_t size = cursor_uvarint(&t->from);
-        const uint32_t crc = cursor_u32(&t->from);
-        if (t->from.failed || size == 0 || size > bytes - offset) {
-            return false;
-        }
-        pieces[i] =
-            (struct page_piece){.offset = (uint32_t)offset, .size = (uint32_t)size, .crc = crc};
-        offset += size;
-    }
-    return offset == bytes && t->block_at == bytes && cursor_left(&t->from) == 0;
+static bool take_piece(struct taking *t, bool packed, struct page_piece *out) {
+    const uint64_t stored = cursor_uvarint(&t->from);
+    const uint32_t crc = cursor_u32(&t->from);
+    const uint64_t size = packed ? cursor_uvarint(&t->from) : 0;
+    *out = (struct page_piece){.stored_bytes = (uint32_t)stored, .crc = crc};
+    out->size = size != 0 ? (uint32_t)size : out->stored_bytes;
+    return !t->from.failed && stored != 0 && stored <= t->place->size &&
+           (size == 0 || (size > stored && size <= PACKED_BYTES_MAX));
 }
 
-/* The place is checked: the head has at least two bytes per series. */
+/* pieces: n of them, as the head says; they are all there is behind it. */
+static bool take_pieces(struct taking *t, bool packed, struct page_piece *pieces, uint32_t n) {
+    uint64_t stored = 0;
+    uint64_t offset = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!take_piece(t, packed, &pieces[i])) {
+            return false;
+        }
+        pieces[i].stored_at = (uint32_t)stored;
+        pieces[i].offset = (uint32_t)offset;
+        stored += pieces[i].stored_bytes;
+        offset += pieces[i].size;
+        if (stored > t->place->size || offset > PARTITION_PAGE_MAX) {
+            return false;
+        }
+    }
+    return stored == t->place->size - t->place->head_bytes && offset == t->block_at &&
+           cursor_left(&t->from) == 0;
+}
+
+/* The head has at least two bytes per series. */
 static bool check_series(struct taking *t, struct page_mark *marks) {
     uint32_t column = 0;
     for (uint32_t i = 0; i < t->place->series_count; i++) {
@@ -261,49 +216,114 @@ static enum err_code load_head(struct partition_page *page, const uint8_t **io_h
                : damaged(page->p, place->offset, "page with a wrong checksum", err);
 }
 
+/* ---- unpacking ---- */
+
+static enum err_code unpack(struct partition *p, const uint8_t *from, size_t n, uint8_t *to,
+                            size_t size, uint64_t offset, struct err *err) {
+    struct inflater *none = NULL;
+    struct err why;
+    struct inflater *inflater = atomic_exchange(&p->spare_inflater, NULL);
+    inflater = inflater != NULL ? inflater : inflater_new();
+    const enum err_code code = unpack_zstd(inflater, from, n, to, size, &why);
+    if (!atomic_compare_exchange_strong(&p->spare_inflater, &none, inflater)) {
+        inflater_free(inflater);
+    }
+    return code == ERR_OK
+               ? ERR_OK
+               : err_set(err, code, "partition file %s: bad page at offset %" PRIu64 ": %s",
+                         p->data_path, offset, why.text);
+}
+
+/* The page as it was before it was packed; in the arena. */
+static enum err_code unpack_page(struct partition_page *page, struct page_content *io,
+                                 struct err *err) {
+    const struct page_place *place = &page->place;
+    struct cursor from = cursor_of(io->head, place->head_bytes);
+    (void)cursor_u8(&from);
+    const uint64_t size = cursor_uvarint(&from);
+    const size_t packed = cursor_left(&from);
+    if (from.failed || size > PACKED_BYTES_MAX || size <= packed) {
+        return damaged(page->p, place->offset, "bad page", err);
+    }
+    uint8_t *bytes = arena_try_alloc(page->arena, (size_t)size + 1, 1);
+    if (bytes == NULL) {
+        return no_memory(err);
+    }
+    bytes[0] = 0; /* flags */
+    io->head = bytes;
+    io->head_bytes = (uint32_t)size + 1;
+    return unpack(page->p, from.at, packed, bytes + 1, (size_t)size, place->offset, err);
+}
+
+/* ---- checking it ---- */
+
+static enum err_code check_pieces(struct partition_page *page, struct taking *t, bool packed,
+                                  struct page_content *io, struct err *err) {
+    const uint64_t n = cursor_uvarint(&t->from);
+    if (t->from.failed || n == 0 || n > cursor_left(&t->from) / 5) {
+        return damaged(page->p, page->place.offset, "bad page", err);
+    }
+    struct page_piece *pieces = arena_try_alloc(page->arena, (size_t)n, sizeof(*pieces));
+    if (pieces == NULL) {
+        return no_memory(err);
+    }
+    io->pieces = pieces;
+    io->piece_count = (uint32_t)n;
+    io->blocks_at = page->place.head_bytes;
+    return take_pieces(t, packed, pieces, (uint32_t)n)
+               ? ERR_OK
+               : damaged(page->p, page->place.offset, "bad page", err);
+}
+
 /* Checks the series of the head; what is known then, in the arena. */
 static enum err_code check_head(struct partition_page *page, const uint8_t *head,
                                 struct page_content *out, struct err *err) {
     const struct page_place *place = &page->place;
-    struct taking t = {.p = page->p, .place = place, .from = cursor_of(head, place->head_bytes)};
-    const uint8_t flags = cursor_u8(&t.from);
+    const uint8_t flags = head[0];
+    const bool packed = (flags & PAGE_PACKED) != 0;
     const bool has_pieces = (flags & PAGE_PIECES) != 0;
-    if (flags > PAGE_PIECES || place->series_count > place->head_bytes / 2 ||
+    *out = (struct page_content){.head = head, .head_bytes = place->head_bytes};
+    enum err_code code = ERR_OK;
+    if (flags > (PAGE_PIECES | PAGE_PACKED) ||
+        (packed && page->p->version < PARTITION_VERSION_PACKED) ||
         has_pieces == (place->head_bytes == place->size)) {
-        return damaged(page->p, place->offset, "bad page", err);
+        code = damaged(page->p, place->offset, "bad page", err);
+    } else if (packed && !has_pieces) {
+        code = unpack_page(page, out, err);
     }
+    if (code == ERR_OK && place->series_count > out->head_bytes / 2) {
+        code = damaged(page->p, place->offset, "bad page", err);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct taking t = {.p = page->p,
+                       .place = place,
+                       .from = cursor_of(out->head, out->head_bytes),
+                       .block_bytes = has_pieces ? PARTITION_PAGE_MAX : out->head_bytes};
     struct page_mark *marks =
         arena_try_alloc(page->arena, (size_t)place->series_count + 1, sizeof(*marks));
     if (marks == NULL) {
         return no_memory(err);
     }
-    bool good = check_series(&t, marks);
-    *out = (struct page_content){
-        .head = head, .marks = marks, .blocks_at = (uint32_t)cursor_offset(&t.from)};
+    (void)cursor_u8(&t.from);
+    const bool good = check_series(&t, marks);
+    out->marks = marks;
+    out->blocks_at = (uint32_t)cursor_offset(&t.from);
     if (good && has_pieces) {
-        const uint64_t n = cursor_uvarint(&t.from);
-        good = !t.from.failed && n != 0 && n <= cursor_left(&t.from) / 5;
-        struct page_piece *pieces =
-            arena_try_alloc(page->arena, good ? (size_t)n : 1, sizeof(*pieces));
-        if (pieces == NULL) {
-            return no_memory(err);
-        }
-        out->pieces = pieces;
-        out->piece_count = good ? (uint32_t)n : 0;
-        out->blocks_at = place->head_bytes;
-        good = good && take_pieces(&t, pieces, out->piece_count);
-    } else {
-        good = good && cursor_left(&t.from) == t.block_at;
+        return check_pieces(page, &t, packed, out, err);
     }
-    return good ? ERR_OK : damaged(page->p, place->offset, "bad page", err);
+    return good && cursor_left(&t.from) == t.block_at
+               ? ERR_OK
+               : damaged(page->p, place->offset, "bad page", err);
 }
 
 /* Moves it to the cache, if there is room. */
 static void keep_content(struct partition_page *page, const struct page_content *c) {
     const size_t marks = ((size_t)page->place.series_count + 1) * sizeof(*c->marks);
     const size_t pieces = c->piece_count * sizeof(*c->pieces);
-    struct page_content *item = page_cache_begin(
-        page->cache, page_key_of(page, 0), sizeof(*item) + marks + pieces + page->place.head_bytes);
+    struct page_content *item = page_cache_begin(page->cache, page_key_of(page, 0),
+                                                 sizeof(*item) + marks + pieces + c->head_bytes);
     if (item == NULL) {
         return;
     }
@@ -313,7 +333,7 @@ static void keep_content(struct partition_page *page, const struct page_content 
     if (pieces != 0) {
         item->pieces = memcpy(to + marks, c->pieces, pieces);
     }
-    item->head = memcpy(to + marks + pieces, c->head, page->place.head_bytes);
+    item->head = memcpy(to + marks + pieces, c->head, c->head_bytes);
     page->content = page_cache_publish(page->cache, item);
     page->pinned = true;
 }
@@ -399,6 +419,7 @@ enum err_code partition_page_series(struct partition_page *page, uint32_t i,
                            .place = &page->place,
                            .from = cursor_of(content->head + mark->head_at,
                                              content->marks[i + 1].head_at - mark->head_at),
+                           .block_bytes = PARTITION_PAGE_MAX, /* it is checked */
                            .block_at = mark->block_at,
                            .arena = page->arena};
         struct page_series *series = arena_try_alloc(page->arena, 1, sizeof(*series));
@@ -434,6 +455,28 @@ static uint32_t find_piece(struct partition_page *page, uint32_t offset) {
     return low;
 }
 
+/* Reads the piece, which is checked then, to to. */
+static enum err_code load_piece(struct partition_page *page, uint32_t index, uint8_t *to,
+                                struct err *err) {
+    const struct page_piece *piece = &page->content->pieces[index];
+    const uint64_t offset = page->place.offset + page->content->blocks_at + piece->stored_at;
+    const bool packed = piece->stored_bytes != piece->size;
+    uint8_t *bytes = packed ? arena_try_alloc(page->arena, piece->stored_bytes, 1) : to;
+    if (bytes == NULL) {
+        return no_memory(err);
+    }
+    const enum err_code code = read_data(page, offset, piece->stored_bytes, bytes, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (partition_piece_crc(page->p->info.number, page->place.first_series, index, bytes,
+                            piece->stored_bytes) != piece->crc) {
+        return damaged(page->p, offset, "piece with a wrong checksum", err);
+    }
+    return packed ? unpack(page->p, bytes, piece->stored_bytes, to, piece->size, offset, err)
+                  : ERR_OK;
+}
+
 static enum err_code read_piece(struct partition_page *page, uint32_t index, struct err *err) {
     const struct page_piece *piece = &page->content->pieces[index];
     const struct page_key key = page_key_of(page, index + 1);
@@ -443,18 +486,13 @@ static enum err_code read_piece(struct partition_page *page, uint32_t index, str
     if (state->pinned) {
         return ERR_OK;
     }
-    const uint64_t offset = page->place.offset + page->content->blocks_at + piece->offset;
     uint8_t *bytes = page_cache_begin(page->cache, key, piece->size);
     const bool cached = bytes != NULL;
     bytes = cached ? bytes : arena_try_alloc(page->arena, piece->size, 1);
     if (bytes == NULL) {
         return no_memory(err);
     }
-    enum err_code code = read_data(page, offset, piece->size, bytes, err);
-    if (code == ERR_OK && partition_piece_crc(page->p->info.number, page->place.first_series, index,
-                                              bytes, piece->size) != piece->crc) {
-        code = damaged(page->p, offset, "piece with a wrong checksum", err);
-    }
+    const enum err_code code = load_piece(page, index, bytes, err);
     if (code == ERR_OK) {
         state->bytes = cached ? page_cache_publish(page->cache, bytes) : bytes;
         state->pinned = cached;

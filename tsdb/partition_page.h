@@ -2,7 +2,7 @@
  *
  * The page's head is read and checked as a whole, and where its series are is noted; a series is
  * taken apart when it is asked for. Of a page with pieces, blocks are read and checked when they are
- * asked for. What was checked can come from the partition's cache and stays there for others;
+ * asked for. What is packed is unpacked first. What was checked can come from the partition's cache and stays there for others;
  * everything else is in the arena given to the load. One thread; ends with partition_page_close. */
 #ifndef TSDB_PARTITION_PAGE_H
 #define TSDB_PARTITION_PAGE_H
@@ -31,8 +31,10 @@ struct page_series {
 };
 
 struct page_piece {
-    uint32_t offset;
+    uint32_t offset; /* as its blocks count; and what is stored: */
     uint32_t size;
+    uint32_t stored_at;
+    uint32_t stored_bytes; /* other than size: packed */
     uint32_t crc;
 };
 
@@ -44,7 +46,8 @@ struct page_mark { /* where a series begins */
 
 /* What is known of a page that was checked: one piece of memory, of an arena or the cache. */
 struct page_content {
-    const uint8_t *head;
+    const uint8_t *head; /* unpacked */
+    uint32_t head_bytes;
     const struct page_mark *marks; /* one more than series: the end */
     const struct page_piece *pieces;
     uint32_t piece_count; /* 0: all is in head */

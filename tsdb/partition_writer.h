@@ -22,6 +22,7 @@ struct partition_writer_options {
     uint32_t number;
     uint8_t level;
     bool out_of_order;
+    bool pack; /* pages that zstd makes a tenth smaller: for what is seldom read */
     int64_t start_ms;
     int64_t end_ms;
     const uint32_t *parents; /* ascending; copied */

@@ -4,6 +4,7 @@
 #define TSDB_PARTITION_WRITER_IMPL_H
 
 #include "base/buf.h"
+#include "base/compress.h"
 #include "tsdb/chunk/block.h"
 #include "tsdb/hist_columns.h"
 #include "tsdb/label_sets.h"
@@ -36,6 +37,7 @@ struct partition_writer {
     struct vfs *vfs;
     char *dir;
     struct partition_info info;
+    uint8_t version;
     uint32_t *parents;
     struct err error; /* the first one */
     bool finished;
@@ -73,6 +75,9 @@ struct partition_writer {
     uint32_t page_timeline; /* of its newest series */
     bool page_open;
     struct number_array pieces;  /* ends in blocks */
+    struct packer *packer;       /* NULL: nothing is packed */
+    struct buf packed;           /* the open page's pieces, as they are stored */
+    struct number_array stored;  /* bytes of each that is packed, else 0 */
     struct number_array entries; /* of the series being added */
     struct block_encoder *encoders[WRITER_ENCODERS + 1];
     struct block_column count_scratch;

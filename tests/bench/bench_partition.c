@@ -1,11 +1,12 @@
-/* What a partition costs on real pages: nanoseconds per sample written and read, per series found, and
- * bytes of data and index.
+/* What a partition costs on real pages: nanoseconds per sample written and read, per series found,
+ * and bytes of data and index.
  *
- *     bench_partition PAGES DATA [TARGETS] [STRIDE] [ROWS]
+ *     bench_partition PAGES DATA [TARGETS] [STRIDE] [ROWS] [pack]
  *
  * PAGES holds one exporter's pages as <unix milliseconds>.txt, 5 s apart; DATA is an empty folder.
  * Each of TARGETS (100) targets has every STRIDE-th (3) page, phase-shifted, ROWS (all) of them; a
- * run through the pages begins again at the first. Text is parsed before the clock starts. */
+ * run through the pages begins again at the first. With "pack", pages are packed where it pays. Text
+ * is parsed before the clock starts. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,7 @@ struct bench {
     size_t series_count;
     uint32_t stride;
     uint32_t rows;
+    bool pack;
 };
 
 static void must(enum err_code code, const struct err *err) {
@@ -208,6 +210,7 @@ static void write_partition(struct bench *b, const char *dir, struct partition_i
         .dir = dir,
         .number = 1,
         .level = 1,
+        .pack = b->pack,
         .start_ms = start_ms,
         .end_ms = start_ms + (int64_t)b->rows * 5000 * b->stride + 100000,
         .hash_seed = 1,
@@ -338,7 +341,8 @@ static void measure_queries(struct bench *b, struct partition *p) {
 
 int main(int argc, char **argv) {
     if (argc < 3) {
-        (void)fprintf(stderr, "usage: bench_partition PAGES DATA [TARGETS] [STRIDE] [ROWS]\n");
+        (void)fprintf(stderr,
+                      "usage: bench_partition PAGES DATA [TARGETS] [STRIDE] [ROWS] [pack]\n");
         return 2;
     }
     struct bench *b = mem_zalloc(sizeof(*b));
@@ -347,6 +351,7 @@ int main(int argc, char **argv) {
     arena_init(&b->arena, 0);
     load_pages(b, argv[1]);
     b->rows = argc > 5 ? (uint32_t)atoi(argv[5]) : (uint32_t)b->page_count / b->stride;
+    b->pack = argc > 6 && strcmp(argv[6], "pack") == 0;
     ASSERT(b->rows >= 1 && b->rows <= ROWS_MAX && b->page_count != 0);
     make_series(b);
     char dir[4096];

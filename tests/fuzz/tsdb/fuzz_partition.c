@@ -1,8 +1,9 @@
 /* Partitions with damaged bytes: whatever they are, opening, selecting and reading stay within bounds.
  *
  * Input: u8 mode, then edits (edited_file.h). Mode bit 0: of data, else of index; bit 1: the
- * checksums are made right again afterwards, so that what is behind them is reached. Property:
- * without that, and with no edit, each sample that comes back is one that was written. */
+ * checksums are made right again afterwards, so that what is behind them is reached; bit 2: pages are
+ * packed. Property: without bit 1, and with no edit, each sample that comes back is one that was
+ * written. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +19,7 @@
 #include "tsdb/partition_writer.h"
 
 enum { SERIES = 40, ROWS = 60, EDITS_MAX = 64, FRAME_FIXED = 96 };
-enum mode { MODE_DATA = 1, MODE_SEAL = 2 };
+enum mode { MODE_DATA = 1, MODE_SEAL = 2, MODE_PACKED = 4 };
 
 struct files {
     uint8_t *index;
@@ -57,7 +58,7 @@ static void add_series(struct partition_writer *w, struct arena *arena, uint32_t
                                    timeline, columns, i == 8 ? 2 : 1, NULL) == ERR_OK);
 }
 
-static struct files make(void) {
+static struct files make(bool packed) {
     struct mem_vfs *mem = mem_vfs_new();
     struct vfs *vfs = mem_vfs_base(mem);
     struct partition_writer *w;
@@ -67,8 +68,13 @@ static struct files make(void) {
     int64_t ts[ROWS];
     uint32_t timelines[2];
     const uint32_t block_rows[] = {25, 35};
-    const struct partition_writer_options options = {
-        .vfs = vfs, .dir = "/p", .number = 4, .level = 1, .start_ms = 0, .end_ms = 7200000};
+    const struct partition_writer_options options = {.vfs = vfs,
+                                                     .dir = "/p",
+                                                     .number = 4,
+                                                     .level = 1,
+                                                     .pack = packed,
+                                                     .start_ms = 0,
+                                                     .end_ms = 7200000};
     arena_init(&arena, 0);
     ASSERT(partition_writer_begin(&options, &w, NULL) == ERR_OK);
     for (uint32_t t = 0; t < 2; t++) {
@@ -191,10 +197,12 @@ static void use(struct partition *p, bool trusted) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct files good;
-    if (good.index == NULL) {
-        good = make();
+    static struct files made[2];
+    if (made[0].index == NULL) {
+        made[0] = make(false);
+        made[1] = make(true);
     }
+    const struct files good = made[size != 0 && (data[0] & MODE_PACKED) != 0];
     if (size == 0 || size > 1 + EDITS_MAX * 4) {
         return 0;
     }

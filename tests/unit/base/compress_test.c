@@ -226,6 +226,35 @@ static void a_window_beyond_8_mib_is_refused(void **state) {
     mem_free(bytes);
 }
 
+static void a_packed_piece_comes_back_with_the_size_that_was_said(void **state) {
+    (void)state;
+    enum { SIZE = 5000 };
+    uint8_t plain[SIZE];
+    uint8_t packed[SIZE];
+    uint8_t out[SIZE + 1];
+    struct err err;
+    struct packer *packer = packer_new(3);
+    struct inflater *inflater = inflater_new();
+    for (size_t i = 0; i < SIZE; i++) {
+        plain[i] = (uint8_t)(i % 97 * (i / 97 % 3));
+    }
+    const size_t n = pack_zstd(packer, plain, SIZE, packed, SIZE);
+    assert_true(n != 0 && n < SIZE);
+    out[SIZE] = 7;
+    assert_ok(unpack_zstd(inflater, packed, n, out, SIZE, &err), &err);
+    assert_memory_equal(out, plain, SIZE);
+    assert_err(unpack_zstd(inflater, packed, n, out, SIZE - 1, &err), ERR_CORRUPT, "zstd", &err);
+    assert_err(unpack_zstd(inflater, packed, n, out, SIZE + 1, &err), ERR_CORRUPT,
+               "5000 bytes instead of 5001", &err);
+    assert_err(unpack_zstd(inflater, packed, n - 1, out, SIZE, &err), ERR_CORRUPT, "zstd", &err);
+    assert_err(unpack_zstd(inflater, packed, 0, out, SIZE, &err), ERR_CORRUPT, "zstd", &err);
+    assert_int_equal(pack_zstd(packer, plain, SIZE, packed, n - 1), 0);
+    assert_int_equal(pack_zstd(packer, plain, SIZE, packed, SIZE), n); /* no trace of the failure */
+    packer_free(packer);
+    inflater_free(inflater);
+    packer_free(NULL);
+}
+
 static void compressing_into_too_little_room_fails(void **state) {
     (void)state;
     char *bytes = sample(10000);
@@ -248,6 +277,7 @@ int main(void) {
         cmocka_unit_test(output_is_limited_by_the_buffer),
         cmocka_unit_test(a_bomb_is_stopped_by_its_ratio),
         cmocka_unit_test(a_window_beyond_8_mib_is_refused),
+        cmocka_unit_test(a_packed_piece_comes_back_with_the_size_that_was_said),
         cmocka_unit_test(compressing_into_too_little_room_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,8 @@ static void every_sample_comes_back(void **state) {
         partition_world_init(&w, &(struct world_options){.seed = seed,
                                                          .targets = 1 + (uint32_t)seed * 2,
                                                          .metrics = 14,
-                                                         .rows_max = seed % 3 == 0 ? 9000 : 600});
+                                                         .rows_max = seed % 3 == 0 ? 9000 : 600,
+                                                         .pack = seed % 2 == 0});
         assert_int_equal(w.info.series_count, w.series_count);
         assert_int_equal(w.info.sample_count, w.samples);
         assert_int_equal(partition_info(w.p)->sample_count, w.samples);
@@ -257,6 +258,33 @@ static void series_without_rows_in_the_range_are_left_out(void **state) {
     partition_world_release(&w);
 }
 
+/* ---- packing ---- */
+
+static void what_is_packed_takes_less_and_says_so(void **state) {
+    (void)state;
+    for (uint32_t rows_max = 60; rows_max <= 6000; rows_max *= 100) {
+        struct partition_world w[2];
+        for (int i = 0; i < 2; i++) {
+            partition_world_init(&w[i], &(struct world_options){.seed = 81,
+                                                                .targets = 12,
+                                                                .metrics = 14,
+                                                                .rows_max = rows_max,
+                                                                .pack = i == 1});
+            uint8_t version;
+            struct vfs_file *f;
+            struct err err;
+            assert_ok(vfs_open(w[i].vfs, "/part/data", VFS_READ, &f, &err), &err);
+            assert_ok(vfs_file_pread(f, &version, 1, 8, NULL, &err), &err);
+            assert_int_equal(version, i == 0 ? 4 : 5); /* the first is what servers before read */
+            vfs_file_close(f);
+        }
+        assert_int_equal(w[0].samples, w[1].samples);
+        assert_true(w[1].info.data_bytes < w[0].info.data_bytes);
+        partition_world_release(&w[0]);
+        partition_world_release(&w[1]);
+    }
+}
+
 /* ---- merging ---- */
 
 static void a_copy_of_the_blocks_is_the_same_partition(void **state) {
@@ -266,7 +294,8 @@ static void a_copy_of_the_blocks_is_the_same_partition(void **state) {
         partition_world_init(&w, &(struct world_options){.seed = seed,
                                                          .targets = 9,
                                                          .metrics = 16,
-                                                         .rows_max = seed % 2 == 0 ? 3000 : 100});
+                                                         .rows_max = seed % 2 == 0 ? 3000 : 100,
+                                                         .pack = seed > 32});
         partition_world_copy(&w, "/copy");
         partition_close(w.p);
         w.dir = "/copy";
@@ -382,17 +411,18 @@ static void check_flip(struct partition_world *w, const char *path, uint64_t off
 
 static void a_flipped_bit_is_named_and_gives_no_wrong_value(void **state) {
     (void)state;
-    for (int round = 0; round < 2; round++) {
-        const bool small = round == 0;
+    for (int round = 0; round < 4; round++) {
+        const bool small = round % 2 == 0;
         struct partition_world w;
         partition_world_init(&w, &(struct world_options){.seed = 41 + (uint64_t)round,
                                                          .targets = small ? 1 : 20,
                                                          .metrics = small ? 5 : 12,
-                                                         .rows_max = small ? 40 : 4000});
+                                                         .rows_max = small ? 40 : 4000,
+                                                         .pack = round >= 2});
         const uint64_t least = THREAD_CHECK ? 50 : 1;
         const uint64_t index_step = small ? least : w.info.index_bytes / 100 * least + 1;
         const uint64_t data_step = small ? least : w.info.data_bytes / 100 * least + 1;
-        for (uint64_t i = 0; i < w.info.index_bytes; i += index_step) {
+        for (uint64_t i = 0; i < w.info.index_bytes && round < 2; i += index_step) {
             check_flip(&w, "/part/index", i);
         }
         for (uint64_t i = 0; i < w.info.data_bytes; i += data_step) {
@@ -484,6 +514,7 @@ int main(void) {
         cmocka_unit_test(series_of_a_timeline_share_the_times),
         cmocka_unit_test(any_matcher_finds_what_a_look_at_each_series_finds),
         cmocka_unit_test(series_without_rows_in_the_range_are_left_out),
+        cmocka_unit_test(what_is_packed_takes_less_and_says_so),
         cmocka_unit_test(a_copy_of_the_blocks_is_the_same_partition),
         cmocka_unit_test(series_that_come_out_of_order_are_refused),
         cmocka_unit_test(a_flipped_bit_is_named_and_gives_no_wrong_value),

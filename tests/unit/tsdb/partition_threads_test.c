@@ -56,7 +56,8 @@ static void threads_read_a_fresh_partition_at_once(void **state) {
     struct reader readers[THREADS];
     struct thread threads[THREADS];
     partition_world_init(
-        &w, &(struct world_options){.seed = 61, .targets = 12, .metrics = 12, .rows_max = 1500});
+        &w, &(struct world_options){
+                .seed = 61, .targets = 12, .metrics = 12, .rows_max = 1500, .pack = true});
     for (size_t i = 0; i < THREADS; i++) {
         readers[i] = (struct reader){.w = &w};
         thread_start(&threads[i], "reader", read_all, &readers[i]);

@@ -173,6 +173,7 @@ void partition_world_write(struct partition_world *w, const char *dir) {
         .dir = dir,
         .number = 12,
         .level = 2,
+        .pack = w->pack,
         .start_ms = window_start,
         .end_ms = window_start + window_ms,
         .parents = parents,
@@ -206,6 +207,7 @@ void partition_world_copy(struct partition_world *w, const char *dir) {
                                                      .dir = dir,
                                                      .number = 13,
                                                      .level = 2,
+                                                     .pack = w->pack,
                                                      .start_ms = window_start,
                                                      .end_ms = window_start + window_ms};
     assert_ok(partition_writer_begin(&options, &writer, &err), &err);
@@ -265,6 +267,7 @@ void partition_world_init(struct partition_world *w, const struct world_options 
     arena_init(&w->arena, 0);
     w->mem = mem_vfs_new();
     w->cache = page_cache_new(128 << 10);
+    w->pack = o->pack;
     w->vfs = mem_vfs_base(w->mem);
     w->timelines = arena_alloc(&w->arena, 16 * sizeof(*w->timelines));
     const size_t timelines = 1 + rng_below(&w->rng, 9);

@@ -35,6 +35,7 @@ struct partition_world {
     struct page_cache *cache; /* small: pages come from it, or not */
     struct vfs *vfs;
     const char *dir;
+    bool pack;
     struct world_timeline *timelines;
     size_t timeline_count;
     struct world_series *series; /* in order */
@@ -52,6 +53,7 @@ struct world_options {
     uint32_t metrics; /* metric names */
     uint32_t rows_max;
     bool histograms;
+    bool pack;
 };
 
 /* Makes the model and writes the partition; opens it. NULL dir: in memory. */
