@@ -7,6 +7,7 @@
  * holds once so many records behind it, the copies of what followed, are intact: a file that was cut
  * short while it began takes nothing away. Type 3, as the first of a file: an image; older files do not
  * count any more. Such a file gets its name when all of it is durable.
+ * Type 4, a copy of an earlier record of type 1; type 5, filler before it (series_log_copy.h).
  *
  * INVARIANTS
  *   L1  Bytes of the current file before end are whole records.
@@ -63,11 +64,17 @@ static enum err_code frame_file(struct series_log *log, struct log_file *file, s
         file->continued_records = is_void ? older->continued_records : older->synced;
         uint8_t *to = put_u32(payload, file->continued_file);
         put_u32(put_u32(to, file->continued_records), count_payloads(&log->unsynced));
-        record_write(record, file->seed, RECORD_CONTINUE, file->next++, payload, sizeof(payload));
+        record_write(record, file->seed, SERIES_RECORD_CONTINUE, file->next++, payload,
+                     sizeof(payload));
         buf_append(&log->frame, record, sizeof(record));
     }
-    file->next = series_log_frame(log, file, file->next, (const uint8_t *)log->unsynced.ptr,
-                                  log->unsynced.len);
+    struct series_framer framer = {.to = &log->frame, .seed = file->seed, .number = file->next};
+    series_copy_queue_clear(&log->copies);
+    series_log_frame(&log->copies, &framer, (const uint8_t *)log->unsynced.ptr, log->unsynced.len,
+                     false);
+    series_copy_frame(&log->copies, &framer, false);
+    log->filler_bytes = 0;
+    file->next = framer.number;
     file->end = log->frame.len;
     return buf_ok(&log->frame) ? ERR_OK
                                : err_set(err, ERR_LIMIT, "series log %s is too large", log->dir);
@@ -153,8 +160,9 @@ static enum err_code write_list_locked(struct series_log *log, const struct buf 
     }
     struct log_file *file = log->file;
     buf_clear(&log->frame);
-    const uint32_t next =
-        series_log_frame(log, file, file->next, (const uint8_t *)list->ptr, list->len);
+    struct series_framer framer = {
+        .to = &log->frame, .base = file->end, .seed = file->seed, .number = file->next};
+    series_log_frame(&log->copies, &framer, (const uint8_t *)list->ptr, list->len, true);
     buf_append(&log->unsynced, list->ptr, list->len);
     if (!buf_ok(&log->frame) || !buf_ok(&log->unsynced)) {
         UNREACHABLE("the caller kept the budgets");
@@ -167,7 +175,7 @@ static enum err_code write_list_locked(struct series_log *log, const struct buf 
         return err_wrap(err, "writing series log file %s at offset %" PRIu64, file->path,
                         file->end);
     }
-    file->next = next;
+    file->next = framer.number;
     file->end += log->frame.len;
     return ERR_OK;
 }
@@ -255,6 +263,31 @@ static void forget_synced_locked(struct series_log *log, uint64_t position) REQU
     }
 }
 
+/* All is durable and nothing new came: records whose copies wait get them now, if filler is cheap. A
+ * failure costs the file, no definition. */
+static void write_waiting_locked(struct series_log *log) REQUIRES(&log->mu) {
+    struct log_file *file = log->file;
+    const uint64_t filler = series_copy_filler(&log->copies, file->end);
+    const uint64_t spent = log->filler_bytes;
+    if (series_copy_queue_empty(&log->copies) || log->failed || log->fresh ||
+        (spent != 0 && spent + filler > file->end / FILLER_SHARE)) {
+        return;
+    }
+    struct series_framer framer = {
+        .to = &log->frame, .base = file->end, .seed = file->seed, .number = file->next};
+    buf_clear(&log->frame);
+    series_copy_frame(&log->copies, &framer, true);
+    ASSERT(buf_ok(&log->frame));
+    if (vfs_file_pwrite(file->f, log->frame.ptr, log->frame.len, file->end, NULL) != ERR_OK) {
+        log->failed = true;
+        log->stats.writes_failed++;
+        return;
+    }
+    log->filler_bytes += filler;
+    file->next = framer.number;
+    file->end += log->frame.len;
+}
+
 /* One attempt; *out_again when the file was replaced meanwhile and the new one has to be synced. */
 static enum err_code sync_once(struct series_log *log, bool *out_again, struct err *err) {
     *out_again = false;
@@ -265,6 +298,9 @@ static enum err_code sync_once(struct series_log *log, bool *out_again, struct e
         mark = take_mark_locked(log);
     }
     const bool syncs = code == ERR_OK && mark.file != NULL && !mark.reached;
+    if (code == ERR_OK && mark.file != NULL && mark.reached) {
+        write_waiting_locked(log);
+    }
     log->syncs_running += syncs ? 1 : 0;
     mutex_unlock(&log->mu);
     if (!syncs) {
@@ -329,6 +365,7 @@ void series_log_close(struct series_log *log) {
     }
     buf_release(&log->unsynced);
     buf_release(&log->frame);
+    series_copy_queue_release(&log->copies);
     mem_free(log->dir);
     mutex_release(&log->mu);
     mem_free(log);

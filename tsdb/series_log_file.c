@@ -20,20 +20,23 @@ void series_log_file_free(struct log_file *file) {
     mem_free(file);
 }
 
-uint32_t series_log_frame(struct series_log *log, const struct log_file *file, uint32_t number,
-                          const uint8_t *list, size_t list_bytes) {
+void series_log_frame(struct series_copy_queue *waiting, struct series_framer *to,
+                      const uint8_t *list, size_t list_bytes, bool copies) {
     for (size_t at = 0; at < list_bytes;) {
         const uint32_t size = load_u32(list + at);
-        char *to = buf_reserve(&log->frame, RECORD_HEADER_BYTES + (size_t)size);
-        if (to == NULL) {
-            break; /* the caller asks buf_ok */
+        uint8_t *record = (uint8_t *)buf_reserve(to->to, RECORD_HEADER_BYTES + (size_t)size);
+        if (record == NULL) {
+            return; /* the caller asks buf_ok */
         }
-        record_write((uint8_t *)to, file->seed, RECORD_BATCH, number++,
-                     list + at + sizeof(uint32_t), size);
-        log->frame.len += RECORD_HEADER_BYTES + size;
+        const uint8_t *payload = list + at + sizeof(uint32_t);
+        record_write(record, to->seed, SERIES_RECORD_BATCH, to->number, payload, size);
+        to->to->len += RECORD_HEADER_BYTES + size;
+        series_copy_queue_add(waiting, to->number++, to->base + to->to->len, payload, size);
+        if (copies) {
+            series_copy_frame(waiting, to, false);
+        }
         at += sizeof(uint32_t) + size;
     }
-    return number;
 }
 
 void series_log_drop_older(struct series_log *log) {

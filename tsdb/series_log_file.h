@@ -7,18 +7,17 @@
 #include "base/buf.h"
 #include "base/mutex.h"
 #include "tsdb/series_log.h"
+#include "tsdb/series_log_copy.h"
 
 #define SERIES_MAGIC "BRASASER"
 
 enum {
-    RECORD_BATCH = 1,
-    RECORD_CONTINUE = 2,
-    RECORD_IMAGE = 3,
     CONTINUE_BYTES = 12,
     SCAN_READ_BYTES = 256 << 10,
     UNSYNCED_SOON_BYTES = 32 << 20, /* an append that passes this syncs by itself */
     BATCH_BYTES_MAX = 512 << 20,
     SYNC_ATTEMPTS = 3,
+    FILLER_SHARE = 64, /* filler takes at most this part of a file, but may once */
 };
 
 struct log_file {
@@ -49,9 +48,11 @@ struct series_log {
     bool failed;            /* file is poisoned, or none can be made */
     bool fresh;             /* the next append begins a file, nothing failed */
     struct series_log_next next;
-    struct buf unsynced;        /* u32 size, payload ... (L2) */
-    uint64_t unsynced_position; /* of its first byte in the sequence of all payloads */
-    struct buf frame;           /* scratch */
+    struct series_copy_queue copies; /* of records in file */
+    uint64_t filler_bytes;           /* in file */
+    struct buf unsynced;             /* u32 size, payload ... (L2) */
+    uint64_t unsynced_position;      /* of its first byte in the sequence of all payloads */
+    struct buf frame;                /* scratch */
     struct series_log_stats stats;
 };
 
@@ -60,10 +61,10 @@ struct series_log {
 struct log_file *series_log_file_new(const struct series_log *log, uint32_t number);
 /* Closes it. */
 void series_log_file_free(struct log_file *file);
-/* Frames the payloads of a list (u32 size, bytes, ...) behind what log->frame holds, the first with
- * this number; the number behind the last. */
-uint32_t series_log_frame(struct series_log *log, const struct log_file *file, uint32_t number,
-                          const uint8_t *list, size_t list_bytes);
+/* Frames the payloads of a list (u32 size, bytes, ...), which then wait for their copies; with copies
+ * those that are due between them. */
+void series_log_frame(struct series_copy_queue *waiting, struct series_framer *to,
+                      const uint8_t *list, size_t list_bytes, bool copies);
 /* What was before an image goes when its name is durable. */
 void series_log_drop_older(struct series_log *log) REQUIRES(&log->mu);
 

@@ -15,26 +15,31 @@ static enum err_code write_image(struct log_file *file, const struct buf *list, 
     buf_init(&out, 2 * SCAN_READ_BYTES + RECORD_HEADER_BYTES + ((size_t)1 << 24));
     record_file_header((uint8_t *)buf_reserve(&out, RECORD_FILE_HEADER_BYTES), &id);
     out.len += RECORD_FILE_HEADER_BYTES;
-    record_write((uint8_t *)buf_reserve(&out, RECORD_HEADER_BYTES), file->seed, RECORD_IMAGE,
+    record_write((uint8_t *)buf_reserve(&out, RECORD_HEADER_BYTES), file->seed, SERIES_RECORD_IMAGE,
                  file->next++, NULL, 0);
     out.len += RECORD_HEADER_BYTES;
+    struct series_copy_queue copies;
+    series_copy_queue_init(&copies);
+    struct series_framer framer = {.to = &out, .seed = file->seed, .number = file->next};
     enum err_code code = ERR_OK;
     for (size_t at = 0; code == ERR_OK && (at < list->len || out.len != 0);) {
         if (at < list->len && out.len < SCAN_READ_BYTES) {
-            const uint32_t size = load_u32((const uint8_t *)list->ptr + at);
-            char *to = buf_reserve(&out, RECORD_HEADER_BYTES + (size_t)size);
-            ASSERT(to != NULL);
-            at += sizeof(uint32_t);
-            record_write((uint8_t *)to, file->seed, RECORD_BATCH, file->next++, list->ptr + at,
-                         size);
-            out.len += RECORD_HEADER_BYTES + size;
-            at += size;
+            const size_t bytes = sizeof(uint32_t) + load_u32((const uint8_t *)list->ptr + at);
+            series_log_frame(&copies, &framer, (const uint8_t *)list->ptr + at, bytes, true);
+            at += bytes;
+            if (at == list->len) {
+                series_copy_frame(&copies, &framer, true);
+            }
+            ASSERT(buf_ok(&out));
         } else {
             code = vfs_file_pwrite(file->f, out.ptr, out.len, file->end, err);
             file->end += out.len;
+            framer.base = file->end;
             buf_clear(&out);
         }
     }
+    file->next = framer.number;
+    series_copy_queue_release(&copies);
     buf_release(&out);
     return code == ERR_OK ? vfs_file_sync(file->f, err) : code;
 }
@@ -71,6 +76,8 @@ static void use_image_locked(struct series_log *log, struct log_file *file,
     log->failed = false;
     log->fresh = false;
     log->next = next;
+    series_copy_queue_clear(&log->copies); /* the image has them */
+    log->filler_bytes = SERIES_COPY_DISTANCE;
     log->unsynced_position += log->unsynced.len;
     buf_clear(&log->unsynced);
 }

@@ -8,6 +8,7 @@
 #include "tsdb/series_log_file.h"
 
 struct replay {
+    struct series_log *log;
     const struct series_log_handler *handler;
     void *ctx;
     struct series_log_next next;
@@ -22,7 +23,11 @@ struct replay {
 static enum err_code replay_record(void *ctx, const struct record_view *record, uint64_t *out_extra,
                                    struct err *err) {
     struct replay *replay = ctx;
-    if (record->type != RECORD_BATCH || record->number < replay->first ||
+    series_copy_queue_follow(&replay->log->copies, record);
+    if (record->type == SERIES_RECORD_FILLER) {
+        replay->log->filler_bytes += record->size;
+    }
+    if (record->type != SERIES_RECORD_BATCH || record->number < replay->first ||
         record->number >= replay->limit) {
         return ERR_OK;
     }
@@ -39,12 +44,13 @@ static enum err_code peek_continue(void *ctx, const struct record_view *record, 
                                    struct err *err) {
     struct replay *replay = ctx;
     (void)out_extra;
-    if (record->number == 0 && record->type == RECORD_CONTINUE && record->size == CONTINUE_BYTES) {
+    if (record->number == 0 && record->type == SERIES_RECORD_CONTINUE &&
+        record->size == CONTINUE_BYTES) {
         replay->continued_file = load_u32(record->payload);
         replay->continued_records = load_u32(record->payload + 4);
         replay->copies = load_u32(record->payload + 8);
         replay->copies_end = replay->copies < UINT32_MAX ? replay->copies + 1 : UINT32_MAX;
-    } else if (replay->copies != 0 && record->type == RECORD_BATCH) {
+    } else if (replay->copies != 0 && record->type == SERIES_RECORD_BATCH) {
         replay->copies--;
     }
     return replay->continued_file != 0 && replay->copies != 0
@@ -62,7 +68,7 @@ static enum err_code peek(const struct series_log *log, struct log_file *file,
     uint32_t next = 0;
     enum err_code code = vfs_open(log->vfs, file->path, VFS_READ, &file->f, err);
     if (code == ERR_OK) {
-        code = record_scan(file->f, scan, fn, ctx, &end, &next, &stats, err);
+        code = series_copy_scan(file->f, scan, fn, ctx, &end, &next, &stats, err);
     }
     return code == ERR_CANCELED ? ERR_OK : code;
 }
@@ -122,7 +128,7 @@ static enum err_code keep_payload(void *ctx, const struct record_view *record, u
     struct keeping *keeping = ctx;
     uint8_t size[sizeof(uint32_t)];
     (void)out_extra;
-    if (record->type == RECORD_BATCH && record->number >= keeping->first &&
+    if (record->type == SERIES_RECORD_BATCH && record->number >= keeping->first &&
         record->number < keeping->limit) {
         put_u32(size, record->size);
         buf_append(keeping->list, size, sizeof(size));
@@ -151,7 +157,7 @@ static enum err_code sync_found(struct series_log *log, struct log_file *file,
     file->synced = 0;
     log->failed = true;
     log->stats.syncs_failed++;
-    return record_scan(file->f, &again, keep_payload, &keeping, &end, &next, &stats, err);
+    return series_copy_scan(file->f, &again, keep_payload, &keeping, &end, &next, &stats, err);
 }
 
 static enum err_code open_file(struct series_log *log, const struct series_log_options *options,
@@ -181,8 +187,10 @@ static enum err_code open_file(struct series_log *log, const struct series_log_o
     replay->first = replay->copies != 0 ? replay->copies_end : 0;
     code = vfs_open(log->vfs, file->path, newest ? VFS_WRITE : VFS_READ, &file->f, err);
     if (code == ERR_OK) {
-        code =
-            record_scan(file->f, &scan, replay_record, replay, &file->end, &file->next, stats, err);
+        series_copy_queue_clear(&log->copies);
+        log->filler_bytes = 0;
+        code = series_copy_scan(file->f, &scan, replay_record, replay, &file->end, &file->next,
+                                stats, err);
     }
     if (code != ERR_OK) {
         series_log_file_free(file);
@@ -203,7 +211,7 @@ static enum err_code open_file(struct series_log *log, const struct series_log_o
 static enum err_code peek_image(void *ctx, const struct record_view *record, uint64_t *out_extra,
                                 struct err *err) {
     (void)out_extra;
-    *(bool *)ctx = record->number == 0 && record->type == RECORD_IMAGE;
+    *(bool *)ctx = record->number == 0 && record->type == SERIES_RECORD_IMAGE;
     return err_set(err, ERR_CANCELED, "seen enough");
 }
 
@@ -273,13 +281,14 @@ enum err_code series_log_open(const struct series_log_options *options,
                               struct err *err) {
     struct series_log *log = mem_zalloc(sizeof(*log));
     struct record_scan_stats stats = {0};
-    struct replay replay = {.handler = handler, .ctx = ctx, .next = {1, 1, 1, 1, 1}};
+    struct replay replay = {.log = log, .handler = handler, .ctx = ctx, .next = {1, 1, 1, 1, 1}};
     log->vfs = options->vfs;
     log->dir = mem_strdup(options->dir);
     log->next_file = 1;
     log->fresh = true;
     buf_init(&log->unsynced, 2 * (size_t)BATCH_BYTES_MAX);
-    buf_init(&log->frame, 3 * (size_t)BATCH_BYTES_MAX);
+    buf_init(&log->frame, 5 * (size_t)BATCH_BYTES_MAX);
+    series_copy_queue_init(&log->copies);
     mutex_init(&log->mu);
     const enum err_code code = open_files(log, options, &replay, &stats, err);
     if (code != ERR_OK) {

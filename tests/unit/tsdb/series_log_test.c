@@ -14,6 +14,7 @@
 #include "tests/support/fault_vfs.h"
 #include "tests/support/mem_vfs.h"
 #include "tsdb/series_log.h"
+#include "tsdb/series_log_copy.h"
 
 enum { THINGS_MAX = 512 };
 
@@ -230,7 +231,8 @@ static void a_batch_larger_than_a_record_is_split(void **state) {
     struct vfs_file *f = open_file(disk, "/series/00000001");
     uint64_t size = 0;
     assert_int_equal(vfs_file_size(f, &size, NULL), ERR_OK);
-    assert_in_range(size, SETS * 20000, SETS * 20000 + SETS * 8 + 400);
+    /* with a copy of each but the last record */
+    assert_in_range(size, 2 * SETS * 20000 - (2 << 20), 2 * (SETS * 20000 + SETS * 8 + 400));
     vfs_file_close(f);
     mem_free(text);
     mem_free(sets);
@@ -246,7 +248,7 @@ static void label_sets_share_what_they_begin_with(void **state) {
     uint64_t size = 0;
     assert_int_equal(vfs_file_size(f, &size, NULL), ERR_OK);
     vfs_file_close(f);
-    assert_true(size < 100 * 150); /* 54 bytes of each second metric set are not repeated */
+    assert_true(size < 2 * 100 * 150); /* 54 bytes of each second metric set are not repeated */
     mem_vfs_free(disk);
 }
 
@@ -295,6 +297,167 @@ static void after_damage_appends_go_to_a_fresh_file(void **state) {
     log = open_log(mem_vfs_base(disk), seen);
     assert_int_equal(seen->group_count, 5);
     assert_int_equal(series_log_next(log).group, 7);
+    series_log_close(log);
+    mem_vfs_free(disk);
+    mem_free(seen);
+}
+
+/* A sync that finds nothing new writes the copies that wait. */
+static void sync_twice(struct series_log *log) {
+    struct err err;
+    for (int i = 0; i < 2; i++) {
+        assert_ok(series_log_sync(log, &err), &err);
+    }
+}
+
+static struct mem_vfs *disk_with_copies(uint32_t count) {
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    struct mem_vfs *disk = mem_vfs_new();
+    struct series_log *log = open_log(mem_vfs_base(disk), seen);
+    define(log, count);
+    sync_twice(log);
+    series_log_close(log);
+    mem_free(seen);
+    return disk;
+}
+
+/* Overwrites n bytes at each place of a file that step leads to; nothing may be missing or come in
+ * another order, and somebody must be told. */
+static void assert_damage_costs_nothing(struct mem_vfs *disk, const char *path, uint64_t step,
+                                        size_t n, uint32_t count) {
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    struct vfs_file *f = open_file(disk, path);
+    uint8_t *kept = mem_alloc(n);
+    uint8_t *bad = mem_alloc(n);
+    uint64_t size = 0;
+    assert_int_equal(vfs_file_size(f, &size, NULL), ERR_OK);
+    for (uint64_t offset = 0; offset < size; offset += step) {
+        size_t got = 0;
+        assert_int_equal(vfs_file_pread(f, kept, n, offset, &got, NULL), ERR_OK);
+        for (size_t i = 0; i < got; i++) {
+            bad[i] = kept[i] ^ 0x10;
+        }
+        assert_int_equal(vfs_file_pwrite(f, bad, got, offset, NULL), ERR_OK);
+        struct mem_vfs *copy = mem_vfs_after_crash(disk, mem_vfs_op_count(disk), MEM_CRASH_KEEP, 0);
+        struct series_log *log = open_log(mem_vfs_base(copy), seen);
+        assert_whole(seen, count);
+        assert_int_equal(seen->gaps, 0);
+        assert_true(seen->damages + seen->torn > 0);
+        assert_int_equal(series_log_next(log).series, 3 * count + 1);
+        define(log, 2);
+        sync_twice(log);
+        series_log_close(log);
+        log = open_log(mem_vfs_base(copy), seen);
+        assert_whole(seen, count + 2);
+        series_log_close(log);
+        mem_vfs_free(copy);
+        assert_int_equal(vfs_file_pwrite(f, kept, got, offset, NULL), ERR_OK);
+    }
+    vfs_file_close(f);
+    mem_free(kept);
+    mem_free(bad);
+    mem_free(seen);
+}
+
+static void a_bad_byte_costs_nothing_once_there_are_copies(void **state) {
+    (void)state;
+    struct mem_vfs *disk = disk_with_copies(4);
+    assert_damage_costs_nothing(disk, "/series/00000001", 7, 1, 4);
+    mem_vfs_free(disk);
+}
+
+static void a_bad_page_costs_nothing_once_there_are_copies(void **state) {
+    (void)state;
+    enum { COUNT = 150, PAGE = 4096 };
+    struct mem_vfs *disk = disk_with_copies(COUNT);
+    assert_damage_costs_nothing(disk, "/series/00000001", PAGE, PAGE, COUNT);
+    assert_damage_costs_nothing(disk, "/series/00000001", 1500, PAGE, COUNT);
+    mem_vfs_free(disk);
+}
+
+static void records_from_before_a_restart_get_copies_after_it(void **state) {
+    (void)state;
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    struct mem_vfs *disk = disk_with(3);
+    struct series_log *log = open_log(mem_vfs_base(disk), seen);
+    define(log, 1);
+    sync_twice(log);
+    series_log_close(log);
+    assert_damage_costs_nothing(disk, "/series/00000001", 61, 1, 4);
+    log = open_log(mem_vfs_base(disk), seen); /* nothing waits now */
+    struct series_log_stats before;
+    struct series_log_stats after;
+    series_log_stats_get(log, &before);
+    sync_twice(log);
+    series_log_stats_get(log, &after);
+    assert_int_equal(after.disk_bytes, before.disk_bytes);
+    series_log_close(log);
+    mem_vfs_free(disk);
+    mem_free(seen);
+}
+
+static void an_image_has_copies_too(void **state) {
+    (void)state;
+    enum { COUNT = 40 };
+    struct err err;
+    struct arena arena;
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    struct mem_vfs *disk = disk_with(1);
+    struct series_log *log = open_log(mem_vfs_base(disk), seen);
+    struct series_log_batch batches[COUNT];
+    struct labels targets[COUNT];
+    struct labels metrics[COUNT][2];
+    struct series_run runs[COUNT][2];
+    uint32_t numbers[COUNT];
+    arena_init(&arena, 0);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        numbers[i] = i + 1;
+        targets[i] = target_labels(&arena, i + 1);
+        metrics[i][0] = metric_labels(&arena, 2 * i + 1);
+        metrics[i][1] = metric_labels(&arena, 2 * i + 2);
+        runs[i][0] = (struct series_run){3 * i + 1, i + 1, 0, i + 1, 2 * i + 1, 2};
+        runs[i][1] = (struct series_run){3 * i + 3, i + 1, 2, 0, 2 * i + 1, 1};
+        batches[i] = (struct series_log_batch){.first_target_set = i + 1,
+                                               .target_sets = &targets[i],
+                                               .target_set_count = 1,
+                                               .first_metric_set = 2 * i + 1,
+                                               .metric_sets = metrics[i],
+                                               .metric_set_count = 2,
+                                               .first_group = i + 1,
+                                               .group_target_sets = &numbers[i],
+                                               .group_count = 1,
+                                               .series = runs[i],
+                                               .series_run_count = 2};
+    }
+    const struct series_log_next next = {COUNT + 1, 2 * COUNT + 1, COUNT + 1, 3 * COUNT + 1, 1};
+    assert_ok(series_log_replace(log, batches, COUNT, next, &err), &err);
+    series_log_close(log);
+    assert_damage_costs_nothing(disk, "/series/00000002", 4096, 4096, COUNT);
+    arena_release(&arena);
+    mem_vfs_free(disk);
+    mem_free(seen);
+}
+
+static void slow_growth_costs_little_filler(void **state) {
+    (void)state;
+    enum { COUNT = 150 };
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    struct series_log_stats plain;
+    struct series_log_stats slow;
+    struct mem_vfs *disk = disk_with(COUNT); /* one after the other: copies, no filler */
+    struct series_log *log = open_log(mem_vfs_base(disk), seen);
+    series_log_stats_get(log, &plain);
+    series_log_close(log);
+    mem_vfs_free(disk);
+    disk = mem_vfs_new();
+    log = open_log(mem_vfs_base(disk), seen);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        define(log, 1);
+        sync_twice(log);
+    }
+    series_log_stats_get(log, &slow);
+    assert_in_range(slow.disk_bytes, plain.disk_bytes,
+                    plain.disk_bytes + 2 * SERIES_COPY_DISTANCE + plain.disk_bytes / 32);
     series_log_close(log);
     mem_vfs_free(disk);
     mem_free(seen);
@@ -644,6 +807,11 @@ int main(void) {
         cmocka_unit_test(label_sets_share_what_they_begin_with),
         cmocka_unit_test(a_bad_byte_costs_one_record_and_renumbers_nothing),
         cmocka_unit_test(after_damage_appends_go_to_a_fresh_file),
+        cmocka_unit_test(a_bad_byte_costs_nothing_once_there_are_copies),
+        cmocka_unit_test(a_bad_page_costs_nothing_once_there_are_copies),
+        cmocka_unit_test(records_from_before_a_restart_get_copies_after_it),
+        cmocka_unit_test(an_image_has_copies_too),
+        cmocka_unit_test(slow_growth_costs_little_filler),
         cmocka_unit_test(numbers_found_in_use_are_skipped),
         cmocka_unit_test(a_number_that_is_referred_to_is_taken_though_its_definition_is_lost),
         cmocka_unit_test(a_torn_end_behind_damage_is_no_damage_later),
