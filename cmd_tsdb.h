@@ -1,13 +1,14 @@
-/* brasa tsdb import|list|verify|dump|dump-openmetrics: data directories of Prometheus and our own.
- *
- *   tsdb import DIR [--storage.tsdb.path=data] [--quiet]
- *   tsdb list [DIR] [-r|--human-readable]
- *   tsdb verify [DIR]
- *   tsdb dump|dump-openmetrics [DIR] [--min-time=MS] [--max-time=MS] [--match=SELECTOR]... */
+/* brasa tsdb list|dump|dump-openmetrics|import|verify (spec/promtool.md section 7). list and dumps read
+ * data folders of Prometheus and of Brasa; the latter no server may have open meanwhile. */
 #ifndef CMD_TSDB_H
 #define CMD_TSDB_H
 
-/* The arguments behind "tsdb". Returns the exit code: 0, 1 for failures, 2 for wrong usage. */
-int cmd_tsdb(int argc, char *const *argv);
+#include "tools.h"
+
+tool_run_fn cmd_tsdb_list;
+tool_run_fn cmd_tsdb_dump;
+tool_run_fn cmd_tsdb_dump_openmetrics;
+tool_run_fn cmd_tsdb_import;
+tool_run_fn cmd_tsdb_verify;
 
 #endif

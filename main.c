@@ -3,11 +3,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "app.h"
-#include "cmd_tsdb.h"
 #include "flags.h"
 #include "tools.h"
 
@@ -114,9 +112,6 @@ int main(int argc, char **argv) {
     int code = 0;
     if (tools_run(&io, argc - 1, argv + 1, &code)) {
         return code;
-    }
-    if (argc > 1 && strcmp(argv[1], "tsdb") == 0) {
-        return cmd_tsdb(argc - 2, argv + 2);
     }
     if (argc > 1 && argv[1][0] != '-' && argv[1][0] != '@') {
         (void)fprintf(stderr, "brasa: unknown command \"%s\"; commands:\n", argv[1]);

@@ -10,6 +10,7 @@
 #include "cmd_promql.h"
 #include "cmd_query.h"
 #include "cmd_test.h"
+#include "cmd_tsdb.h"
 #include "cmd_tsdb_analyze.h"
 #include "cmd_tsdb_backfill.h"
 #include "cmd_tsdb_export.h"
@@ -184,10 +185,25 @@ static const struct tool_arg RULE_TESTS[] = {
 static const struct tool_flag IMPORT_FLAGS[] = {
     {.name = "storage.tsdb.path", .type = TOOL_TEXT, .preset = "data", .help = "Where to."},
     QUIET_FLAG};
+/* promtool copies the head there; nothing is copied here, so that there is nothing to place */
+#define SANDBOX_FLAG                                                                               \
+    {                                                                                              \
+        .name = "sandbox-dir-root", .type = TOOL_TEXT,                                             \
+        .help = "Accepted and not used: reading writes nothing."                                   \
+    }
 static const struct tool_flag LIST_FLAGS[] = {HUMAN_FLAG};
 static const struct tool_flag DUMP_FLAGS[] = {TIME_FLAG("min-time", "From this time on, Unix ms."),
                                               TIME_FLAG("max-time", "Up to this time."),
-                                              MATCH_FLAG(false)};
+                                              MATCH_FLAG(false),
+                                              SANDBOX_FLAG,
+                                              {.name = "format",
+                                               .type = TOOL_TEXT,
+                                               .choices = "prom,seriesjson",
+                                               .preset = "prom",
+                                               .help = "Samples, or the series' labels as JSON."}};
+static const struct tool_flag DUMP_OPENMETRICS_FLAGS[] = {
+    TIME_FLAG("min-time", "From this time on, Unix ms."), TIME_FLAG("max-time", "Up to this time."),
+    MATCH_FLAG(false), SANDBOX_FLAG};
 static const struct tool_flag EXPORT_FLAGS[] = {
     TIME_FLAG("min-time", "From this time on, Unix ms."), TIME_FLAG("max-time", "Up to this time."),
     MATCH_FLAG(false), BLOCK_LENGTH_FLAG, QUIET_FLAG};
@@ -320,7 +336,8 @@ static const struct tool_command COMMANDS[] = {
     {.words = "tsdb import",
      .help = "Take over the data of a Prometheus server.",
      FLAGS(IMPORT_FLAGS),
-     ARGS(FOREIGN_DATA)},
+     ARGS(FOREIGN_DATA),
+     .run = cmd_tsdb_import},
     {.words = "tsdb analyze",
      .help = "Print cardinality, churn and bytes of a block.",
      FLAGS(ANALYZE_FLAGS),
@@ -341,15 +358,25 @@ static const struct tool_command COMMANDS[] = {
      FLAGS(EXPORT_FLAGS),
      ARGS(EXPORT_ARGS),
      .run = cmd_tsdb_export},
-    {.words = "tsdb list", .help = "List blocks.", FLAGS(LIST_FLAGS), ARGS(DATA)},
+    {.words = "tsdb list",
+     .help = "List blocks.",
+     FLAGS(LIST_FLAGS),
+     ARGS(DATA),
+     .run = cmd_tsdb_list},
     {.words = "tsdb verify",
      .help = "Check a data directory without changing it; exit code 1 on damage.",
-     ARGS(DATA)},
-    {.words = "tsdb dump", .help = "Print samples.", FLAGS(DUMP_FLAGS), ARGS(DATA)},
+     ARGS(DATA),
+     .run = cmd_tsdb_verify},
+    {.words = "tsdb dump",
+     .help = "Print samples, or the labels of series.",
+     FLAGS(DUMP_FLAGS),
+     ARGS(DATA),
+     .run = cmd_tsdb_dump},
     {.words = "tsdb dump-openmetrics",
      .help = "Print samples as OpenMetrics, with times.",
-     FLAGS(DUMP_FLAGS),
-     ARGS(DATA)},
+     FLAGS(DUMP_OPENMETRICS_FLAGS),
+     ARGS(DATA),
+     .run = cmd_tsdb_dump_openmetrics},
 };
 
 /* ---- help ---- */
@@ -544,8 +571,6 @@ bool tools_run(const struct tool_io *io, int argc, char *const *argv, int *out_c
         char text[160];
         (void)snprintf(text, sizeof(text), "must select a subcommand of '%s'", path.text);
         *out_code = fail_usage(io, text, "", path.text);
-    } else if (path.command->run == NULL) {
-        return false;
     } else {
         *out_code = run_command(io, &path, argc, argv);
     }

@@ -78,7 +78,7 @@ struct tool_command {
     size_t flag_count;
     const struct tool_arg *args;
     size_t arg_count;
-    tool_run_fn *run; /* NULL: only its help is here, main knows the command */
+    tool_run_fn *run;
     bool experimental;
 };
 

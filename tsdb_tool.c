@@ -5,6 +5,9 @@
 #include "base/number.h"
 #include "query/query.h"
 
+/* As many as a server keeps unless its configuration says otherwise: no tool drops what is there. */
+enum { TOOL_EXEMPLARS_MAX = 100000 };
+
 struct log *tsdb_tool_log(void) {
     return log_new(clock_system(), STDERR_FILENO, LOG_WARN, LOG_LOGFMT);
 }
@@ -19,6 +22,7 @@ enum err_code tsdb_tool_open(const char *path, struct log *log, bool read_only, 
     options.clock = clock_system();
     options.rng = rng_system();
     options.log = log;
+    options.max_exemplars = TOOL_EXEMPLARS_MAX;
     options.no_background = read_only;
     options.no_compaction = read_only;
     const enum err_code code = tsdb_open(&options, out, &stats, err);

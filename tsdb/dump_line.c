@@ -1,6 +1,7 @@
 #include "tsdb/dump_line.h"
 
 #include "base/histogram_text.h"
+#include "base/json_out.h"
 #include "base/number.h"
 
 static void put_quoted(struct buf *to, struct str s) {
@@ -51,11 +52,32 @@ static void openmetrics_labels(struct buf *to, struct labels labels) {
     buf_append_char(to, '}');
 }
 
+/* With < > & escaped, as Go's encoder does. */
+static void series_json(struct buf *to, struct labels labels) {
+    struct json_out j;
+    struct labels_iter it = labels_begin(labels);
+    struct label pair;
+    json_out_init(&j, to);
+    json_object_begin(&j);
+    while (labels_next(&it, &pair)) {
+        json_key_str(&j, pair.name);
+        json_str(&j, pair.value);
+    }
+    json_object_end(&j);
+    buf_append_char(to, '\n');
+}
+
 void dump_line_labels(struct buf *to, struct labels labels, enum prom_dump_format format) {
-    if (format == PROM_DUMP_OPENMETRICS) {
-        openmetrics_labels(to, labels);
-    } else {
+    switch (format) {
+    case PROM_DUMP_LINES:
         labels_format(to, labels);
+        break;
+    case PROM_DUMP_OPENMETRICS:
+        openmetrics_labels(to, labels);
+        break;
+    case PROM_DUMP_SERIES_JSON:
+        series_json(to, labels);
+        break;
     }
 }
 

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/value.h"
+#include "tsdb/import_notes.h"
 #include "tsdb/prom_db.h"
 #include "tsdb/prom_set.h"
 
@@ -343,6 +344,12 @@ enum err_code import_prometheus(struct storage *st, const struct import_options 
     }
     if (code == ERR_OK) {
         code = import_all(&im, err);
+    }
+    if (code == ERR_OK) {
+        struct import_notes_result notes;
+        code = import_notes(st, im.db.head, options->cancel, &notes, err);
+        out->exemplars = notes.exemplars;
+        out->metadata = notes.families;
     }
     prom_db_release(&im.db);
     prom_samples_release(&im.samples);

@@ -40,6 +40,8 @@ struct import_result {
     uint64_t damaged_segments; /* of the log, read up to the damage */
     uint64_t torn_bytes;       /* of the log's end: a write that was never finished */
     uint64_t unknown_series;   /* samples of the log whose series is lost */
+    uint64_t exemplars;        /* of the log, written */
+    uint64_t metadata;         /* of the log: series whose family's type, help or unit was taken */
 };
 
 /* ERR_EXISTS: the storage has newer samples than the source, or lacks some that are too old for it

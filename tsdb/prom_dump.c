@@ -60,6 +60,10 @@ static enum err_code dump_series(struct dump *d, uint32_t series, struct err *er
     if (code != ERR_OK || d->samples.count == 0) {
         return code;
     }
+    if (d->options->format == PROM_DUMP_SERIES_JSON) {
+        dump_line_labels(&d->text, labels, d->options->format);
+        return d->text.len >= FLUSH_BYTES ? flush(d, err) : ERR_OK;
+    }
     buf_clear(&d->labels);
     dump_line_labels(&d->labels, labels, d->options->format);
     for (size_t i = 0; code == ERR_OK && i < d->samples.count; i++) {

@@ -19,6 +19,7 @@ struct prom_selector { /* series that all matchers match */
 enum prom_dump_format {
     PROM_DUMP_LINES,       /* {labels} value milliseconds */
     PROM_DUMP_OPENMETRICS, /* name{labels} value seconds; a series ends at its first histogram */
+    PROM_DUMP_SERIES_JSON, /* a JSON object of labels for each series that has samples */
 };
 
 struct prom_dump_options {

@@ -241,8 +241,8 @@ static int by_series(const void *a, const void *b) {
 }
 
 static enum err_code walk(struct prom_head *h, struct err *err) {
-    static const struct prom_wal_handler handler = {see_series, see_sample, see_deletion,
-                                                    see_histogram};
+    static const struct prom_wal_handler handler = {see_series,    see_sample, see_deletion,
+                                                    see_histogram, NULL,       NULL};
     const size_t count = prom_wal_segment_count(h->wal);
     h->ranges = mem_array(count + 1, sizeof(*h->ranges));
     h->stats.segments = count;
@@ -477,4 +477,46 @@ const struct prom_sample *prom_head_loaded(const struct prom_head *h, uint32_t p
     const size_t from = h->starts[place - h->first];
     *out_count = h->starts[place - h->first + 1] - from;
     return h->sorted + from;
+}
+
+/* ---- exemplars and metadata ---- */
+
+struct note_walk {
+    const struct prom_head *head;
+    const struct prom_head_notes *notes;
+    void *ctx;
+};
+
+/* NULL: the series is not known. */
+static const struct wal_series *series_of(const struct prom_head *h, uint64_t ref) {
+    const struct wal_ref *r = ref_at(h->refs, h->ref_mask, ref);
+    return r->used && r->series != NO_SERIES ? &h->series[r->series] : NULL;
+}
+
+static enum err_code note_exemplar(void *ctx, uint64_t ref, const struct storage_exemplar *e,
+                                   struct err *err) {
+    const struct note_walk *w = ctx;
+    const struct wal_series *s = series_of(w->head, ref);
+    return s != NULL ? w->notes->exemplar(w->ctx, s->labels, e, err) : ERR_OK;
+}
+
+static enum err_code note_metadata(void *ctx, uint64_t ref, const struct storage_metadata *m,
+                                   struct err *err) {
+    const struct note_walk *w = ctx;
+    const struct wal_series *s = series_of(w->head, ref);
+    return s != NULL ? w->notes->metadata(w->ctx, s->labels, m, err) : ERR_OK;
+}
+
+enum err_code prom_head_read_notes(struct prom_head *h, const struct prom_head_notes *notes,
+                                   void *ctx, struct err *err) {
+    static const struct prom_wal_handler handler = {.exemplar = note_exemplar,
+                                                    .metadata = note_metadata};
+    struct note_walk w = {h, notes, ctx};
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; code == ERR_OK && i < h->stats.segments; i++) {
+        uint64_t torn = 0;
+        code = prom_wal_read(h->wal, i, &handler, &w, &torn, err);
+        code = code == ERR_CORRUPT ? ERR_OK : code; /* damage was reported by the first walk */
+    }
+    return code;
 }

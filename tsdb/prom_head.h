@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/vfs.h"
 #include "tsdb/prom_chunk.h"
+#include "tsdb/storage.h"
 
 enum { PROM_LOAD_MAX = 4 << 20 }; /* samples in memory at once */
 
@@ -57,5 +58,19 @@ void prom_head_unload(struct prom_head *head);
 /* The loaded samples of the series at a place, in the order of the log. */
 const struct prom_sample *prom_head_loaded(const struct prom_head *head, uint32_t place,
                                            size_t *out_count);
+
+/* What the log has beside samples, borrowed for the call; a failure ends the reading and is its
+ * result. */
+struct prom_head_notes {
+    enum err_code (*exemplar)(void *ctx, struct labels series, const struct storage_exemplar *e,
+                              struct err *err);
+    enum err_code (*metadata)(void *ctx, struct labels series, const struct storage_metadata *m,
+                              struct err *err);
+};
+/* Walks the log once more and hands out its exemplars and metadata in its order, those of series
+ * that are gone left out. */
+MUST_CHECK enum err_code prom_head_read_notes(struct prom_head *head,
+                                              const struct prom_head_notes *notes, void *ctx,
+                                              struct err *err);
 
 #endif

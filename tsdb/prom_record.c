@@ -4,11 +4,13 @@
  *     1  series     {u64 ref, uvarint n, n x (string name, string value)}
  *     2  samples    u64 base ref, i64 base time, {varint ref - base, varint time - base, f64}
  *     3  deletions  {u64 ref, varint mint, varint maxt}
+ *     4  exemplars  base as in 2, then labels as in 1 behind each value
+ *     6  metadata   {uvarint ref, u8 type, uvarint n, n x (string name, string value)}
  *     7-10          native histograms, base as in 2; 12, 13 as in 11
  *     11 samples    {varint ref, varint time, varint start time, f64}, then {varint ref - ref
  *                   before, varint time - first time, start marker, f64}
  *
- * Other types carry no samples and are passed over. */
+ * Other types are passed over. */
 #include "base/bytes.h"
 #include "base/cursor.h"
 #include "base/value.h"
@@ -20,6 +22,8 @@ enum record_type {
     RECORD_SERIES = 1,
     RECORD_SAMPLES = 2,
     RECORD_TOMBSTONES = 3,
+    RECORD_EXEMPLARS = 4,
+    RECORD_METADATA = 6,
     RECORD_HISTOGRAMS = 7,
     RECORD_FLOAT_HISTOGRAMS = 8,
     RECORD_CUSTOM_HISTOGRAMS = 9,
@@ -149,6 +153,78 @@ static enum err_code decode_tombstones(struct cursor *c, const struct prom_wal_h
     return ERR_OK;
 }
 
+/* ---- exemplars and metadata ---- */
+
+/* Labels that no exemplar may have make *out_good false; the cursor goes on behind them. */
+static void take_exemplar_labels(struct cursor *c, struct buf *blob, bool *out_good) {
+    const uint64_t count = cursor_uvarint(c);
+    struct str before = {0};
+    *out_good = true;
+    buf_clear(blob);
+    for (uint64_t i = 0; i < count && !c->failed; i++) {
+        const struct str name = cursor_str(c);
+        const struct str value = cursor_str(c);
+        *out_good =
+            *out_good && !c->failed && prom_labels_add(blob, &before, name, value, NULL) == ERR_OK;
+    }
+}
+
+static enum err_code decode_exemplars(struct cursor *c, struct buf *blob,
+                                      const struct prom_wal_handler *handler, void *ctx,
+                                      struct err *err) {
+    if (handler->exemplar == NULL || cursor_left(c) == 0) {
+        return ERR_OK;
+    }
+    const uint64_t base_ref = cursor_u64be(c);
+    const uint64_t base_time = cursor_u64be(c);
+    while (cursor_left(c) != 0 && !c->failed) {
+        bool good = false;
+        const uint64_t ref = base_ref + (uint64_t)cursor_varint(c);
+        struct storage_exemplar e = {.ts_ms = (int64_t)(base_time + (uint64_t)cursor_varint(c))};
+        e.value = take_f64(c);
+        take_exemplar_labels(c, blob, &good);
+        if (c->failed) {
+            break;
+        }
+        e.labels = (struct labels){(const uint8_t *)buf_str(blob).ptr, blob->len};
+        const enum err_code code = good ? handler->exemplar(ctx, ref, &e, err) : ERR_OK;
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return c->failed ? cut_off(c, err) : ERR_OK;
+}
+
+static struct str metadata_type(uint8_t type) {
+    static const struct str names[] = {
+        STR_INIT("unknown"),        STR_INIT("counter"), STR_INIT("gauge"), STR_INIT("histogram"),
+        STR_INIT("gaugehistogram"), STR_INIT("summary"), STR_INIT("info"),  STR_INIT("stateset")};
+    return names[type < COUNT_OF(names) ? type : 0];
+}
+
+static enum err_code decode_metadata(struct cursor *c, const struct prom_wal_handler *handler,
+                                     void *ctx, struct err *err) {
+    while (handler->metadata != NULL && cursor_left(c) != 0) {
+        const uint64_t ref = cursor_uvarint(c);
+        struct storage_metadata m = {.type = metadata_type(cursor_u8(c))};
+        const uint64_t field_count = cursor_uvarint(c);
+        for (uint64_t i = 0; i < field_count && !c->failed; i++) {
+            const struct str name = cursor_str(c);
+            const struct str value = cursor_str(c);
+            m.unit = str_eq(name, STR("UNIT")) ? value : m.unit;
+            m.help = str_eq(name, STR("HELP")) ? value : m.help;
+        }
+        if (c->failed) {
+            return cut_off(c, err);
+        }
+        const enum err_code code = handler->metadata(ctx, ref, &m, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
 /* ---- native histograms ---- */
 
 static enum err_code decode_histograms(struct cursor *c, bool floats, bool with_start,
@@ -198,6 +274,10 @@ enum err_code prom_wal_decode(struct str record, struct buf *labels,
         return decode_samples_v2(&c, handler, ctx, err);
     case RECORD_TOMBSTONES:
         return decode_tombstones(&c, handler, ctx, err);
+    case RECORD_EXEMPLARS:
+        return decode_exemplars(&c, labels, handler, ctx, err);
+    case RECORD_METADATA:
+        return decode_metadata(&c, handler, ctx, err);
     case RECORD_HISTOGRAMS:
     case RECORD_FLOAT_HISTOGRAMS:
     case RECORD_CUSTOM_HISTOGRAMS:

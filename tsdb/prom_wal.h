@@ -14,6 +14,7 @@
 #include "base/histogram.h"
 #include "base/labels.h"
 #include "base/vfs.h"
+#include "tsdb/storage.h"
 
 enum { PROM_RECORD_BYTES_MAX = 256 << 20 };
 
@@ -28,6 +29,11 @@ struct prom_wal_handler {
     /* h is borrowed for the call */
     enum err_code (*histogram)(void *ctx, uint64_t ref, int64_t ts_ms, const struct histogram *h,
                                bool floats, struct err *err);
+    /* e and m are borrowed for the call */
+    enum err_code (*exemplar)(void *ctx, uint64_t ref, const struct storage_exemplar *e,
+                              struct err *err);
+    enum err_code (*metadata)(void *ctx, uint64_t ref, const struct storage_metadata *m,
+                              struct err *err);
 };
 
 /* Finds the files of a Prometheus data directory; ERR_OK without segments if it has no log.

@@ -48,8 +48,16 @@ static enum err_code flush(struct dump *d, struct err *err) {
     return ERR_OK;
 }
 
-static enum err_code dump_samples(struct dump *d, const struct storage_samples *s,
-                                  struct err *err) {
+static enum err_code dump_series(struct dump *d, struct labels labels,
+                                 const struct storage_samples *s, struct err *err) {
+    if (d->options->format == PROM_DUMP_SERIES_JSON) {
+        if (s->count != 0) {
+            dump_line_labels(&d->text, labels, d->options->format);
+        }
+        return d->text.len >= FLUSH_BYTES ? flush(d, err) : ERR_OK;
+    }
+    buf_clear(&d->labels);
+    dump_line_labels(&d->labels, labels, d->options->format);
     for (size_t i = 0; i < s->count; i++) {
         const struct histogram *h = s->histograms != NULL ? s->histograms[i] : NULL;
         if (h != NULL && d->options->format == PROM_DUMP_OPENMETRICS) {
@@ -93,9 +101,7 @@ static enum err_code dump_batch(struct dump *d, const struct storage_selection *
         bool selected;
         code = is_selected(d, labels, &selected, err);
         if (code == ERR_OK && selected) {
-            buf_clear(&d->labels);
-            dump_line_labels(&d->labels, labels, d->options->format);
-            code = dump_samples(d, &samples[i], err);
+            code = dump_series(d, labels, &samples[i], err);
         }
     }
     return code;

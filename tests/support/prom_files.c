@@ -485,17 +485,21 @@ void prom_write_index(struct buf *to, unsigned version, const struct prom_write_
 
 /* ---- log ---- */
 
-void prom_write_series_record(struct buf *to, uint64_t ref, const char *const *labels) {
+static void add_labels(struct buf *to, const char *const *labels) {
     size_t n = 0;
     while (labels[n] != NULL) {
         n++;
     }
-    buf_append_char(to, 1);
-    add_be(to, ref, 8);
     add_uvarint(to, n / 2);
     for (size_t i = 0; i < n; i++) {
         add_string(to, labels[i]);
     }
+}
+
+void prom_write_series_record(struct buf *to, uint64_t ref, const char *const *labels) {
+    buf_append_char(to, 1);
+    add_be(to, ref, 8);
+    add_labels(to, labels);
 }
 
 void prom_write_samples_record(struct buf *to, const struct prom_write_sample *samples, size_t n) {
@@ -530,6 +534,31 @@ void prom_write_samples_v2_record(struct buf *to, const struct prom_write_sample
         }
         add_be(to, f64_bits(samples[i].sample.value), 8);
     }
+}
+
+void prom_write_exemplar_record(struct buf *to, const struct prom_write_sample *exemplars, size_t n,
+                                const char *const *labels) {
+    buf_append_char(to, 4);
+    add_be(to, exemplars[0].ref, 8);
+    add_be(to, (uint64_t)exemplars[0].sample.ts_ms, 8);
+    for (size_t i = 0; i < n; i++) {
+        add_varint(to, (int64_t)(exemplars[i].ref - exemplars[0].ref));
+        add_varint(to, exemplars[i].sample.ts_ms - exemplars[0].sample.ts_ms);
+        add_be(to, f64_bits(exemplars[i].sample.value), 8);
+        add_labels(to, labels);
+    }
+}
+
+void prom_write_metadata_record(struct buf *to, uint64_t ref, unsigned type, const char *unit,
+                                const char *help) {
+    buf_append_char(to, 6);
+    add_uvarint(to, ref);
+    buf_append_char(to, (char)type);
+    add_uvarint(to, 2);
+    add_string(to, "UNIT");
+    add_string(to, unit);
+    add_string(to, "HELP");
+    add_string(to, help);
 }
 
 void prom_write_deletion_record(struct buf *to, uint64_t ref, int64_t mint, int64_t maxt) {

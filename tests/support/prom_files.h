@@ -34,7 +34,7 @@ struct prom_write_series {
 void prom_write_index(struct buf *to, unsigned version, const struct prom_write_series *series,
                       size_t n, uint64_t *refs);
 
-/* Records of the log. */
+/* Records of the log. labels: of each exemplar; name, value, ... NULL. */
 void prom_write_series_record(struct buf *to, uint64_t ref, const char *const *labels);
 struct prom_write_sample {
     uint64_t ref;
@@ -43,6 +43,11 @@ struct prom_write_sample {
 void prom_write_samples_record(struct buf *to, const struct prom_write_sample *samples, size_t n);
 void prom_write_samples_v2_record(struct buf *to, const struct prom_write_sample *samples,
                                   size_t n);
+void prom_write_exemplar_record(struct buf *to, const struct prom_write_sample *exemplars, size_t n,
+                                const char *const *labels);
+/* type: Prometheus' number. */
+void prom_write_metadata_record(struct buf *to, uint64_t ref, unsigned type, const char *unit,
+                                const char *help);
 void prom_write_deletion_record(struct buf *to, uint64_t ref, int64_t mint, int64_t maxt);
 enum prom_packing { PROM_PLAIN = 0, PROM_SNAPPY = 8, PROM_ZSTD = 16 };
 /* Adds a record to the content of a segment, cut into fragments at the pages' ends. zstd: as one

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/value.h"
 #include "tests/fuzz/tsdb/edited_file.h"
 #include "tests/support/mem_vfs.h"
@@ -16,6 +17,8 @@ struct seen {
     uint64_t samples;
     uint64_t histograms;
     uint64_t series;
+    uint64_t exemplars;
+    uint64_t metadata;
 };
 
 static enum err_code see_series(void *ctx, uint64_t ref, struct labels labels, struct err *err) {
@@ -53,8 +56,31 @@ static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
     return ERR_OK;
 }
 
-static const struct prom_wal_handler handler = {see_series, see_sample, see_deletion,
-                                                see_histogram};
+static enum err_code see_exemplar(void *ctx, uint64_t ref, const struct storage_exemplar *e,
+                                  struct err *err) {
+    struct seen *seen = ctx;
+    ASSERT(labels_check(e->labels.data, e->labels.size, err) == ERR_OK);
+    seen->exemplars++;
+    seen->hash = seen->hash * 31 + ref + (uint64_t)e->ts_ms + f64_bits(e->value);
+    return ERR_OK;
+}
+
+static enum err_code see_metadata(void *ctx, uint64_t ref, const struct storage_metadata *m,
+                                  struct err *err) {
+    struct seen *seen = ctx;
+    (void)err;
+    ASSERT(m->type.len != 0);
+    seen->metadata++;
+    seen->hash = seen->hash * 31 + ref + hash_xxh64(m->help.ptr, m->help.len) + m->unit.len;
+    return ERR_OK;
+}
+
+static const struct prom_wal_handler handler = {.series = see_series,
+                                                .sample = see_sample,
+                                                .deleted = see_deletion,
+                                                .histogram = see_histogram,
+                                                .exemplar = see_exemplar,
+                                                .metadata = see_metadata};
 
 static void try_record(const uint8_t *bytes, size_t n) {
     struct seen seen = {0};
@@ -65,6 +91,7 @@ static void try_record(const uint8_t *bytes, size_t n) {
         prom_wal_decode((struct str){(const char *)bytes, n}, &labels, &handler, &seen, &err);
     ASSERT(code == ERR_OK || code == ERR_CORRUPT);
     ASSERT(seen.samples <= n / 10 && seen.histograms <= n / 20 && seen.series <= n / 9);
+    ASSERT(seen.exemplars <= n / 11 && seen.metadata <= n / 3);
     buf_release(&labels);
 }
 
@@ -88,6 +115,10 @@ static void write_segment(struct buf *segment, unsigned order) {
     add_record(segment, &record, order + 2);
     prom_write_deletion_record(&record, 1, 0, 5);
     add_record(segment, &record, order);
+    prom_write_exemplar_record(&record, samples, COUNT_OF(samples), &labels[2]);
+    add_record(segment, &record, order + 1);
+    prom_write_metadata_record(&record, 1, 3, "s", "help");
+    add_record(segment, &record, order + 2);
     buf_release(&record);
 }
 

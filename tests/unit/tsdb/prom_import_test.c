@@ -102,6 +102,44 @@ static void put_block(struct vfs *vfs, const char *ulid, const struct block_seri
     buf_release(&file);
 }
 
+/* Exemplars of a series with samples, of one without, of none; metadata of parts of a histogram, and of a
+ * series that is not known. */
+static void put_notes(struct buf *segment) {
+    static const char *const bucket[] = {"__name__", "h_bucket", "le", "1", NULL};
+    static const char *const trace[] = {"trace", "ab", NULL};
+    static const char *const twice[] = {"trace", "ab", "trace", "cd", NULL};
+    static const struct prom_write_sample exemplars[] = {{1, {9000000, 4, NULL}},
+                                                         {1, {9000500, 5, NULL}},
+                                                         {3, {9000000, 6, NULL}},
+                                                         {9, {9000000, 7, NULL}}};
+    struct buf record;
+    buf_init(&record, 4096);
+    prom_write_series_record(&record, 3, bucket);
+    prom_write_record(segment, buf_str(&record), PROM_PLAIN);
+    buf_clear(&record);
+    prom_write_exemplar_record(&record, exemplars, COUNT_OF(exemplars), trace);
+    prom_write_record(segment, buf_str(&record), PROM_SNAPPY);
+    buf_clear(&record);
+    prom_write_exemplar_record(&record, exemplars, 1, twice); /* labels that none may have */
+    prom_write_record(segment, buf_str(&record), PROM_SNAPPY);
+    buf_clear(&record);
+    prom_write_metadata_record(&record, 1, 1, "", "old");
+    prom_write_record(segment, buf_str(&record), PROM_PLAIN);
+    buf_clear(&record);
+    prom_write_metadata_record(&record, 1, 2, "bytes", "How many.");
+    prom_write_record(segment, buf_str(&record), PROM_PLAIN);
+    buf_clear(&record);
+    prom_write_metadata_record(&record, 3, 3, "", "How long.");
+    prom_write_record(segment, buf_str(&record), PROM_PLAIN);
+    buf_clear(&record);
+    prom_write_metadata_record(&record, 9, 3, "", "Of what?");
+    prom_write_record(segment, buf_str(&record), PROM_PLAIN);
+    buf_clear(&record);
+    prom_write_metadata_record(&record, 2, 3, "", "no \xff text");
+    prom_write_record(segment, buf_str(&record), PROM_PLAIN);
+    buf_release(&record);
+}
+
 static void put_log(struct vfs *vfs, const char *path) {
     static const char *const a[] = {"__name__", "a", "job", "x", NULL};
     static const char *const gone[] = {"__name__", "gone", NULL};
@@ -129,6 +167,7 @@ static void put_log(struct vfs *vfs, const char *path) {
     buf_clear(&record);
     prom_write_samples_record(&record, more, 2);
     prom_write_record(&segment, buf_str(&record), PROM_PLAIN);
+    put_notes(&segment);
     put(vfs, path, buf_str(&segment));
     buf_release(&record);
     buf_release(&segment);
@@ -192,6 +231,57 @@ static void blocks_and_log_become_one_history(void **state) {
     assert_ok(import_into(&w, disk, &r, &err), &err);
     assert_int_equal(r.present, 13);
     assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
+    world_close(&w);
+    world_release(&w);
+    mem_vfs_free(disk);
+}
+
+static void expect_notes(struct world *w) {
+    struct matcher all = {MATCH_NOT_EQUAL, STR("__name__"), STR(""), NULL};
+    struct storage_exemplar_series *series = NULL;
+    struct storage_family *families = NULL;
+    struct storage_querier *q = NULL;
+    struct arena arena;
+    struct err err;
+    size_t n = 0;
+    arena_init(&arena, 0);
+    assert_ok(storage_querier_open(w->st, INT64_MIN, INT64_MAX, &arena, NULL, &q, &err), &err);
+    assert_ok(storage_exemplars(w->st, q, &all, 1, &series, &n, &err), &err);
+    assert_int_equal(n, 1);
+    assert_str(labels_get(series[0].labels, LABEL_NAME), "a");
+    assert_int_equal(series[0].count, 2);
+    assert_int_equal(series[0].exemplars[1].ts_ms, 9000500);
+    assert_true(series[0].exemplars[1].value == 5);
+    assert_str(labels_get(series[0].exemplars[1].labels, STR("trace")), "ab");
+    assert_ok(storage_metadata_list(w->st, &arena, &families, &n), &err);
+    assert_int_equal(n, 2);
+    assert_str(families[0].name, "a");
+    assert_str(families[0].metadata.type, "gauge");
+    assert_str(families[0].metadata.unit, "bytes");
+    assert_str(families[0].metadata.help, "How many.");
+    assert_str(families[1].name, "h");
+    assert_str(families[1].metadata.type, "histogram");
+    arena_release(&arena);
+}
+
+static void exemplars_and_metadata_of_the_log_are_taken_over(void **state) {
+    (void)state;
+    struct mem_vfs *disk = prometheus();
+    struct world w;
+    struct import_result r;
+    struct err err;
+    world_init(&w);
+    w.options.max_exemplars = 10;
+    world_open(&w);
+    assert_ok(import_into(&w, disk, &r, &err), &err);
+    assert_int_equal(r.exemplars, 2);
+    assert_int_equal(r.metadata, 3);
+    expect_notes(&w);
+    assert_ok(import_into(&w, disk, &r, &err), &err); /* again: nothing new */
+    assert_int_equal(r.exemplars, 0);
+    world_close(&w);
+    world_open(&w);
+    expect_notes(&w);
     world_close(&w);
     world_release(&w);
     mem_vfs_free(disk);
@@ -359,6 +449,7 @@ static void a_dump_is_sorted_and_cut_to_times_and_selectors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_and_log_become_one_history),
+        cmocka_unit_test(exemplars_and_metadata_of_the_log_are_taken_over),
         cmocka_unit_test(a_storage_with_newer_data_refuses),
         cmocka_unit_test(a_storage_that_lacks_older_samples_refuses_them),
         cmocka_unit_test(another_stored_value_stays_and_is_counted),

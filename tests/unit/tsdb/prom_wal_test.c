@@ -55,8 +55,32 @@ static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
     return ERR_OK;
 }
 
-static const struct prom_wal_handler handler = {see_series, see_sample, see_deletion,
-                                                see_histogram};
+static enum err_code see_exemplar(void *ctx, uint64_t ref, const struct storage_exemplar *e,
+                                  struct err *err) {
+    struct seen *seen = ctx;
+    (void)err;
+    buf_printf(&seen->text, "%llu#%lld:", (unsigned long long)ref, (long long)e->ts_ms);
+    buf_append_number_g(&seen->text, e->value);
+    labels_format(&seen->text, e->labels);
+    buf_append_char(&seen->text, ' ');
+    return ERR_OK;
+}
+
+static enum err_code see_metadata(void *ctx, uint64_t ref, const struct storage_metadata *m,
+                                  struct err *err) {
+    struct seen *seen = ctx;
+    (void)err;
+    buf_printf(&seen->text, "%llu?%.*s,%.*s,%.*s ", (unsigned long long)ref, STR_ARG(m->type),
+               STR_ARG(m->unit), STR_ARG(m->help));
+    return ERR_OK;
+}
+
+static const struct prom_wal_handler handler = {.series = see_series,
+                                                .sample = see_sample,
+                                                .deleted = see_deletion,
+                                                .histogram = see_histogram,
+                                                .exemplar = see_exemplar,
+                                                .metadata = see_metadata};
 
 static void put(struct vfs *vfs, const char *path, struct str bytes) {
     struct vfs_file *f = NULL;
@@ -104,6 +128,7 @@ static enum err_code read_all(struct vfs *vfs, struct seen *seen, uint64_t *torn
 
 static void write_records(struct buf *segment, enum prom_packing packing) {
     static const char *const labels[] = {"__name__", "up", "job", "x", NULL};
+    static const char *const trace[] = {"trace", "ab", NULL};
     static const struct prom_write_sample samples[] = {
         {7, {1000, 1.5, NULL}}, {5, {1000, -2, NULL}}, {9, {990, 3, NULL}}};
     struct buf record;
@@ -119,11 +144,22 @@ static void write_records(struct buf *segment, enum prom_packing packing) {
     buf_clear(&record);
     prom_write_deletion_record(&record, 7, -5, 100);
     prom_write_record(segment, buf_str(&record), packing);
+    buf_clear(&record);
+    prom_write_exemplar_record(&record, samples, 2, trace);
+    prom_write_record(segment, buf_str(&record), packing);
+    buf_clear(&record);
+    prom_write_metadata_record(&record, 7, 2, "bytes", "What is up.");
+    prom_write_record(segment, buf_str(&record), packing);
+    buf_clear(&record);
+    prom_write_metadata_record(&record, 9, 200, "", "");
+    prom_write_record(segment, buf_str(&record), packing);
     buf_release(&record);
 }
 
 static const char *const records_text = "7={__name__=\"up\", job=\"x\"} 7@1000:1.5 5@1000:-2 "
-                                        "9@990:3 7@1000:1.5 5@1000:-2 9@990:3 7-[-5,100] ";
+                                        "9@990:3 7@1000:1.5 5@1000:-2 9@990:3 7-[-5,100] "
+                                        "7#1000:1.5{trace=\"ab\"} 5#1000:-2{trace=\"ab\"} "
+                                        "7?gauge,bytes,What is up. 9?unknown,, ";
 
 static void records_come_back_however_they_are_packed(void **state) {
     (void)state;
@@ -268,7 +304,7 @@ static void native_histograms_are_read_and_other_types_passed_over(void **state)
         assert_int_equal(code, cut == 46 ? ERR_OK : ERR_CORRUPT);
     }
     buf_clear(&seen.text);
-    assert_ok(prom_wal_decode((struct str){"\x06\x01\x02", 3}, &labels, &handler, &seen, &err),
+    assert_ok(prom_wal_decode((struct str){"\x05\x01\x02", 3}, &labels, &handler, &seen, &err),
               &err);
     assert_ok(prom_wal_decode((struct str){"\xEE", 1}, &labels, &handler, &seen, &err), &err);
     assert_err(prom_wal_decode((struct str){"\x01\x00\x00", 3}, &labels, &handler, &seen, &err),
