@@ -295,7 +295,13 @@ static enum err_code on_snapshot(void *ctx, bool skip_head, char name[WEB_SNAPSH
 
 static enum err_code open_prometheus(struct app *app, const char *path, struct err *err) {
     struct storage_stats stats;
-    const enum err_code code = prom_storage_open(vfs_system(), path, app->log, &app->prom, err);
+    const struct prom_storage_options options = {
+        .vfs = vfs_system(),
+        .path = path,
+        .log = app->log,
+        .log_bytes_max = memory_limit_bytes(app->flags, vfs_system()) / 2, /* the rest: queries */
+    };
+    const enum err_code code = prom_storage_open(&options, &app->prom, err);
     if (code == ERR_OK) {
         storage_stats(storage_of(app), &stats);
         log_info(app->log, "tsdb", "Data of Prometheus opened for reading only",

@@ -1,7 +1,7 @@
 /* SERIES are numbered as prom_set does, in the order of their labels; number n is the metric set
- * n + 1 of every querier, the target set is empty. THE LOG is read once, at the opening, and kept as
- * chunks. CONCURRENCY: mu guards the set, its blocks' scratch memory and the list of samples;
- * everything else is constant once open. */
+ * n + 1 of every querier, the target set is empty. prom_postings tells which may match. THE LOG is read
+ * once, at the opening, and kept as chunks. CONCURRENCY: mu guards the set, its blocks' scratch memory
+ * and the list of samples; everything else is constant once open. */
 #include "tsdb/prom_storage.h"
 
 #include <stdlib.h>
@@ -13,17 +13,19 @@
 #include "tsdb/prom_db.h"
 #include "tsdb/prom_encode.h"
 #include "tsdb/prom_histogram.h"
+#include "tsdb/prom_postings.h"
 #include "tsdb/prom_set.h"
 #include "tsdb/storage_dump.h"
 
 enum {
     CHUNK_BYTES_MAX = 16 << 20,
     SERIES_SAMPLES_MAX = 64 << 20, /* of one read */
-    LOG_SAMPLES = 16 << 20,        /* of the log at once, while opening */
+    LOG_SAMPLES_MAX = 16 << 20,    /* of the log at once, while opening */
     CANCEL_EVERY = 4096,           /* series looked at between two looks at cancel */
 };
 
 #define HISTOGRAM_BYTES_MAX ((size_t)1 << 30)
+#define LOG_BYTES_MAX ((size_t)8 << 30)
 
 /* Samples of the log. */
 struct head_chunk {
@@ -41,6 +43,8 @@ struct prom_storage {
     uint32_t series_count;
     struct head_chunk **chunks; /* of each series, by time; NULL: none */
     struct arena arena;         /* chunks */
+    size_t log_bytes_max;
+    struct prom_postings *postings;
     uint64_t chunk_count;
     uint64_t disk_bytes;
     int64_t mint;
@@ -96,7 +100,9 @@ static enum err_code keep_series(struct prom_storage *ps, uint32_t series, struc
         struct head_chunk *chunk = arena_try_alloc(&ps->arena, 1, sizeof(*chunk));
         char *bytes = arena_try_alloc(&ps->arena, data->len + 1, 1);
         if (!buf_ok(data) || chunk == NULL || bytes == NULL) {
-            return err_set(err, ERR_LIMIT, "the log's samples need too much memory");
+            return err_set(err, ERR_LIMIT,
+                           "the samples of the write-ahead log need more than %zu bytes of memory",
+                           ps->log_bytes_max);
         }
         memcpy(bytes, data->ptr, data->len);
         i += taken;
@@ -113,12 +119,12 @@ static enum err_code keep_series(struct prom_storage *ps, uint32_t series, struc
 }
 
 /* As many series at once as the log's samples in memory allow. */
-static enum err_code keep_log(struct prom_storage *ps, struct err *err) {
+static enum err_code keep_log(struct prom_storage *ps, size_t samples_max, struct err *err) {
     uint32_t step = ps->series_count;
     struct buf data;
     enum err_code code = ERR_OK;
     buf_init(&data, CHUNK_BYTES_MAX);
-    prom_head_limit(ps->db.head, LOG_SAMPLES);
+    prom_head_limit(ps->db.head, samples_max != 0 ? samples_max : LOG_SAMPLES_MAX);
     for (uint32_t first = 0; code == ERR_OK && first < ps->series_count;) {
         int64_t next_ms;
         const uint32_t last = ps->series_count - first > step ? first + step : ps->series_count;
@@ -174,16 +180,18 @@ static void note_times(struct prom_storage *ps) {
 
 static const struct storage_ops OPS;
 
-enum err_code prom_storage_open(struct vfs *vfs, const char *path, struct log *log,
+enum err_code prom_storage_open(const struct prom_storage_options *options,
                                 struct prom_storage **out, struct err *err) {
     struct prom_storage *ps = mem_zalloc(sizeof(*ps));
     ps->base.ops = &OPS;
+    ps->log_bytes_max = options->log_bytes_max != 0 ? options->log_bytes_max : LOG_BYTES_MAX;
     mutex_init(&ps->mu);
-    arena_init(&ps->arena, 0);
+    arena_init(&ps->arena, ps->log_bytes_max);
     arena_init(&ps->histograms, HISTOGRAM_BYTES_MAX);
     prom_samples_init(&ps->samples, SERIES_SAMPLES_MAX);
     ps->samples.arena = &ps->histograms;
-    enum err_code code = prom_db_init(&ps->db, vfs, path, true, log, err);
+    enum err_code code =
+        prom_db_init(&ps->db, options->vfs, options->path, true, options->log, err);
     if (code == ERR_OK) {
         code = prom_set_open(&ps->db, 0, ps->db.block_count, true, PROM_BY_LABELS, &ps->set, err);
     }
@@ -191,11 +199,14 @@ enum err_code prom_storage_open(struct vfs *vfs, const char *path, struct log *l
         note_times(ps);
         ps->series_count = prom_set_count(ps->set);
         ps->chunks = mem_zalloc(((size_t)ps->series_count + 1) * sizeof(struct head_chunk *));
-        code = keep_log(ps, err);
+        code = prom_postings_new(ps->set, &ps->postings, err);
+    }
+    if (code == ERR_OK) {
+        code = keep_log(ps, options->log_samples_max, err);
     }
     if (code != ERR_OK) {
         prom_storage_close(ps);
-        return err_wrap(err, "opening %s", path);
+        return err_wrap(err, "opening %s", options->path);
     }
     *out = ps;
     return ERR_OK;
@@ -205,6 +216,7 @@ void prom_storage_close(struct prom_storage *ps) {
     if (ps == NULL) {
         return;
     }
+    prom_postings_free(ps->postings);
     prom_set_close(ps->set);
     prom_db_release(&ps->db);
     prom_samples_release(&ps->samples);
@@ -242,18 +254,42 @@ static bool has_samples(const struct storage_querier *q, uint32_t series) {
     return prom_set_overlaps(q->ps->set, series, q->mint, q->maxt);
 }
 
-/* The next series from *at on that matches, or series_count. */
+/* Series that may match, from the first on. */
+struct candidates {
+    uint32_t *ids; /* NULL: all of them; owned */
+    size_t count;
+    size_t at;
+};
+
+static enum err_code candidates_init(struct storage_querier *q, const struct matcher *matchers,
+                                     size_t n, struct candidates *out, struct err *err) {
+    *out = (struct candidates){0};
+    const enum err_code code =
+        prom_postings_find(q->ps->postings, matchers, n, &out->ids, &out->count, err);
+    if (code == ERR_OK && out->ids == NULL) {
+        out->count = q->ps->series_count;
+    }
+    return code;
+}
+
+/* The next one that matches and has samples; ERR_OK and *out_found false at the end. */
 static enum err_code next_match(struct storage_querier *q, const struct matcher *matchers, size_t n,
-                                uint32_t *at, struct err *err) {
-    for (; *at < q->ps->series_count; ++*at) {
+                                struct candidates *c, uint32_t *out, bool *out_found,
+                                struct err *err) {
+    *out_found = false;
+    while (c->at < c->count) {
+        const uint32_t series = c->ids != NULL ? c->ids[c->at] : (uint32_t)c->at;
         bool matches = false;
-        enum err_code code = *at % CANCEL_EVERY == 0 ? cancel_check(q->cancel) : ERR_OK;
-        if (code == ERR_OK && has_samples(q, *at)) {
-            code = matchers_match(matchers, n, prom_set_labels(q->ps->set, *at), &matches, err);
-        } else if (code != ERR_OK) {
+        enum err_code code = c->at++ % CANCEL_EVERY == 0 ? cancel_check(q->cancel) : ERR_OK;
+        if (code != ERR_OK) {
             return err_set(err, code, "the query was stopped while it looked for series");
         }
+        if (has_samples(q, series)) {
+            code = matchers_match(matchers, n, prom_set_labels(q->ps->set, series), &matches, err);
+        }
         if (code != ERR_OK || matches) {
+            *out = series;
+            *out_found = matches;
             return code;
         }
     }
@@ -268,10 +304,12 @@ static enum err_code op_select(struct storage_querier *q, const struct matcher *
     struct storage_series *found = NULL;
     size_t capacity = 0;
     size_t count = 0;
-    enum err_code code = ERR_OK;
-    for (uint32_t at = 0; code == ERR_OK && count < limit; at++) {
-        code = next_match(q, matchers, n, &at, err);
-        if (code != ERR_OK || at == q->ps->series_count) {
+    struct candidates candidates;
+    uint32_t at = 0;
+    enum err_code code = candidates_init(q, matchers, n, &candidates, err);
+    for (bool more = true; code == ERR_OK && count < limit;) {
+        code = next_match(q, matchers, n, &candidates, &at, &more, err);
+        if (code != ERR_OK || !more) {
             break;
         }
         if (count == capacity) {
@@ -292,6 +330,7 @@ static enum err_code op_select(struct storage_querier *q, const struct matcher *
         *sel = (struct storage_selection){series, count};
         *out = sel;
     }
+    mem_free(candidates.ids);
     mem_free(found);
     return code;
 }
@@ -451,19 +490,67 @@ static void collect_from(struct collection *c, struct labels labels, const struc
     }
 }
 
+static bool pair_has_samples(const struct storage_querier *q, const struct prom_pair *pair) {
+    struct id_list_iter it;
+    struct cursor from;
+    uint32_t start;
+    uint32_t end;
+    prom_postings_series(q->ps->postings, pair, &from, &it);
+    while (id_list_next(&it, &start, &end)) {
+        for (; start < end; start++) {
+            if (has_samples(q, start)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Without matchers: pairs tell, and one series with samples is enough for each. */
+static enum err_code collect_pairs(struct collection *c, const struct storage_querier *q,
+                                   const struct str *name, struct err *err) {
+    const struct prom_postings *postings = q->ps->postings;
+    size_t count;
+    const struct prom_pair *pairs = prom_postings_pairs(postings, &count);
+    const size_t first = name != NULL ? prom_postings_first(postings, *name) : 0;
+    const size_t last = name != NULL ? prom_postings_last(postings, *name) : count;
+    for (size_t i = first; i < last; i++) {
+        const enum err_code code = i % CANCEL_EVERY == 0 ? cancel_check(q->cancel) : ERR_OK;
+        if (code != ERR_OK) {
+            return err_set(err, code, "the query was stopped while it looked for labels");
+        }
+        const struct str text = name != NULL ? pairs[i].value : pairs[i].name;
+        const bool known = c->count != 0 && str_eq(c->items[c->count - 1], text);
+        if (!known && pair_has_samples(q, &pairs[i])) {
+            collect(c, text);
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err_code collect_matching(struct collection *c, struct storage_querier *q,
+                                      const struct str *name, const struct matcher *matchers,
+                                      size_t n, struct err *err) {
+    struct candidates candidates;
+    uint32_t at = 0;
+    enum err_code code = candidates_init(q, matchers, n, &candidates, err);
+    for (bool more = true; code == ERR_OK && more;) {
+        code = next_match(q, matchers, n, &candidates, &at, &more, err);
+        if (code == ERR_OK && more) {
+            collect_from(c, prom_set_labels(q->ps->set, at), name);
+        }
+    }
+    mem_free(candidates.ids);
+    return code;
+}
+
 /* name NULL: the names. Strings are the set's, which outlives the querier. */
 static enum err_code list_strings(struct storage_querier *q, const struct str *name,
                                   const struct matcher *matchers, size_t n, size_t limit,
                                   struct str **out, size_t *out_count, struct err *err) {
     struct collection c = {0};
-    enum err_code code = ERR_OK;
-    for (uint32_t at = 0; code == ERR_OK; at++) {
-        code = next_match(q, matchers, n, &at, err);
-        if (code != ERR_OK || at == q->ps->series_count) {
-            break;
-        }
-        collect_from(&c, prom_set_labels(q->ps->set, at), name);
-    }
+    enum err_code code =
+        n == 0 ? collect_pairs(&c, q, name, err) : collect_matching(&c, q, name, matchers, n, err);
     tidy(&c);
     const size_t count = limit != 0 && c.count > limit ? limit : c.count;
     struct str *items =
