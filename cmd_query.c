@@ -357,6 +357,9 @@ static void print_cost(struct buf *to, const struct json *node) {
     const struct json *samples = json_get(expected, "samples");
     buf_printf(to, "  [at most %lld series",
                (long long)json_int(json_get(expected, "maxSeries"), 0));
+    if (json_get(node, "share") != NULL) {
+        buf_printf(to, ", shared as %lld", (long long)json_int(json_get(node, "share"), 0));
+    }
     if (samples != NULL) {
         buf_printf(to, ", about %lld samples", (long long)json_int(samples, 0));
     }

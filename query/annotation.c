@@ -51,6 +51,7 @@ static struct annotation *append(struct annotations *a) {
 static struct annotation *find_or_append(struct annotations *a, enum annotation_level level,
                                          struct str text, bool *out_new) {
     struct annotation *item = find(a, level, text);
+    a->touched++;
     *out_new = item == NULL;
     if (item == NULL) {
         item = append(a);

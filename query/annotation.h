@@ -39,6 +39,7 @@ struct annotations {
     struct annotation *items;
     size_t count;
     size_t capacity;
+    uint64_t touched;     /* additions, also of what was there */
     enum err_code failed; /* ERR_LIMIT once the budget was passed */
 };
 

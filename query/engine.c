@@ -12,6 +12,7 @@
 #include "query/profile.h"
 #include "query/result.h"
 #include "query/selector_state.h"
+#include "query/shared_rows.h"
 #include "query/step_stats.h"
 
 /* ---- engine ---- */
@@ -240,8 +241,12 @@ static enum err_code evaluate(struct run *r, struct err *err) {
         code = step_stats_new(&r->ev, r->plan.grid.count, &r->ev.steps, err);
     }
     if (code == ERR_OK) {
+        code = shared_rows_open(&r->ev, &r->plan, err);
+    }
+    if (code == ERR_OK) {
         code = result_make(&r->ev, &r->plan, instant, r->arena, &r->result, err);
     }
+    shared_rows_close(&r->ev);
     if (code == ERR_OK && r->ev.steps != NULL) {
         code = keep_step_stats(r, err);
     }

@@ -10,6 +10,7 @@
 #include "query/gate.h"
 #include "query/profile.h"
 #include "query/running.h"
+#include "query/shared_rows.h"
 #include "query/step_stats.h"
 
 /* ---- accounting ---- */
@@ -330,12 +331,18 @@ static enum err_code invariant_rows(struct eval *ev, const struct plan_node *nod
     return code;
 }
 
-static enum err_code rows_on_grid(struct eval *ev, const struct plan_node *node,
-                                  const struct grid *grid, struct row_sink *sink, struct err *err) {
+static enum err_code rows_anew(struct eval *ev, const struct plan_node *node,
+                               const struct grid *grid, struct row_sink *sink, struct err *err) {
     if (node->invariant && grid->count > 1) {
         return invariant_rows(ev, node, grid, sink, err);
     }
     return rows_of_kind(ev, node, grid, sink, err);
+}
+
+static enum err_code rows_on_grid(struct eval *ev, const struct plan_node *node,
+                                  const struct grid *grid, struct row_sink *sink, struct err *err) {
+    return node->share != 0 ? shared_rows_eval(ev, node, grid, rows_anew, sink, err)
+                            : rows_anew(ev, node, grid, sink, err);
 }
 
 enum err_code eval_rows(struct eval *ev, const struct plan_node *node, const struct grid *grid,

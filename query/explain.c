@@ -95,6 +95,9 @@ static void write_node(struct json_out *j, const struct query_profile *p,
         json_key(j, "stepInvariant");
         json_bool(j, true);
     }
+    if (node->share != 0) {
+        write_count(j, "share", node->share);
+    }
     write_expected(j, node);
     if (p->analyze) {
         write_actual(j, node);

@@ -111,6 +111,14 @@ static enum err_code own_histograms(struct matrix *m, struct row *row, struct er
     return ERR_OK;
 }
 
+enum err_code matrix_keep(struct matrix *m, struct row *row, struct err *err) {
+    if (row->histograms != NULL && own_histograms(m, row, err) != ERR_OK) {
+        return ERR_LIMIT;
+    }
+    m->count++;
+    return work_check(m->work, err);
+}
+
 static int by_labels(const void *left, const void *right) {
     const struct row *a = left;
     const struct row *b = right;
@@ -200,11 +208,7 @@ static struct row *collect_begin(struct row_sink *sink, struct err *err) {
 static enum err_code collect_end(struct row_sink *sink, struct row *row, struct err *err) {
     struct matrix_collect *c = (struct matrix_collect *)sink;
     row_spell(row, work_lasting(c->out->work));
-    if (row->histograms != NULL && own_histograms(c->out, row, err) != ERR_OK) {
-        return ERR_LIMIT;
-    }
-    c->out->count++;
-    return work_check(c->out->work, err);
+    return matrix_keep(c->out, row, err);
 }
 
 void matrix_collect_init(struct matrix_collect *c, struct matrix *out) {

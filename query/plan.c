@@ -7,6 +7,7 @@
 #include "query/float_pick.h"
 #include "query/function.h"
 #include "query/parse.h"
+#include "query/plan_share.h"
 
 /* How much of histograms is used (spec section 22). Where a part needs all of them, everything in
  * it does. */
@@ -653,6 +654,7 @@ enum err_code plan_build(struct arena *arena, struct node *ast, const struct pla
     plan.grid = grid_of(options->start_ms, options->end_ms, options->step_ms);
     plan.selector_count = p.selector_count;
     find_range(&plan, plan.root, &plan.grid);
+    plan_share(arena, &plan);
     *out = plan;
     return ERR_OK;
 }

@@ -94,6 +94,8 @@ struct plan_node {
     enum value_type value_type;
     struct pos_range pos;
     bool invariant; /* the value at the first step holds for all */
+    uint32_t share; /* equal nodes have one; 0: none is equal (plan_share.h) */
+    uint64_t hash;  /* of what it is, wherever it stands */
     union {
         double number;
         struct str string;
@@ -116,7 +118,9 @@ struct plan {
     struct plan_node *root;
     struct grid grid;
     uint32_t selector_count;
-    int64_t mint, maxt; /* what all selectors read together; mint > maxt: nothing */
+    uint32_t share_count;
+    uint32_t *share_uses; /* [share - 1]: nodes that have it */
+    int64_t mint, maxt;   /* what all selectors read together; mint > maxt: nothing */
 };
 
 /* The steps at which a subquery's inner expression is evaluated for these outer steps. */

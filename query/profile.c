@@ -101,6 +101,7 @@ static struct profile_node *make_node(struct maker *m, const struct plan_node *p
                                   .pos = plan->pos,
                                   .what = what_of(plan),
                                   .invariant = plan->invariant,
+                                  .share = plan->share,
                                   .children = list};
     for (size_t i = 0; i < count + info; i++) {
         struct profile_node *child =

@@ -24,6 +24,7 @@ struct profile_node {
     struct pos_range pos;
     struct str what; /* name of the function, aggregation or operator; "" for others */
     bool invariant;
+    uint32_t share; /* of the plan's node */
     struct profile_node **children;
     size_t child_count;
     /* before */

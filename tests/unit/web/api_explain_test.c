@@ -98,6 +98,23 @@ static void analyze_counts_what_each_node_did(void **state) {
     json_doc_free(r.doc);
 }
 
+static void equal_parts_have_a_number_and_one_of_them_is_evaluated(void **state) {
+    (void)state;
+    const struct reading r =
+        get("/api/v1/explain?analyze=1&time=100&query=sum(m_total)%2F(1%2Bsum(m_total))");
+    const struct json *plan = json_get(r.data, "plan");
+    const struct json *first = child(plan, 0);
+    const struct json *again = child(child(plan, 1), 1);
+    assert_null(json_get(plan, "share"));
+    assert_int_equal(json_int(json_get(first, "share"), 0), 1);
+    assert_int_equal(json_int(json_get(again, "share"), 0), 1);
+    assert_int_equal(number(first, "actual", "series"), 1);
+    assert_int_equal(number(again, "actual", "series"), 1);
+    assert_int_equal(number(child(first, 0), "actual", "calls"), 1);
+    assert_int_equal(number(child(again, 0), "actual", "calls"), 0);
+    json_doc_free(r.doc);
+}
+
 static void every_kind_of_node_is_told(void **state) {
     (void)state;
     static const struct {
@@ -200,6 +217,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(the_plan_says_what_it_expects_without_running),
         T(analyze_counts_what_each_node_did),
+        T(equal_parts_have_a_number_and_one_of_them_is_evaluated),
         T(every_kind_of_node_is_told),
         T(errors_are_those_of_a_query),
         T(steps_have_statistics_with_the_feature_only),
