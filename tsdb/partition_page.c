@@ -36,6 +36,11 @@ struct taking { /* series of a page, one behind the other */
     bool no_memory;
 };
 
+/* Most are one byte. */
+static inline uint64_t take_uvarint(struct cursor *c) {
+    return LIKELY(c->at < c->end && *c->at < 0x80) ? *c->at++ : cursor_uvarint(c);
+}
+
 static void *take_memory(struct taking *t, size_t count, size_t bytes) {
     void *memory = arena_try_alloc(t->arena, count, bytes);
     t->no_memory = memory == NULL;
@@ -96,7 +101,7 @@ static bool take_entries(struct taking *t, struct page_series *series) {
         return false;
     }
     for (size_t i = 0; i < n; i++) {
-        const uint64_t entry = cursor_uvarint(c);
+        const uint64_t entry = take_uvarint(c);
         if (c->failed || entry > (uint64_t)t->block_bytes + ENTRY_BLOCKS) {
             return false;
         }
@@ -118,8 +123,8 @@ static bool take_entries(struct taking *t, struct page_series *series) {
 }
 
 static bool take_series(struct taking *t, uint32_t first_column, struct page_series *out) {
-    const uint64_t word = cursor_uvarint(&t->from);
-    const uint64_t first = (word & WORD_FIRST_BLOCK) != 0 ? cursor_uvarint(&t->from) : 0;
+    const uint64_t word = take_uvarint(&t->from);
+    const uint64_t first = (word & WORD_FIRST_BLOCK) != 0 ? take_uvarint(&t->from) : 0;
     const uint64_t count = word >> WORD_BITS;
     if (t->from.failed || count == 0 || count > cursor_left(&t->from) ||
         first > UINT32_MAX - count) {
@@ -162,6 +167,22 @@ static bool take_pieces(struct taking *t, bool packed, struct page_piece *pieces
            cursor_left(&t->from) == 0;
 }
 
+/* What most series are in short partitions: a float of one block. False: something else, or bad. */
+static inline bool take_plain(struct taking *t) {
+    struct cursor *c = &t->from;
+    if (cursor_left(c) < 2 || c->at[0] != 1 << WORD_BITS || c->at[1] >= 0x80) {
+        return false;
+    }
+    const uint32_t entry = c->at[1];
+    const uint64_t end = t->block_at + (entry > ENTRY_BLOCKS ? entry - ENTRY_BLOCKS : 0);
+    if (end > t->block_bytes) {
+        return false;
+    }
+    c->at += 2;
+    t->block_at = end;
+    return true;
+}
+
 /* The head has at least two bytes per series. */
 static bool check_series(struct taking *t, struct page_mark *marks) {
     uint32_t column = 0;
@@ -169,6 +190,10 @@ static bool check_series(struct taking *t, struct page_mark *marks) {
         struct page_series series;
         marks[i] =
             (struct page_mark){(uint32_t)cursor_offset(&t->from), (uint32_t)t->block_at, column};
+        if (take_plain(t)) {
+            column++;
+            continue;
+        }
         if (!take_series(t, column, &series)) {
             return false;
         }

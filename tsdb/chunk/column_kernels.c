@@ -90,6 +90,20 @@ static void fill_portable(void *out, size_t n, uint64_t with) {
     fill_loop(out, n, with);
 }
 
+static void ramp_portable(uint64_t *v, size_t n, uint64_t from, uint64_t step) {
+    for (size_t i = 0; i < n; i++, from += step) {
+        v[i] += from;
+    }
+}
+
+static bool ascends_portable(const int64_t *v, size_t n) {
+    bool good = true;
+    for (size_t i = 1; i < n; i++) {
+        good &= v[i - 1] < v[i];
+    }
+    return good;
+}
+
 const struct column_kernels column_kernels_portable = {
     .name = "portable",
     .unpack = unpack_portable,
@@ -97,6 +111,8 @@ const struct column_kernels column_kernels_portable = {
     .place = place_portable,
     .divide = divide_portable,
     .fill = fill_portable,
+    .ramp = ramp_portable,
+    .ascends = ascends_portable,
 };
 
 #if defined(__x86_64__)
@@ -193,6 +209,30 @@ AVX2 static void fill_avx2(void *out, size_t n, uint64_t with) {
     fill_loop(out, n, with);
 }
 
+AVX2 static void ramp_avx2(uint64_t *v, size_t n, uint64_t from, uint64_t step) {
+    const __m256i four = _mm256_set1_epi64x((long long)(4 * step));
+    __m256i at = _mm256_setr_epi64x((long long)from, (long long)(from + step),
+                                    (long long)(from + 2 * step), (long long)(from + 3 * step));
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const __m256i x = _mm256_loadu_si256((const __m256i *)(v + i));
+        _mm256_storeu_si256((__m256i *)(v + i), _mm256_add_epi64(x, at));
+        at = _mm256_add_epi64(at, four);
+    }
+    ramp_portable(v + i, n - i, from + i * step, step);
+}
+
+AVX2 static bool ascends_avx2(const int64_t *v, size_t n) {
+    __m256i good = _mm256_set1_epi64x(-1);
+    size_t i = 1;
+    for (; i + 4 <= n; i += 4) {
+        const __m256i before = _mm256_loadu_si256((const __m256i *)(v + i - 1));
+        const __m256i x = _mm256_loadu_si256((const __m256i *)(v + i));
+        good = _mm256_and_si256(good, _mm256_cmpgt_epi64(x, before));
+    }
+    return _mm256_movemask_epi8(good) == -1 && ascends_portable(v + i - 1, n - (i - 1));
+}
+
 static const struct column_kernels kernels_avx2 = {
     .name = "avx2",
     .unpack = unpack_avx2,
@@ -200,6 +240,8 @@ static const struct column_kernels kernels_avx2 = {
     .place = place_avx2,
     .divide = divide_avx2,
     .fill = fill_avx2,
+    .ramp = ramp_avx2,
+    .ascends = ascends_avx2,
 };
 
 /* ---- AVX-512 with byte permutation ---- */
@@ -334,6 +376,8 @@ static const struct column_kernels kernels_avx512 = {
     .place = place_avx512,
     .divide = divide_avx512,
     .fill = fill_avx512,
+    .ramp = ramp_avx2,
+    .ascends = ascends_avx2,
 };
 
 static bool has_avx2(void) {

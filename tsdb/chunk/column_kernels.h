@@ -30,6 +30,10 @@ struct column_kernels {
     /* Distances to the doubles nearest to integer / power. */
     void (*divide)(const uint64_t *d, size_t n, struct placement p, double power, double *out);
     void (*fill)(void *out, size_t n, uint64_t with);
+    /* v[i] += from + i * step */
+    void (*ramp)(uint64_t *v, size_t n, uint64_t from, uint64_t step);
+    /* Is each greater than the one before? */
+    bool (*ascends)(const int64_t *v, size_t n);
 };
 
 extern const struct column_kernels column_kernels_portable;

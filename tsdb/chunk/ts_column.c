@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/cursor.h"
+#include "tsdb/chunk/column_kernels.h"
 #include "tsdb/chunk/pfor.h"
 
 enum ts_form { TS_EVEN = 0, TS_GRID = 1, TS_DELTA2 = 2 };
@@ -95,36 +96,29 @@ static enum err_code read_packed(struct cursor *c, uint32_t n, uint64_t *out) {
 }
 
 static enum err_code read_form(struct cursor *c, uint8_t form, uint32_t count, uint64_t *ts) {
-    uint64_t packed[TS_COLUMN_ROWS_MAX + 8];
     const uint64_t first = (uint64_t)cursor_varint(c);
     const uint64_t step = (uint64_t)cursor_varint(c);
     ts[0] = first;
     switch (form) {
     case TS_EVEN:
-        for (uint32_t i = 1; i < count; i++) {
-            ts[i] = first + step * i;
-        }
+        column_kernels_best()->fill(ts, count, 0);
+        column_kernels_best()->ramp(ts, count, first, step);
         return ERR_OK;
     case TS_GRID: {
         const uint64_t base = (uint64_t)cursor_varint(c);
-        if (count < 2 || read_packed(c, count - 1, packed) != ERR_OK) {
+        if (count < 2 || read_packed(c, count - 1, ts + 1) != ERR_OK) {
             return ERR_CORRUPT;
         }
-        for (uint32_t i = 1; i < count; i++) {
-            ts[i] = first + step * i + base + packed[i - 1];
-        }
+        column_kernels_best()->ramp(ts + 1, count - 1, first + step + base, step);
         return ERR_OK;
     }
     case TS_DELTA2: {
-        if (count < 2 || read_packed(c, count - 2, packed) != ERR_OK) {
+        if (count < 2 || read_packed(c, count - 2, ts + 2) != ERR_OK) {
             return ERR_CORRUPT;
         }
-        uint64_t delta = step;
         ts[1] = first + step;
-        for (uint32_t i = 2; i < count; i++) {
-            delta += (uint64_t)zigzag_decode(packed[i - 2]);
-            ts[i] = ts[i - 1] + delta;
-        }
+        column_kernels_best()->sum(ts + 2, count - 2, true, 0, step);
+        column_kernels_best()->sum(ts + 2, count - 2, false, 0, ts[1]);
         return ERR_OK;
     }
     default:
@@ -143,10 +137,5 @@ enum err_code ts_column_decode(const uint8_t *bytes, size_t n, uint32_t count, i
     if (c.failed || cursor_left(&c) != 0) {
         return ERR_CORRUPT;
     }
-    for (uint32_t i = 1; i < count; i++) {
-        if (ts[i] <= ts[i - 1]) {
-            return ERR_CORRUPT;
-        }
-    }
-    return ERR_OK;
+    return column_kernels_best()->ascends(ts, count) ? ERR_OK : ERR_CORRUPT;
 }

@@ -695,6 +695,10 @@ static void every_set_of_loops_does_the_same(void **state) {
             plain->place(a, n, p, a);
             other->place(b, n, p, b);
             assert_memory_equal(a, b, n * sizeof(*a));
+            plain->ramp(a, n, p.first, base);
+            other->ramp(b, n, p.first, base);
+            assert_memory_equal(a, b, n * sizeof(*a));
+            assert_int_equal(plain->ascends((int64_t *)a, n), other->ascends((int64_t *)b, n));
             other->fill(b, n, base);
             for (size_t row = 0; row < n; row++) {
                 assert_true(b[row] == base);
@@ -705,6 +709,27 @@ static void every_set_of_loops_does_the_same(void **state) {
         free(b);
         free(x);
         free(y);
+    }
+}
+
+static void a_step_that_does_not_ascend_is_seen_wherever_it_is(void **state) {
+    (void)state;
+    enum { ROWS = 23 };
+    const struct column_kernels *set;
+    for (size_t k = 0; (set = column_kernels_at(k)) != NULL; k++) {
+        for (size_t n = 0; n <= ROWS; n++) {
+            int64_t v[ROWS];
+            for (size_t i = 0; i < n; i++) {
+                v[i] = i == 0 ? INT64_MIN : (int64_t)i * 15000 - 100000;
+            }
+            assert_true(set->ascends(v, n));
+            for (size_t i = 1; i < n; i++) {
+                const int64_t was = v[i];
+                v[i] = v[i - 1];
+                assert_false(set->ascends(v, n));
+                v[i] = was;
+            }
+        }
     }
 }
 
@@ -721,6 +746,8 @@ static void the_plain_loops_unpack_sum_and_divide(void **state) {
     assert_true(v[0] == 103 && v[1] == 103 && v[2] == 87 && v[3] == 85);
     plain->divide(v, 4, (struct placement){(uint64_t)-200, 1}, 10, doubles);
     assert_true(doubles[0] == 0.6 && doubles[2] == -2.6 && doubles[3] == -3.0);
+    plain->ramp(v, 4, 1000, 10);
+    assert_true(v[0] == 1103 && v[1] == 1113 && v[2] == 1107 && v[3] == 1115);
 }
 
 int main(void) {
@@ -743,6 +770,7 @@ int main(void) {
         cmocka_unit_test(a_slot_behind_a_skipped_one_or_in_a_new_run_refers_to_nothing),
         cmocka_unit_test(a_reference_that_is_missing_or_does_not_fit_is_corrupt),
         cmocka_unit_test(every_set_of_loops_does_the_same),
+        cmocka_unit_test(a_step_that_does_not_ascend_is_seen_wherever_it_is),
         cmocka_unit_test(the_plain_loops_unpack_sum_and_divide),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
