@@ -541,6 +541,10 @@ bool head_same_histogram(struct head_group *g, uint32_t owner, uint32_t count_sl
 /* Could the series get the columns that h, and a start timestamp, need? */
 bool head_columns_room(struct head_group *g, uint32_t owner, const struct histogram *h,
                        bool float_counts, bool has_start) REQUIRES(g->shard->mu);
+/* Pushed: the newest sample of the series is h, of this time, and no row of the window has one. Columns that
+ * the series does not have are left out. */
+void head_columns_restore_newest(struct head_group *g, uint32_t owner, const struct histogram *h,
+                                 int64_t ts_ms) REQUIRES(g->mu);
 /* Pushed: the newest sample of a series may be a histogram. After replay. */
 void head_columns_restore_times(struct head_group *g) REQUIRES(g->mu);
 

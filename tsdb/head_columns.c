@@ -347,6 +347,26 @@ bool head_same_histogram(struct head_group *g, uint32_t owner, uint32_t count_sl
     return same == there && same == n - (h->hint != HINT_GAUGE ? 1 : 0);
 }
 
+void head_columns_restore_newest(struct head_group *g, uint32_t owner, const struct histogram *h,
+                                 int64_t ts_ms) {
+    struct head_shard *shard = g->shard;
+    head_shard_held(shard);
+    const struct hist_layout layout = hist_layout_of(h, h->float_counts);
+    const struct column_bundle *b = group_columns_of(g->columns, owner);
+    const uint32_t number = hist_layouts_intern(shard->db->layouts, &layout);
+    reserve_split(shard, hist_cell_count_max(h));
+    const size_t n =
+        b != NULL && number != 0 ? hist_split(h, number, HINT_UNKNOWN, shard->split) : 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = column_bundle_slot(b, shard->split[i].key);
+        if (slot < g->slot_count && shard->split[i].key.kind != COLUMN_HINT) {
+            g->last_ts_ms[slot] = ts_ms;
+            g->m[slot] = shard->split[i].value.m;
+            g->forms[slot] = value_form(shard->split[i].value);
+        }
+    }
+}
+
 void head_columns_restore_times(struct head_group *g) {
     for (uint32_t i = 0; g->columns != NULL && i < g->columns->count; i++) {
         const struct column_bundle *b = &g->columns->bundles[i];

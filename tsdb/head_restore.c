@@ -85,9 +85,12 @@ static void restore_sample(struct head_group *g, uint32_t slot, const struct sto
     if (s->count == 0 || s->ts[s->count - 1] <= g->last_ts_ms[slot]) {
         return;
     }
+    const struct histogram *h = s->histograms != NULL ? s->histograms[s->count - 1] : NULL;
     mutex_lock(&g->mu);
     g->last_ts_ms[slot] = s->ts[s->count - 1];
-    if (s->histograms == NULL || s->histograms[s->count - 1] == NULL) {
+    if (h != NULL) {
+        head_columns_restore_newest(g, slot, h, s->ts[s->count - 1]);
+    } else {
         const struct num value = num_of_double(s->values[s->count - 1]);
         g->m[slot] = value.m;
         g->forms[slot] = value.kind == NUM_DECIMAL ? value.scale : FORM_RAW;
