@@ -200,6 +200,7 @@ struct head_shard {
     struct buf payload;
     struct buf labels; /* scratch: a metric set */
     struct num seal_values[HEAD_ROWS_MAX];
+    int64_t seal_integers[HEAD_ROWS_MAX];
     uint8_t seal_states[HEAD_ROWS_MAX];
     uint64_t chunks_created; /* since opening */
     bool is_failing;         /* head_fault.c */

@@ -142,6 +142,28 @@ static uint32_t part_end(const struct head_group *g, const struct sealing *s, ui
     return to;
 }
 
+/* A slot of a scraped group that has a value of one form in every row, as most have. Nothing else. */
+static bool add_plain_column(struct head_group *g, uint32_t slot, uint32_t from)
+    REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
+    const struct head_chunk *c = &g->chunks[slot];
+    uint8_t form = g->forms[slot];
+    if (g->kind != GROUP_SCRAPED) {
+        return false;
+    }
+    if (c->len == 0) {
+        segment_add_constant(shard->store, value_state_num(head_slot_state(g, slot)));
+        return true;
+    }
+    if (!open_chunk_integers(slab_at(&shard->slab, c->ref), c->len, g->rows, shard->seal_integers,
+                             &form)) {
+        return false;
+    }
+    const struct num like = value_state_num((struct value_state){.form = form});
+    segment_add_integers(shard->store, shard->seal_integers + from, like);
+    return true;
+}
+
 static enum err_code write_part(struct head_group *g, struct sealing *s, uint32_t from, uint32_t to,
                                 struct segment_run_info *out, struct err *err)
     REQUIRES(g->shard->mu) {
@@ -150,6 +172,9 @@ static enum err_code write_part(struct head_group *g, struct sealing *s, uint32_
     for (uint32_t slot = 0; slot < g->slot_count; slot++) {
         if (g->chunks[slot].len == 0 && (g->forms[slot] & FORM_PRESENT) == 0) {
             segment_add_block(shard->store, NULL, 0);
+            continue;
+        }
+        if (LIKELY(add_plain_column(g, slot, from))) {
             continue;
         }
         const enum err_code decoded =

@@ -69,6 +69,7 @@ struct segment_store {
     /* the writer's */
     struct run_builder run;
     struct block_encoder *encoder;
+    uint8_t block[BLOCK_BYTES_FIXED_MAX + BLOCK_ROWS_MAX * BLOCK_BYTES_PER_ROW_MAX]; /* scratch */
     struct segment_file *tail; /* NULL: the next commit begins a file */
     uint32_t tail_next;        /* number of the next record */
     uint32_t next_file;
@@ -273,15 +274,32 @@ void segment_add_block(struct segment_store *store, const uint8_t *bytes, size_t
     add_block(store, bytes, n);
 }
 
-void segment_add_column(struct segment_store *store, const struct num *values,
-                        const uint8_t *states) {
-    uint8_t block[BLOCK_BYTES_FIXED_MAX + BLOCK_ROWS_MAX * BLOCK_BYTES_PER_ROW_MAX];
+/* The absent slots before a column may end the page. */
+static struct block_encoder *encoder_of_column(struct segment_store *store) {
     const struct run_builder *run = &store->run;
     if (run->lengths.len + run->absent + run->blocks.len >= SEGMENT_PAGE_BYTES) {
-        block_encoder_begin(store->encoder); /* the absent slots before will end the page */
+        block_encoder_begin(store->encoder);
     }
-    const size_t n = block_encode(store->encoder, values, states, run->info.rows, block);
-    add_block(store, block, n);
+    return store->encoder;
+}
+
+void segment_add_column(struct segment_store *store, const struct num *values,
+                        const uint8_t *states) {
+    add_block(
+        store, store->block,
+        block_encode(encoder_of_column(store), values, states, store->run.info.rows, store->block));
+}
+
+void segment_add_constant(struct segment_store *store, struct num value) {
+    add_block(
+        store, store->block,
+        block_encode_constant(encoder_of_column(store), value, store->run.info.rows, store->block));
+}
+
+void segment_add_integers(struct segment_store *store, const int64_t *m, struct num like) {
+    add_block(store, store->block,
+              block_encode_integers(encoder_of_column(store), m, like, store->run.info.rows,
+                                    store->block));
 }
 
 /* ---- committing ---- */

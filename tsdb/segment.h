@@ -99,6 +99,10 @@ void segment_begin(struct segment_store *store, uint32_t group, uint64_t first_r
  * A slot that is absent throughout costs one byte, and nothing at the end of the run. */
 void segment_add_column(struct segment_store *store, const struct num *values,
                         const uint8_t *states);
+/* The same for a slot that has a value in every row: one and the same, or that of like with m[row] as
+ * its integer. */
+void segment_add_constant(struct segment_store *store, struct num value);
+void segment_add_integers(struct segment_store *store, const int64_t *m, struct num like);
 /* Adds the next slot as a block that is encoded already; n = 0: absent in all rows. A block that
  * refers to another slot needs that one at the same distance. */
 void segment_add_block(struct segment_store *store, const uint8_t *bytes, size_t n);

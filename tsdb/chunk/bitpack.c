@@ -6,29 +6,12 @@
 #include "base/check.h"
 #include "tsdb/chunk/column_kernels.h"
 
-void bit_write(struct bit_writer *w, uint64_t v, unsigned width) {
-    DCHECK(width <= 64 && (v & ~bit_mask(width)) == 0);
-    w->pending |= v << w->count;
-    const unsigned had = w->count;
-    w->count += width;
-    if (w->count >= 64) {
-        w->to = put_u64(w->to, w->pending);
-        w->pending = had == 0 ? 0 : v >> (64 - had);
-        w->count -= 64;
-    }
-    while (w->count >= 8) {
-        *w->to++ = (uint8_t)w->pending;
-        w->pending >>= 8;
-        w->count -= 8;
-    }
-}
-
 uint8_t *bit_writer_finish(struct bit_writer *w) {
-    if (w->count > 0) {
-        *w->to++ = (uint8_t)w->pending;
-        w->pending = 0;
-        w->count = 0;
+    for (unsigned done = 0; done < w->count; done += 8) {
+        *w->to++ = (uint8_t)(w->pending >> done);
     }
+    w->pending = 0;
+    w->count = 0;
     return w->to;
 }
 

@@ -6,11 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
+
 /* Appends bits to memory that the caller sized. */
 struct bit_writer {
     uint8_t *to;
     uint64_t pending; /* bits not yet written, low ones first */
-    unsigned count;   /* 0 .. 7 between calls */
+    unsigned count;   /* of them: 0 .. 63 */
 };
 
 static inline struct bit_writer bit_writer_at(uint8_t *to) {
@@ -18,7 +20,16 @@ static inline struct bit_writer bit_writer_at(uint8_t *to) {
 }
 
 /* width 0 .. 64; bits of v above it must be 0. */
-void bit_write(struct bit_writer *w, uint64_t v, unsigned width);
+static inline void bit_write(struct bit_writer *w, uint64_t v, unsigned width) {
+    const unsigned had = w->count;
+    w->pending |= v << had;
+    w->count += width;
+    if (w->count >= 64) {
+        w->to = put_u64(w->to, w->pending);
+        w->pending = had == 0 ? 0 : v >> (64 - had);
+        w->count -= 64;
+    }
+}
 /* Pads with zeros to a whole byte; returns the byte behind. */
 uint8_t *bit_writer_finish(struct bit_writer *w);
 

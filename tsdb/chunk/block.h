@@ -61,6 +61,11 @@ void block_encoder_skip(struct block_encoder *e);
  * of base/value.h, else it is a bug of the caller. */
 size_t block_encode(struct block_encoder *e, const struct num *values, const uint8_t *states,
                     uint32_t rows, uint8_t *to);
+/* The same block, of a column that has this value in every row. */
+size_t block_encode_constant(struct block_encoder *e, struct num value, uint32_t rows, uint8_t *to);
+/* The same block, of a column whose row i has the value of like with m[i] as its integer. */
+size_t block_encode_integers(struct block_encoder *e, const int64_t *m, struct num like,
+                             uint32_t rows, uint8_t *to);
 
 /* Room that a decode needs in every array: all rows, rounded up for whole-vector stores. */
 static inline uint32_t block_decode_capacity(uint32_t rows) {

@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "tsdb/chunk/bitpack.h"
+#include "tsdb/chunk/block_encoder.h"
 #include "tsdb/chunk/block_format.h"
 #include "tsdb/chunk/pfor.h"
 #include "tsdb/chunk/value_op.h"
@@ -29,34 +30,6 @@ struct candidate {
     uint32_t bytes;   /* behind the head and the first value */
     uint32_t changes; /* SPARSE */
     struct pfor_plan plan;
-};
-
-/* A slot before the one that is encoded. */
-struct earlier_slot {
-    bool usable; /* holds a value in each row, and refers to nothing itself */
-    bool raw;
-    uint8_t scale;
-    int64_t m[BLOCK_ROWS_MAX];
-};
-
-struct block_encoder {
-    uint32_t count; /* values */
-    bool raw;
-    uint8_t scale;
-    uint8_t shift;
-    uint8_t back;  /* the reference; 0 = none */
-    uint8_t finer; /* by how much the scale is finer than the reference's */
-    uint32_t slot; /* in the run, modulo 2^32 */
-    struct earlier_slot earlier[BLOCK_BACK_MAX]; /* slot s at s % BLOCK_BACK_MAX */
-    uint32_t rows;
-    uint32_t presence_bytes;
-    int64_t m[BLOCK_ROWS_MAX];           /* the integers */
-    int64_t by_order[3][BLOCK_ROWS_MAX]; /* [0] relative to m[0], shifted; [1] its differences, [2]
-                                        * theirs: [k] counts from row k on */
-    uint64_t u[BLOCK_ROWS_MAX];          /* what a candidate packs */
-    uint8_t presence[BLOCK_ROWS_MAX * 2 + 8];
-    uint8_t corrected[2 + UVARINT_MAX +
-                      2 * (BLOCK_BYTES_FIXED_MAX + BLOCK_ROWS_MAX * BLOCK_BYTES_PER_ROW_MAX)];
 };
 
 struct block_encoder *block_encoder_new(void) {
@@ -81,106 +54,6 @@ void block_encoder_free(struct block_encoder *e) {
 }
 
 /* ---- values to integers ---- */
-
-static int64_t magnitude(int64_t m) {
-    return m < 0 ? -m : m;
-}
-
-/* m * 10^up, or false when that leaves the range of a mantissa. */
-static bool scale_up(int64_t m, unsigned up, int64_t *out) {
-    if (m == 0 || up == 0) {
-        *out = m;
-        return true;
-    }
-    if (up >= COUNT_OF(value_scale_steps) ||
-        magnitude(m) > (NUM_MANTISSA_LIMIT - 1) / value_scale_steps[up]) {
-        return false;
-    }
-    *out = m * value_scale_steps[up];
-    return true;
-}
-
-/* Drops the zeros that all mantissas end with ("15.0"), as far as the scale allows. */
-static void strip_common_zeros(struct block_encoder *e) {
-    while (e->scale > 0) {
-        for (uint32_t i = 0; i < e->count; i++) {
-            if (e->m[i] % 10 != 0) {
-                return;
-            }
-        }
-        for (uint32_t i = 0; i < e->count; i++) {
-            e->m[i] /= 10;
-        }
-        e->scale--;
-    }
-}
-
-/* The scale that a value needs at least. */
-static unsigned least_scale(struct num n) {
-    unsigned scale = n.m == 0 ? 0 : n.scale;
-    while (scale > 0 && n.m % 10 == 0) {
-        n.m /= 10;
-        scale--;
-    }
-    return scale;
-}
-
-/* Integers of one scale; false when the values have none. */
-static bool to_decimals(struct block_encoder *e, const struct num *values, const uint8_t *states) {
-    unsigned scale = 0;
-    for (uint32_t i = 0; i < e->rows; i++) {
-        if (states[i] != SLOT_VALUE) {
-            continue;
-        }
-        if (values[i].kind != NUM_DECIMAL) {
-            return false;
-        }
-        ASSERT(values[i].scale <= NUM_SCALE_MAX && magnitude(values[i].m) < NUM_MANTISSA_LIMIT);
-        scale = values[i].scale > scale ? values[i].scale : scale;
-    }
-    for (int attempt = 0; attempt < 2; attempt++) {
-        uint32_t n = 0;
-        bool fits = true;
-        for (uint32_t i = 0; i < e->rows && fits; i++) {
-            if (states[i] != SLOT_VALUE) {
-                continue;
-            }
-            struct num v = values[i];
-            if (v.scale > scale) { /* second attempt: what is cut off are zeros */
-                const unsigned keep = least_scale(v);
-                while (v.scale > keep && v.scale > scale) {
-                    v.m /= 10;
-                    v.scale--;
-                }
-            }
-            fits = scale_up(v.m, scale - v.scale, &e->m[n++]);
-        }
-        if (fits) {
-            e->scale = (uint8_t)scale;
-            strip_common_zeros(e);
-            return true;
-        }
-        scale = 0;
-        for (uint32_t i = 0; i < e->rows; i++) {
-            if (states[i] == SLOT_VALUE) {
-                const unsigned least = least_scale(values[i]);
-                scale = least > scale ? least : scale;
-            }
-        }
-    }
-    return false;
-}
-
-static void to_raw(struct block_encoder *e, const struct num *values, const uint8_t *states) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < e->rows; i++) {
-        if (states[i] == SLOT_VALUE) {
-            e->m[n++] = (int64_t)f64_bits(num_double(values[i]));
-        }
-    }
-    e->raw = true;
-    e->scale = 0;
-}
 
 /* Runs of equal states; returns the number of values and counts the stale rows. */
 static uint32_t scan_states(struct block_encoder *e, const uint8_t *states, uint32_t *out_stale) {
@@ -248,13 +121,41 @@ static uint32_t fill_packed(struct block_encoder *e, const struct candidate *c) 
     return n;
 }
 
-static int64_t least_difference(const struct block_encoder *e, unsigned order) {
-    int64_t least = INT64_MAX;
-    for (uint32_t i = order; i < e->count; i++) {
-        const int64_t v = e->by_order[order][i];
-        least = v < least ? v : least;
+/* What one pass over the differences of an order tells about packing them. */
+struct measure {
+    struct pfor_lengths lengths; /* of the differences, zigzag, without the first value */
+    int64_t least;
+    uint32_t bits; /* about what the order takes: each difference as short as it can be, or all with
+                    * the width of their range */
+};
+
+static void measure_order(const struct block_encoder *e, unsigned order, struct measure *out) {
+    const int64_t *v = e->by_order[order];
+    const uint32_t first = order == 0 ? 1 : order;
+    int64_t least = order == 0 ? 0 : INT64_MAX;
+    int64_t greatest = order == 0 ? 0 : INT64_MIN;
+    uint32_t bits = 0;
+    memset(&out->lengths, 0, sizeof(out->lengths));
+    for (uint32_t i = first; i < e->count; i++) {
+        const unsigned length = bit_length(zigzag_encode(v[i]));
+        out->lengths.counts[i & 1][length]++;
+        bits += length;
+        least = v[i] < least ? v[i] : least;
+        greatest = v[i] > greatest ? v[i] : greatest;
     }
-    return least;
+    const uint32_t range = e->count * bit_length((uint64_t)minus(greatest, least));
+    out->least = least;
+    out->bits = range < bits ? range : bits;
+}
+
+/* The plan for the differences as offsets from the least one. */
+static struct pfor_plan plan_offsets(const struct block_encoder *e, unsigned order, int64_t least) {
+    const int64_t *v = e->by_order[order];
+    struct pfor_lengths lengths = {0};
+    for (uint32_t i = order; i < e->count; i++) {
+        lengths.counts[i & 1][bit_length((uint64_t)minus(v[i], least))]++;
+    }
+    return pfor_plan_of(&lengths, e->count - order);
 }
 
 static void keep_cheaper(struct candidate *best, const struct candidate *c) {
@@ -263,20 +164,20 @@ static void keep_cheaper(struct candidate *best, const struct candidate *c) {
     }
 }
 
-static void try_packed(struct block_encoder *e, enum block_kind kind, unsigned order,
-                       struct candidate *best) {
+static void try_packed(const struct block_encoder *e, enum block_kind kind, unsigned order,
+                       const struct measure *measure, struct candidate *best) {
     const uint32_t delta_bytes = order == 2 ? varint_bytes(e->by_order[1][1]) : 0;
     if (e->count <= order) {
         return;
     }
     struct candidate c = {.kind = kind};
-    c.plan = pfor_plan(e->u, fill_packed(e, &c));
+    c.plan = pfor_plan_of(&measure->lengths, e->count - (order == 0 ? 1 : order));
     c.bytes = delta_bytes + c.plan.bytes;
     keep_cheaper(best, &c);
 
     c.mode = true;
-    c.base = least_difference(e, order);
-    c.plan = pfor_plan(e->u, fill_packed(e, &c));
+    c.base = measure->least;
+    c.plan = plan_offsets(e, order, c.base);
     /* The base of FOR takes the place of the first value. */
     c.bytes = delta_bytes + c.plan.bytes + (order == 0 ? 0 : varint_bytes(c.base));
     keep_cheaper(best, &c);
@@ -294,12 +195,15 @@ static uint32_t fill_changes(struct block_encoder *e) {
     return n;
 }
 
-static void try_sparse(struct block_encoder *e, struct candidate *best) {
+static void try_sparse(struct block_encoder *e, const struct measure *differences,
+                       struct candidate *best) {
+    const struct pfor_lengths *lengths = &differences->lengths;
     struct candidate c = {.kind = BLOCK_SPARSE};
-    c.changes = fill_changes(e);
+    c.changes = e->count - 1U - lengths->counts[0][0] - lengths->counts[1][0];
     if (c.changes * 2 > e->count) {
         return; /* DELTA is cheaper and decodes faster */
     }
+    (void)fill_changes(e);
     c.plan = pfor_plan(e->u, c.changes);
     const uint32_t bitmap = (e->count - 1 + 7) / 8;
     const uint32_t list =
@@ -307,30 +211,6 @@ static void try_sparse(struct block_encoder *e, struct candidate *best) {
     c.mode = bitmap <= list;
     c.bytes = c.plan.bytes + (c.mode ? bitmap : list);
     keep_cheaper(best, &c);
-}
-
-/* About the bits that an order takes: each difference as short as it can be, or all with the width
- * of their range. Tells which orders are worth the exact cost. */
-static uint32_t estimate_bits(const struct block_encoder *e, unsigned order) {
-    const int64_t *v = e->by_order[order];
-    int64_t least = INT64_MAX;
-    int64_t greatest = INT64_MIN;
-    uint32_t bits = 0;
-    for (uint32_t i = order; i < e->count; i++) {
-        bits += bit_length(zigzag_encode(v[i]));
-        least = v[i] < least ? v[i] : least;
-        greatest = v[i] > greatest ? v[i] : greatest;
-    }
-    const uint32_t range = e->count * bit_length((uint64_t)minus(greatest, least));
-    return range < bits ? range : bits;
-}
-
-static uint32_t least_of(const uint32_t *v, size_t n) {
-    uint32_t least = v[0];
-    for (size_t i = 1; i < n; i++) {
-        least = v[i] < least ? v[i] : least;
-    }
-    return least;
 }
 
 static bool is_line(const struct block_encoder *e) {
@@ -362,26 +242,32 @@ static struct candidate choose(struct block_encoder *e) {
         return (struct candidate){.kind = BLOCK_DELTA_CONST};
     }
     static const enum block_kind kinds[] = {BLOCK_FOR, BLOCK_DELTA, BLOCK_DELTA2};
-    const uint32_t bits[] = {estimate_bits(e, 0), estimate_bits(e, 1), estimate_bits(e, 2)};
-    const uint32_t least = least_of(bits, 3);
+    struct measure measures[COUNT_OF(kinds)];
+    uint32_t least = UINT32_MAX;
+    for (unsigned order = 0; order < COUNT_OF(kinds); order++) {
+        measure_order(e, order, &measures[order]);
+        least = measures[order].bits < least ? measures[order].bits : least;
+    }
     struct candidate best = {.bytes = UINT32_MAX};
-    for (unsigned order = 0; order < 3; order++) {
-        if (bits[order] <= least + least / 2 + 2 * e->count) {
-            try_packed(e, kinds[order], order, &best);
+    for (unsigned order = 0; order < COUNT_OF(kinds); order++) {
+        if (measures[order].bits <= least + least / 2 + 2 * e->count) {
+            try_packed(e, kinds[order], order, &measures[order], &best);
         }
     }
-    try_sparse(e, &best);
+    try_sparse(e, &measures[1], &best);
     return best;
 }
 
 /* ---- reference ---- */
 
 /* About the bits that the differences of the integers take, when they stand against those of
- * another slot (times finer), or of nothing. Every second row has to do. */
-static uint32_t sample_bits(const int64_t *m, const int64_t *other, int64_t finer, uint32_t rows) {
+ * another slot (times finer), or of nothing; enough or more once it is not less. Every second row
+ * has to do. */
+static uint32_t sample_bits(const int64_t *m, const int64_t *other, int64_t finer, uint32_t rows,
+                            uint32_t enough) {
     enum { SAMPLE = 2 };
     uint32_t bits = 0;
-    for (uint32_t i = 1; i < rows; i += SAMPLE) {
+    for (uint32_t i = 1; i < rows && bits < enough; i += SAMPLE) {
         const uint64_t own = (uint64_t)m[i] - (uint64_t)m[i - 1];
         const uint64_t its =
             other == NULL ? 0 : ((uint64_t)other[i] - (uint64_t)other[i - 1]) * (uint64_t)finer;
@@ -397,14 +283,14 @@ static bool fits_as_reference(const struct block_encoder *e, const struct earlie
 
 /* The earlier slot that this one is likely to stand best against; 0: none is worth a try. */
 static unsigned likely_reference(const struct block_encoder *e) {
-    uint32_t least = sample_bits(e->m, NULL, 0, e->count);
+    uint32_t least = sample_bits(e->m, NULL, 0, e->count, UINT32_MAX);
     unsigned best = 0;
     least -= least / 16;
     for (unsigned back = 1; back <= BLOCK_BACK_MAX; back++) {
         const struct earlier_slot *slot = &e->earlier[(e->slot - back) % BLOCK_BACK_MAX];
         if (fits_as_reference(e, slot)) {
             const int64_t finer = value_scale_steps[e->scale - slot->scale];
-            const uint32_t bits = sample_bits(e->m, slot->m, finer, e->count);
+            const uint32_t bits = sample_bits(e->m, slot->m, finer, e->count, least);
             if (bits < least) {
                 least = bits;
                 best = back;
@@ -505,12 +391,6 @@ static uint8_t *write_body(struct block_encoder *e, const struct candidate *c, u
     UNREACHABLE("no such candidate");
 }
 
-static void to_integers(struct block_encoder *e, const struct num *values, const uint8_t *states) {
-    if (!to_decimals(e, values, states)) {
-        to_raw(e, values, states);
-    }
-}
-
 /* Most columns do not change while a run is open. */
 static bool all_equal(const struct num *values, uint32_t rows) {
     const struct num first = values[0];
@@ -530,7 +410,7 @@ static size_t encode_equal(struct block_encoder *e, struct num value, uint8_t *t
     e->rows = 1;
     e->count = 1;
     e->back = 0;
-    to_integers(e, &value, &present);
+    block_integers_take(e, &value, &present);
     if (!e->raw && e->scale == 0 && e->m[0] >= 0 && e->m[0] <= BLOCK_TINY_MAX) {
         *to = block_tiny((uint8_t)e->m[0]);
         return 1;
@@ -640,10 +520,6 @@ static size_t encode_changing(struct block_encoder *e, uint8_t *to) {
 static size_t encode_slot(struct block_encoder *e, const struct num *values, const uint8_t *states,
                           uint8_t *to) {
     uint32_t stale = 0;
-    e->raw = false;
-    e->scale = 0;
-    e->shift = 0;
-    e->back = 0;
     e->count = scan_states(e, states, &stale);
     if (e->count == 0 && stale == 0) {
         return 0;
@@ -655,17 +531,56 @@ static size_t encode_slot(struct block_encoder *e, const struct num *values, con
         const struct candidate c = {.kind = BLOCK_NONE};
         return (size_t)(write_block(e, &c, to) - to);
     }
-    to_integers(e, values, states);
+    block_integers_take(e, values, states);
     return encode_changing(e, to);
+}
+
+static void begin_slot(struct block_encoder *e, uint32_t rows) {
+    ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
+    e->rows = rows;
+    e->raw = false;
+    e->scale = 0;
+    e->shift = 0;
+    e->back = 0;
+    e->earlier[e->slot % BLOCK_BACK_MAX].usable = false;
+}
+
+static size_t end_slot(struct block_encoder *e, uint32_t rows, size_t n) {
+    ASSERT(n <= block_bytes_max(rows));
+    e->slot++;
+    return n;
 }
 
 size_t block_encode(struct block_encoder *e, const struct num *values, const uint8_t *states,
                     uint32_t rows, uint8_t *to) {
-    ASSERT(rows >= 1 && rows <= BLOCK_ROWS_MAX);
-    e->rows = rows;
-    e->earlier[e->slot % BLOCK_BACK_MAX].usable = false;
-    const size_t n = encode_slot(e, values, states, to);
-    ASSERT(n <= block_bytes_max(rows));
-    e->slot++;
-    return n;
+    begin_slot(e, rows);
+    return end_slot(e, rows, encode_slot(e, values, states, to));
+}
+
+size_t block_encode_constant(struct block_encoder *e, struct num value, uint32_t rows,
+                             uint8_t *to) {
+    begin_slot(e, rows);
+    return end_slot(e, rows, encode_equal(e, value, to));
+}
+
+size_t block_encode_integers(struct block_encoder *e, const int64_t *m, struct num like,
+                             uint32_t rows, uint8_t *to) {
+    uint64_t differ = 0;
+    for (uint32_t i = 1; i < rows; i++) {
+        differ |= (uint64_t)m[i] ^ (uint64_t)m[0];
+    }
+    if (differ == 0) {
+        like.m = m[0];
+        return block_encode_constant(e, like, rows, to);
+    }
+    begin_slot(e, rows);
+    e->count = rows;
+    memcpy(e->m, m, rows * sizeof(*m));
+    e->raw = like.kind == NUM_RAW;
+    if (!e->raw) {
+        ASSERT(like.scale <= NUM_SCALE_MAX);
+        e->scale = like.scale;
+        block_integers_strip(e);
+    }
+    return end_slot(e, rows, encode_changing(e, to));
 }

@@ -27,6 +27,58 @@ static enum err_code take_base(struct cursor *from, struct value_state *out) {
     return legal && !from->failed ? ERR_OK : ERR_CORRUPT;
 }
 
+/* The operand of n bytes (at most 8); words are read whole where there is room. */
+static ALWAYS_INLINE uint64_t take_operand(const uint8_t *at, size_t left, unsigned n) {
+    if (LIKELY(left >= sizeof(uint64_t))) {
+        return n == 0 ? 0 : load_u64(at) & UINT64_MAX >> (64 - 8 * n);
+    }
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < n; i++) {
+        bits |= (uint64_t)at[i] << 8 * i;
+    }
+    return bits;
+}
+
+bool open_chunk_integers(const uint8_t *bytes, size_t n, uint32_t rows, int64_t *m,
+                         uint8_t *out_form) {
+    struct cursor from = cursor_of(bytes, n);
+    struct value_state base;
+    if (take_base(&from, &base) != ERR_OK || (base.form & FORM_PRESENT) == 0) {
+        return false;
+    }
+    const bool raw = (base.form & FORM_RAW) != 0;
+    const uint8_t *at = bytes + (n - cursor_left(&from));
+    const uint8_t *const end = bytes + n;
+    int64_t value = base.m;
+    uint32_t row = 0;
+    while (at < end && row < rows) {
+        const unsigned gap = *at >> 4;
+        const unsigned size = *at & 0xF;
+        at++;
+        const size_t left = (size_t)(end - at);
+        if (gap == OP_GAP_EXTENDED || size > OP_DELTA_MAX || size > left) {
+            return false;
+        }
+        for (const uint32_t until = row + gap < rows ? row + gap : rows; row < until; row++) {
+            m[row] = value;
+        }
+        if (row == rows) {
+            break; /* of a row that is not asked for */
+        }
+        value = (int64_t)((uint64_t)value + (uint64_t)zigzag_decode(take_operand(at, left, size)));
+        if (!raw && (value >= NUM_MANTISSA_LIMIT || value <= -NUM_MANTISSA_LIMIT)) {
+            return false;
+        }
+        m[row++] = value;
+        at += size;
+    }
+    for (; row < rows; row++) {
+        m[row] = value;
+    }
+    *out_form = base.form;
+    return true;
+}
+
 static enum err_code look_ahead(struct open_chunk_iter *it) {
     it->next_row = it->rows;
     if (cursor_left(&it->from) == 0) {

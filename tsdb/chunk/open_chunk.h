@@ -23,6 +23,12 @@ enum { OPEN_CHUNK_BASE_MAX = 1 + UVARINT_MAX };
 /* Writes the state before row 0; returns the byte behind. */
 uint8_t *open_chunk_put_base(uint8_t *to, struct value_state base);
 
+/* The column of a chunk whose series has a value of one scale, or raw bits, in each of rows rows, as most
+ * have: its integers, and in *out_form their form. False: it has not, or its bytes are not ours; m
+ * is then undefined, and open_chunk_begin tells. At least one byte. */
+bool open_chunk_integers(const uint8_t *bytes, size_t n, uint32_t rows, int64_t *m,
+                         uint8_t *out_form);
+
 /* Rows [begin, end) that are equal: state is an enum slot_state. */
 struct open_chunk_span {
     uint32_t begin;

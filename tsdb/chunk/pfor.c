@@ -19,28 +19,34 @@ static unsigned position_bits(size_t n) {
 }
 
 struct pfor_plan pfor_plan(const uint64_t *v, size_t n) {
+    struct pfor_lengths lengths = {0};
+    for (size_t i = 0; i < n; i++) {
+        lengths.counts[i & 1][bit_length(v[i])]++;
+    }
+    return pfor_plan_of(&lengths, n);
+}
+
+struct pfor_plan pfor_plan_of(const struct pfor_lengths *lengths, size_t n) {
     ASSERT(n <= PFOR_COUNT_MAX);
     if (n == 0) {
         return (struct pfor_plan){0};
     }
-    uint16_t by_length[65] = {0};
-    unsigned longest = 0;
-    for (size_t i = 0; i < n; i++) {
-        const unsigned length = bit_length(v[i]);
-        by_length[length]++;
-        longest = length > longest ? length : longest;
+    unsigned longest = 64;
+    while (longest > 0 && (lengths->counts[0][longest] | lengths->counts[1][longest]) == 0) {
+        longest--;
     }
-
     const unsigned position = position_bits(n);
     size_t best_bits = n * longest;
     struct pfor_plan best = {.width = (uint8_t)longest};
     size_t longer = 0; /* values that do not fit into width bits */
     for (unsigned width = longest; width-- > 0;) {
-        longer += by_length[width + 1];
-        const size_t bits =
-            n * width + position + PATCH_WIDTH_BITS + longer * (position + longest - width);
-        if (bits < best_bits) {
-            best_bits = bits;
+        longer += (size_t)lengths->counts[0][width + 1] + lengths->counts[1][width + 1];
+        const size_t patches = position + PATCH_WIDTH_BITS + longer * (position + longest - width);
+        if (patches >= best_bits) {
+            break; /* a smaller width has no fewer and no shorter patches */
+        }
+        if (n * width + patches < best_bits) {
+            best_bits = n * width + patches;
             best.width = (uint8_t)width;
             best.patch_width = (uint8_t)(longest - width);
             best.patch_count = (uint16_t)longer;

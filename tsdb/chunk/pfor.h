@@ -19,8 +19,16 @@ struct pfor_plan {
     uint32_t bytes;
 };
 
+/* How many values have which bit length, counted by whoever has the values at hand. Two tables:
+ * neighbours are often of one length, and each count would wait for the one before. */
+struct pfor_lengths {
+    uint16_t counts[2][72]; /* by length, 0 .. 64; filled in turn */
+};
+
 /* The best plan for n values (at most PFOR_COUNT_MAX). */
 struct pfor_plan pfor_plan(const uint64_t *v, size_t n);
+/* The same for the n values that were counted. */
+struct pfor_plan pfor_plan_of(const struct pfor_lengths *lengths, size_t n);
 /* Writes plan.bytes bytes; returns the byte behind. */
 uint8_t *pfor_write(uint8_t *to, const uint64_t *v, size_t n, struct pfor_plan plan);
 /* Reads n values from the start of bytes; *out_used tells how many bytes they took. ERR_CORRUPT. */

@@ -22,7 +22,7 @@ const int64_t value_scale_steps[16] = {
     INT64_C(1000000000000000),
 };
 
-uint8_t *value_op_put(uint8_t *to, uint32_t gap, struct value_op op) {
+uint8_t *value_op_put_long(uint8_t *to, uint32_t gap, struct value_op op) {
     if (LIKELY(gap < OP_GAP_EXTENDED)) {
         to = put_u8(to, (uint8_t)(gap << 4 | op.code));
     } else {

@@ -131,8 +131,16 @@ MUST_CHECK static inline enum err_code value_op_apply(struct value_op op,
     return ERR_OK;
 }
 
-/* Writes at most OP_BYTES_MAX bytes; returns the byte behind. */
-uint8_t *value_op_put(uint8_t *to, uint32_t gap, struct value_op op);
+/* Writes up to OP_BYTES_MAX bytes, some of them beyond the operation; returns the byte behind it. */
+uint8_t *value_op_put_long(uint8_t *to, uint32_t gap, struct value_op op);
+
+static ALWAYS_INLINE uint8_t *value_op_put(uint8_t *to, uint32_t gap, struct value_op op) {
+    if (LIKELY(gap < OP_GAP_EXTENDED && op.code < OP_DELTA_MAX)) {
+        (void)put_u64(to, op.bits << 8 | gap << 4 | op.code);
+        return to + 1 + op.code;
+    }
+    return value_op_put_long(to, gap, op);
+}
 /* ERR_CORRUPT for bytes that value_op_put never writes. */
 MUST_CHECK enum err_code value_op_take(struct cursor *from, struct value_op *out);
 

@@ -1,5 +1,6 @@
 /* Open chunks from any bytes: the iterator gives spans that follow each other without a gap up to
- * the number of rows, or ERR_CORRUPT; reading fewer rows gives a prefix of the same. */
+ * the number of rows, or ERR_CORRUPT; reading fewer rows gives a prefix of the same, and reading them
+ * as integers the same values. */
 #include "base/check.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/storage.h"
@@ -37,6 +38,20 @@ static bool read_rows(const uint8_t *data, size_t size, uint32_t rows, struct nu
     }
 }
 
+static void same_as_integers(const uint8_t *data, size_t size, uint32_t rows,
+                             const struct num *values, const uint8_t *states) {
+    int64_t m[ROWS_MAX];
+    uint8_t form = 0;
+    if (!open_chunk_integers(data, size, rows, m, &form)) {
+        return;
+    }
+    for (uint32_t i = 0; i < rows; i++) {
+        const struct num v = value_state_num((struct value_state){.m = m[i], .form = form});
+        ASSERT(states[i] == SLOT_VALUE);
+        ASSERT(v.kind == values[i].kind && v.scale == values[i].scale && v.m == values[i].m);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct num values[2][ROWS_MAX];
     uint8_t states[2][ROWS_MAX];
@@ -47,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!read_rows(data + 1, size - 1, rows, values[0], states[0])) {
         return 0;
     }
+    same_as_integers(data + 1, size - 1, rows, values[0], states[0]);
     const uint32_t fewer = rows / 2;
     ASSERT(read_rows(data + 1, size - 1, fewer, values[1], states[1]));
     for (uint32_t i = 0; i < fewer; i++) {

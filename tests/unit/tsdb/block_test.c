@@ -221,6 +221,51 @@ static void columns_of_every_recipe_come_back_bit_for_bit(void **state) {
     mem_free(c);
 }
 
+/* Sealing gives what has one form as integers: the block must not depend on it. */
+static void a_column_of_one_form_is_the_same_block_however_it_is_given(void **state) {
+    (void)state;
+    struct block_encoder *const other = block_encoder_new();
+    struct column *c = mem_alloc(sizeof(*c));
+    int64_t *m = mem_array(BLOCK_ROWS_MAX, sizeof(*m));
+    for (uint64_t round = 0; round < 300; round++) {
+        uint64_t seed = round;
+        all_values(c, 1 + below(&seed, 130));
+        uint8_t *const a = mem_alloc(block_bytes_max(c->rows));
+        uint8_t *const b = mem_alloc(block_bytes_max(c->rows));
+        const bool raw = below(&seed, 5) == 0;
+        const unsigned scale = raw ? 0 : below(&seed, 4) * 3;
+        const uint64_t step = below(&seed, 3) == 0 ? 0 : 1 + below(&seed, 3) * 999;
+        block_encoder_begin(encoder);
+        block_encoder_begin(other);
+        for (unsigned slot = 0; slot < 12; slot++) {
+            const uint32_t noise = 1 + below(&seed, 3) * 50;
+            int64_t v = raw ? (int64_t)f64_bits(0.1 + slot) : (int64_t)slot * 1000;
+            for (uint32_t i = 0; i < c->rows; i++) {
+                v += (int64_t)(step + below(&seed, noise)) * (slot % 2 == 0 ? 1 : 1000);
+                m[i] = v;
+                c->values[i] = raw ? (struct num){.m = v, .kind = NUM_RAW} : decimal(v, scale);
+            }
+            struct num like = c->values[0];
+            like.m = 0; /* not looked at */
+            const size_t want = block_encode(encoder, c->values, c->states, c->rows, a);
+            const size_t got = block_encode_integers(other, m, like, c->rows, b);
+            assert_int_equal(got, want);
+            assert_memory_equal(a, b, want);
+            for (uint32_t i = 0; i < c->rows; i++) {
+                c->values[i] = c->values[0];
+            }
+            const size_t constant = block_encode(encoder, c->values, c->states, c->rows, a);
+            assert_int_equal(block_encode_constant(other, c->values[0], c->rows, b), constant);
+            assert_memory_equal(a, b, constant);
+        }
+        mem_free(a);
+        mem_free(b);
+    }
+    mem_free(m);
+    mem_free(c);
+    block_encoder_free(other);
+}
+
 static void each_form_is_chosen_where_it_is_the_smallest(void **state) {
     (void)state;
     struct column *c = mem_alloc(sizeof(*c));
@@ -753,6 +798,7 @@ static void the_plain_loops_unpack_sum_and_divide(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_of_every_recipe_come_back_bit_for_bit),
+        cmocka_unit_test(a_column_of_one_form_is_the_same_block_however_it_is_given),
         cmocka_unit_test(each_form_is_chosen_where_it_is_the_smallest),
         cmocka_unit_test(a_common_power_of_two_and_common_decimal_zeros_cost_nothing),
         cmocka_unit_test(a_small_constant_takes_one_byte),
