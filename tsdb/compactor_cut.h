@@ -22,6 +22,7 @@ struct cut_timeline { /* runs of one group */
     uint32_t slot_bytes; /* of all runs, on the average */
     uint32_t number;     /* in the partition */
     int64_t *ts;         /* all rows; NULL until a series with deleted samples needs it */
+    int64_t *spans_ms;   /* of each block in the partition, from its first row to its last */
 };
 
 struct cut_series {
@@ -54,7 +55,8 @@ struct cut {
     struct group_column *columns;
     size_t column_count;
     size_t column_capacity;
-    struct tombstones *tombstones; /* NULL: nothing is deleted */
+    const struct cut_timeline *writing; /* whose series is being written */
+    struct tombstones *tombstones;      /* NULL: nothing is deleted */
     uint64_t damaged;
     int64_t since_ns;
 };

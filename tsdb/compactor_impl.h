@@ -22,6 +22,9 @@ struct compactor_metrics {
     struct metric *vertical;
     struct metric_histogram *duration_s;
     struct metric_histogram *cleanup_s;
+    struct metric_histogram *chunk_range_ms; /* of the first cut, as the two below */
+    struct metric_histogram *chunk_bytes;
+    struct metric_histogram *chunk_samples;
     struct metric *populating;
     struct metric *blocks_loaded;
     struct metric *blocks_bytes;

@@ -1,5 +1,20 @@
 /* The compactor's own metrics, by Prometheus' names. */
+#include "base/check.h"
 #include "tsdb/compactor_impl.h"
+
+/* A histogram with bounds that grow by a factor. */
+static struct metric_histogram *growing(struct metric_registry *r, const char *name,
+                                        const char *help, double first, double factor,
+                                        size_t count) {
+    enum { BOUNDS_MAX = 16 };
+    double bounds[BOUNDS_MAX];
+    ASSERT(count <= BOUNDS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        bounds[i] = first;
+        first *= factor;
+    }
+    return metric_histogram(r, name, help, NULL, 0, bounds, count);
+}
 
 void compactor_metrics_init(struct compactor *c) {
     struct metric_registry *r = c->db->options.registry;
@@ -70,4 +85,10 @@ void compactor_metrics_init(struct compactor *c) {
     m->duration_s =
         metric_histogram(r, "prometheus_tsdb_compaction_duration_seconds",
                          "Duration of compaction runs", NULL, 0, seconds, COUNT_OF(seconds));
+    m->chunk_range_ms = growing(r, "prometheus_tsdb_compaction_chunk_range_seconds",
+                                "Final time range of chunks on their first compaction", 100, 4, 10);
+    m->chunk_bytes = growing(r, "prometheus_tsdb_compaction_chunk_size_bytes",
+                             "Final size of chunks on their first compaction", 32, 1.5, 12);
+    m->chunk_samples = growing(r, "prometheus_tsdb_compaction_chunk_samples",
+                               "Final number of samples on their first compaction", 4, 1.5, 12);
 }

@@ -316,6 +316,7 @@ static enum err_code write_series_of(struct slice *slice, size_t number, struct 
         return ERR_OK;
     }
     qsort(slice->columns, n, sizeof(*slice->columns), by_key);
+    cut->writing = t;
     return partition_writer_series(cut->writer, s->target, s->metric, t->number, slice->columns, n,
                                    err);
 }

@@ -79,6 +79,8 @@ static void init_memory(struct partition_writer *w, const struct partition_write
         w->parents = mem_array(o->parent_count, sizeof(*w->parents));
         memcpy(w->parents, o->parents, o->parent_count * sizeof(*w->parents));
     }
+    w->on_written = o->on_written;
+    w->on_written_ctx = o->on_written_ctx;
     label_sets_init(&w->targets, o->hash_seed);
     label_sets_init(&w->metrics, o->hash_seed);
     (void)label_sets_intern(&w->targets, (struct labels){0});
@@ -453,6 +455,20 @@ static bool counts_samples(uint8_t kind) {
     return kind == COLUMN_FLOAT || kind == COLUMN_COUNT;
 }
 
+static size_t entry_bytes(uint32_t entry) {
+    return entry == ENTRY_ABSENT ? 0 : entry < ENTRY_BLOCKS ? 1 : entry - ENTRY_BLOCKS;
+}
+
+/* The last column_count entries are those of the block. */
+static void tell_written(const struct partition_writer *w, uint32_t block, uint32_t samples,
+                         uint32_t column_count) {
+    struct partition_written written = {.block = block, .samples = samples};
+    for (uint32_t c = 0; c < column_count; c++) {
+        written.bytes += entry_bytes(w->entries.items[w->entries.count - 1 - c]);
+    }
+    w->on_written(w->on_written_ctx, &written);
+}
+
 /* Entries of all blocks; returns the number of samples. */
 static uint32_t add_blocks(struct partition_writer *w, const struct writer_timeline *t,
                            const struct partition_column *columns, uint32_t column_count) {
@@ -461,10 +477,14 @@ static uint32_t add_blocks(struct partition_writer *w, const struct writer_timel
     w->entries.count = 0;
     for (uint32_t b = 0, row = 0; b < t->block_count; row += rows[b++]) {
         struct block_encoder *encoder = encoder_of(w, b);
+        const uint32_t before = samples;
         for (uint32_t c = 0; c < column_count; c++) {
             number_array_add(&w->entries,
                              add_block(w, encoder, &columns[c], b, row, rows[b],
                                        counts_samples(columns[c].key.kind) ? &samples : NULL));
+        }
+        if (w->on_written != NULL && samples != before) {
+            tell_written(w, b, samples - before, column_count);
         }
     }
     return samples;

@@ -16,6 +16,15 @@
 
 struct partition_writer;
 
+/* What one block of a timeline has of a series. */
+struct partition_written {
+    uint32_t block;   /* of the timeline */
+    uint32_t samples; /* not 0 */
+    size_t bytes;     /* of all columns */
+};
+
+typedef void partition_written_fn(void *ctx, const struct partition_written *written);
+
 struct partition_writer_options {
     struct vfs *vfs;
     const char *dir; /* made; must not exist, its parent must */
@@ -27,7 +36,9 @@ struct partition_writer_options {
     int64_t end_ms;
     const uint32_t *parents; /* ascending; copied */
     uint32_t parent_count;
-    uint64_t hash_seed; /* random: labels are chosen by strangers */
+    uint64_t hash_seed;               /* random: labels are chosen by strangers */
+    partition_written_fn *on_written; /* told while a series is written; may be NULL */
+    void *on_written_ctx;
 };
 
 /* One block of a column. */

@@ -41,6 +41,8 @@ struct partition_writer {
     uint32_t *parents;
     struct err error; /* the first one */
     bool finished;
+    partition_written_fn *on_written;
+    void *on_written_ctx;
 
     struct label_sets targets;
     struct label_sets metrics;

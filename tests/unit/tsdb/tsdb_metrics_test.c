@@ -121,6 +121,18 @@ static void of_compaction_and_deletion(void **state) {
     assert_true(is(value_of(&m, T "wal_truncate_duration_seconds_count"),
                    value_of(&m, T "wal_truncations_total")));
     assert_true(is(value_of(&m, T "wal_truncations_failed_total"), 0));
+    /* each sample is of one block that was cut, merges cut none */
+    const double blocks = value_of(&m, T "compaction_chunk_samples_count");
+    assert_true(blocks >= 6);
+    assert_true(is(value_of(&m, T "compaction_chunk_size_bytes_count"), blocks));
+    assert_true(is(value_of(&m, T "compaction_chunk_range_seconds_count"), blocks));
+    assert_true(is(value_of(&m, T "compaction_chunk_samples_sum"),
+                   value_of(&m, T "head_samples_appended_total{type=\"float\"}")));
+    assert_true(value_of(&m, T "compaction_chunk_size_bytes_sum") >= blocks);
+    assert_true(value_of(&m, T "compaction_chunk_range_seconds_sum") > 0);
+    assert_true(value_of(&m, T "compaction_chunk_range_seconds_sum") <= blocks * W);
+    assert_true(
+        is(value_of(&m, T "compaction_chunk_range_seconds_bucket{le=\"2.62144e+07\"}"), blocks));
     const size_t n = world_matchers(&m.w, "__name__=a", &matcher, 1);
     assert_ok(storage_delete_series(m.w.st, &matcher, n, S, S + W, &err), &err);
     assert_ok(storage_clean_tombstones(m.w.st, &err), &err);
