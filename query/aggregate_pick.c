@@ -190,7 +190,8 @@ static int smallest_first(const void *left, const void *right) {
                       ((const struct heap_item *)right)->value, true);
 }
 
-/* Up to 12 elements equal ones keep their place in the heap, as in the reference. */
+/* Up to 12 elements equal ones keep their place in the heap, and those that are no numbers turn round,
+ * as in the reference. */
 static void heap_sort(struct heap *h) {
     int (*const order)(const void *, const void *) =
         h->largest_first ? smallest_first : largest_first;
@@ -199,7 +200,7 @@ static void heap_sort(struct heap *h) {
         return;
     }
     for (size_t i = 1; i < h->count; i++) {
-        for (size_t j = i; j > 0 && order(&h->items[j], &h->items[j - 1]) < 0; j--) {
+        for (size_t j = i; j > 0 && heap_less(h, j - 1, j); j--) {
             heap_swap(h, j, j - 1);
         }
     }

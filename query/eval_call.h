@@ -61,7 +61,7 @@ range_kernel range_avg, range_sum, range_min, range_max, range_count, range_last
     range_present, range_stddev, range_stdvar, range_quantile, range_mad, range_ts_of_first,
     range_ts_of_last, range_ts_of_min, range_ts_of_max;
 /* func_over_time_mixed.c: with histograms */
-range_kernel mixed_sum, mixed_avg, mixed_last, mixed_first;
+range_kernel mixed_sum, mixed_avg, mixed_last, mixed_first, mixed_double_exponential_smoothing;
 /* The floats of a series through a kernel that knows no others. */
 MUST_CHECK enum err_code range_floats_only(const struct range_call *call,
                                            const struct range_series *series, range_kernel *kernel,

@@ -330,13 +330,11 @@ static double smooth(const double *v, size_t n, double sf, double tf) {
     return s1;
 }
 
-enum err_code range_double_exponential_smoothing(const struct range_call *call,
-                                                 const struct range_series *series, struct row *out,
-                                                 struct err *err) {
-    const struct window_bounds *b = series->bounds;
+/* They must fit where there are samples, of whatever kind. */
+static enum err_code check_factors(const struct range_call *call, const struct window_bounds *b,
+                                   struct err *err) {
     for (size_t i = 0; i < call->grid->count; i++) {
-        const size_t n = b->high[i] - b->low[i];
-        if (n == 0) {
+        if (b->high[i] == b->low[i]) {
             continue;
         }
         const double sf = scalar_at(&call->params[0], i);
@@ -349,14 +347,32 @@ enum err_code range_double_exponential_smoothing(const struct range_call *call,
             return err_set(err, ERR_EXECUTION,
                            "invalid trend factor. Expected: 0 < tf < 1, got: %f", tf);
         }
-        if (n >= 2) {
-            out->values[i] = smooth(series->values + b->low[i], n, sf, tf);
-            bits_set(out->present, i);
-        }
-        const enum err_code code = eval_worked(call->ev, n, err);
-        if (code != ERR_OK) {
-            return code;
-        }
     }
     return ERR_OK;
+}
+
+enum err_code range_double_exponential_smoothing(const struct range_call *call,
+                                                 const struct range_series *series, struct row *out,
+                                                 struct err *err) {
+    const struct window_bounds *b = series->bounds;
+    enum err_code code = check_factors(call, b, err);
+    for (size_t i = 0; i < call->grid->count && code == ERR_OK; i++) {
+        const size_t n = b->high[i] - b->low[i];
+        if (n >= 2) {
+            out->values[i] = smooth(series->values + b->low[i], n, scalar_at(&call->params[0], i),
+                                    scalar_at(&call->params[1], i));
+            bits_set(out->present, i);
+        }
+        code = eval_worked(call->ev, n, err);
+    }
+    return code;
+}
+
+enum err_code mixed_double_exponential_smoothing(const struct range_call *call,
+                                                 const struct range_series *series, struct row *out,
+                                                 struct err *err) {
+    const enum err_code code = check_factors(call, series->bounds, err);
+    return code == ERR_OK
+               ? range_floats_only(call, series, range_double_exponential_smoothing, out, err)
+               : code;
 }

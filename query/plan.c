@@ -325,6 +325,7 @@ static bool first_time(const struct plan_node *node, struct plan_time *out) {
     case PLAN_SELECTOR:
     case PLAN_RANGE:
         *out = node->selector.time;
+        out->offset_ms = time_add(out->offset_ms, node->selector.after_ms);
         return true;
     case PLAN_SUBQUERY: {
         const struct plan_time *time = &node->subquery.time;
@@ -458,7 +459,8 @@ static enum err_code build_call(struct planner *p, const struct call *ast, struc
         return code;
     }
     /* Without arguments an at_unsafe function depends on the step all the same. */
-    out->invariant = invariant && (!ast->function->at_unsafe || invariant_timestamp(call));
+    out->invariant =
+        invariant && !p->raw_times && (!ast->function->at_unsafe || invariant_timestamp(call));
     return ast->function->id == FN_INFO ? build_info(p, out) : ERR_OK;
 }
 

@@ -30,8 +30,10 @@ static bool same_number(double a, double b, bool loose) {
     if (f64_same_bits(a, b) || (isnan(a) && isnan(b))) {
         return true;
     }
-    return loose && (a == b || !isfinite(a) || !isfinite(b) ||
-                     fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b)) + 1e-12);
+    if (!loose || isfinite(a) != isfinite(b)) { /* one that overflowed, or nearly */
+        return loose && (fabs(a) < (double)INFINITY ? fabs(a) : fabs(b)) > 1e300;
+    }
+    return !isfinite(a) || fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b)) + 1e-12;
 }
 
 static bool same_cells(const struct ref_cells *want, const struct histogram_side *got, bool loose) {
@@ -299,6 +301,8 @@ static bool same_at(struct comparison *c, struct ref_value *v, int64_t t) {
     return same_step(c, &v->vector, t);
 }
 
+static const char OPEN[] = "a difference that the order of elements makes, which is open";
+
 static enum reference_outcome compare(struct comparison *c, enum err_code code,
                                       const struct err *err) {
     struct ref *r = c->r;
@@ -313,7 +317,7 @@ static enum reference_outcome compare(struct comparison *c, enum err_code code,
     }
     c->loose |= r->inexact;
     c->quiet |= r->order_open;
-    if (r->unsupported || code == ERR_LIMIT) {
+    if (r->beyond != NULL || code == ERR_LIMIT) {
         return REFERENCE_SKIPPED;
     }
     if (r->error != NULL || code != ERR_OK) {
@@ -323,6 +327,7 @@ static enum reference_outcome compare(struct comparison *c, enum err_code code,
             return REFERENCE_ERROR;
         }
         if (c->quiet) {
+            ref_beyond(r, true, OPEN);
             return REFERENCE_SKIPPED;
         }
         (void)fprintf(stderr, "error: %.*s\n  want %s got %s\n", STR_ARG(c->text),
@@ -334,6 +339,7 @@ static enum reference_outcome compare(struct comparison *c, enum err_code code,
     }
     same = same && (r->notes_open || same_notes(c));
     if (!same) {
+        ref_beyond(r, c->quiet, OPEN);
         return c->quiet ? REFERENCE_SKIPPED : REFERENCE_DIFFERENT;
     }
     return c->values > 0 ? REFERENCE_SAME : REFERENCE_EMPTY;

@@ -15,9 +15,15 @@ enum reference_outcome {
     REFERENCE_DIFFERENT,
 };
 
+enum { REFERENCE_REASONS_MAX = 24 };
+
 struct reference_counts {
     unsigned long outcomes[REFERENCE_DIFFERENT + 1];
     unsigned long in_database; /* of them */
+    struct reference_reason {  /* why queries were skipped */
+        const char *what;
+        unsigned long count;
+    } reasons[REFERENCE_REASONS_MAX];
 };
 
 struct reference_times {

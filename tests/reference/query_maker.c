@@ -118,7 +118,7 @@ static void make_aggregation(struct choices *c, struct buf *out, unsigned depth)
     } else if (kind == 13) {
         add(out, "count_values");
         make_grouping(c, out);
-        ADD_ONE(c, out, " (\"v\", ", " (\"job\", ");
+        ADD_ONE(c, out, " (\"v\", ", " (\"job\", ", " (\"__name__\", ", " (\"i\", ");
     } else {
         add(out, "quantile");
         make_grouping(c, out);
@@ -135,17 +135,21 @@ static void make_over_time(struct choices *c, struct buf *out, unsigned depth) {
     const unsigned kind = choose_one(c, 12);
     if (kind == 0) {
         ADD_ONE(c, out, "quantile_over_time(0.5, ", "quantile_over_time(0.9, ",
-                "quantile_over_time(-1, ", "quantile_over_time(NaN, ", "quantile_over_time(1, ");
+                "quantile_over_time(-1, ", "quantile_over_time(NaN, ", "quantile_over_time(1, ",
+                "quantile_over_time(");
+        if (buf_str(out).ptr[buf_str(out).len - 1] == '(') {
+            make_param(c, out, depth - 1);
+        }
         make_matrix(c, out, depth);
         add(out, ")");
     } else if (kind == 1) {
         ADD_ONE(c, out, "predict_linear(", "predict_linear(");
         make_matrix(c, out, depth);
-        ADD_ONE(c, out, ", 60)", ", -30)", ", 3600)");
+        ADD_ONE(c, out, ", 60)", ", -30)", ", 3600)", ", time())", ", Inf)", ", 0)");
     } else if (kind == 2) {
         add(out, "double_exponential_smoothing(");
         make_matrix(c, out, depth);
-        ADD_ONE(c, out, ", 0.5, 0.5)", ", 0.1, 0.9)");
+        ADD_ONE(c, out, ", 0.5, 0.5)", ", 0.1, 0.9)", ", 0.5, 1)", ", 0, 0.5)", ", 0.9, 0.1)");
     } else {
         ADD_ONE(c, out, "rate", "increase", "delta", "irate", "idelta", "deriv", "changes",
                 "resets", "avg_over_time", "sum_over_time", "min_over_time", "max_over_time",
@@ -178,7 +182,8 @@ static void make_label_call(struct choices *c, struct buf *out, unsigned depth) 
                 ", \"i\", \"v$1\", \"i\", \"([01])\")", ", \"job\", \"\", \"job\", \"x\")",
                 ", \"__name__\", \"other_$0\", \"__name__\", \"[a-z]+\")",
                 ", \"c\", \"$$x$1y\", \"missing\", \"(.*)\")", ", \"i\", \"0\", \"i\", \".*\")",
-                ", \"d\", \"$9$name\", \"job\", \"x|y\")");
+                ", \"d\", \"$9$name\", \"job\", \"x|y\")", ", \"\", \"a\", \"job\", \"x\")",
+                ", \"e\", \"$1\", \"job\", \"(\")", ", \"i\", \"$2\", \"i\", \"(.)|(.*)\")");
     } else {
         ADD_ONE(c, out, "sort_by_label(", "sort_by_label_desc(");
         make_vector(c, out, depth - 1);
@@ -208,7 +213,10 @@ static void make_call(struct choices *c, struct buf *out, unsigned depth) {
     if (kind == 1) {
         ADD_ONE(c, out, "histogram_quantile(0.5, ", "histogram_quantile(0.9, ",
                 "histogram_quantile(0, ", "histogram_quantile(1, ", "histogram_quantile(2, ",
-                "histogram_quantile(NaN, ");
+                "histogram_quantile(NaN, ", "histogram_quantile(");
+        if (buf_str(out).ptr[buf_str(out).len - 1] == '(') {
+            make_param(c, out, depth - 1);
+        }
         make_histograms(c, out, depth);
         add(out, ")");
         return;
@@ -256,7 +264,8 @@ static void make_call(struct choices *c, struct buf *out, unsigned depth) {
         ADD_ONE(c, out, "label_join(", "label_join(");
         make_vector(c, out, depth - 1);
         ADD_ONE(c, out, ", \"new\", \"-\", \"job\", \"i\")", ", \"i\", \"\", \"job\")",
-                ", \"job\", \"/\")");
+                ", \"job\", \"/\")", ", \"__name__\", \"_\", \"__name__\", \"job\")",
+                ", \"new\", \"/\", \"missing\", \"i\", \"missing\")");
         return;
     }
     ADD_ONE(c, out, "abs(", "ceil(", "floor(", "sqrt(", "exp(", "ln(", "log2(", "log10(", "sgn(",
@@ -306,8 +315,8 @@ static void make_binary(struct choices *c, struct buf *out, unsigned depth) {
         make_matching(c, out, true);
     } else {
         ADD_ONE(c, out, " +", " -", " *", " /", " %", " ^", " atan2", " ==", " !=", " >", " <",
-                " >=", " <=", " == bool", " > bool", " <= bool", " != bool", " </", " >/", " +",
-                " -");
+                " >=", " <=", " == bool", " > bool", " <= bool", " != bool", " < bool", " >= bool",
+                " </", " >/", " +", " -");
         if (kind > 1) {
             make_matching(c, out, false);
         }

@@ -4,7 +4,7 @@
  * depend on the step, and the steps of a subquery). Of query/ it knows the tree that the parser
  * makes and nothing else; the arithmetic is its own.
  *
- * What it does not know is told by ref.unsupported. Everything lives in the arena; one thread. */
+ * What it does not know is told by ref.beyond. Everything lives in the arena; one thread. */
 #ifndef TESTS_REFERENCE_REFERENCE_H
 #define TESTS_REFERENCE_REFERENCE_H
 
@@ -88,10 +88,10 @@ struct ref {
     bool delayed_names;    /* removed at the end of the query (section 4) */
     bool in_database;      /* what the engine reads is, tests/support/tsdb_mirror.h */
     const char *error;     /* the query fails; a part of its text */
-    bool unsupported;
-    bool inexact;    /* the specification leaves last bits of sums open */
-    bool notes_open; /* and whether some warnings are given */
-    bool order_open; /* and what comes out, since it depends on the order of the store */
+    const char *beyond;    /* what the reference evaluator does not know; NULL: it does */
+    bool inexact;          /* the specification leaves last bits of sums open */
+    bool notes_open;       /* and whether some warnings are given */
+    bool order_open;       /* and what comes out, since it depends on the order of the store */
     struct ref_grid grid;
     unsigned statistics, buckets; /* depth of calls that want either of a histogram (section 22) */
     bool in_param;
@@ -141,6 +141,7 @@ bool ref_extended_rate(struct ref *r, const struct node *call, const struct ref_
 bool ref_start_reset(const struct ref *r, const struct ref_point *p, const struct ref_point *c);
 struct ref_value ref_aggregate(struct ref *r, const struct node *n, int64_t t);
 struct ref_value ref_binary(struct ref *r, const struct node *n, int64_t t);
+void ref_check_label_replace(struct ref *r, const struct call *c);
 struct ref_value ref_label_replace(struct ref *r, const struct ref_value *args);
 struct ref_value ref_label_join(struct ref *r, const struct ref_value *args, size_t n);
 struct ref_value ref_sort_by_label(struct ref *r, const struct node *call,
@@ -155,6 +156,10 @@ struct ref_value ref_histogram_fraction(struct ref *r, double lower, double uppe
 /* ---- small things ---- */
 
 void ref_fail(struct ref *r, const char *error);
+/* If so, the query is beyond the reference evaluator. */
+void ref_beyond(struct ref *r, bool so, const char *what);
+/* Nothing of a value is needed any more. */
+bool ref_over(const struct ref *r);
 void ref_push(struct ref *r, struct ref_vector *v, struct ref_sample sample);
 void ref_push_window(struct ref *r, struct ref_matrix *m, struct ref_series series);
 /* Without __name__, __type__ and __unit__. */

@@ -54,6 +54,16 @@ static bool unordered(const struct ref *r) {
     return r->in_database && (r->step_ms != 0 || r->subqueries > 0);
 }
 
+/* Numbers of few bits: sums of them are not rounded. */
+static bool exact_in_any_order(const double *v, size_t n) {
+    bool exact = true;
+    for (size_t i = 0; i < n; i++) {
+        exact = exact && fabs(v[i]) < 0x1p30 && v[i] * 1024 == floor(v[i] * 1024) &&
+                !(v[i] == 0 && signbit(v[i]));
+    }
+    return exact || n < 2;
+}
+
 static double welford(const double *v, size_t n) {
     double mean = v[0];
     double m2 = isfinite(v[0]) ? 0 : (double)NAN;
@@ -148,7 +158,8 @@ static bool reduce(struct ref *r, const struct aggregate *a, const struct ref_ve
         if (histograms > 0) {
             return histogram_sum(r, a, members, out);
         }
-        r->inexact |= unordered(r) && n > 1;
+        r->order_open |= unordered(r) && !exact_in_any_order(v, n);
+        r->inexact |= unordered(r) && !exact_in_any_order(v, n);
         struct ref_sum k = {v[0], 0};
         for (size_t i = 1; i < n; i++) {
             ref_sum_add(&k, v[i]);
@@ -169,6 +180,7 @@ static bool reduce(struct ref *r, const struct aggregate *a, const struct ref_ve
         for (size_t i = 0; i < n; i++) { /* whether it is a number depends on the first of them */
             r->order_open |= unordered(r) && !isfinite(v[i]);
         }
+        r->order_open |= unordered(r) && n > 1;
         r->inexact |= unordered(r) && n > 1;
         out->v = op == AGG_STDVAR ? welford(v, n) : sqrt(welford(v, n));
     } else {
@@ -347,12 +359,12 @@ static struct str value_text(struct ref *r, const struct ref_sample *s) {
     struct buf text;
     buf_init(&text, 4096);
     if (s->h != NULL) {
-        r->unsupported |= r->inexact; /* last digits would be labels */
-        r->unsupported |=
-            ref_is_custom(s->h) && s->h->zero.s != 0; /* NaN: what Prometheus does is fail */
+        ref_beyond(r, r->inexact, "last digits in labels");
+        /* not a number: what Prometheus does is fail */
+        ref_beyond(r, ref_is_custom(s->h) && s->h->zero.s != 0, "a zero bucket of custom bounds");
         ref_histogram_text(&text, s->h);
     } else if (r->inexact) {
-        r->unsupported = true;
+        ref_beyond(r, true, "last digits in labels");
     } else if (isinf(s->v) || isnan(s->v)) {
         buf_append_cstr(&text, isnan(s->v) ? "NaN" : s->v > 0 ? "+Inf" : "-Inf");
     } else {
@@ -404,7 +416,7 @@ struct ref_value ref_aggregate(struct ref *r, const struct node *n, int64_t t) {
         numbers = ref_keep_param(r, a->param);
     }
     const struct ref_value in = ref_eval(r, a->expr, t);
-    if (r->error != NULL || r->unsupported) {
+    if (ref_over(r)) {
         return out;
     }
     for (size_t i = 0; numbers != NULL && i < numbers->count; i++) {

@@ -330,7 +330,7 @@ struct ref_value ref_binary(struct ref *r, const struct node *n, int64_t t) {
     struct ref_value lhs = ref_eval(r, b->lhs, t);
     struct ref_value rhs = ref_eval(r, b->rhs, t);
     r->buckets -= is_trim(b->op);
-    if (r->error != NULL || r->unsupported) {
+    if (ref_over(r)) {
         return (struct ref_value){.type = VALUE_VECTOR};
     }
     if (lhs.type == VALUE_SCALAR && rhs.type == VALUE_SCALAR && is_trim(b->op)) {

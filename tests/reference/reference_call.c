@@ -152,7 +152,7 @@ static bool of_float(struct ref *r, enum function_id id, double v, const double 
     case FN_MONTH:
     case FN_YEAR:
         if (!(fabs(v) < 1e15)) {
-            r->unsupported = true; /* no date of the C library */
+            ref_beyond(r, true, "a date that the C library does not know");
             return true;
         }
         *out = date_part(id, v);
@@ -185,7 +185,7 @@ static struct ref_value absent(struct ref *r, const struct node *arg, bool empty
         labels_builder_set(&b, m->name, m->type == MATCH_EQUAL && !seen ? m->value : STR(""));
     }
     struct ref_sample s = {.v = 1};
-    r->unsupported |= labels_builder_finish(&b, &s.labels, &err) != ERR_OK;
+    ref_beyond(r, labels_builder_finish(&b, &s.labels, &err) != ERR_OK, "labels");
     ref_push(r, &out.vector, s);
     return out;
 }
@@ -276,11 +276,6 @@ static struct ref_value over_range(struct ref *r, const struct node *n,
         n->call.arg_count > 1 ? args[1 - range_at].scalar : 0,
         n->call.arg_count > 2 ? args[2].scalar : 0,
     };
-    if (id == FN_DOUBLE_EXPONENTIAL_SMOOTHING && args[0].matrix.count > 0 &&
-        (isnan(params[0]) || isnan(params[1]))) {
-        r->unsupported = true;
-        return out;
-    }
     if (id == FN_DOUBLE_EXPONENTIAL_SMOOTHING && args[0].matrix.count > 0) {
         if (params[0] <= 0 || params[0] >= 1) {
             ref_fail(r, "invalid smoothing factor. Expected: 0 < sf < 1, got: ");
@@ -360,7 +355,7 @@ static struct ref_value element_wise(struct ref *r, const struct node *n,
         if (native) {
             made.v = native_part(r, id, s->h);
         } else if (!of_float(r, id, s->v, params, &made.v)) {
-            r->unsupported = true;
+            ref_beyond(r, true, "a function");
         }
         ref_push(r, &out.vector, made);
     }
@@ -490,6 +485,9 @@ struct ref_value ref_call(struct ref *r, const struct node *n, int64_t t) {
         id == FN_HISTOGRAM_COUNT || id == FN_HISTOGRAM_SUM || id == FN_HISTOGRAM_AVG;
     const bool buckets =
         id == FN_HISTOGRAM_QUANTILE || id == FN_HISTOGRAM_QUANTILES || id == FN_HISTOGRAM_FRACTION;
+    if (id == FN_LABEL_REPLACE) {
+        ref_check_label_replace(r, c);
+    }
     r->statistics += statistics;
     r->buckets += buckets;
     for (size_t i = 0; i < c->arg_count && id != FN_INFO; i++) {
@@ -497,7 +495,7 @@ struct ref_value ref_call(struct ref *r, const struct node *n, int64_t t) {
     }
     r->statistics -= statistics;
     r->buckets -= buckets;
-    if (r->error != NULL || r->unsupported) {
+    if (ref_over(r)) {
         return (struct ref_value){.type = VALUE_VECTOR};
     }
     if (ref_is_over_time(id)) {

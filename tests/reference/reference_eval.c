@@ -9,6 +9,16 @@ void ref_fail(struct ref *r, const char *error) {
     }
 }
 
+void ref_beyond(struct ref *r, bool so, const char *what) {
+    if (so && r->beyond == NULL) {
+        r->beyond = what;
+    }
+}
+
+bool ref_over(const struct ref *r) {
+    return r->error != NULL || r->beyond != NULL;
+}
+
 void ref_push(struct ref *r, struct ref_vector *v, struct ref_sample sample) {
     if (v->count == v->capacity) {
         struct ref_sample *grown =
@@ -60,7 +70,8 @@ void ref_drop_final_names(struct ref *r, struct ref_vector *v) {
         if (at == r->finals.count) {
             ref_push(r, &r->finals, *s);
         }
-        r->unsupported |= r->finals.items[at].drops_name != s->drops_name;
+        ref_beyond(r, r->finals.items[at].drops_name != s->drops_name,
+                   "a name to be removed at some steps");
         if (s->drops_name) {
             s->labels = ref_without_name(r, s->labels);
         }
@@ -76,7 +87,7 @@ struct labels ref_set_label(struct ref *r, struct labels labels, struct str name
     labels_builder_init(&b, r->arena);
     labels_builder_reset(&b, labels);
     labels_builder_set(&b, name, value);
-    r->unsupported |= labels_builder_finish(&b, &out, &err) != ERR_OK;
+    ref_beyond(r, labels_builder_finish(&b, &out, &err) != ERR_OK, "labels");
     return out;
 }
 
@@ -156,7 +167,7 @@ static struct ref_value negate(struct ref *r, const struct unary *u, int64_t t) 
 }
 
 struct ref_value ref_eval(struct ref *r, const struct node *n, int64_t t) {
-    if (r->unsupported || r->error != NULL) {
+    if (ref_over(r)) {
         return (struct ref_value){.type = VALUE_NONE};
     }
     switch (n->type) {
@@ -178,7 +189,7 @@ struct ref_value ref_eval(struct ref *r, const struct node *n, int64_t t) {
     case NODE_UNARY:
         break;
     case NODE_DURATION:
-        r->unsupported = true;
+        ref_beyond(r, true, "a duration alone");
         return (struct ref_value){.type = VALUE_NONE};
     }
     if (r->grid.start_ms != r->grid.end_ms && !r->in_param && ref_invariant(n)) {

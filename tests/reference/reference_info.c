@@ -56,18 +56,6 @@ static bool first_time(struct ref *r, const struct node *n, struct info_time *ou
     return false;
 }
 
-static bool has_smoothed(const struct node *n) {
-    n = ref_bare(n);
-    bool found = (n->type == NODE_VECTOR_SELECTOR && n->vector.smoothed) ||
-                 (n->type == NODE_MATRIX_SELECTOR && n->matrix.selector->vector.smoothed);
-    for (size_t i = 0; n->type == NODE_CALL && i < n->call.arg_count; i++) {
-        found |= has_smoothed(n->call.args[i]);
-    }
-    return found || (n->type == NODE_AGGREGATE && has_smoothed(n->aggregate.expr)) ||
-           (n->type == NODE_UNARY && has_smoothed(n->unary.expr)) ||
-           (n->type == NODE_BINARY && (has_smoothed(n->binary.lhs) || has_smoothed(n->binary.rhs)));
-}
-
 struct info {
     struct matcher *names, *data;
     size_t name_count, data_count;
@@ -80,7 +68,7 @@ static bool accepts(struct ref *r, const struct matcher *m, size_t n, struct lab
     bool yes = true;
     struct err err;
     for (size_t i = 0; i < n && yes; i++) {
-        r->unsupported |= matchers_match(&m[i], 1, labels, &yes, &err) != ERR_OK;
+        ref_beyond(r, matchers_match(&m[i], 1, labels, &yes, &err) != ERR_OK, "a pattern");
     }
     return yes;
 }
@@ -208,7 +196,7 @@ struct ref_value ref_info(struct ref *r, const struct node *call, int64_t t) {
     struct info info = {0};
     struct info_time at = {0};
     info.base = ref_keep_steps(r, call, &info.step_count);
-    if (r->error != NULL || r->unsupported) {
+    if (ref_over(r)) {
         return out;
     }
     const int64_t step = r->grid.step_ms > 0 ? r->grid.step_ms : 1;
@@ -226,7 +214,7 @@ struct ref_value ref_info(struct ref *r, const struct node *call, int64_t t) {
         }
     }
     const bool timed = first_time(r, call->call.args[0], &at);
-    r->unsupported |= has_smoothed(call->call.args[0]) || (r->in_param && timed && at.fixed);
+    ref_beyond(r, r->in_param && timed && at.fixed, "info at a time below a parameter");
     collect_info(r, &info, (timed && at.fixed ? at.at_ms : t) - at.offset_ms);
     for (size_t i = 0; i < base->count && r->error == NULL; i++) {
         struct ref_sample s = base->items[i];

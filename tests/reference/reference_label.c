@@ -48,12 +48,26 @@ static struct str expand(struct ref *r, struct str text, const char *value,
     return out;
 }
 
+/* Before the vector is evaluated. */
+void ref_check_label_replace(struct ref *r, const struct call *c) {
+    regex_t re;
+    const char *pattern = arena_cstr(r->arena, c->args[4]->string);
+    if (regcomp(&re, pattern, REG_EXTENDED) != 0) {
+        ref_fail(r, "invalid regular expression in label_replace()");
+        return;
+    }
+    regfree(&re);
+    if (c->args[1]->string.len == 0) {
+        ref_fail(r, "invalid destination label name in label_replace()");
+    }
+}
+
 struct ref_value ref_label_replace(struct ref *r, const struct ref_value *args) {
     struct ref_value out = {.type = VALUE_VECTOR};
     const char *pattern = arena_printf(r->arena, "^(%.*s)$", STR_ARG(args[4].string)).ptr;
     regex_t re;
     if (regcomp(&re, pattern, REG_EXTENDED) != 0) {
-        ref_fail(r, "invalid regular expression in label_replace()");
+        ref_beyond(r, true, "a pattern");
         return out;
     }
     for (size_t i = 0; i < args[0].vector.count; i++) {

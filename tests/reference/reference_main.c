@@ -13,7 +13,7 @@ int main(int argc, char **argv) {
     const unsigned long first = argc > 1 ? strtoul(argv[1], NULL, 10) : 1;
     const unsigned long count = argc > 2 ? strtoul(argv[2], NULL, 10) : 100;
     const unsigned long queries = argc > 3 ? strtoul(argv[3], NULL, 10) : 25;
-    struct reference_counts counts = {{0}, 0};
+    struct reference_counts counts = {.in_database = 0};
     const unsigned long *of = counts.outcomes;
     for (unsigned long seed = first; seed < first + count; seed++) {
         struct choices c = {.state = seed * 0x9E3779B97F4A7C15U};
@@ -29,5 +29,8 @@ int main(int argc, char **argv) {
         "%lu beyond the reference, %lu different\n",
         count * queries, counts.in_database, of[REFERENCE_SAME], of[REFERENCE_EMPTY],
         of[REFERENCE_ERROR], of[REFERENCE_SKIPPED], of[REFERENCE_DIFFERENT]);
+    for (size_t i = 0; i < REFERENCE_REASONS_MAX && counts.reasons[i].what != NULL; i++) {
+        printf("  beyond: %lu %s\n", counts.reasons[i].count, counts.reasons[i].what);
+    }
     return of[REFERENCE_DIFFERENT] == 0 && of[REFERENCE_SAME] * 4 > count * queries ? 0 : 1;
 }

@@ -193,7 +193,7 @@ static bool floats_alone(struct ref *r, enum function_id id, const int64_t *ts, 
         out->v = smoothed(v, n, params[0], params[1]);
         return true;
     default:
-        r->unsupported = true;
+        ref_beyond(r, true, "a function");
         return false;
     }
 }

@@ -1,5 +1,6 @@
 /* Sets of data, in memory or in a database, and the queries on them. */
 #include <stdio.h>
+#include <string.h>
 
 #include "query/expr.h"
 #include "tests/reference/check_reference.h"
@@ -66,6 +67,17 @@ static enum reference_outcome check_one(struct choices *c, struct query_engine *
     return outcome;
 }
 
+static void count_reason(struct reference_counts *counts, const char *what) {
+    for (size_t i = 0; i < REFERENCE_REASONS_MAX; i++) {
+        struct reference_reason *reason = &counts->reasons[i];
+        if (reason->what == NULL || strcmp(reason->what, what) == 0) {
+            reason->what = what;
+            reason->count++;
+            return;
+        }
+    }
+}
+
 static void ask(struct choices *c, const struct ref *base, struct storage *storage,
                 unsigned queries, struct reference_counts *counts) {
     struct query_engine *engine = engine_new(base);
@@ -76,6 +88,9 @@ static void ask(struct choices *c, const struct ref *base, struct storage *stora
         r.arena = &arena;
         const enum reference_outcome outcome = check_one(c, engine, storage, &r);
         counts->outcomes[outcome]++;
+        if (outcome == REFERENCE_SKIPPED) {
+            count_reason(counts, r.beyond != NULL ? r.beyond : "no such query, or a limit");
+        }
         if (outcome == REFERENCE_DIFFERENT) {
             (void)fprintf(stderr, "  lookback %lld ms%s%s%s\n", (long long)base->lookback_ms,
                           base->start_timestamps ? ", start timestamps" : "",

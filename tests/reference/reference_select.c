@@ -195,7 +195,7 @@ int64_t ref_duration_ms(struct ref *r, int64_t ns, const struct node *expr, bool
 
 int64_t ref_time_of(struct ref *r, const struct time_modifiers *m, int64_t t) {
     if (r->in_param) { /* a quirk of its own: T is that of the first step, the others follow */
-        r->unsupported |= m->at != AT_NONE && r->subqueries > 0;
+        ref_beyond(r, m->at != AT_NONE && r->subqueries > 0, "@ below a parameter in a subquery");
         t = m->at == AT_TIME ? m->at_ms + (t - r->grid.start_ms) : t;
         return t - ref_duration_ms(r, m->offset_ns, m->offset_expr, false);
     }
@@ -221,7 +221,7 @@ bool ref_selected(struct ref *r, const struct vector_selector *s, struct labels 
     bool yes = false;
     struct err err;
     if (matchers_match(s->matchers, s->matcher_count, labels, &yes, &err) != ERR_OK) {
-        r->unsupported = true;
+        ref_beyond(r, true, "a pattern");
     }
     return yes;
 }
@@ -344,7 +344,8 @@ static bool smoothed_at(struct ref *r, const struct node *n, const struct ref_se
             after = p;
         }
     }
-    r->unsupported |= histograms && r->statistics > 0 && r->buckets == 0;
+    ref_beyond(r, histograms && r->statistics > 0 && r->buckets == 0,
+               "statistics of smoothed histograms");
     if (floats && histograms) {
         ref_warn_mixed_samples(r, n->pos.start, s->labels);
         return false;
@@ -458,7 +459,8 @@ struct ref_value ref_extended_points(struct ref *r, const struct node *n, int64_
         struct ref_point right = w->points[last];
         for (size_t k = 0; k < w->count; k++) {
             if (w->points[k].h != NULL) {
-                r->unsupported = true; /* an error, whose order among others is open */
+                ref_fail(r, smoothed ? "smoothed modifier is not supported with histograms"
+                                     : "anchored modifier is not supported with histograms");
             }
         }
         if (right.t <= w->from) {
@@ -493,7 +495,8 @@ static struct ref_series *series_of(struct ref *r, struct ref_matrix *m, const s
                                     size_t points_max) {
     for (size_t i = 0; i < m->count; i++) {
         if (labels_eq(m->items[i].labels, s->labels)) {
-            r->unsupported |= m->items[i].drops_name != s->drops_name;
+            ref_beyond(r, m->items[i].drops_name != s->drops_name,
+                       "a name to be removed at some steps");
             return &m->items[i];
         }
     }
@@ -512,13 +515,13 @@ static void evaluate_all(struct ref *r, const struct subquery *q, int64_t range,
     start += start <= from ? step : 0;
     const size_t most = to >= start ? (size_t)((to - start) / step) + 1 : 0;
     if (most > 2000) {
-        r->unsupported = true;
+        ref_beyond(r, true, "a long subquery");
         return;
     }
     r->grid = (struct ref_grid){start, start + (int64_t)(most > 0 ? most - 1 : 0) * step, step};
     r->buckets++;
     r->subqueries++;
-    for (int64_t at = start; at <= to && r->error == NULL && !r->unsupported; at += step) {
+    for (int64_t at = start; at <= to && !ref_over(r); at += step) {
         struct ref_value v = ref_eval(r, q->expr, at);
         for (size_t i = 0; i < v.vector.count && r->error == NULL; i++) {
             const struct ref_sample *s = &v.vector.items[i];
@@ -544,7 +547,7 @@ struct ref_value ref_subquery(struct ref *r, const struct node *n, int64_t t) {
         has_step ? ref_duration_ms(r, q->step_ns, q->step_expr, true) : r->default_step_ms;
     bool fresh = false;
     if (r->error != NULL || step <= 0) {
-        r->unsupported |= step <= 0;
+        ref_beyond(r, step <= 0, "a subquery without steps");
         return out;
     }
     struct ref_kept *k = kept_of(r, n, &fresh);

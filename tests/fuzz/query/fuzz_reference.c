@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     enum { QUERIES = 4, SEED_BYTES = 4 };
     struct choices c = {.state = size};
-    struct reference_counts counts = {{0}, 0};
+    struct reference_counts counts = {.in_database = 0};
     size_t i = 0;
     for (; i < size && i < SEED_BYTES; i++) {
         c.state = c.state << 8 | data[i];
