@@ -311,6 +311,18 @@ static enum err_code open_prometheus(struct app *app, const char *path, struct e
     return code;
 }
 
+/* Pages that queries read are kept in a thousandth of the memory, within bounds; they go when nobody asked
+ * for them for ten minutes. */
+static size_t page_cache_bytes(uint64_t limit) {
+    enum { SHARE = 1024, LEAST_SHARE = 16 };
+    const uint64_t least = UINT64_C(8) << 20;
+    const uint64_t most = UINT64_C(256) << 20;
+    const uint64_t bytes = limit / SHARE < least ? least : limit / SHARE;
+    const uint64_t bounded = bytes > most ? most : bytes;
+    return limit != 0 && bounded > limit / LEAST_SHARE ? (size_t)(limit / LEAST_SHARE) + 1
+                                                       : (size_t)bounded;
+}
+
 static enum err_code open_database(struct app *app, const struct config *config, struct err *err) {
     const struct flags *f = app->flags;
     struct tsdb_options options;
@@ -331,6 +343,7 @@ static enum err_code open_database(struct app *app, const struct config *config,
     options.log = app->log;
     options.registry = app->registry;
     options.wal_sync_interval_ns = f->storage_wal_sync_interval_ms * NS_PER_MS;
+    options.page_cache_bytes = page_cache_bytes(memory_limit_bytes(f, vfs_system()));
     options.max_series = f->storage_max_series != 0
                              ? (uint64_t)f->storage_max_series
                              : memory_limit_bytes(f, vfs_system()) / SERIES_BUDGET_BYTES;

@@ -262,6 +262,11 @@ struct tsdb_metrics {
     struct metric_summary *wal_truncate_s;
     struct metric_summary *gc_s;
     struct metric *clean_start;
+    struct metric *cache_hits;
+    struct metric *cache_misses;
+    struct metric *cache_refused;
+    struct metric *cache_bytes;
+    struct metric *cache_max_bytes;
 };
 
 struct pending_definitions { /* made in the index, not yet in the series log; index.mu */

@@ -312,7 +312,7 @@ void page_cache_age(struct page_cache *cache) {
 }
 
 void page_cache_stats_get(struct page_cache *cache, struct page_cache_stats *out) {
-    *out = (struct page_cache_stats){0};
+    *out = (struct page_cache_stats){.max_bytes = cache != NULL ? cache->shard_bytes * SHARDS : 0};
     for (size_t i = 0; cache != NULL && i < SHARDS; i++) {
         struct cache_shard *shard = &cache->shards[i];
         mutex_lock(&shard->mu);

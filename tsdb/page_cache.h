@@ -54,6 +54,7 @@ struct page_cache_stats {
     uint64_t refused; /* no room: all was pinned, or the item too large */
     uint64_t items;
     uint64_t bytes;
+    uint64_t max_bytes;
 };
 void page_cache_stats_get(struct page_cache *cache, struct page_cache_stats *out);
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "tsdb/head.h"
+#include "tsdb/page_cache.h"
 
 static const struct label type_float[] = {{STR_INIT("type"), STR_INIT("float")}};
 static const struct label type_histogram[] = {{STR_INIT("type"), STR_INIT("histogram")}};
@@ -147,6 +148,17 @@ static const struct {
      "-1: lockfile is disabled. 0: a lockfile from a previous execution was replaced. 1: "
      "lockfile creation was clean",
      false, false},
+    {offsetof(struct tsdb_metrics, cache_hits), "brasa_tsdb_page_cache_hits_total",
+     "Number of pages of segments and partitions that were in memory when a query wanted them.",
+     true, false},
+    {offsetof(struct tsdb_metrics, cache_misses), "brasa_tsdb_page_cache_misses_total",
+     "Number of pages that had to be read and checked.", true, false},
+    {offsetof(struct tsdb_metrics, cache_refused), "brasa_tsdb_page_cache_refused_total",
+     "Number of pages that found no room, because running queries used all of it.", true, false},
+    {offsetof(struct tsdb_metrics, cache_bytes), "brasa_tsdb_page_cache_bytes",
+     "Memory of the pages that are kept.", false, false},
+    {offsetof(struct tsdb_metrics, cache_max_bytes), "brasa_tsdb_page_cache_max_bytes",
+     "Memory that pages may take.", false, false},
 };
 
 void tsdb_metrics_init(struct tsdb *db) {
@@ -187,6 +199,17 @@ static void update_exemplars(struct tsdb *db) {
     metric_set(m->exemplars_max, (double)stats.max);
 }
 
+static void update_page_cache(struct tsdb *db) {
+    struct tsdb_metrics *m = &db->metrics;
+    struct page_cache_stats stats;
+    page_cache_stats_get(db->page_cache, &stats);
+    metric_set(m->cache_hits, (double)stats.hits);
+    metric_set(m->cache_misses, (double)stats.misses);
+    metric_set(m->cache_refused, (double)stats.refused);
+    metric_set(m->cache_bytes, (double)stats.bytes);
+    metric_set(m->cache_max_bytes, (double)stats.max_bytes);
+}
+
 void tsdb_metrics_update(struct tsdb *db) {
     struct tsdb_metrics *m = &db->metrics;
     struct wal_stats wal;
@@ -213,6 +236,7 @@ void tsdb_metrics_update(struct tsdb *db) {
     metric_set(m->chunks_created, chunks_created);
     metric_set(m->chunks_removed, chunks_created - chunks);
     update_exemplars(db);
+    update_page_cache(db);
     metric_set(m->chunk_bytes, chunk_bytes);
     metric_set(m->series, (double)atomic_load(&db->series_count));
     const double min_time = time_or_zero(atomic_load(&db->min_ts_ms), INT64_MAX);

@@ -141,6 +141,28 @@ static void of_compaction_and_deletion(void **state) {
     end(&m);
 }
 
+static void of_the_page_cache(void **state) {
+    (void)state;
+    struct measured m;
+    struct err err;
+    begin(&m);
+    fill(&m, 6);
+    assert_ok(tsdb_compact(m.w.db, true, &err), &err);
+    tsdb_maintain(m.w.db);
+    const double misses = value_of(&m, "brasa_tsdb_page_cache_misses_total");
+    const double hits = value_of(&m, "brasa_tsdb_page_cache_hits_total");
+    for (int i = 0; i < 2; i++) {
+        (void)world_dump(&m.w, "__name__=a", INT64_MIN, INT64_MAX);
+    }
+    tsdb_maintain(m.w.db);
+    assert_true(value_of(&m, "brasa_tsdb_page_cache_misses_total") > misses);
+    assert_true(value_of(&m, "brasa_tsdb_page_cache_hits_total") > hits);
+    assert_true(value_of(&m, "brasa_tsdb_page_cache_bytes") > 0);
+    assert_true(is(value_of(&m, "brasa_tsdb_page_cache_max_bytes"), 8 << 20));
+    assert_true(is(value_of(&m, "brasa_tsdb_page_cache_refused_total"), 0));
+    end(&m);
+}
+
 static void of_retention(void **state) {
     (void)state;
     struct measured m;
@@ -194,9 +216,8 @@ static void of_exemplars(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(of_the_head),
-        cmocka_unit_test(of_compaction_and_deletion),
-        cmocka_unit_test(of_retention),
+        cmocka_unit_test(of_the_head),       cmocka_unit_test(of_compaction_and_deletion),
+        cmocka_unit_test(of_the_page_cache), cmocka_unit_test(of_retention),
         cmocka_unit_test(of_exemplars),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
