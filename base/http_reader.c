@@ -3,7 +3,7 @@
 #include <string.h>
 
 /* "fffffffffffffff\r\n": sizes need no more digits, and extensions are a surprise. */
-enum { CHUNK_LINE_MAX = 17 };
+enum { CHUNK_LINE_MAX = 17, INTERIM_COUNT_MAX = 16 };
 
 void http_reader_init(struct http_reader *reader, struct http_reply *reply, size_t max_body_bytes) {
     http_reply_clear(reply);
@@ -38,14 +38,14 @@ static bool is_field(struct str line) {
         str_sub(line, 0, colon < 0 ? 0 : (size_t)colon)); /* a folded line begins with a blank */
 }
 
-/* "HTTP/1.1 200 OK", and a final status. */
+/* "HTTP/1.1 200 OK". */
 static bool is_status_line(struct str line) {
     if (!str_starts(line, STR("HTTP/1.1 ")) || line.len < 12 ||
         (line.len > 12 && line.ptr[12] != ' ')) {
         return false;
     }
     const char *const digits = line.ptr + 9;
-    return digits[0] >= '2' && digits[0] <= '5' && digits[1] >= '0' && digits[1] <= '9' &&
+    return digits[0] >= '1' && digits[0] <= '5' && digits[1] >= '0' && digits[1] <= '9' &&
            digits[2] >= '0' && digits[2] <= '9';
 }
 
@@ -87,6 +87,24 @@ static bool take_framing(struct http_reader *reader) {
     return framing->has_length || framing->chunked;
 }
 
+static bool is_interim(int status) {
+    return status >= 100 && status < 200;
+}
+
+/* Takes the head of an interim response off the buffer. It has no body, and says nothing about one; 101
+ * would be another protocol, which nobody asked for. */
+static enum http_read pass_interim(struct http_reader *reader, struct buf *buf, size_t head_bytes) {
+    const struct http_framing *const framing = &reader->reply->framing;
+    if (reader->reply->status == 101 || framing->fault != HTTP_FRAMING_SOUND ||
+        framing->has_length || framing->chunked || ++reader->interims > INTERIM_COUNT_MAX) {
+        return HTTP_READ_SURPRISE;
+    }
+    memmove(buf->ptr, buf->ptr + head_bytes, buf->len - head_bytes);
+    buf->len -= head_bytes;
+    reader->at = 0;
+    return HTTP_READ_MORE;
+}
+
 static enum http_read read_head(struct http_reader *reader, struct buf *buf) {
     const size_t back = reader->at < 3 ? reader->at : 3;
     const ptrdiff_t end = str_find(str_from(buf_str(buf), reader->at - back), STR("\r\n\r\n"));
@@ -96,7 +114,13 @@ static enum http_read read_head(struct http_reader *reader, struct buf *buf) {
     }
     const size_t head_bytes = reader->at - back + (size_t)end + 4;
     if (head_bytes > HTTP_HEAD_BYTES_MAX ||
-        !take_lines(reader, str_sub(buf_str(buf), 0, head_bytes - 2)) || !take_framing(reader)) {
+        !take_lines(reader, str_sub(buf_str(buf), 0, head_bytes - 2))) {
+        return HTTP_READ_SURPRISE;
+    }
+    if (is_interim(reader->reply->status)) {
+        return pass_interim(reader, buf, head_bytes);
+    }
+    if (!take_framing(reader)) {
         return HTTP_READ_SURPRISE;
     }
     reader->at = head_bytes;
@@ -175,7 +199,7 @@ static enum http_read read_trailer(struct http_reader *reader, const struct buf 
     return end == 0 ? HTTP_READ_DONE : HTTP_READ_MORE;
 }
 
-/* One step; MORE without a change of at or state means that bytes are missing. */
+/* One step; MORE without a change of at, state or interims means that bytes are missing. */
 static enum http_read step(struct http_reader *reader, struct buf *buf) {
     switch (reader->state) {
     case READ_HEAD:
@@ -212,8 +236,10 @@ enum http_read http_reader_feed(struct http_reader *reader, struct buf *buf) {
     while (result == HTTP_READ_MORE && moved) {
         const size_t at = reader->at;
         const enum http_read_state state = reader->state;
+        const unsigned interims = reader->interims;
         result = step(reader, buf);
-        moved = reader->state != state || (reader->at != at && state != READ_HEAD);
+        moved = reader->state != state || (reader->at != at && state != READ_HEAD) ||
+                reader->interims != interims;
     }
     if (result == HTTP_READ_MORE) {
         close_gap(reader, buf);

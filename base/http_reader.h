@@ -1,10 +1,11 @@
 /* One HTTP/1.1 response, read in place from a buffer that grows as bytes arrive (RFC 9112).
  *
- * For the case of a scrape only: a final status, Content-Length or chunks, or no body at all. Whatever else may be
+ * For the case of a scrape only: a final status, Content-Length or chunks, or no body at all; a few
+ * interim responses (100, 103) before it are passed over. Whatever else may be
  * right or wrong is a surprise, and the caller asks again by other means (http_client.c). That
  * keeps this small: nothing is guessed, and nothing is repaired.
  *
- * Bounds: the head by HTTP_HEAD_BYTES_MAX, the body by max_body_bytes, what surrounds chunks by
+ * Bounds: all heads together by HTTP_HEAD_BYTES_MAX, the body by max_body_bytes, what surrounds chunks by
  * a few bytes each. Knows no sockets; one thread. */
 #ifndef BASE_HTTP_READER_H
 #define BASE_HTTP_READER_H
@@ -36,11 +37,12 @@ struct http_reader {
     struct http_reply *reply; /* what is kept of the head */
     size_t max_body_bytes;
     enum http_read_state state;
-    size_t at;      /* first byte of the buffer not looked at */
-    size_t done;    /* bytes of the body at the front of the buffer */
-    uint64_t left;  /* of the body, or of the chunk */
-    size_t trailer; /* bytes of it */
-    bool excess;    /* bytes came, or may come, that belong to no response */
+    size_t at;         /* first byte of the buffer not looked at */
+    size_t done;       /* bytes of the body at the front of the buffer */
+    uint64_t left;     /* of the body, or of the chunk */
+    size_t trailer;    /* bytes of it */
+    unsigned interims; /* heads that were passed over */
+    bool excess;       /* bytes came, or may come, that belong to no response */
 };
 
 /* reply is borrowed and cleared. */

@@ -71,6 +71,21 @@ static void connections_are_kept_and_used_again(void **state) {
     assert_int_equal(atomic_load(&w->peer.connection_count), 1);
 }
 
+/* On a kept connection too: one request each, and no second connection. */
+static void interim_responses_cost_no_second_request(void **state) {
+    struct http_world *w = *state;
+    http_world_open(w, &http_plain_config);
+    for (int i = 0; i < 10; i++) {
+        struct http_seen seen;
+        http_world_get(w, "/continue", &seen);
+        assert_int_equal(seen.code, ERR_OK);
+        assert_string_equal(seen.body, "at last");
+        mem_free(seen.body);
+    }
+    assert_int_equal(atomic_load(&w->peer.connection_count), 1);
+    assert_int_equal(atomic_load(&w->peer.request_count), 10);
+}
+
 /* The first request of a client goes through libcurl, later ones on the connection that it left:
  * nobody can tell. */
 static void a_kept_connection_gives_the_same_answers(void **state) {
@@ -286,6 +301,7 @@ int main(void) {
         CASE(bodies_are_not_decoded),
         CASE(chunks_are_joined_and_trailers_ignored),
         CASE(connections_are_kept_and_used_again),
+        CASE(interim_responses_cost_no_second_request),
         CASE(a_kept_connection_gives_the_same_answers),
         CASE(a_connection_that_the_server_closed_is_made_anew),
         CASE(clients_do_not_share_connections),

@@ -148,7 +148,11 @@ static void what_is_not_plain_is_a_surprise(void **state) {
         "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
-        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 099 No\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nno colon\r\n\r\n",
         "HTTP/1.1 204 No Content\r\nContent-Length: x\r\n\r\n",
         OK_LINE "\r\n",
         OK_LINE "Content-Length: 1\r\nContent-Length: 1\r\n\r\n",
@@ -188,6 +192,72 @@ static void what_is_not_plain_is_a_surprise(void **state) {
     }
 }
 
+static void interim_responses_are_passed_over(void **state) {
+    (void)state;
+    const char *const text = "HTTP/1.1 100 Continue\r\n\r\n"
+                             "HTTP/1.1 103 Early Hints\r\nConnection: close\r\n"
+                             "Content-Type: text/css\r\nRetry-After: 7\r\n\r\n"
+                             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+                             "Content-Length: 5\r\n\r\nup 1\n";
+    for (size_t piece = 1; piece <= strlen(text); piece++) {
+        struct reading r;
+        feed(&r, text, piece, 5);
+        assert_int_equal(r.result, HTTP_READ_DONE);
+        assert_str(buf_str(&r.buf), "up 1\n");
+        assert_int_equal(r.reply.status, 200);
+        assert_str(http_reply_get(&r.reply, REPLY_CONTENT_TYPE), "text/plain");
+        assert_str(http_reply_get(&r.reply, REPLY_RETRY_AFTER), "");
+        assert_false(r.reply.closes);
+        assert_false(r.reader.excess);
+        release(&r);
+    }
+}
+
+static void an_interim_response_alone_is_not_an_answer(void **state) {
+    (void)state;
+    struct reading r;
+    feed(&r, "HTTP/1.1 100 Continue\r\n\r\n", 1, 5);
+    assert_int_equal(r.result, HTTP_READ_MORE);
+    assert_false(http_reader_has_head(&r.reader));
+    assert_int_equal(r.buf.len, 0);
+    release(&r);
+}
+
+static void interim_responses_without_end_are_a_surprise(void **state) {
+    (void)state;
+    static const char *const interims[] = {
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n",
+    };
+    for (size_t i = 0; i < COUNT_OF(interims); i++) {
+        struct reading r;
+        int count = 0;
+        feed(&r, interims[i], 1000, 100);
+        for (; count < 100 && r.result == HTTP_READ_MORE; count++) {
+            assert_int_equal(r.buf.len, 0);
+            buf_append_cstr(&r.buf, interims[i]);
+            r.result = http_reader_feed(&r.reader, &r.buf);
+        }
+        assert_int_equal(r.result, HTTP_READ_SURPRISE);
+        assert_int_equal(count, 16);
+        release(&r);
+    }
+}
+
+static void interim_heads_count_towards_the_limit_of_heads(void **state) {
+    (void)state;
+    struct reading r;
+    feed(&r, "HTTP/1.1 103 Early Hints\r\n", 1000, 100);
+    for (int k = 0; k < 4000 && r.result == HTTP_READ_MORE; k++) {
+        buf_append_cstr(&r.buf, k % 1000 == 999 ? "\r\nHTTP/1.1 103 Early Hints\r\n"
+                                                : "X-Filler: 0123456789\r\n");
+        r.result = http_reader_feed(&r.reader, &r.buf);
+    }
+    assert_int_equal(r.result, HTTP_READ_SURPRISE);
+    assert_true(r.buf.len <= HTTP_HEAD_BYTES_MAX);
+    release(&r);
+}
+
 static void a_head_or_trailer_without_end_is_a_surprise(void **state) {
     (void)state;
     static const char *const starts[] = {
@@ -216,6 +286,10 @@ int main(void) {
         cmocka_unit_test(bytes_behind_the_body_are_noticed_and_not_part_of_it),
         cmocka_unit_test(a_body_beyond_the_limit_is_refused_before_it_is_read),
         cmocka_unit_test(what_is_not_plain_is_a_surprise),
+        cmocka_unit_test(interim_responses_are_passed_over),
+        cmocka_unit_test(an_interim_response_alone_is_not_an_answer),
+        cmocka_unit_test(interim_responses_without_end_are_a_surprise),
+        cmocka_unit_test(interim_heads_count_towards_the_limit_of_heads),
         cmocka_unit_test(a_head_or_trailer_without_end_is_a_surprise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
