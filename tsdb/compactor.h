@@ -1,12 +1,13 @@
 /* The compactor: turns sealed runs into partitions, merges partitions, removes old ones.
  *
- * CUT. When the newest sample is one and a half windows behind the beginning of a window (so that
- * nothing in order can come for it any more), all that is stored of the window becomes a partition:
- * groups with open rows in it are sealed, the store and the log begin new files (the mark), and the
- * runs are read in slices of the series' order, decoded and encoded again into blocks of up to 512
- * rows. When nothing was written for a quarter of an hour, or for a tool, the wall clock counts
- * instead of the newest sample. Late data of a window that was cut goes to another partition of the
- * window with the next cut.
+ * CUT. When the newest sample is an eighth of a window behind its end (15 min of two hours), all that
+ * is stored of the window becomes a partition: groups with open rows in it are sealed, the store and
+ * the log begin new files (the mark), and the runs are read in slices of the series' order, decoded
+ * and encoded again into blocks of up to 512 rows. When nothing was written for a quarter of an hour,
+ * or for a tool, the wall clock counts instead of the newest sample. What comes for the window after
+ * that, in order (up to half a window late) or out of it, stays in runs behind the mark and goes to
+ * another partition of the window with the next cut. Waiting for it, as Prometheus does, would keep
+ * three hours in short runs instead of two and a quarter.
  *
  * PUBLICATION. A finished partition is renamed to its place, then the manifest names it, then
  * queriers see it (view.h). What it replaces is removed when no older querier is left. A crash at

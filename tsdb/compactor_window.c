@@ -4,7 +4,10 @@
 #include "tsdb/compactor_impl.h"
 #include "tsdb/span.h"
 
-enum { QUIET_S = 15 * 60 };
+enum {
+    QUIET_S = 15 * 60,
+    LATENESS_SHARE = 8, /* of a window, 15 min of two hours: what comes later costs a second cut */
+};
 
 /* ---- which window ---- */
 
@@ -66,7 +69,7 @@ static int64_t complete_before(struct compactor *c, enum compactor_extent extent
                                uint32_t group_count) {
     struct tsdb *db = c->db;
     const int64_t length_ms = db->options.partition_ms;
-    const int64_t needed_ms = length_ms + length_ms / 2;
+    const int64_t needed_ms = length_ms + length_ms / LATENESS_SHARE;
     int64_t newest_ms = atomic_load(&db->max_ts_ms);
     if (extent == COMPACT_ALL) {
         return INT64_MAX;

@@ -187,6 +187,7 @@ struct head_shard {
     uint32_t number;
     struct wal *wal;
     struct segment_store *store;
+    int64_t l0_window_ms; /* start of the newest window that was sealed since opening */
     struct slab slab;
     struct head_change *changes; /* scratch of a row */
     size_t change_capacity;

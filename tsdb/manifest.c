@@ -391,6 +391,19 @@ enum err_code manifest_load(struct vfs *vfs, const char *dir, struct manifest *o
     return code == ERR_CORRUPT ? ERR_OK : code;
 }
 
+enum err_code manifest_check_before(struct vfs *vfs, const char *dir, struct err *err) {
+    struct newest_two names = {0};
+    struct manifest m;
+    enum err_code code = vfs_list(vfs, dir, note_name, &names, err);
+    if (code != ERR_OK || names.before == 0) {
+        return code;
+    }
+    manifest_init(&m);
+    code = read_manifest(vfs, dir, names.before, &m, err);
+    manifest_release(&m);
+    return code;
+}
+
 enum { OLD_FILES_MAX = 16 };
 
 struct old_files {

@@ -108,6 +108,8 @@ struct manifest_found {
  * ERR_IO, ERR_UNSUPPORTED. */
 MUST_CHECK enum err_code manifest_load(struct vfs *vfs, const char *dir, struct manifest *out,
                                        struct manifest_found *found, struct err *err);
+/* Reads the one before the newest, which would stand in for it: ERR_CORRUPT says what and where. */
+MUST_CHECK enum err_code manifest_check_before(struct vfs *vfs, const char *dir, struct err *err);
 /* Writes MANIFEST-<number>, durable on ERR_OK, and removes those before number - 1 (what cannot be
  * removed stays for the next time). ERR_LIMIT: larger than MANIFEST_BYTES_MAX. After a failure
  * *out_in_doubt says that a restart may find it or not: then nothing that only one of the two states

@@ -583,12 +583,10 @@ static enum err_code found_record(void *ctx, const struct record_view *record, u
     return opening->fn(opening->ctx, &info, err);
 }
 
-/* The newest file goes on being written when it is whole; a torn tail is cut off before. */
-static bool can_go_on(struct segment_store *store, struct segment_file *file, uint64_t end,
-                      bool damaged) {
+/* Nothing of the file may be behind end: later, with newer files, a torn tail would be damage. */
+static bool cut_tail(struct segment_file *file, uint64_t end) {
     uint64_t file_size = 0;
-    return !damaged && end >= RECORD_FILE_HEADER_BYTES && end < store->file_bytes &&
-           vfs_file_size(file->f, &file_size, NULL) == ERR_OK &&
+    return end >= RECORD_FILE_HEADER_BYTES && vfs_file_size(file->f, &file_size, NULL) == ERR_OK &&
            (file_size == end || vfs_file_truncate(file->f, end, NULL) == ERR_OK);
 }
 
@@ -620,8 +618,8 @@ static enum err_code open_file(struct segment_store *store, const struct segment
         return err_wrap(err, "opening segment %" PRIu32 " of %s", number, store->dir);
     }
     file->size = end;
-    if (newest && can_go_on(store, file, end, stats->damaged_records > damage_before) &&
-        number >= options->first_file) {
+    if (newest && cut_tail(file, end) && stats->damaged_records == damage_before &&
+        end < store->file_bytes && number >= options->first_file) {
         store->tail = file;
         store->tail_next = next;
     }

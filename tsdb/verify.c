@@ -390,6 +390,11 @@ static enum err_code verify_manifest(struct verify *v, struct err *err) {
     if (code == ERR_OK && found.is_damaged) {
         report(v, "", 0, 0, found.damage.text);
     }
+    struct err before;
+    if (code == ERR_OK && !found.is_damaged &&
+        manifest_check_before(&v->vfs.base, dir, &before) == ERR_CORRUPT) {
+        report(v, "", 0, 0, before.text);
+    }
     return code;
 }
 

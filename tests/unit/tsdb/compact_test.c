@@ -43,6 +43,16 @@ static uint64_t run_count(struct world *w) {
     return n;
 }
 
+static uint64_t file_count(struct world *w) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < w->db->shard_count; i++) {
+        struct segment_stats stats = {0};
+        segment_stats_get(w->db->shards[i]->store, &stats);
+        n += stats.files;
+    }
+    return n;
+}
+
 static void a_history_with_compactions_reads_as_without(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 4; seed++) {
@@ -82,7 +92,7 @@ static void a_history_with_compactions_reads_as_without(void **state) {
     }
 }
 
-static void a_window_is_cut_when_the_newest_sample_is_half_a_window_behind_it(void **state) {
+static void a_window_is_cut_when_the_newest_sample_is_an_eighth_of_it_behind_its_end(void **state) {
     (void)state;
     struct world w;
     compact_world_init(&w);
@@ -91,14 +101,36 @@ static void a_window_is_cut_when_the_newest_sample_is_half_a_window_behind_it(vo
     world_slot(&w, g, "m job=a");
     const double v = 1;
     world_row(&w, g, COMPACT_BASE_MS, &v, 1);
-    world_row(&w, g, COMPACT_BASE_MS + COMPACT_WINDOW_MS * 3 / 2, &v, 1);
+    world_row(&w, g, COMPACT_BASE_MS + COMPACT_WINDOW_MS * 9 / 8, &v, 1);
     tsdb_maintain(w.db);
     assert_int_equal(partition_count(&w), 0);
-    world_row(&w, g, COMPACT_BASE_MS + COMPACT_WINDOW_MS * 3 / 2 + 1, &v, 1);
+    world_row(&w, g, COMPACT_BASE_MS + COMPACT_WINDOW_MS * 9 / 8 + 1, &v, 1);
     tsdb_maintain(w.db);
     assert_int_equal(partition_count(&w), 1);
     size_t n;
     assert_string_equal(compact_dump_partitions(&w, &n), "m{job=\"a\"} 1000000000:1");
+    storage_group_close(w.st, g);
+    world_release(&w);
+}
+
+static void runs_of_a_window_share_no_file_with_those_of_the_next(void **state) {
+    (void)state;
+    enum { ROWS = 64, STEP_MS = 300 };
+    struct world w;
+    compact_world_init(&w);
+    world_open(&w);
+    struct storage_group *g = world_group(&w, "job=a");
+    world_slot(&w, g, "m job=a");
+    for (int window = 0; window < 2; window++) {
+        for (int i = 0; i < ROWS; i++) {
+            const double v = i;
+            world_row(&w, g, COMPACT_BASE_MS + window * COMPACT_WINDOW_MS + i * STEP_MS, &v, 1);
+        }
+    }
+    assert_int_equal(file_count(&w), 2);
+    tsdb_maintain(w.db);
+    assert_int_equal(partition_count(&w), 1);
+    assert_int_equal(file_count(&w), 1);
     storage_group_close(w.st, g);
     world_release(&w);
 }
@@ -577,7 +609,8 @@ int main(void) {
         cmocka_unit_test(a_full_disk_leaves_the_head_and_is_tried_again),
         cmocka_unit_test(a_crash_at_any_operation_loses_nothing),
         cmocka_unit_test(each_call_of_the_disk_fails_once),
-        cmocka_unit_test(a_window_is_cut_when_the_newest_sample_is_half_a_window_behind_it),
+        cmocka_unit_test(a_window_is_cut_when_the_newest_sample_is_an_eighth_of_it_behind_its_end),
+        cmocka_unit_test(runs_of_a_window_share_no_file_with_those_of_the_next),
         cmocka_unit_test(data_that_is_old_is_cut_without_newer_samples),
         cmocka_unit_test(a_history_with_compactions_reads_as_without),
         cmocka_unit_test(the_memory_of_a_cut_is_bounded),
