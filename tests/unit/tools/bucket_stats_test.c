@@ -70,21 +70,24 @@ static void each_label_set_is_a_histogram(void **state) {
 
 static void native_buckets_are_counted_and_their_union_is_the_total(void **state) {
     (void)state;
-    analyze(MATRIX(
-                "{\"metric\":{\"__name__\":\"n\",\"b\":\"c\"},\"histograms\":[" NATIVE(
-                    "1", "[0,\"1\",\"2\",\"3\"]") "," NATIVE("2",
-                                                             "[0,\"1\",\"2\",\"3\"],[0,\"2\",\"4\","
-                                                             "\"1\"]") "]},"
-                                                                       "{\"metric\":{\"__name__\":"
-                                                                       "\"m\"},\"histograms\":"
-                                                                       "[" NATIVE("1", "[0,\"1\","
-                                                                                       "\"2\","
-                                                                                       "\"3\"]") "," NATIVE(
-                                                                           "2", "[0,\"2\",\"4\","
-                                                                                "\"1\"]") "]}"),
-            ERR_OK, "- n{b=\"c\"} (native): 1/1.500/2\n- m (native): 1/1.000/1/2\n",
-            "\nNative histogram series (2 in total):\n- min populated: 1/1.000/1\n"
-            "- avg populated: 1/1.000/1\n- max populated: 1/1.500/2\n- total: 2/2.000/2\n");
+    analyze(
+        MATRIX("{\"metric\":{\"__name__\":\"n\",\"b\":\"c\"},\"histograms\":[" NATIVE(
+            "1",
+            "[0,\"1\",\"2\",\"3\"]") "," NATIVE("2",
+                                                "[0,\"1\",\"2\",\"3\"],[0,\"2\",\"4\","
+                                                "\"1\"]") "]},"
+                                                          "{\"metric\":{\"__name__\":"
+                                                          "\"m\"},\"histograms\":"
+                                                          "[" NATIVE(
+                                                              "1",
+                                                              "[0,\"1\","
+                                                              "\"2\","
+                                                              "\"3\"]") "," NATIVE("2",
+                                                                                   "[0,\"2\",\"4\","
+                                                                                   "\"1\"]") "]}"),
+        ERR_OK, "- n{b=\"c\"} (native): 1/1.500/2\n- m (native): 1/1.000/1/2\n",
+        "\nNative histogram series (2 in total):\n- min populated: 1/1.000/1\n"
+        "- avg populated: 1/1.000/1\n- max populated: 1/1.500/2\n- total: 2/2.000/2\n");
 }
 
 static void what_is_no_histogram_or_too_short_is_left_out(void **state) {
