@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/attr.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -176,6 +177,43 @@ static void check_window(struct decoder *d, struct column **columns, uint32_t sl
     }
 }
 
+/* The measured_ functions are not inlined: scripts/bench -i counts the instructions in them. */
+NOINLINE static void measured_encode(const struct bench *b, struct block_encoder *e,
+                                     struct column **columns, uint32_t rows, uint8_t *bytes,
+                                     uint32_t *starts) {
+    uint32_t at = 0;
+    block_encoder_begin(e);
+    for (uint32_t s = 0; s < b->series_count; s++) {
+        starts[s] = at;
+        if (columns[s] == NULL) {
+            block_encoder_skip(e);
+        } else {
+            at +=
+                (uint32_t)block_encode(e, columns[s]->values, columns[s]->states, rows, bytes + at);
+        }
+    }
+    starts[b->series_count] = at;
+}
+
+/* busy: only what changes. Returns the number of samples. */
+NOINLINE static uint64_t measured_decode(const struct bench *b, struct decoder *d, bool busy,
+                                         double *values, uint16_t *at_rows, double *checksum) {
+    uint64_t samples = 0;
+    d->reference_slot = UINT32_MAX;
+    for (uint32_t s = 0; s < b->series_count; s++) {
+        const uint8_t *block = d->bytes + d->starts[s];
+        struct block_column c = {.values = values, .rows = at_rows};
+        if (busy && (block[0] & 7) <= BLOCK_DELTA_CONST &&
+            block_reference(block, d->starts[s + 1] - d->starts[s]) == 0) {
+            continue;
+        }
+        decode_slot(d, s, &c);
+        samples += c.count;
+        *checksum += c.count > 0 ? values[c.count - 1] : 0;
+    }
+    return samples;
+}
+
 static void run_window(const struct bench *b, struct column **columns, const int64_t *ts,
                        uint32_t rows, struct totals *t) {
     struct block_encoder *e = block_encoder_new();
@@ -185,18 +223,7 @@ static void run_window(const struct bench *b, struct column **columns, const int
     double best = 1e300;
     for (int repeat = 0; repeat < REPEAT / 4; repeat++) {
         const double begin = now_ns();
-        uint32_t at = 0;
-        block_encoder_begin(e);
-        for (uint32_t s = 0; s < b->series_count; s++) {
-            starts[s] = at;
-            if (columns[s] == NULL) {
-                block_encoder_skip(e);
-            } else {
-                at += (uint32_t)block_encode(e, columns[s]->values, columns[s]->states, rows,
-                                             bytes + at);
-            }
-        }
-        starts[b->series_count] = at;
+        measured_encode(b, e, columns, rows, bytes, starts);
         const double took = now_ns() - begin;
         best = took < best ? took : best;
     }
@@ -211,19 +238,8 @@ static void run_window(const struct bench *b, struct column **columns, const int
         best = 1e300;
         uint64_t samples = 0;
         for (int repeat = 0; repeat < REPEAT; repeat++) {
-            samples = 0;
             const double begin = now_ns();
-            decoder.reference_slot = UINT32_MAX;
-            for (uint32_t s = 0; s < b->series_count; s++) {
-                struct block_column c = {.values = values, .rows = at_rows};
-                if (busy == 1 && (bytes[starts[s]] & 7) <= BLOCK_DELTA_CONST &&
-                    block_reference(bytes + starts[s], starts[s + 1] - starts[s]) == 0) {
-                    continue;
-                }
-                decode_slot(&decoder, s, &c);
-                samples += c.count;
-                t->checksum += c.count > 0 ? values[c.count - 1] : 0;
-            }
+            samples = measured_decode(b, &decoder, busy == 1, values, at_rows, &t->checksum);
             const double took = now_ns() - begin;
             best = took < best ? took : best;
         }
@@ -274,6 +290,8 @@ static void print_totals(const char *dir, uint32_t rows, const struct totals *t)
     }
     printf("  referring=%.1f%%/%.1f%%B  (%g)\n", 100.0 * (double)t->referring / (double)t->blocks,
            100.0 * (double)t->referring_bytes / (double)t->block_bytes, t->checksum);
+    printf("in measured_encode: %" PRIu64 "\n", t->samples * (REPEAT / 4));
+    printf("in measured_decode: %" PRIu64 "\n", (t->samples + t->decode_samples_busy) * REPEAT);
 }
 
 int main(int argc, char **argv) {
