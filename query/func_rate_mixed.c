@@ -109,7 +109,7 @@ static double factor_of(const struct rating *r, const struct window *w, size_t s
 }
 
 static void rate_floats(const struct rating *r, const struct window *w, size_t step, bool started) {
-    double change = w->v[w->n - 1] - w->v[0];
+    double change = w->n > 1 ? w->v[w->n - 1] - w->v[0] : 0; /* Inf - Inf is none */
     for (size_t i = 1; i < w->n && r->kind != KIND_DELTA; i++) {
         if (w->v[i] < w->v[i - 1] || started_anew(w, i)) {
             change += w->v[i - 1];

@@ -138,7 +138,7 @@ static struct hit *add_hits(struct storage_querier *q, struct hits *hits, size_t
         hits->items = items;
         hits->capacity = capacity;
     }
-    struct hit *to = hits->items + hits->count;
+    struct hit *to = hits->items != NULL ? hits->items + hits->count : NULL;
     hits->count += n;
     return to;
 }

@@ -42,7 +42,7 @@ EXPLAINED = {
     'matches of filters': '5: many matches are an error also where the comparison is false; 2.42 says so with bool',
     'extreme sums': '6, 19: of 1e308, Inf and NaN: sums are compensated, and lose that when they turn infinite; stddev starts with NaN',
     'deviation of NaN': '6: NaN when the first value is NaN or infinite; 2.42 says 0',
-    'predict_linear with @': '3, 7: predicts from the step that is evaluated; 2.42 loses samples after the first step',
+    'changing numbers with @': '3, 7: predict_linear and quantile_over_time of the same samples at each step; 2.42 loses some after the first',
     'subqueries of no steps': '3: take what lies within the range; 2.42 shows a step-invariant value behind its end',
     'timestamp with @': '3: the sample\'s own time; 2.42 leaves the offset out',
     'ties': '6: which of equal elements topk and bottomk keep is not specified',
@@ -164,7 +164,10 @@ METRICS = ['c_total', 'g', 'g2', 'limit', 'odd', 'stales', 'sparse', 'big', 'h_b
 RANGE_FUNCTIONS = ['rate', 'increase', 'delta', 'irate', 'idelta', 'deriv', 'changes', 'resets', 'avg_over_time',
                    'sum_over_time', 'min_over_time', 'max_over_time', 'count_over_time', 'stddev_over_time',
                    'stdvar_over_time', 'last_over_time', 'present_over_time', 'absent_over_time']
-MATH = ['abs', 'ceil', 'floor', 'sqrt', 'exp', 'ln', 'log2', 'log10', 'sgn', 'sin', 'cos', 'tan', 'atan', 'asinh', 'tanh', 'deg', 'rad']
+MATH = ['abs', 'ceil', 'floor', 'sqrt', 'exp', 'ln', 'log2', 'log10', 'sgn', 'sin', 'cos', 'tan', 'atan', 'asinh', 'tanh', 'deg', 'rad',
+        'asin', 'acos', 'sinh', 'cosh', 'acosh', 'atanh']
+# numbers that change from step to step and always are some
+NUMBERS = ['scalar(count(g))', 'scalar(count(limit)) % 4', '(time() / 15) % 5', 'scalar(vector(2)) + 1']
 DATES = ['minute', 'hour', 'day_of_week', 'day_of_month', 'day_of_year', 'days_in_month', 'month', 'year']
 
 
@@ -199,6 +202,11 @@ class Maker:
         if rnd.random() < 0.04:
             return '{__name__=~"g2?|limit"' + ''.join(',' + m for m in matchers) + '}'
         return name + ('{' + ','.join(matchers) + '}' if matchers else '')
+
+    def absence(self):
+        name = self.pick('nothing', 'short', 'limit', '')
+        matchers = self.rnd.sample(['job="api"', 'job!="db"', 'job=~"a.*"', 'instance="i1"', 'zone=""', 'code="7"', 'job="x"'], 2)
+        return name + '{' + ','.join(matchers) + '}'
 
     def duration(self):
         return self.pick('30s', '1m', '2m', '5m', '10m', '17s')
@@ -245,9 +253,9 @@ class Maker:
         op = rnd.choice(['sum', 'avg', 'count', 'min', 'max', 'group', 'stddev', 'stdvar', 'topk', 'bottomk', 'quantile', 'count_values'])
         param = ''
         if op in ('topk', 'bottomk'):
-            param = rnd.choice(['1, ', '2, ', '3, ', '0, ', '100, '])
+            param = rnd.choice(['1, ', '2, ', '3, ', '0, ', '100, ', rnd.choice(NUMBERS) + ', '])
         elif op == 'quantile':
-            param = rnd.choice(['0.5, ', '0.9, ', '0, ', '1, ', '-1, ', '2, ', 'NaN, '])
+            param = rnd.choice(['0.5, ', '0.9, ', '0, ', '1, ', '-1, ', '2, ', 'NaN, ', rnd.choice(NUMBERS) + ' / 5, '])
         elif op == 'count_values':
             param = rnd.choice(['"v", ', '"job", '])
         of = self.vector(depth - 1)
@@ -272,27 +280,32 @@ class Maker:
         if kind == 5:
             return f'{rnd.choice(DATES)}({self.pick("", v(depth - 1), "timestamp(" + self.selector() + ")")})'
         if kind == 6:
-            return f'{self.pick("timestamp", "absent")}({v(depth - 1)})'
+            return f'{self.pick("timestamp", "absent")}({v(depth - 1)})' if rnd.random() < 0.6 else f'absent({self.absence()})'
         if kind == 7:
             return f'vector({self.scalar(depth - 1)})'
         if kind == 8:
             return f'label_replace({v(depth - 1)}, "{self.pick("zone", "new", "job")}", "{self.pick("$1-x", "", "$0", "c")}", "{self.pick("job", "instance", "missing")}", "{self.pick("(.*)", "i(.)", "(a)(.+)", "nope")}")'
         if kind == 9:
-            return f'label_join({v(depth - 1)}, "{self.pick("new", "job")}", "-", "job", "instance")'
+            sources = rnd.choice(['"job", "instance"', '"missing", "job", "missing"', '"zone"', '"__name__", "le"'])
+            return f'label_join({v(depth - 1)}, "{self.pick("new", "job", "zone")}", "{self.pick("-", "", ", ")}", {sources})'
         if kind < 12:
             of = ['h_bucket', 'sum by (job, le) (h_bucket)', "h_bucket{le!='+Inf'}", 'rate(h_bucket[5m])', 'increase(h_bucket[2m])']
-            phi = self.pick('0.5', '0.9', '0', '1', '-1', '1.5', 'NaN')
+            phi = self.pick('0.5', '0.9', '0', '1', '-1', '1.5', 'NaN', self.pick(*NUMBERS) + ' / 10')
             return f'histogram_quantile({phi}, {rnd.choice(of[:3] if self.exact else of)})'
         return f'{self.pick("sort", "sort_desc")}({v(depth - 1)})'
 
     def over_range(self, depth):
         rnd = self.rnd
         names = [f for f in RANGE_FUNCTIONS if not self.exact or f not in ('rate', 'increase', 'delta')]
-        kind = rnd.randrange(len(names) + 2)
+        kind = rnd.randrange(len(names) + 4)
         if kind < len(names):
             return f'{names[kind]}({self.matrix(depth)})'
         if kind == len(names):
-            return f'quantile_over_time({self.pick("0.5", "0.25", "1", "-0.5", "NaN")}, {self.matrix(depth)})'
+            return f'quantile_over_time({self.pick("0.5", "0.25", "1", "-0.5", "NaN", self.pick(*NUMBERS) + " / 4")}, {self.matrix(depth)})'
+        if kind == len(names) + 1:
+            return f'absent_over_time({self.absence()}[{self.duration()}]{self.time()})'
+        if kind == len(names) + 2:
+            return f'{SMOOTHING}({self.matrix(depth)}, {self.pick("0.5", "0.1", "0.99")}, {self.pick("0.5", "0.3")})'
         return f'predict_linear({self.matrix(depth)}, {self.pick("60", "3600", "-10")})'
 
     def join(self, left, op, matching, right):
@@ -342,6 +355,7 @@ class Maker:
         return self.vector(depth)
 
 
+SMOOTHING = 'double_exponential_smoothing'  # 2.42 has it by another name
 UNIT_MS = {'ms': 1, 's': 1000, 'm': 60000, 'h': 3600000}
 
 
@@ -387,7 +401,7 @@ def close(a, b, relative):
 
 
 SUMS = re.compile(r'\b(sum|avg|stddev|stdvar|avg_over_time|sum_over_time|stddev_over_time|stdvar_over_time|deriv|predict_linear|histogram_quantile|quantile|quantile_over_time)\b')
-CALLS = re.compile(r'\b(exp|ln|log2|log10|sin|cos|tan|atan|asinh|tanh|atan2|deg|rad)\b|\^')
+CALLS = re.compile(r'\b(exp|ln|log2|log10|a?sin|a?cos|a?tan|a?sinh|a?cosh|a?tanh|atan2|deg|rad)\b|\^')
 RATES = re.compile(r'\b(rate|increase)\b')
 
 
@@ -408,6 +422,22 @@ def same_data(want, got, ordered, relative=None):
     return len(a) == len(b) and all(x['metric'] == y['metric'] and same_values(points(x), points(y), relative) for x, y in zip(a, b))
 
 
+def plain(value):
+    """To sort by: zeros are equal, and so are those that are no numbers."""
+    return 'NaN' if value == 'NaN' else str(float(value) + 0.0)
+
+
+def values_of(vector):
+    return sorted(plain(p['value'][1]) for p in vector['result'])
+
+
+def without_nan(data):
+    if data['resultType'] not in ('vector', 'matrix'):
+        return data
+    kept = [{'metric': s['metric'], 'values': [p for p in points(s) if p[1] != 'NaN']} for s in data['result']]
+    return {'resultType': 'matrix', 'result': [s for s in kept if s['values']]}
+
+
 def same_by_step(want, got):
     """The same values at each step, whichever series have them."""
     sides = []
@@ -415,7 +445,7 @@ def same_by_step(want, got):
         by = collections.defaultdict(list)
         for series in data['result']:
             for at, value in series['values']:
-                by[at].append(value)
+                by[at].append(plain(value))
         sides.append({at: sorted(values) for at, values in by.items()})
     return sides[0] == sides[1]
 
@@ -437,19 +467,19 @@ def judge(text, instant, want, got):
         return 'ties' if want['resultType'] == 'vector' and [p['value'][1] for p in want['result']] == [p['value'][1] for p in got['result']] else ''
     if SUMS.search(text) and same_data(want, got, False, 1e-9):
         return 'last digits of sums'
-    if instant and re.match(r'(topk|bottomk)\b', text) and sorted(p['value'][1] for p in want['result']) == sorted(p['value'][1] for p in got['result']):
+    if instant and re.match(r'(topk|bottomk)\b', text) and values_of(want) == values_of(got):
         return 'ties'
     if not instant and re.match(r'(topk|bottomk)\b', text) and same_by_step(want, got):
         return 'ties'
-    if 'predict_linear' in text and '@' in text:
-        return 'predict_linear with @'
+    if '@' in text and re.search(r'predict_linear|quantile_over_time\([^,]*(time|scalar)\(', text):
+        return 'changing numbers with @'
     if re.search(r'timestamp\([^()]*@[^()]*(\(\))? offset', text):
         return 'timestamp with @'
     if re.fullmatch(r'\(.*@.*\)\[.*:.*\].*', text.split('   ')[0]) and not got['result']:
         return 'subqueries of no steps'
     if SUMS.search(text) and 'odd' in text and same_data(want, got, False, math.inf):
         return 'extreme sums'
-    if re.search(r'\b(stddev|stdvar)\b', text) and same_data(want, got, False, math.nan):
+    if re.search(r'\b(stddev|stdvar)\b', text) and (same_data(want, got, False, math.nan) or same_data(without_nan(want), without_nan(got), False)):
         return 'deviation of NaN'
     if RATES.search(text) and same_data(want, got, False, math.inf):
         return 'edge of rate'
@@ -466,7 +496,7 @@ class Pair:
         config = 'global: {scrape_interval: 1h}\n'
         # 2.42 holds the left edge of the lookback too
         lookback = '--query.lookback-delta='
-        self.brasa = Brasa(config, folder / 'brasa', binary, ['--web.enable-remote-write-receiver', lookback + '300000ms'])
+        self.brasa = Brasa(config, folder / 'brasa', binary, ['--web.enable-remote-write-receiver', '--enable-feature=promql-experimental-functions', lookback + '300000ms'])
         port = free_port()
         (folder / 'peer.yml').write_text(config)
         self.peer = Process([need('prometheus'), f'--config.file={folder}/peer.yml', f'--storage.tsdb.path={folder}/peer',
@@ -493,7 +523,8 @@ class Pair:
         at_ms = self.start_ms + rnd.randrange(3, SAMPLES) * STEP_MS + shift_ms
         instant = rnd.random() < 0.5
         made = Maker(rnd, at_ms, exact, self.names).any(instant)
-        text, old = made.replace(MARK, ''), (closed(made) if exact else made).replace(MARK, ' * 1')
+        text = made.replace(MARK, '')
+        old = (closed(made) if exact else made).replace(MARK, ' * 1').replace(SMOOTHING, 'holt_winters')
         if instant:
             path, params = '/api/v1/query', {'time': f'{at_ms / 1000:.3f}'}
         else:
