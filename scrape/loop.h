@@ -71,7 +71,12 @@ struct loop {
     struct transport_request *request; /* while one runs */
     struct scrape_job *job;            /* while a request or a worker has it */
     struct ingest_metadata metadata;   /* as the pool's metrics count it */
-    struct target_report report;       /* guarded by the pool's mu */
+    struct {                           /* ending_set.c */
+        struct loop *next;
+        uint64_t hash;
+        size_t place;
+    } ending;
+    struct target_report report; /* guarded by the pool's mu */
 };
 
 /* Starts its clock. target is a reference that is taken. */

@@ -19,6 +19,7 @@
 #include "scrape/loop.h"
 #include "scrape/metadata.h"
 #include "scrape/pool.h"
+#include "scrape/pool_sync.h"
 #include "scrape/scrape.h"
 #include "scrape/worker.h"
 
@@ -35,6 +36,9 @@ enum {
     GZIP_GROWTH = 8 /* of a page, roughly */
 };
 #define OWN_PAUSE_NS (10 * NS_PER_S)
+
+/* Targets and loops of an update that are dealt with in one turn: about a millisecond. */
+enum { SYNC_UNITS = 256 };
 
 /* Comments of one target, when metadata is read. */
 enum { COMMENTS_MAX = 256 * 1024 * 1024 };
@@ -66,6 +70,7 @@ struct scrape_manager {
     struct scrape_job *own_done; /* io thread: those it ran itself, newest first */
     int64_t own_turn_ns;         /* io thread: what they took in this turn */
     int64_t own_resume_mono_ns;  /* io thread: until then the workers run all */
+    struct pool_sync *sync;      /* io thread: the update that is being followed, or NULL */
     struct pool **leaving;       /* io thread: stopped, with loops that are not freed yet */
     size_t leaving_count;
 
@@ -207,6 +212,18 @@ struct scrape_manager *scrape_manager_new(const struct scrape_options *options) 
 
 /* ---- configuration ---- */
 
+static void end_sync(struct scrape_manager *m) {
+    pool_sync_free(m->sync);
+    m->sync = NULL;
+}
+
+/* What a sync makes is of the configuration that it began with. */
+static void complete_sync(struct scrape_manager *m) {
+    for (size_t units = SIZE_MAX; m->sync != NULL && !pool_sync_step(m->sync, &units);) {
+        end_sync(m);
+    }
+}
+
 static struct pool *find_pool(struct pool **pools, size_t n, struct str job) {
     for (size_t i = 0; i < n; i++) {
         if (pools[i] != NULL && str_eq(pools[i]->job, job)) {
@@ -259,6 +276,7 @@ static void forget_updates(struct scrape_manager *m) REQUIRES(m->mu) {
 }
 
 static enum err_code apply_now(struct scrape_manager *m, const struct apply_request *request) {
+    complete_sync(m);
     struct pool **const old = m->pools;
     const size_t old_count = m->pool_count;
     struct pool **const pools = mem_array(request->count + 1, sizeof(struct pool *));
@@ -385,13 +403,26 @@ static struct sd_update *take_update(struct scrape_manager *m, struct pool **out
     return found;
 }
 
-static void handle_updates(struct scrape_manager *m) {
+static bool begin_sync(struct scrape_manager *m) {
     struct pool *pool = NULL;
-    for (struct sd_update *update = take_update(m, &pool); update != NULL;
-         update = take_update(m, &pool)) {
-        pool_sync(pool, update);
-        sd_update_unref(update);
+    struct sd_update *const update = take_update(m, &pool);
+    m->sync = update != NULL ? pool_sync_new(pool, update) : NULL;
+    sd_update_unref(update);
+    return m->sync != NULL;
+}
+
+/* A slice of what is to be done; whether that was not all. */
+static bool handle_updates(struct scrape_manager *m) {
+    size_t units = SYNC_UNITS;
+    while (m->sync != NULL || begin_sync(m)) {
+        if (units == 0) {
+            return true;
+        }
+        if (!pool_sync_step(m->sync, &units)) {
+            end_sync(m);
+        }
     }
+    return false;
 }
 
 /* ---- work ---- */
@@ -425,15 +456,19 @@ static void handle_timers(struct scrape_manager *m) {
     }
 }
 
-/* All that can be done without waiting; the monotonic time of the next timer. */
+/* All that can be done without waiting, but for the rest of a large update; the monotonic time of
+ * the next timer, or now. */
 static int64_t work(struct scrape_manager *m) {
     handle_apply(m);
-    handle_updates(m);
+    const bool more = handle_updates(m);
     do {
         handle_timers(m);
     } while (handle_done(m));
     free_left_pools(m);
     const struct timer *const first = timer_heap_first(&m->io.timers);
+    if (more) {
+        return clock_mono_ns(m->io.clock);
+    }
     return first != NULL ? first->due_mono_ns : INT64_MAX;
 }
 
@@ -505,6 +540,7 @@ void scrape_manager_free(struct scrape_manager *m) {
     discard_jobs(m->done);
     discard_jobs(m->own_done);
     discard_jobs(m->spare);
+    pool_sync_free(m->sync);
     for (size_t i = 0; i < m->pool_count; i++) {
         pool_free(m->pools[i]);
     }

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/generation.h"
 #include "base/mutex.h"
+#include "scrape/ending_set.h"
 #include "scrape/loop.h"
 #include "scrape/scrape.h"
 #include "scrape/scrape_metrics.h"
@@ -35,8 +36,7 @@ struct pool {
     char *limit_error;       /* target_limit is passed; NULL = no */
     bool gone;               /* left the configuration */
     struct pool_metrics metrics;
-    struct loop **ending; /* stopped, not freed yet */
-    size_t ending_count, ending_capacity;
+    struct ending_set ending; /* stopped, not freed yet */
 
     struct mutex mu;     /* guards what follows, and the reports of the loops */
     struct loop **loops; /* in order of discovery */
@@ -52,13 +52,17 @@ struct pool *pool_new(struct scrape_io *io, struct generation *g,
 /* A changed configuration. On an error the old one goes on. */
 MUST_CHECK enum err_code pool_reload(struct pool *pool, struct generation *g,
                                      const struct scrape_config *config, struct err *err);
-/* The complete groups of the pool's set. */
-void pool_sync(struct pool *pool, struct sd_update *update);
 /* Stops all loops without markers; true once nothing of it is left and it may be freed. */
 void pool_stop(struct pool *pool);
 bool pool_empty(const struct pool *pool);
 /* Loops that still exist are freed with it: no worker may run any more. */
 void pool_free(struct pool *pool);
+
+/* From a sync (pool_sync.h). */
+void pool_make_client(struct pool *pool);
+void pool_check_limit(struct pool *pool, size_t target_count);
+/* The loop is in no list any more. */
+void pool_stop_loop(struct pool *pool, struct loop *loop, bool markers);
 
 /* From loops. */
 void pool_loop_ended(struct loop *loop);
