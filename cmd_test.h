@@ -5,7 +5,8 @@
 
 #include "tools.h"
 
-/* Failures go to stderr, each with file:line and reason; the last line of stdout counts. */
+/* Failures go to stderr, each with file:line and reason; the last line of stdout counts. With
+ * --storage=tsdb the scripts run against a database (script_storage.h). */
 tool_run_fn cmd_test_promql;
 /* Per file SUCCESS, or FAILED and what differs; output is promtool's. */
 tool_run_fn cmd_test_rules;

@@ -122,6 +122,13 @@ static const struct tool_flag TEST_RULES_FLAGS[] = {
      .type = TOOL_LIST,
      .help = "Only test groups whose name matches this regular expression."},
 };
+static const struct tool_flag TEST_PROMQL_FLAGS[] = {
+    {.name = "storage",
+     .type = TOOL_TEXT,
+     .choices = "memory,tsdb",
+     .preset = "memory",
+     .help = "What is queried: a small storage in memory, or a database in a folder for the time."},
+};
 static const struct tool_flag MATCHER_SET_FLAGS[] = {
     {.name = "type",
      .letter = 't',
@@ -310,6 +317,7 @@ static const struct tool_command COMMANDS[] = {
      .run = cmd_query_analyze},
     {.words = "test promql",
      .help = "Run scripts of PromQL tests.",
+     FLAGS(TEST_PROMQL_FLAGS),
      ARGS(SCRIPTS),
      .run = cmd_test_promql},
     {.words = "test rules",

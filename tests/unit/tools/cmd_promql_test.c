@@ -74,6 +74,14 @@ static void a_script_counts_what_passed_and_failed(void **state) {
                                "eval instant at 2m m\n  m 3\n");
     tool_expect(TOOL_ARGV("test", "promql", good), 0, "1 passed, 0 failed\n", "");
     tool_expect(TOOL_ARGV("test", "promql", good, bad), TOOL_FAILED, "2 passed, 1 failed\n", NULL);
+    tool_expect(TOOL_ARGV("test", "promql", "--storage=tsdb", good), 0, "1 passed, 0 failed\n", "");
+    tool_expect(TOOL_ARGV("test", "promql", "--storage=tsdb", good, bad), TOOL_FAILED,
+                "2 passed, 1 failed\n", NULL);
+    assert_int_equal(setenv("TMPDIR", "/tmp/no/such/folder", 1), 0);
+    tool_expect(TOOL_ARGV("test", "promql", "--storage=tsdb", good), TOOL_FAILED, "", NULL);
+    assert_int_equal(unsetenv("TMPDIR"), 0);
+    tool_expect(TOOL_ARGV("test", "promql", "--storage=x", good), TOOL_FAILED, "",
+                "brasa: error: enum value must be one of memory,tsdb, got 'x', try --help\n");
     assert_int_equal(unlink(good), 0);
     assert_int_equal(unlink(bad), 0);
     free(good);
