@@ -25,6 +25,7 @@ struct planner {
     /* Inside the parameter of an aggregation: the reference does not preprocess it, so that
      * @ start() and @ end() are ignored and @ T moves along with the step (spec section 3). */
     bool raw_times;
+    struct grid grid; /* the steps at hand: the query's or a subquery's */
 };
 
 static enum err_code build(struct planner *p, struct node *ast, struct plan_node **out);
@@ -142,7 +143,7 @@ static enum err_code resolve_time(struct planner *p, const struct time_modifiers
     const struct plan_options *o = p->options;
     if (p->raw_times) {
         if (t->at == AT_TIME) {
-            out->offset_ms = time_add(out->offset_ms, time_sub(o->start_ms, t->at_ms));
+            out->offset_ms = time_add(out->offset_ms, time_sub(p->grid.start_ms, t->at_ms));
         }
         return ERR_OK;
     }
@@ -241,12 +242,6 @@ static enum err_code build_subquery(struct planner *p, const struct subquery *as
     if (code == ERR_OK) {
         code = resolve_time(p, &ast->time, &sub->time);
     }
-    if (code == ERR_OK) {
-        const enum need outer = p->need;
-        p->need = NEED_ALL;
-        code = build(p, ast->expr, &sub->expr);
-        p->need = outer;
-    }
     if (code != ERR_OK) {
         return code;
     }
@@ -256,8 +251,15 @@ static enum err_code build_subquery(struct planner *p, const struct subquery *as
     if (sub->step_ms <= 0) {
         return err_set(p->err, ERR_INVALID, "subquery step must be at least 1ms");
     }
+    const enum need outer = p->need;
+    const struct grid around = p->grid;
+    p->need = NEED_ALL;
+    p->grid = plan_subquery_grid(sub, &around);
+    code = build(p, ast->expr, &sub->expr);
+    p->need = outer;
+    p->grid = around;
     out->invariant = sub->time.has_at;
-    return ERR_OK;
+    return code;
 }
 
 static void fold_number(struct plan_node *out, double value) {
@@ -649,11 +651,12 @@ enum err_code plan_build(struct arena *arena, struct node *ast, const struct pla
     }
     struct planner p = {.arena = arena, .options = options, .err = err};
     struct plan plan = {.mint = INT64_MAX, .maxt = INT64_MIN};
+    plan.grid = grid_of(options->start_ms, options->end_ms, options->step_ms);
+    p.grid = plan.grid;
     const enum err_code code = build(&p, ast, &plan.root);
     if (code != ERR_OK) {
         return code;
     }
-    plan.grid = grid_of(options->start_ms, options->end_ms, options->step_ms);
     plan.selector_count = p.selector_count;
     find_range(&plan, plan.root, &plan.grid);
     plan_share(arena, &plan);

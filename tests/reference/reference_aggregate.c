@@ -54,6 +54,16 @@ static bool unordered(const struct ref *r) {
     return r->in_database && (r->step_ms != 0 || r->subqueries > 0);
 }
 
+static bool both_zeros(const double *v, size_t n) {
+    bool positive = false;
+    bool negative = false;
+    for (size_t i = 0; i < n; i++) {
+        positive |= v[i] == 0 && !signbit(v[i]);
+        negative |= v[i] == 0 && signbit(v[i]);
+    }
+    return positive && negative;
+}
+
 /* Numbers of few bits: sums of them are not rounded. */
 static bool exact_in_any_order(const double *v, size_t n) {
     bool exact = true;
@@ -173,8 +183,8 @@ static bool reduce(struct ref *r, const struct aggregate *a, const struct ref_ve
     if (n == 0) {
         return false;
     }
+    r->inexact |= r->step_ms != 0 && both_zeros(v, n); /* which it is depends on the order */
     if (op == AGG_QUANTILE) {
-        r->inexact |= r->step_ms != 0; /* which zero it is */
         out->v = ref_quantile(r, param, v, n);
     } else if (op == AGG_STDVAR || op == AGG_STDDEV) {
         for (size_t i = 0; i < n; i++) { /* whether it is a number depends on the first of them */
@@ -184,7 +194,6 @@ static bool reduce(struct ref *r, const struct aggregate *a, const struct ref_ve
         r->inexact |= unordered(r) && n > 1;
         out->v = op == AGG_STDVAR ? welford(v, n) : sqrt(welford(v, n));
     } else {
-        r->inexact |= unordered(r) && n > 1; /* which zero it is */
         out->v = v[0];
         for (size_t i = 1; i < n; i++) {
             if (isnan(out->v) || (op == AGG_MIN ? v[i] < out->v : v[i] > out->v)) {

@@ -195,7 +195,6 @@ int64_t ref_duration_ms(struct ref *r, int64_t ns, const struct node *expr, bool
 
 int64_t ref_time_of(struct ref *r, const struct time_modifiers *m, int64_t t) {
     if (r->in_param) { /* a quirk of its own: T is that of the first step, the others follow */
-        ref_beyond(r, m->at != AT_NONE && r->subqueries > 0, "@ below a parameter in a subquery");
         t = m->at == AT_TIME ? m->at_ms + (t - r->grid.start_ms) : t;
         return t - ref_duration_ms(r, m->offset_ns, m->offset_expr, false);
     }
