@@ -187,9 +187,12 @@ static const char *const QUERIES[] = {
     "stddev(load)",
     "topk(5, load)",
     "quantile by (instance) (0.9, load)",
-    "load / load",
+    "load / requests_total",
+    "requests_total / (requests_total + load)",
     "load > bool on (n, instance) requests_total",
     "histogram_quantile(0.99, sum by (le, instance) (rate(took_seconds_bucket[5m])))",
+    "histogram_quantile(0.99, sum by (le, instance) (rate(took_seconds_bucket[5m]))) - "
+    "histogram_quantile(0.5, sum by (le, instance) (rate(took_seconds_bucket[5m])))",
     "max_over_time(sum by (instance) (rate(requests_total[5m]))[30m:1m])",
     "sum_over_time(load[1h])",
     "avg_over_time(load[1h])",
