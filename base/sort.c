@@ -6,7 +6,8 @@
 
 #include "base/check.h"
 
-enum { RUN = 8, COMPARES_BETWEEN_CHECKS = 1024 };
+/* An order may read labels of kilobytes. */
+enum { RUN = 8, COMPARES_BETWEEN_CHECKS = 128 };
 
 struct sorting {
     int (*order)(const void *a, const void *b);

@@ -412,7 +412,10 @@ static enum err_code pick_quantile(struct pick *p, struct row_sink *sink, struct
             }
             if (there > 0) {
                 code = eval_worked(p->ev, SORTED * there, err);
-                out->values[step] = quantile_of(scalar_at(&p->param, step), sorted, there);
+                if (code == ERR_OK) {
+                    code = quantile_of_many(scalar_at(&p->param, step), sorted, there, p->tmp,
+                                            p->ev->cancel, &out->values[step], err);
+                }
                 bits_set(out->present, step);
             }
         }
@@ -493,6 +496,9 @@ static enum err_code count_row(struct counting *c, size_t index, struct err *err
             code = spell_value(c, row, step, err);
             if (code == ERR_OK) {
                 code = row_of_value(c, p->group_of[index], &at, err);
+            }
+            if (code == ERR_OK) {
+                code = eval_worked(p->ev, WORK_ROW, err);
             }
             if (code != ERR_OK) {
                 return code;

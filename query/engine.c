@@ -345,6 +345,8 @@ enum err_code query_run(struct query_engine *engine, struct storage *storage,
                .use_start_timestamps = engine->options.use_start_timestamps,
                .samples_max = engine->options.max_samples},
     };
+    r.ev.budget.pause = eval_pause_of;
+    r.ev.budget.pause_ctx = &r.ev;
     metric_add(engine->running, 1);
     running_begin(&engine->list, &running, clock);
     struct gate_pass pass;

@@ -46,13 +46,11 @@ enum err_code eval_check_cancel(const struct cancel *cancel, const char *where, 
 }
 
 enum err_code eval_worked(struct eval *ev, uint64_t n, struct err *err) {
-    enum { SAMPLES_BETWEEN_CHECKS = 16384 };
-    ev->work_since_check += n;
-    if (ev->work_since_check < SAMPLES_BETWEEN_CHECKS) {
-        return ERR_OK;
-    }
-    ev->work_since_check = 0;
-    return eval_pause(ev, err);
+    return work_did(&ev->budget, n, err);
+}
+
+enum err_code eval_pause_of(void *ctx, struct err *err) {
+    return eval_pause(ctx, err);
 }
 
 enum err_code eval_pause(struct eval *ev, struct err *err) {
@@ -106,7 +104,7 @@ static enum err_code map_end(struct row_sink *sink, struct row *row, struct err 
         code = eval_hold(m->ev, n, err);
     }
     if (code == ERR_OK) {
-        code = eval_worked(m->ev, m->grid->count, err);
+        code = eval_worked(m->ev, m->grid->count + WORK_ROW, err);
     }
     m->samples_out += n;
     return code != ERR_OK || n == 0 ? code : m->down->end(m->down, row, err);
@@ -371,7 +369,9 @@ enum err_code eval_matrix(struct eval *ev, const struct plan_node *node, const s
         code = matrix_sort(out, ev->cancel, err);
     }
     if (code == ERR_OK) {
-        ev->samples_now = before + matrix_samples(out);
+        uint64_t samples = 0;
+        code = matrix_samples(out, &samples, err);
+        ev->samples_now = before + samples;
     }
     return code;
 }
@@ -404,11 +404,15 @@ static enum err_code scalar_binary(struct eval *ev, const struct plan_node *node
     if (steps == NULL) {
         return ERR_LIMIT;
     }
-    for (size_t i = 0; i < grid->count; i++) {
-        steps[i] = eval_arithmetic(op, scalar_at(&a, i), scalar_at(&b, i));
+    for (size_t i = 0, end = 0; i < grid->count && code == ERR_OK; i = end) {
+        end = work_slice_end(i, grid->count);
+        for (size_t k = i; k < end; k++) {
+            steps[k] = eval_arithmetic(op, scalar_at(&a, k), scalar_at(&b, k));
+        }
+        code = eval_worked(ev, end - i, err);
     }
     *out = (struct scalar_column){.steps = steps};
-    return eval_worked(ev, grid->count, err);
+    return code;
 }
 
 static enum err_code scalar_negated(struct eval *ev, const struct plan_node *node,

@@ -58,7 +58,6 @@ struct eval {
     struct query_profile *profile; /* NULL: nobody explains this query */
     struct gate_pass *pass;        /* of the engine's gate; may be NULL */
     uint64_t samples_max;
-    uint64_t work_since_check; /* samples since the last look at cancel */
 };
 
 /* Vectors: rows in the order of the instant result. */
@@ -93,6 +92,8 @@ MUST_CHECK enum err_code eval_hold_briefly(struct eval *ev, uint64_t n, struct e
 MUST_CHECK enum err_code eval_worked(struct eval *ev, uint64_t n, struct err *err);
 /* Looks at cancel and shows progress; every millisecond of work at least. */
 MUST_CHECK enum err_code eval_pause(struct eval *ev, struct err *err);
+/* The same for struct work_budget; ctx is the eval. */
+MUST_CHECK enum err_code eval_pause_of(void *ctx, struct err *err);
 /* ERR_TIMEOUT "query timed out in <where>", ERR_CANCELED "query was canceled in <where>". */
 MUST_CHECK enum err_code eval_check_cancel(const struct cancel *cancel, const char *where,
                                            struct err *err);

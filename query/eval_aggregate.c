@@ -333,7 +333,7 @@ static enum err_code aggregate_end(struct row_sink *sink, struct row *row, struc
         }
     }
     add_row(s->op, acc, row, s->steps);
-    return eval_worked(s->ev, s->steps, err);
+    return eval_worked(s->ev, s->steps + WORK_ROW, err);
 }
 
 static enum err_code emit_groups(struct aggregate_sink *s, struct row_sink *to, struct err *err) {
@@ -362,6 +362,9 @@ static enum err_code emit_groups(struct aggregate_sink *s, struct row_sink *to, 
             }
         }
         code = eval_hold(s->ev, row_weight(row, s->steps), err);
+        if (code == ERR_OK) {
+            code = eval_worked(s->ev, s->steps + WORK_ROW, err);
+        }
         if (code == ERR_OK) {
             code = to->end(to, row, err);
         }

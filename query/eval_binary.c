@@ -308,7 +308,8 @@ static enum err_code result_labels(struct join *j, const struct row *many, const
         }
     }
     *out = labels;
-    return work_check(j->tmp, err);
+    const enum err_code code = work_did(j->tmp->budget, WORK_ROW + labels.size / 16, err);
+    return code == ERR_OK ? work_check(j->tmp, err) : code;
 }
 
 /* The same where one of the two may be a histogram. matches: the steps of pairs that go together. */
@@ -335,6 +336,9 @@ static enum err_code compute_elements(const struct join *j, const struct row *ma
             bits_clear(matches, i);
         }
         put_element(out, i, kind, result);
+        if (code == ERR_OK) {
+            code = eval_worked(j->ev, WORK_ROW, err);
+        }
     }
     return code;
 }
@@ -454,7 +458,7 @@ static enum err_code join_pair(struct join *j, const struct row *many, const str
         any |= out->present[w];
     }
     if (any == 0) {
-        return ERR_OK;
+        return eval_worked(j->ev, bits_words(j->grid->count) + 1, err);
     }
     struct labels labels;
     enum err_code code = result_labels(j, many, one, &labels, err);
@@ -522,7 +526,7 @@ static enum err_code filled_init(struct join *j, struct err *err) {
 static enum err_code join_many(struct join *j, size_t i, struct taken *taken, struct err *err) {
     const struct row *many = &j->many.rows.rows[i];
     const struct labels signature = j->many.index.sets[j->many.signature[i]];
-    enum err_code code = ERR_OK;
+    enum err_code code = eval_worked(j->ev, WORK_ROW, err);
     uint32_t at = 0;
     if (label_index_find(&j->one.index, signature, &at)) {
         for (uint32_t k = j->one.first[at]; k < j->one.first[at + 1] && code == ERR_OK; k++) {
@@ -643,8 +647,11 @@ static enum err_code vector_vector(struct eval *ev, const struct plan_node *node
     const uint64_t before = ev->samples_now;
     enum err_code code = join_vectors(&j, err);
     if (code == ERR_OK) {
-        const size_t n = matrix_samples(&j.out);
-        code = eval_hold(ev, n, err);
+        uint64_t n = 0;
+        code = matrix_samples(&j.out, &n, err);
+        if (code == ERR_OK) {
+            code = eval_hold(ev, n, err);
+        }
         ev->samples_now = before + n;
     }
     if (code == ERR_OK) {

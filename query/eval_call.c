@@ -388,14 +388,17 @@ struct math_map {
 
 static enum err_code apply_math(struct row_map *map, struct eval *ev, const struct grid *grid,
                                 struct row *row, struct err *err) {
-    (void)ev;
-    (void)err;
     const struct math_map *m = (const struct math_map *)map;
-    for (size_t i = bits_next(row->present, grid->count, 0); i < grid->count;
-         i = bits_next(row->present, grid->count, i + 1)) {
-        row->values[i] = m->fn(row->values[i]);
+    enum err_code code = ERR_OK;
+    for (size_t at = 0, end = 0; at < grid->count && code == ERR_OK; at = end) {
+        end = work_slice_end(at, grid->count);
+        for (size_t i = bits_next(row->present, end, at); i < end;
+             i = bits_next(row->present, end, i + 1)) {
+            row->values[i] = m->fn(row->values[i]);
+        }
+        code = eval_worked(ev, end - at, err);
     }
-    return ERR_OK;
+    return code;
 }
 
 struct scalars_map {
@@ -439,15 +442,16 @@ static enum err_code emit_column(struct eval *ev, const struct grid *grid, struc
     if (row == NULL) {
         return ERR_LIMIT;
     }
-    for (size_t i = 0; i < grid->count; i++) {
-        const double v = scalar_at(values, i);
-        row->values[i] = fn != NULL ? fn(v) : v;
+    enum err_code code = eval_hold(ev, grid->count, err);
+    for (size_t i = 0, end = 0; i < grid->count && code == ERR_OK; i = end) {
+        end = work_slice_end(i, grid->count);
+        for (size_t k = i; k < end; k++) {
+            const double v = scalar_at(values, k);
+            row->values[k] = fn != NULL ? fn(v) : v;
+        }
+        code = eval_worked(ev, end - i, err);
     }
     bits_fill(row->present, grid->count);
-    enum err_code code = eval_hold(ev, grid->count, err);
-    if (code == ERR_OK) {
-        code = eval_worked(ev, grid->count, err);
-    }
     return code == ERR_OK ? sink->end(sink, row, err) : code;
 }
 
@@ -467,14 +471,16 @@ static enum err_code call_vector(struct eval *ev, const struct plan_node *node,
 static enum err_code time_column(const struct grid *grid, struct work *to,
                                  struct scalar_column *out, struct err *err) {
     double *steps = work_alloc(to, grid->count, sizeof(*steps), err);
-    if (steps == NULL) {
-        return ERR_LIMIT;
-    }
-    for (size_t i = 0; i < grid->count; i++) {
-        steps[i] = (double)grid_time(grid, i) / 1000;
+    enum err_code code = steps != NULL ? ERR_OK : ERR_LIMIT;
+    for (size_t i = 0, end = 0; i < grid->count && code == ERR_OK; i = end) {
+        end = work_slice_end(i, grid->count);
+        for (size_t k = i; k < end; k++) {
+            steps[k] = (double)grid_time(grid, k) / 1000;
+        }
+        code = work_did(to->budget, end - i, err);
     }
     *out = (struct scalar_column){.steps = steps};
-    return ERR_OK;
+    return code;
 }
 
 static enum err_code eval_date_call(struct eval *ev, const struct plan_node *node,

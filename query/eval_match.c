@@ -50,6 +50,9 @@ static enum err_code sign_rows(struct match_side *side, const struct str *droppe
         }
         code = label_index_find_or_add(&side->index, key, &side->signature[i], err);
         if (code == ERR_OK) {
+            code = work_did(tmp->budget, WORK_ROW + labels.size / 16, err);
+        }
+        if (code == ERR_OK) {
             code = work_check(tmp, err);
         }
     }

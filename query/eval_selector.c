@@ -56,6 +56,10 @@ static enum err_code any_type_or_unit(struct eval *ev, const struct selector_sta
             return ERR_LIMIT;
         }
         *out = a->has_type_or_unit || b->has_type_or_unit;
+        const enum err_code code = eval_worked(ev, WORK_ROW, err);
+        if (code != ERR_OK) {
+            return code;
+        }
     }
     return ERR_OK;
 }
@@ -160,7 +164,8 @@ static enum err_code scan_one(struct scan *scan, const struct storage_series *se
     if (row.metric == NULL) {
         return ERR_LIMIT;
     }
-    const enum err_code code = eval_worked(scan->ev, samples->count + scan->spec.grid->count, err);
+    const enum err_code code =
+        eval_worked(scan->ev, samples->count + scan->spec.grid->count + WORK_ROW, err);
     return code == ERR_OK ? scan->series(scan, samples, &row, err) : code;
 }
 
@@ -430,7 +435,7 @@ static enum err_code instant_series(struct scan *scan, const struct storage_samp
     const struct window_bounds *b = window_cache_get(&scan->cache, clean.ts, clean.count, err);
     struct row *row = b != NULL && b->total > 0 ? in->sink->begin(in->sink, err) : NULL;
     if (row == NULL) {
-        return b != NULL && b->total == 0 ? ERR_OK : ERR_LIMIT;
+        return b != NULL && b->total == 0 ? ERR_OK : err->code;
     }
     row->target = labels->target;
     row->metric = labels->metric;
@@ -484,7 +489,7 @@ enum err_code eval_visit_samples(struct eval *ev, struct window_cache *cache,
                                  struct range_visitor *visitor, struct err *err) {
     struct window_bounds *b = window_cache_get(cache, samples->ts, samples->count, err);
     if (b == NULL) {
-        return ERR_LIMIT;
+        return err->code;
     }
     if (b->total == 0) {
         return ERR_OK;

@@ -23,12 +23,15 @@ static enum err_code steps_by_signature(const struct match_side *side, size_t st
 }
 
 /* Keeps of side's rows the steps that the other side has (or has not). */
-static void mask_rows(struct match_side *side, const struct match_side *other,
-                      const uint64_t *other_any, size_t steps, bool keep_matched) {
+static enum err_code mask_rows(struct eval *ev, struct match_side *side,
+                               const struct match_side *other, const uint64_t *other_any,
+                               size_t steps, bool keep_matched, struct err *err) {
     const size_t words = bits_words(steps);
-    for (size_t i = 0; i < side->rows.count; i++) {
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < side->rows.count && code == ERR_OK; i++) {
         uint64_t *present = side->rows.rows[i].present;
         uint32_t at = 0;
+        code = eval_worked(ev, words + WORK_ROW, err);
         if (!label_index_find(&other->index, side->index.sets[side->signature[i]], &at)) {
             if (keep_matched) {
                 bits_zero(present, steps);
@@ -40,6 +43,7 @@ static void mask_rows(struct match_side *side, const struct match_side *other,
             present[w] &= keep_matched ? mask[w] : ~mask[w];
         }
     }
+    return code;
 }
 
 /* Both after each other; rows with equal labels have no step in common by then, or are an error. */
@@ -81,11 +85,11 @@ static enum err_code combine(struct eval *ev, const struct plan_node *node, cons
         return code;
     }
     if (is_or) {
-        mask_rows(&rhs, &lhs, any, grid->count, false);
-        return unite(ev, &lhs, &rhs, grid, tmp, sink, err);
+        code = mask_rows(ev, &rhs, &lhs, any, grid->count, false, err);
+        return code == ERR_OK ? unite(ev, &lhs, &rhs, grid, tmp, sink, err) : code;
     }
-    mask_rows(&lhs, &rhs, any, grid->count, b->ast->op == OP_AND);
-    return matrix_replay(&lhs.rows, sink, err);
+    code = mask_rows(ev, &lhs, &rhs, any, grid->count, b->ast->op == OP_AND, err);
+    return code == ERR_OK ? matrix_replay(&lhs.rows, sink, err) : code;
 }
 
 enum err_code eval_set(struct eval *ev, const struct plan_node *node, const struct grid *grid,

@@ -10,14 +10,16 @@
 static enum err_code grid_times(const struct grid *grid, struct work *work, int64_t **out,
                                 struct err *err) {
     int64_t *ts = work_alloc(work, grid->count, sizeof(*ts), err);
-    if (ts == NULL) {
-        return ERR_LIMIT;
-    }
-    for (size_t i = 0; i < grid->count; i++) {
-        ts[i] = grid_time(grid, i);
+    enum err_code code = ts != NULL ? ERR_OK : ERR_LIMIT;
+    for (size_t i = 0, end = 0; i < grid->count && code == ERR_OK; i = end) {
+        end = work_slice_end(i, grid->count);
+        for (size_t k = i; k < end; k++) {
+            ts[k] = grid_time(grid, k);
+        }
+        code = work_did(work->budget, end - i, err);
     }
     *out = ts;
-    return ERR_OK;
+    return code;
 }
 
 /* The samples of a row; a row without gaps uses the shared column, and with it shared windows. */

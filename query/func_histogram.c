@@ -283,6 +283,9 @@ static enum err_code gather(struct histograms *h, const struct plan_node *vector
     h->native_groups = h->natives + h->rows.count + 1;
     for (size_t i = 0; i < h->rows.count && code == ERR_OK; i++) {
         code = add_bucket(h, (uint32_t)i, err);
+        if (code == ERR_OK) {
+            code = eval_worked(h->ev, WORK_ROW, err);
+        }
     }
     if (code != ERR_OK) {
         return code;
@@ -440,7 +443,7 @@ static enum err_code answer_natives(struct histograms *h, const struct question 
         }
         finish_row(h, row, label, label_value);
         out->count += bits_any(row->present, h->grid->count);
-        code = eval_worked(h->ev, h->grid->count, err);
+        code = eval_worked(h->ev, 8 * h->grid->count + WORK_ROW, err);
     }
     return code;
 }
@@ -467,7 +470,7 @@ static enum err_code answer_group(struct histograms *h, const struct question *q
     }
     finish_row(h, row, label, label_value);
     out->count += bits_any(row->present, h->grid->count);
-    return eval_worked(h->ev, (end - first) * h->grid->count, err);
+    return eval_worked(h->ev, (end - first) * h->grid->count + WORK_ROW, err);
 }
 
 static enum err_code answer_all(struct histograms *h, const struct question *q, struct str label,
@@ -488,8 +491,11 @@ static enum err_code hand_on(struct eval *ev, uint64_t before, struct matrix *ou
                              struct row_sink *sink, struct err *err) {
     enum err_code code = matrix_merge(out, MERGE_DISJOINT, err);
     if (code == ERR_OK) {
-        const size_t n = matrix_samples(out);
-        code = eval_hold(ev, n, err);
+        uint64_t n = 0;
+        code = matrix_samples(out, &n, err);
+        if (code == ERR_OK) {
+            code = eval_hold(ev, n, err);
+        }
         ev->samples_now = before + n;
     }
     return code == ERR_OK ? matrix_replay(out, sink, err) : code;

@@ -41,6 +41,9 @@ static enum err_code set_apart(struct joining *j, struct err *err) {
     for (size_t i = 0; i < j->base.count && code == ERR_OK; i++) {
         code = matchers_match(j->info->names, j->info->name_count, j->base.rows[i].labels,
                               &j->apart[i], err);
+        if (code == ERR_OK) {
+            code = eval_worked(j->ev, WORK_ROW, err);
+        }
     }
     return code;
 }
@@ -52,7 +55,8 @@ static enum err_code values_of(struct joining *j, const struct str *name, struct
     for (size_t i = 0; i < j->base.count && code == ERR_OK; i++) {
         const struct labels value = labels_keep(&j->tmp->arena, j->base.rows[i].labels, name, 1);
         uint32_t at = 0;
-        if (!j->apart[i] && value.size > 0) {
+        code = eval_worked(j->ev, WORK_ROW, err);
+        if (code == ERR_OK && !j->apart[i] && value.size > 0) {
             code = label_index_find_or_add(out, value, &at, err);
         }
     }
@@ -182,7 +186,8 @@ static enum err_code find_winners(struct joining *j, struct err *err) {
     }
     for (uint32_t i = 0; i < j->times.count && code == ERR_OK; i++) {
         const struct labels labels = j->times.rows[i].labels;
-        if (asked_for(j, labels, &instances, &IDENTITY[0]) &&
+        code = eval_worked(j->ev, WORK_ROW, err);
+        if (code == ERR_OK && asked_for(j, labels, &instances, &IDENTITY[0]) &&
             asked_for(j, labels, &jobs, &IDENTITY[1])) {
             code = add_info(j, i, err);
         }
@@ -306,7 +311,7 @@ static enum err_code join_row(struct joining *j, size_t index, const uint32_t *k
             code = put(j, at, base, step, err);
         }
     }
-    return code == ERR_OK ? eval_worked(j->ev, j->grid->count, err) : code;
+    return code == ERR_OK ? eval_worked(j->ev, j->grid->count + WORK_ROW, err) : code;
 }
 
 static enum err_code join_rows(struct joining *j, struct err *err) {

@@ -51,6 +51,9 @@ static enum err_code too_long(struct err *err) {
     return err_set(err, ERR_LIMIT, "label value is longer than %d bytes", LABEL_TEXT_MAX);
 }
 
+/* Of a byte that a regexp looks at, in samples of a sum. */
+enum { REGEX_COST = 16 };
+
 static enum err_code apply_replace(struct row_map *map, struct eval *ev, const struct grid *grid,
                                    struct row *row, struct err *err) {
     (void)grid;
@@ -58,8 +61,11 @@ static enum err_code apply_replace(struct row_map *map, struct eval *ev, const s
     row_spell(row, &ev->base.arena);
     bool matched = false;
     buf_clear(&r->value);
-    const enum err_code code = regex_expand(r->regex, labels_get(row->labels, r->src),
-                                            r->replacement, &r->value, &matched, err);
+    const struct str src = labels_get(row->labels, r->src);
+    enum err_code code = regex_expand(r->regex, src, r->replacement, &r->value, &matched, err);
+    if (code == ERR_OK) {
+        code = eval_worked(ev, REGEX_COST * src.len + row->labels.size, err);
+    }
     if (code != ERR_OK || !matched) {
         return code;
     }
@@ -77,6 +83,10 @@ static enum err_code apply_join(struct row_map *map, struct eval *ev, const stru
             buf_append_str(&r->value, r->separator);
         }
         buf_append_str(&r->value, labels_get(row->labels, r->call->args[i]->string));
+    }
+    const enum err_code code = eval_worked(ev, row->labels.size + r->value.len, err);
+    if (code != ERR_OK) {
+        return code;
     }
     return buf_ok(&r->value) ? set_label(r, ev, row, err) : too_long(err);
 }
@@ -254,13 +264,16 @@ static enum err_code emit_sorted(struct eval *ev, const struct plan_node *node,
     }
     const bool floats_only = order == ascending || order == descending;
     size_t n = 0;
-    for (size_t i = 0; i < rows.count; i++) {
+    for (size_t i = 0; i < rows.count && code == ERR_OK; i++) {
+        code = eval_worked(ev, WORK_ROW / 8, err);
         if (floats_only && row_histogram(&rows.rows[i], 0) != NULL) {
             continue; /* has no place among numbers */
         }
         items[n++] = (struct sort_item){.row = &rows.rows[i], .index = i, .call = &node->call};
     }
-    code = work_sort(tmp, items, n, sizeof(*items), order, ev->cancel, err);
+    if (code == ERR_OK) {
+        code = work_sort(tmp, items, n, sizeof(*items), order, ev->cancel, err);
+    }
     if (code != ERR_OK) {
         return code;
     }

@@ -369,18 +369,21 @@ enum err_code range_quantile(const struct range_call *call, const struct range_s
 }
 
 /* Median of the distances from the median; NaN when any sample is NaN. */
-static double mad_of(const double *v, size_t n, double *sorted) {
+static enum err_code mad_of(struct eval *ev, struct work *tmp, const double *v, size_t n,
+                            double *sorted, double *out, struct err *err) {
+    *out = NAN;
     for (size_t i = 0; i < n; i++) {
         if (isnan(v[i])) {
-            return NAN;
+            return ERR_OK;
         }
         sorted[i] = v[i];
     }
-    const double median = quantile_of(0.5, sorted, n);
+    double median = NAN;
+    const enum err_code code = quantile_of_many(0.5, sorted, n, tmp, ev->cancel, &median, err);
     for (size_t i = 0; i < n; i++) {
         sorted[i] = fabs(v[i] - median);
     }
-    return quantile_of(0.5, sorted, n);
+    return code == ERR_OK ? quantile_of_many(0.5, sorted, n, tmp, ev->cancel, out, err) : code;
 }
 
 /* What a sample of it costs in samples of a sum. */
@@ -396,9 +399,12 @@ enum err_code range_mad(const struct range_call *call, const struct range_series
     for (size_t i = 0; i < call->grid->count && code == ERR_OK; i++) {
         const size_t n = b->high[i] - b->low[i];
         if (n > 0) {
-            out->values[i] = mad_of(series->values + b->low[i], n, sorted);
+            code =
+                mad_of(call->ev, &tmp, series->values + b->low[i], n, sorted, &out->values[i], err);
             bits_set(out->present, i);
-            code = eval_worked(call->ev, SORTED_TWICE * n, err);
+            if (code == ERR_OK) {
+                code = eval_worked(call->ev, SORTED_TWICE * n, err);
+            }
         }
     }
     work_end(&tmp);

@@ -118,7 +118,7 @@ static enum err_code float_column(struct work *work, const struct range_series *
     *out =
         (struct range_series){.labels = series->labels, .values = values, .cache = series->cache};
     out->bounds = window_cache_get(series->cache, ts, n, err);
-    return out->bounds != NULL ? ERR_OK : ERR_LIMIT;
+    return out->bounds != NULL ? ERR_OK : err->code;
 }
 
 enum err_code range_floats_only(const struct range_call *call, const struct range_series *series,

@@ -5,6 +5,9 @@
 
 #include "base/check.h"
 
+/* Of a label set, beside its bytes. */
+enum { LOOKUP_COST = WORK_ROW / 4 };
+
 /* Sorted, as labels_drop wants them. */
 static const struct str RESERVED_NAMES[] = {STR_INIT("__name__"), STR_INIT("__type__"),
                                             STR_INIT("__unit__")};
@@ -63,8 +66,12 @@ static enum err_code index_grow(struct label_index *index, struct err *err) {
         return code;
     }
     memcpy(bigger.sets, index->sets, index->count * sizeof(*index->sets));
-    for (uint32_t i = 0; i < index->count; i++) {
+    for (uint32_t i = 0; i < index->count && code == ERR_OK; i++) {
         *index_slot(&bigger, index->sets[i]) = i + 1;
+        code = work_did(index->work->budget, LOOKUP_COST + index->sets[i].size / 16, err);
+    }
+    if (code != ERR_OK) {
+        return code;
     }
     bigger.count = index->count;
     *index = bigger;
@@ -86,7 +93,7 @@ enum err_code label_index_find_or_add(struct label_index *index, struct labels l
         *slot = index->count;
     }
     *out = *slot - 1;
-    return ERR_OK;
+    return work_did(index->work->budget, LOOKUP_COST + labels.size / 16, err);
 }
 
 bool label_index_find(const struct label_index *index, struct labels labels, uint32_t *out) {
@@ -347,6 +354,9 @@ enum err_code label_groups_of(struct label_groups *groups, const struct row *row
         if (code == ERR_OK && *out == before) {
             groups->keys.sets[before] = labels_copy(work_lasting(groups->work), key);
         }
+    }
+    if (code == ERR_OK) {
+        code = work_did(groups->work->budget, LOOKUP_COST, err);
     }
     return code == ERR_OK ? work_check(groups->work, err) : code;
 }

@@ -77,12 +77,17 @@ uint64_t row_weight(const struct row *row, size_t steps) {
     return n;
 }
 
-uint64_t matrix_samples(const struct matrix *m) {
+enum err_code matrix_samples(const struct matrix *m, uint64_t *out, struct err *err) {
     uint64_t n = 0;
-    for (size_t i = 0; i < m->count; i++) {
-        n += row_weight(&m->rows[i], m->steps);
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < m->count && code == ERR_OK; i++) {
+        const struct row *row = &m->rows[i];
+        n += row_weight(row, m->steps);
+        code =
+            work_did(m->work->budget, row->histograms != NULL ? m->steps : 1 + m->steps / 64, err);
     }
-    return n;
+    *out = n;
+    return code;
 }
 
 /* Copies the row's histograms to the matrix's memory. */
@@ -126,12 +131,14 @@ static int by_labels(const void *left, const void *right) {
 }
 
 enum err_code matrix_sort(struct matrix *m, const struct cancel *cancel, struct err *err) {
-    for (size_t i = 1; i < m->count; i++) {
+    enum err_code code = ERR_OK;
+    for (size_t i = 1; i < m->count && code == ERR_OK; i++) {
         if (by_labels(&m->rows[i - 1], &m->rows[i]) > 0) {
             return work_sort(m->work, m->rows, m->count, sizeof(*m->rows), by_labels, cancel, err);
         }
+        code = work_did(m->work->budget, WORK_ROW / 4, err);
     }
-    return ERR_OK;
+    return code;
 }
 
 static bool share_a_step(const struct row *a, const struct row *b, size_t steps) {
@@ -173,6 +180,9 @@ enum err_code matrix_merge(struct matrix *m, enum merge_rule rule, struct err *e
     for (size_t i = 0; i < m->count && code == ERR_OK; i++) {
         uint32_t at = 0;
         code = label_index_find_or_add(&index, m->rows[i].labels, &at, err);
+        if (code == ERR_OK) {
+            code = work_did(tmp.budget, WORK_ROW, err);
+        }
         if (code != ERR_OK) {
             break;
         }
@@ -208,7 +218,8 @@ static struct row *collect_begin(struct row_sink *sink, struct err *err) {
 static enum err_code collect_end(struct row_sink *sink, struct row *row, struct err *err) {
     struct matrix_collect *c = (struct matrix_collect *)sink;
     row_spell(row, work_lasting(c->out->work));
-    return matrix_keep(c->out, row, err);
+    const enum err_code code = matrix_keep(c->out, row, err);
+    return code == ERR_OK ? work_did(c->out->work->budget, c->out->steps + WORK_ROW, err) : code;
 }
 
 void matrix_collect_init(struct matrix_collect *c, struct matrix *out) {
@@ -229,7 +240,8 @@ enum err_code matrix_replay(const struct matrix *m, struct row_sink *to, struct 
         row->histograms = from->histograms;
         memcpy(row->values, from->values, m->steps * sizeof(*row->values));
         memcpy(row->present, from->present, bits_words(m->steps) * sizeof(*row->present));
-        if (bits_any(row->present, m->steps)) {
+        code = work_did(m->work->budget, m->steps + WORK_ROW, err);
+        if (code == ERR_OK && bits_any(row->present, m->steps)) {
             code = to->end(to, row, err);
         }
     }

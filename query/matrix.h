@@ -65,7 +65,7 @@ void row_drop_histograms(struct row *row, size_t steps);
 /* Samples as the limit counts them: a histogram is several. */
 uint64_t row_weight(const struct row *row, size_t steps);
 /* Number of samples, as the limit counts them. */
-uint64_t matrix_samples(const struct matrix *m);
+MUST_CHECK enum err_code matrix_samples(const struct matrix *m, uint64_t *out, struct err *err);
 /* By labels, all rows spelled out. Errors as those of work_sort. */
 MUST_CHECK enum err_code matrix_sort(struct matrix *m, const struct cancel *cancel,
                                      struct err *err);

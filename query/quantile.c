@@ -50,6 +50,19 @@ double quantile_of_sorted(double phi, const double *sorted, size_t n) {
     return sorted[at.low] * (1 - at.weight) + sorted[high] * at.weight;
 }
 
+enum err_code quantile_of_many(double phi, double *values, size_t n, struct work *work,
+                               const struct cancel *cancel, double *out, struct err *err) {
+    enum { SORTED_AT_ONCE = 8192 };
+    enum err_code code = ERR_OK;
+    if (n > SORTED_AT_ONCE && phi >= 0 && phi <= 1) {
+        code = work_sort(work, values, n, sizeof(*values), nan_first, cancel, err);
+        *out = quantile_of_sorted(phi, values, n);
+    } else {
+        *out = quantile_of(phi, values, n);
+    }
+    return code;
+}
+
 double quantile_of(double phi, double *values, size_t n) {
     if (n > 0 && phi >= 0 && phi <= 1) {
         quantile_sort(values, n);

@@ -113,7 +113,12 @@ static enum err_code copy_rows(struct making *m, const struct matrix *rows, cons
         if (!copy_row(m->arena, &rows->rows[i], times, grid->count, &series[i])) {
             return no_room(m, err);
         }
-        const enum err_code code = work_check(rows->work, err);
+        const uint64_t samples =
+            rows->rows[i].histograms != NULL ? row_weight(&rows->rows[i], grid->count) * 8 : 0;
+        enum err_code code = eval_worked(m->ev, samples + 2 * series[i].count + WORK_ROW, err);
+        if (code == ERR_OK) {
+            code = work_check(rows->work, err);
+        }
         if (code != ERR_OK) {
             return code;
         }

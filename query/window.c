@@ -67,11 +67,19 @@ static void edge_move(struct edge *edge, const struct window_bounds *b, size_t f
     edge->at = to;
 }
 
-static void find_bounds(const struct window_spec *spec, struct window_bounds *b) {
+/* Steps; a query of so many has few series. */
+enum { BOUNDS_BETWEEN_PAUSES = 16384 };
+
+static enum err_code find_bounds(const struct window_spec *spec, struct work_budget *budget,
+                                 struct window_bounds *b, struct err *err) {
+    enum err_code code = ERR_OK;
     struct edge low = {0};
     struct edge high = {0};
-    for (size_t i = 0; i < spec->grid->count; i++) {
+    for (size_t i = 0; i < spec->grid->count && code == ERR_OK; i++) {
         const int64_t end = window_end(spec, i);
+        if (i % BOUNDS_BETWEEN_PAUSES == BOUNDS_BETWEEN_PAUSES - 1) {
+            code = work_pause(budget, err);
+        }
         edge_move(&low, b, low.at, time_sub(end, spec->range_ms));
         edge_move(&high, b, high.at > low.at ? high.at : low.at, end);
         note(b, i, low.at, high.at);
@@ -79,9 +87,10 @@ static void find_bounds(const struct window_spec *spec, struct window_bounds *b)
             for (size_t rest = i + 1; rest < spec->grid->count; rest++) {
                 note(b, rest, low.at, high.at);
             }
-            return;
+            break;
         }
     }
+    return code;
 }
 
 static struct window_bounds *make_bounds(struct window_cache *cache, const int64_t *ts,
@@ -98,8 +107,7 @@ static struct window_bounds *make_bounds(struct window_cache *cache, const int64
     }
     *b = (struct window_bounds){
         .ts = ts, .count = count, .low = columns, .high = columns + steps, .present = present};
-    find_bounds(&cache->spec, b);
-    return b;
+    return find_bounds(&cache->spec, cache->scratch->budget, b, err) == ERR_OK ? b : NULL;
 }
 
 struct window_bounds *window_cache_get(struct window_cache *cache, const int64_t *ts, size_t count,

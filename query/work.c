@@ -94,6 +94,11 @@ void *work_zalloc(struct work *work, size_t count, size_t bytes, struct err *err
     return ptr != NULL ? memset(ptr, 0, count * bytes) : NULL;
 }
 
+enum err_code work_pause(struct work_budget *budget, struct err *err) {
+    budget->done_since_pause = 0;
+    return budget->pause != NULL ? budget->pause(budget->pause_ctx, err) : ERR_OK;
+}
+
 size_t work_used_bytes(const struct work *work) {
     return used_by_all(work->budget);
 }

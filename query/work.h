@@ -9,6 +9,7 @@
 #define QUERY_WORK_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/attr.h"
@@ -24,7 +25,15 @@ struct work_budget {
     size_t peak_bytes;
     size_t lent_bytes;   /* held elsewhere for the query: the samples at hand */
     struct budget *pool; /* of all running queries; may be NULL */
+    /* Looks whether the query was ended, see eval_pause; NULL: nobody can end it. */
+    enum err_code (*pause)(void *ctx, struct err *err);
+    void *pause_ctx;
+    uint64_t done_since_pause;
 };
+
+/* Work is counted in samples of a sum. In these: what a row or a label set costs beside its samples,
+ * and after how much of it a query pauses, which is some 0.2 ms. */
+enum { WORK_ROW = 64, WORK_BETWEEN_PAUSES = 16384 };
 
 struct work {
     struct arena arena;
@@ -52,6 +61,20 @@ void work_grant(struct work *work);
 MUST_CHECK enum err_code work_sort(struct work *work, void *items, size_t count, size_t bytes,
                                    int (*order)(const void *a, const void *b),
                                    const struct cancel *cancel, struct err *err);
+MUST_CHECK enum err_code work_pause(struct work_budget *budget, struct err *err);
+/* After so much of it was done: pauses now and then. Errors as those of eval_pause. */
+MUST_CHECK static inline enum err_code work_did(struct work_budget *budget, uint64_t n,
+                                                struct err *err) {
+    budget->done_since_pause += n;
+    return budget->done_since_pause < WORK_BETWEEN_PAUSES ? ERR_OK : work_pause(budget, err);
+}
+
+/* A column may have millions of steps: where a slice of it ends that takes a pause's work; a whole
+ * number of words of presence bits. */
+static inline size_t work_slice_end(size_t begin, size_t count) {
+    return count - begin < WORK_BETWEEN_PAUSES ? count : begin + WORK_BETWEEN_PAUSES;
+}
+
 /* What the whole query holds. */
 size_t work_used_bytes(const struct work *work);
 /* The error itself: for a part that found its granted arena full. */

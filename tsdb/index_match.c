@@ -21,7 +21,11 @@
 #include "base/mem.h"
 #include "tsdb/index.h"
 
-enum { STEP = 2048 };
+enum { STEP = 512 };
+
+/* How much text a matcher reads between two looks at the deadline: a regexp may take 0.1 us for each
+ * state and byte. */
+enum { TEXT_BETWEEN_CHECKS = 4096, VALUE_COST_BYTES = 32 };
 
 struct set_bits {
     uint64_t *words;
@@ -159,6 +163,7 @@ static enum err_code scan_values(struct select *s, const struct index_space *spa
     }
     uint32_t at = 0;
     size_t n;
+    size_t text_bytes = 0;
     while ((n = copy_values(s, space, m->name, &at, batch)) != 0) {
         size_t kept = 0;
         for (size_t i = 0; i < n; i++) {
@@ -170,6 +175,11 @@ static enum err_code scan_values(struct select *s, const struct index_space *spa
             if (match == want) {
                 batch[kept++] = batch[i];
             }
+            text_bytes += VALUE_COST_BYTES + batch[i].text.len;
+            if (text_bytes >= TEXT_BETWEEN_CHECKS && stopped(s) != ERR_OK) {
+                return stopped(s);
+            }
+            text_bytes %= TEXT_BETWEEN_CHECKS;
         }
         mutex_lock(&s->index->mu);
         for (size_t i = 0; i < kept; i++) {

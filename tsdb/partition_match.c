@@ -15,7 +15,11 @@
 #include "tsdb/id_list.h"
 #include "tsdb/partition_index.h"
 
-enum { STEP = 2048 };
+enum { STEP = 512 };
+
+/* How much text a matcher reads between two looks at the deadline: a regexp may take 0.1 us for each
+ * state and byte. */
+enum { TEXT_BETWEEN_CHECKS = 4096, VALUE_COST_BYTES = 32 };
 
 struct range {
     uint32_t begin;
@@ -216,6 +220,7 @@ static enum err_code scan_values(struct select *s, struct taker *t, const struct
     bool equal;
     struct partition_value_iter it;
     bool more = true;
+    size_t text_bytes = 0;
     enum err_code code = ERR_OK;
     if (prefix.len != 0) {
         code = partition_lower_value(s->p, &t->name->values, prefix, &first, &equal, s->err);
@@ -235,7 +240,9 @@ static enum err_code scan_values(struct select *s, struct taker *t, const struct
         if (code == ERR_OK && match == want) {
             code = take_value(s, t, it.next - 1);
         }
-        if (code == ERR_OK && it.next % STEP == 0) {
+        text_bytes += VALUE_COST_BYTES + value.len;
+        if (code == ERR_OK && text_bytes >= TEXT_BETWEEN_CHECKS) {
+            text_bytes = 0;
             code = stopped(s);
         }
     }
@@ -443,6 +450,9 @@ static enum err_code walk_lists(struct select *s, enum partition_space space,
             for (; next < set; next++) {
                 id_list_skip(&at);
             }
+            if (set % STEP == 0 && stopped(s) != ERR_OK) {
+                return stopped(s);
+            }
             struct id_list_iter it;
             uint32_t start;
             uint32_t end;
@@ -511,6 +521,9 @@ static enum err_code walk_sets(struct select *s) {
     enum err_code code = walk_matched(s, s->walked, mark_run, &m);
     size_t r = 0;
     for (size_t w = 0; w < words && code == ERR_OK; w++) {
+        if (w % (STEP / 64) == 0) {
+            code = stopped(s);
+        }
         for (uint64_t word = m.words[w]; word != 0 && code == ERR_OK; word &= word - 1) {
             const uint32_t series = m.begin + (uint32_t)w * 64 + (uint32_t)__builtin_ctzll(word);
             while (r < s->range_count && s->ranges[r].end <= series) {

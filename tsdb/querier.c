@@ -82,19 +82,52 @@ static int by_place(const void *a, const void *b) {
     return (x->slot > y->slot) - (x->slot < y->slot);
 }
 
-static void sort_hits(struct index_hit *hits, size_t n) {
-    for (size_t i = 1; i < n; i++) {
-        if (by_place(&hits[i - 1], &hits[i]) > 0) {
-            qsort(hits, n, sizeof(*hits), by_place);
-            return;
-        }
+/* What is done between two looks whether the query was ended: some 0.2 ms. */
+enum { HITS_BETWEEN_CHECKS = 4096, SORTED_AT_ONCE = 4096 };
+
+static enum err_code stopped(const struct storage_querier *q, struct err *err) {
+    const enum err_code code = cancel_check(q->cancel);
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "query stopped while it looked for series");
+}
+
+static enum err_code sort_hits(struct storage_querier *q, struct index_hit *hits, size_t n,
+                               struct err *err) {
+    size_t in_order = 1;
+    while (in_order < n && by_place(&hits[in_order - 1], &hits[in_order]) <= 0) {
+        in_order++;
     }
+    if (in_order >= n) {
+        return ERR_OK;
+    }
+    if (n <= SORTED_AT_ONCE) {
+        qsort(hits, n, sizeof(*hits), by_place);
+        return ERR_OK;
+    }
+    struct arena scratch;
+    begin_scratch(q, &scratch);
+    void **pointers = arena_try_alloc(&scratch, n, 2 * sizeof(void *));
+    enum err_code code = pointers != NULL ? ERR_OK : over_budget(err);
+    if (code == ERR_OK &&
+        sort_items(hits, n, sizeof(*hits), by_place, pointers, q->cancel) != ERR_OK) {
+        code = stopped(q, err);
+    }
+    arena_release(&scratch);
+    return code;
 }
 
 /* Leaves out series without samples in the range, where that is cheap to know. */
-static size_t filter_hits(struct storage_querier *q, struct index_hit *hits, size_t n) {
+static enum err_code filter_hits(struct storage_querier *q, struct index_hit *hits, size_t n,
+                                 size_t *out_kept, struct err *err) {
     size_t kept = 0;
+    size_t checked = 0;
     for (size_t at = 0; at < n;) {
+        if (at - checked >= HITS_BETWEEN_CHECKS) {
+            checked = at;
+            const enum err_code code = stopped(q, err);
+            if (code != ERR_OK) {
+                return code;
+            }
+        }
         size_t end = at + 1;
         while (end < n && hits[end].group == hits[at].group) {
             end++;
@@ -105,7 +138,8 @@ static size_t filter_hits(struct storage_querier *q, struct index_hit *hits, siz
         kept += left;
         at = end;
     }
-    return kept;
+    *out_kept = kept;
+    return stopped(q, err);
 }
 
 /* ---- hits of all sources ---- */
@@ -167,8 +201,14 @@ static void put_late_last(struct storage_querier *q, struct hit *hits, size_t n,
 
 static enum err_code take_head_hits(struct storage_querier *q, struct index_hit *hits, size_t n,
                                     struct hits *to, struct err *err) {
-    sort_hits(hits, n);
-    const size_t count = filter_hits(q, hits, n);
+    size_t count = 0;
+    enum err_code code = sort_hits(q, hits, n, err);
+    if (code == ERR_OK) {
+        code = filter_hits(q, hits, n, &count, err);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
     struct hit *out = add_hits(q, to, count);
     if (out == NULL && count != 0) {
         return over_budget(err);
@@ -209,6 +249,9 @@ struct partition_source {
     enum place_kind kind;
 };
 
+/* Their labels may have to be spelled out. */
+enum { DEFINED_BETWEEN_CHECKS = 256 };
+
 static enum err_code take_partition_hits(struct storage_querier *q,
                                          const struct partition_source *from,
                                          const struct partition_hit *hits, size_t count,
@@ -219,10 +262,14 @@ static enum err_code take_partition_hits(struct storage_querier *q,
     }
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
+        enum err_code code = i % DEFINED_BETWEEN_CHECKS == 0 ? stopped(q, err) : ERR_OK;
+        if (code != ERR_OK) {
+            return code;
+        }
         struct hit *hit = &out[kept];
         *hit = (struct hit){.place = {from->number, hits[i].series, (uint8_t)from->kind}};
-        enum err_code code = querier_partition_set(q, from->partition, PARTITION_TARGETS,
-                                                   hits[i].target_set, &hit->target, err);
+        code = querier_partition_set(q, from->partition, PARTITION_TARGETS, hits[i].target_set,
+                                     &hit->target, err);
         code = code == ERR_OK ? querier_partition_set(q, from->partition, PARTITION_METRICS,
                                                       hits[i].metric_set, &hit->metric, err)
                               : code;
@@ -450,6 +497,9 @@ static enum err_code group_equal(struct storage_querier *q, const struct hits *h
     memset(table, 0, (mask + 1) * sizeof(*table));
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
+        if (i % HITS_BETWEEN_CHECKS == 0 && stopped(q, err) != ERR_OK) {
+            return stopped(q, err);
+        }
         uint64_t metric_sum = items[i].metric;
         keys[i] = (uint64_t)items[i].target << 32;
         if (!alike && (!sum_of(&sums, items[i].target, &keys[i]) ||
@@ -701,10 +751,17 @@ static enum err_code build_selection(struct storage_querier *q, const struct mat
     if (sel->places == NULL) {
         return over_budget(err);
     }
+    code = stopped(q, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     const bool alike = split_alike(q, &hits);
     bool once = hits.count <= 1;
     if (!once && alike) {
         code = each_once(q, &hits, &once, err);
+    }
+    if (code == ERR_OK) {
+        code = stopped(q, err);
     }
     if (code != ERR_OK) {
         return code;
@@ -841,7 +898,7 @@ enum err_code tsdb_read(struct storage_querier *q, const struct storage_selectio
         .cancel = q->cancel,
         .view = q->view,
     };
-    struct querier_joins joins = {0};
+    struct querier_joins joins = {.cancel = q->cancel};
     enum err_code code = read_places(q, wanted, to - from, &read, results, err);
     for (size_t i = 0; merged && i < count && code == ERR_OK; i++) {
         const size_t begin = sel->first_place[first + i] - from;

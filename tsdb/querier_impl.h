@@ -64,6 +64,7 @@ MUST_CHECK enum err_code querier_partition_set(struct storage_querier *q, struct
 /* What series of one read share when their places are joined. Zeroed at first. */
 struct querier_joins {
     struct querier_join *table[256];
+    const struct cancel *cancel; /* may be NULL */
 };
 /* Samples of one series from its places, by precedence. */
 MUST_CHECK enum err_code querier_join(struct querier_joins *joins, struct arena *arena,

@@ -39,10 +39,12 @@ static enum err_code unhinted(struct arena *arena, const struct histogram **io, 
     return ERR_OK;
 }
 
+enum { MERGED_BETWEEN_CHECKS = 16384 };
+
 /* Both in time order; of two samples with one time, a's stays. */
-static enum err_code merge_samples(struct arena *arena, const struct storage_samples *a,
-                                   const struct storage_samples *b, struct storage_samples *out,
-                                   struct err *err) {
+static enum err_code merge_samples(const struct querier_joins *joins, struct arena *arena,
+                                   const struct storage_samples *a, const struct storage_samples *b,
+                                   struct storage_samples *out, struct err *err) {
     if (a->count == 0 || b->count == 0) {
         *out = a->count == 0 ? *b : *a;
         return ERR_OK;
@@ -73,6 +75,10 @@ static enum err_code merge_samples(struct arena *arena, const struct storage_sam
             if (n != 0 && from_a != was_a && unhinted(arena, &histograms[n], err) != ERR_OK) {
                 return ERR_LIMIT;
             }
+        }
+        if (n % MERGED_BETWEEN_CHECKS == MERGED_BETWEEN_CHECKS - 1 &&
+            cancel_check(joins->cancel) != ERR_OK) {
+            return err_set(err, cancel_check(joins->cancel), "query stopped while it read samples");
         }
         was_a = from_a;
         k += !from_a || (k < b->count && b->ts[k] == ts[n]) ? 1 : 0;
@@ -206,8 +212,9 @@ enum err_code querier_join(struct querier_joins *joins, struct arena *arena,
         size_t merged = 0;
         for (size_t i = 0; i < kept && code == ERR_OK; i += 2) {
             const struct storage_samples a = parts[i];
-            code = i + 1 < kept ? merge_samples(arena, &a, &parts[i + 1], &parts[merged], err)
-                                : ERR_OK;
+            code = i + 1 < kept
+                       ? merge_samples(joins, arena, &a, &parts[i + 1], &parts[merged], err)
+                       : ERR_OK;
             parts[merged] = i + 1 < kept ? parts[merged] : a;
             merged++;
         }

@@ -1,6 +1,5 @@
 /* /series, /labels, /label/<name>/values (spec/http-api.md section 3). */
-#include <stdlib.h>
-
+#include "base/sort.h"
 #include "base/utf8.h"
 #include "web/api.h"
 #include "web/handlers.h"
@@ -34,16 +33,40 @@ static int by_text(const void *a, const void *b) {
     return str_cmp(*(const struct str *)a, *(const struct str *)b);
 }
 
+static enum err_code stopped(const struct api *api, struct err *err) {
+    const enum err_code code = cancel_check(&api->in->cancel);
+    return code == ERR_OK ? ERR_OK : err_set(err, code, "request was canceled");
+}
+
+/* As qsort, but ends when the client leaves. */
+static enum err_code sort_list(struct api *api, void *items, size_t count, size_t bytes,
+                               int (*order)(const void *a, const void *b), struct err *err) {
+    struct arena scratch;
+    arena_init(&scratch, 0);
+    scratch.pool = api->in->arena.pool;
+    void **pointers = arena_try_alloc(&scratch, count + 1, 2 * sizeof(void *));
+    enum err_code code =
+        pointers != NULL ? sort_items(items, count, bytes, order, pointers, &api->in->cancel)
+                         : err_set(err, ERR_LIMIT, "not enough memory to sort %zu items", count);
+    if (pointers != NULL && code != ERR_OK) {
+        code = stopped(api, err);
+    }
+    arena_release(&scratch);
+    return code;
+}
+
 /* Union of the sorted answers for several match[] sets. */
-static size_t sort_unique(struct str *list, size_t count) {
-    qsort(list, count, sizeof(*list), by_text);
+static enum err_code sort_unique(struct api *api, struct str *list, size_t *io_count,
+                                 struct err *err) {
+    const enum err_code code = sort_list(api, list, *io_count, sizeof(*list), by_text, err);
     size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < *io_count && code == ERR_OK; i++) {
         if (kept == 0 || !str_eq(list[kept - 1], list[i])) {
             list[kept++] = list[i];
         }
     }
-    return kept;
+    *io_count = kept;
+    return code;
 }
 
 static const struct str truncated[] = {STR_INIT("results truncated due to limit")};
@@ -76,7 +99,7 @@ static void list_labels(struct api *api, struct range *r, struct str name) {
         struct str *list = NULL;
         size_t count = 0;
         struct err err;
-        const enum err_code code =
+        enum err_code code =
             name.len == 0
                 ? storage_label_names(st, r->querier, m, n, cut, &list, &count, &err)
                 : storage_label_values(st, r->querier, name, m, n, cut, &list, &count, &err);
@@ -102,7 +125,12 @@ static void list_labels(struct api *api, struct range *r, struct str name) {
             memcpy(joined + all_count, list, count * sizeof(*joined));
         }
         all = joined;
-        all_count = sort_unique(joined, all_count + count);
+        all_count += count;
+        code = sort_unique(api, joined, &all_count, &err);
+        if (code != ERR_OK) {
+            api_fail_err(api, code, &err);
+            return;
+        }
     }
     write_list(api, all, all_count, r->limit);
 }
@@ -182,6 +210,8 @@ static int by_labels(const void *a, const void *b) {
     return labels_cmp(*(const struct labels *)a, *(const struct labels *)b);
 }
 
+enum { SERIES_BETWEEN_CHECKS = 512 };
+
 /* Label sets of all match[] sets, sorted and merged when there are several. */
 static enum err_code collect_series(struct api *api, struct range *r, struct labels **out,
                                     size_t *out_count, struct err *err) {
@@ -208,6 +238,9 @@ static enum err_code collect_series(struct api *api, struct range *r, struct lab
             memcpy(joined, all, all_count * sizeof(*joined));
         }
         for (size_t k = 0; k < count; k++) {
+            if (k % SERIES_BETWEEN_CHECKS == 0 && stopped(api, err) != ERR_OK) {
+                return stopped(api, err);
+            }
             joined[all_count + k] =
                 labels_merge(arena, storage_set_labels(st, r->querier, series[k].target_set),
                              storage_set_labels(st, r->querier, series[k].metric_set));
@@ -216,7 +249,10 @@ static enum err_code collect_series(struct api *api, struct range *r, struct lab
         all_count += count;
     }
     if (r->set_count > 1) {
-        qsort(all, all_count, sizeof(*all), by_labels);
+        const enum err_code code = sort_list(api, all, all_count, sizeof(*all), by_labels, err);
+        if (code != ERR_OK) {
+            return code;
+        }
         size_t kept = 0;
         for (size_t i = 0; i < all_count; i++) {
             if (kept == 0 || !labels_eq(all[kept - 1], all[i])) {
