@@ -215,7 +215,11 @@ static const struct tool_flag EXPORT_FLAGS[] = {
     TIME_FLAG("min-time", "From this time on, Unix ms."), TIME_FLAG("max-time", "Up to this time."),
     MATCH_FLAG(false), BLOCK_LENGTH_FLAG, QUIET_FLAG};
 static const struct tool_flag ANALYZE_FLAGS[] = {
-    {.name = "limit", .type = TOOL_TEXT, .preset = "20", .help = "Lines of each list."}};
+    {.name = "limit", .type = TOOL_TEXT, .preset = "20", .help = "Lines of each list."},
+    {.name = "extended",
+     .type = TOOL_SWITCH,
+     .help = "Show as well how full the chunks of a block of Prometheus are."},
+    {.name = "match", .type = TOOL_TEXT, .help = "Only series of this selector."}};
 static const struct tool_arg ANALYZE_ARGS[] = {
     {.name = "dir", .help = "Data folder."},
     {.name = "block", .help = "Block or partition; the newest if left out."}};

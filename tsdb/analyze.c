@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/labels.h"
 #include "base/mem.h"
+#include "tsdb/chunk_analysis.h"
 #include "tsdb/manifest.h"
 #include "tsdb/partition.h"
 #include "tsdb/prom_db.h"
@@ -34,12 +35,14 @@ struct tallies {
 };
 
 struct analysis {
+    const struct analyze_options *options;
     struct arena arena; /* keys */
     struct tallies pairs;
     struct tallies names;
     struct tallies metrics;
     struct buf key;
-    uint64_t series;
+    uint64_t series;  /* all */
+    uint64_t matched; /* by the options' matchers */
     uint64_t entries;
     int64_t span_ms; /* of the block */
     bool ours;
@@ -83,7 +86,7 @@ static void count_series(struct analysis *a, struct labels labels, int64_t span_
     struct label label;
     const double uncovered = (double)a->span_ms - (double)span_ms;
     bool added;
-    a->series++;
+    a->matched++;
     while (labels_next(&it, &label)) {
         buf_clear(&a->key);
         buf_append_str(&a->key, label.name);
@@ -102,6 +105,12 @@ static void count_series(struct analysis *a, struct labels labels, int64_t span_
     metric->numbers[SERIES]++;
     metric->numbers[SAMPLES] += samples;
     metric->numbers[BYTES] += bytes;
+}
+
+static enum err_code is_wanted(struct analysis *a, struct labels labels, bool *out,
+                               struct err *err) {
+    a->series++;
+    return matchers_match(a->options->matchers, a->options->matcher_count, labels, out, err);
 }
 
 /* ---- printing ---- */
@@ -134,16 +143,24 @@ static void print_section(struct buf *to, const char *title, const struct tallie
     mem_free(ranked);
 }
 
-static void print(const struct analysis *a, const char *id, size_t limit, struct buf *to) {
+static void print(const struct analysis *a, const char *id, struct buf *to) {
+    const size_t limit = a->options->limit;
+    const bool selects = a->options->matcher_count != 0;
     const double span = a->span_ms > 0 ? (double)a->span_ms : 1;
     buf_printf(to, "Block ID: %s\nDuration: ", id);
     const bool fits = a->span_ms <= INT64_MAX / 1000000;
     duration_format_go_ns(to, fits ? a->span_ms * 1000000 : INT64_MAX);
+    buf_printf(to, "\nTotal Series: %llu\n", (unsigned long long)a->series);
+    if (selects) {
+        buf_printf(to, "Matcher: %s\n", a->options->selector);
+    }
+    buf_printf(to, "Label names: %u\n", a->names.count);
+    if (selects) {
+        buf_printf(to, "Matched series: %llu\n", (unsigned long long)a->matched);
+    }
     buf_printf(to,
-               "\nTotal Series: %llu\nLabel names: %u\nPostings (unique label pairs): %u\n"
-               "Postings entries (total label pairs): %llu\n",
-               (unsigned long long)a->series, a->names.count, a->pairs.count,
-               (unsigned long long)a->entries);
+               "Postings (unique label pairs): %u\nPostings entries (total label pairs): %llu\n",
+               a->pairs.count, (unsigned long long)a->entries);
     print_section(to, "Label pairs most involved in churning:", &a->pairs, UNCOVERED, span, limit);
     print_section(to, "Label names most involved in churning:", &a->names, UNCOVERED, span, limit);
     print_section(to, "Most common label pairs:", &a->pairs, SERIES, 1, limit);
@@ -159,11 +176,27 @@ static void print(const struct analysis *a, const char *id, size_t limit, struct
 
 /* ---- blocks of Prometheus ---- */
 
-static enum err_code count_block(struct analysis *a, struct vfs *vfs,
-                                 const struct prom_db_block *from, struct err *err) {
+static enum err_code count_block_series(struct analysis *a, struct prom_block *block,
+                                        const struct prom_series *series,
+                                        struct chunk_analysis *chunks, struct err *err) {
+    bool wanted = false;
+    enum err_code code = is_wanted(a, prom_series_labels(series), &wanted, err);
+    if (code != ERR_OK || !wanted) {
+        return code;
+    }
+    count_series(a, prom_series_labels(series),
+                 series->chunks[series->chunk_count - 1].maxt - series->chunks[0].mint, 0, 0);
+    for (size_t i = 0; code == ERR_OK && a->options->extended && i < series->chunk_count; i++) {
+        code = chunk_analysis_add(chunks, block, &series->chunks[i], err);
+    }
+    return code;
+}
+
+static enum err_code count_block(struct analysis *a, const struct prom_db_block *from,
+                                 struct chunk_analysis *chunks, struct err *err) {
     struct prom_block *block = NULL;
     struct prom_series series;
-    enum err_code code = prom_block_open(vfs, from->dir, &block, err);
+    enum err_code code = prom_block_open(a->options->vfs, from->dir, &block, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -173,8 +206,7 @@ static enum err_code count_block(struct analysis *a, struct vfs *vfs,
     while (code == ERR_OK) {
         code = prom_index_next(prom_block_index(block), &offset, &series, err);
         if (code == ERR_OK && series.chunk_count != 0) {
-            count_series(a, prom_series_labels(&series),
-                         series.chunks[series.chunk_count - 1].maxt - series.chunks[0].mint, 0, 0);
+            code = count_block_series(a, block, &series, chunks, err);
         }
     }
     prom_series_release(&series);
@@ -182,12 +214,12 @@ static enum err_code count_block(struct analysis *a, struct vfs *vfs,
     return code == ERR_NOT_FOUND ? ERR_OK : code;
 }
 
-static enum err_code analyze_prometheus(struct analysis *a, struct vfs *vfs, const char *path,
-                                        const char *id, size_t limit, struct buf *to,
-                                        struct err *err) {
+static enum err_code analyze_prometheus(struct analysis *a, struct buf *to, struct err *err) {
+    const char *id = a->options->block;
+    struct chunk_analysis chunks;
     struct prom_db db;
     const struct prom_db_block *chosen = NULL;
-    enum err_code code = prom_db_init(&db, vfs, path, false, NULL, err);
+    enum err_code code = prom_db_init(&db, a->options->vfs, a->options->path, false, NULL, err);
     for (size_t i = 0; code == ERR_OK && i < db.block_count; i++) {
         const char *ulid = db.blocks[i].meta.ulid;
         if (id != NULL ? strcmp(ulid, id) == 0
@@ -199,10 +231,15 @@ static enum err_code analyze_prometheus(struct analysis *a, struct vfs *vfs, con
         code = id == NULL ? err_set(err, ERR_NOT_FOUND, "no blocks found")
                           : err_set(err, ERR_NOT_FOUND, "block %s not found", id);
     }
-    code = code == ERR_OK ? count_block(a, vfs, chosen, err) : code;
+    chunk_analysis_init(&chunks);
+    code = code == ERR_OK ? count_block(a, chosen, &chunks, err) : code;
     if (code == ERR_OK) {
-        print(a, chosen->meta.ulid, limit, to);
+        print(a, chosen->meta.ulid, to);
+        if (a->options->extended) {
+            chunk_analysis_print(&chunks, to);
+        }
     }
+    chunk_analysis_release(&chunks);
     prom_db_release(&db);
     return code;
 }
@@ -218,7 +255,13 @@ static enum err_code count_partition_series(struct analysis *a, struct partition
     int64_t last_ms = INT64_MIN;
     double samples = 0;
     double bytes = 0;
-    const enum err_code code = partition_timeline(p, s->timeline, scratch, &line, err);
+    const struct labels labels = labels_merge(scratch, s->target, s->metric);
+    bool wanted = false;
+    enum err_code code = is_wanted(a, labels, &wanted, err);
+    if (code != ERR_OK || !wanted) {
+        return code;
+    }
+    code = partition_timeline(p, s->timeline, scratch, &line, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -235,14 +278,12 @@ static enum err_code count_partition_series(struct analysis *a, struct partition
             samples += line.block_rows[block];
         }
     }
-    count_series(a, labels_merge(scratch, s->target, s->metric),
-                 first_ms <= last_ms ? last_ms - first_ms : 0, samples, bytes);
+    count_series(a, labels, first_ms <= last_ms ? last_ms - first_ms : 0, samples, bytes);
     return ERR_OK;
 }
 
-static enum err_code count_partition(struct analysis *a, struct vfs *vfs, const char *dir,
-                                     struct err *err) {
-    const struct partition_options options = {.vfs = vfs, .dir = dir};
+static enum err_code count_partition(struct analysis *a, const char *dir, struct err *err) {
+    const struct partition_options options = {.vfs = a->options->vfs, .dir = dir};
     struct partition *p = NULL;
     struct partition_series series;
     struct partition_skipped skipped;
@@ -269,16 +310,21 @@ static enum err_code count_partition(struct analysis *a, struct vfs *vfs, const 
     return code;
 }
 
-static enum err_code analyze_ours(struct analysis *a, struct vfs *vfs, const char *path,
-                                  const char *id, size_t limit, struct buf *to, struct err *err) {
+static enum err_code analyze_ours(struct analysis *a, struct buf *to, struct err *err) {
+    const char *path = a->options->path;
+    const char *id = a->options->block;
     char dir[PATH_BYTES_MAX];
     char name[PARTITION_NAME_MAX] = "";
     struct manifest manifest;
     struct manifest_found found;
     int64_t newest = INT64_MIN;
+    if (a->options->extended) {
+        return err_set(err, ERR_UNSUPPORTED,
+                       "%s has no chunks: --extended is for blocks of Prometheus", path);
+    }
     (void)snprintf(dir, sizeof(dir), "%s/partitions", path);
     manifest_init(&manifest);
-    enum err_code code = manifest_load(vfs, dir, &manifest, &found, err);
+    enum err_code code = manifest_load(a->options->vfs, dir, &manifest, &found, err);
     for (size_t i = 0; code == ERR_OK && i < manifest.partition_count; i++) {
         char candidate[PARTITION_NAME_MAX];
         const struct manifest_partition *m = &manifest.partitions[i];
@@ -296,10 +342,10 @@ static enum err_code analyze_ours(struct analysis *a, struct vfs *vfs, const cha
     if (code == ERR_OK) {
         (void)snprintf(dir, sizeof(dir), "%s/partitions/%s", path, name);
         a->ours = true;
-        code = count_partition(a, vfs, dir, err);
+        code = count_partition(a, dir, err);
     }
     if (code == ERR_OK) {
-        print(a, name, limit, to);
+        print(a, name, to);
     }
     return code;
 }
@@ -309,15 +355,15 @@ static void release(struct tallies *t) {
     mem_free(t->table);
 }
 
-enum err_code analyze_block(struct vfs *vfs, const char *path, const char *block, size_t limit,
-                            struct buf *to, struct err *err) {
+enum err_code analyze_block(const struct analyze_options *options, struct buf *to,
+                            struct err *err) {
     enum { KEY_BYTES_MAX = 64 << 20 };
-    struct analysis a = {0};
+    struct analysis a = {.options = options};
     arena_init(&a.arena, 0);
     buf_init(&a.key, KEY_BYTES_MAX);
-    const enum err_code code = storage_is_database(vfs, path)
-                                   ? analyze_ours(&a, vfs, path, block, limit, to, err)
-                                   : analyze_prometheus(&a, vfs, path, block, limit, to, err);
+    const enum err_code code = storage_is_database(options->vfs, options->path)
+                                   ? analyze_ours(&a, to, err)
+                                   : analyze_prometheus(&a, to, err);
     release(&a.pairs);
     release(&a.names);
     release(&a.metrics);

@@ -457,6 +457,11 @@ static enum err_code load_chunk(struct prom_block *block, uint64_t ref, uint8_t 
     return ERR_OK;
 }
 
+enum err_code prom_block_chunk(struct prom_block *block, const struct prom_chunk_meta *chunk,
+                               uint8_t *out_encoding, struct str *out, struct err *err) {
+    return load_chunk(block, chunk->ref, out_encoding, out, err);
+}
+
 static enum err_code read_chunk(struct prom_block *block, const struct prom_chunk_meta *meta,
                                 int64_t mint, int64_t maxt, struct prom_samples *to,
                                 struct prom_read_result *result, struct err *err) {

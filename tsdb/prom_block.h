@@ -47,6 +47,11 @@ MUST_CHECK enum err_code prom_block_open(struct vfs *vfs, const char *dir, struc
 void prom_block_close(struct prom_block *block);
 struct prom_index *prom_block_index(struct prom_block *block);
 
+/* The bytes of a chunk; they stay until the next call of the block. ERR_CORRUPT, ERR_IO. */
+MUST_CHECK enum err_code prom_block_chunk(struct prom_block *block,
+                                          const struct prom_chunk_meta *chunk,
+                                          uint8_t *out_encoding, struct str *out, struct err *err);
+
 struct prom_read_result {
     uint64_t
         histogram_samples; /* left out for lack of an arena; of chunks that begin in the range */

@@ -81,3 +81,46 @@ def test_a_dump_of_openmetrics_can_be_read_again(folders, tmp_path):
 @pytest.mark.parametrize('flags', [[], ['-r'], ['--human-readable']])
 def test_lists_are_what_promtool_prints(folders, flags):
     assert lines_of(RELEASE, 'tsdb', 'list', folders[1], *flags) == lines_of(need('promtool'), 'tsdb', 'list', folders[1], *flags)
+
+
+def analyzed(folder, *flags):
+    head, *sections = '\n'.join(lines_of(RELEASE, 'tsdb', 'analyze', *flags, folder)).split('\n\n')
+    return dict(line.split(': ', 1) for line in head.splitlines()), sections
+
+
+def test_analyze_tells_of_the_series_that_match(folders):
+    for folder in folders[:2]:
+        whole, _ = analyzed(folder)
+        some, sections = analyzed(folder, '--match=a{i=~"[01]"}')
+        assert (whole['Total Series'], some['Total Series'], some['Matched series'], some['Matcher']) == ('8', '8', '2', 'a{i=~"[01]"}')
+        assert 'Matcher' not in whole and 'Matched series' not in whole
+        assert some['Postings entries (total label pairs)'] == '8' and some['Postings (unique label pairs)'] == '6' and some['Label names'] == '4'
+        assert 'Highest cardinality metric names:\n2 a' in sections
+    r = subprocess.run([str(RELEASE), 'tsdb', 'analyze', '--match=a{', str(folders[1])], capture_output=True, text=True)
+    assert r.returncode == 1 and 'parse error' in r.stderr
+
+
+def test_analyze_shows_how_full_chunks_are(folders):
+    data, blocks, _ = folders
+    series = {}
+    for line in lines_of(RELEASE, 'tsdb', 'dump', blocks):
+        series.setdefault(line.rsplit(' ', 2)[0], []).append(line)
+    counts = sorted(map(len, series.values()))
+    assert 30 < counts[0] and counts[-1] < 70
+    _, sections = analyzed(blocks, '--extended')
+    text = '\n\n'.join(sections)
+    assert 'Compaction analysis:' in sections
+    (samples,) = [s for s in sections if s.startswith('samples per float chunk')]
+    head, *steps = samples.splitlines()
+    assert head == f'samples per float chunk (min/avg/max): {counts[0]}/{sum(counts) // 8}/{counts[-1]}'
+    start = counts[0] - counts[0] % 10
+    for i, step in enumerate(steps):
+        low, high = start + 10 * i + 1, start + 10 * (i + 1)
+        n = sum(1 for c in counts if start + 10 * i <= c < start + 10 * (i + 1))
+        assert step == f'[{low}, {high}]: {n} ' + '#' * (100 * n // 8), steps
+    assert sum(int(s.split(': ')[1].split()[0]) for s in steps) == 8
+    assert 'bytes per float chunk (min/avg/max): ' in text
+    for kind in ('samples', 'bytes', 'buckets'):
+        assert f'{kind} per histogram chunk: N/A' in text
+    r = subprocess.run([str(RELEASE), 'tsdb', 'analyze', '--extended', str(data)], capture_output=True, text=True)
+    assert r.returncode == 1 and '--extended is for blocks of Prometheus' in r.stderr

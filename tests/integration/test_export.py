@@ -213,5 +213,8 @@ def test_analyze_counts_as_promtool_does(prometheus_data, exported):
     assert len(got) == 12 and got == want
     ours = lines_of(RELEASE, 'tsdb', 'analyze', exported / 'brasa')
     assert 'Metric names with most bytes of samples:' in ours and any(line.endswith(' old') for line in ours)
+    full = lines_of(RELEASE, 'tsdb', 'analyze', '--extended', exported / 'blocks')
+    assert sum(line.startswith(f'{kind} per {of} chunk (min/avg/max): ') for line in full
+               for kind, of in [('samples', 'float'), ('samples', 'histogram'), ('bytes', 'histogram'), ('buckets', 'histogram')]) == 4
     r = subprocess.run([str(RELEASE), 'tsdb', 'analyze', str(prometheus_data), 'none'], capture_output=True, text=True)
     assert r.returncode == 1 and 'none not found' in r.stderr
