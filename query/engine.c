@@ -8,6 +8,7 @@
 #include "query/bits.h"
 #include "query/engine_options.h"
 #include "query/eval.h"
+#include "query/kept_samples.h"
 #include "query/parse.h"
 #include "query/profile.h"
 #include "query/result.h"
@@ -244,8 +245,12 @@ static enum err_code evaluate(struct run *r, struct err *err) {
         code = shared_rows_open(&r->ev, &r->plan, err);
     }
     if (code == ERR_OK) {
+        code = kept_samples_open(&r->ev, &r->plan, err);
+    }
+    if (code == ERR_OK) {
         code = result_make(&r->ev, &r->plan, instant, r->arena, &r->result, err);
     }
+    kept_samples_close(&r->ev);
     shared_rows_close(&r->ev);
     if (code == ERR_OK && r->ev.steps != NULL) {
         code = keep_step_stats(r, err);

@@ -29,6 +29,7 @@ struct query_profile;
 struct read_shelf;
 struct running;
 struct selector_state; /* eval_selector.c */
+struct kept_samples;
 struct shared_rows;
 struct step_stats;
 
@@ -46,6 +47,8 @@ struct eval {
     struct selector_state *selectors; /* by plan_selector.number */
     struct shared_rows *shared;       /* by plan_node.share - 1 */
     uint32_t shared_count;
+    struct kept_samples *kept; /* by plan_selector.read - 1 */
+    uint32_t kept_count;
     bool delayed_names;
     bool use_start_timestamps;
     bool sorted_select;   /* instant queries show the order of labels */

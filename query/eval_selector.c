@@ -11,6 +11,7 @@
 #include "query/histogram_note.h"
 #include "query/histogram_stats.h"
 #include "query/interpolate.h"
+#include "query/kept_samples.h"
 #include "query/read_ahead.h"
 #include "query/selector_state.h"
 
@@ -181,11 +182,59 @@ static struct read_source source_of(const struct scan *scan, const struct select
 }
 
 static enum err_code scan_batch(struct scan *scan, const struct selector_state *state,
-                                const struct read_batch *batch, struct err *err) {
+                                const struct read_batch *batch, struct kept_samples *keep,
+                                struct err *err) {
     enum err_code code = eval_pause(scan->ev, err);
+    kept_samples_next_batch(keep);
     for (size_t i = 0; i < batch->count && code == ERR_OK; i++) {
+        kept_samples_add(keep, &batch->samples[i]);
         code = scan_one(scan, &state->series[batch->first + i], &batch->samples[i], err);
     }
+    return code;
+}
+
+/* The same without reading. */
+static enum err_code scan_kept(struct scan *scan, const struct selector_state *state,
+                               const struct kept_samples *kept, struct err *err) {
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < kept->count && code == ERR_OK; i++) {
+        if (i % READ_BATCH_MAX == 0) {
+            work_reset(&scan->scratch);
+            window_cache_clear(&scan->cache);
+            code = eval_pause(scan->ev, err);
+        }
+        if (code == ERR_OK) {
+            code = scan_one(scan, &state->series[i], &kept->samples[i], err);
+        }
+    }
+    return code;
+}
+
+static enum err_code scan_read(struct scan *scan, const struct selector_state *state,
+                               const struct read_source *source, struct kept_samples *keep,
+                               struct err *err) {
+    struct work slots;
+    struct read_ahead reader;
+    struct read_batch *batch = NULL;
+    enum err_code code = ERR_OK;
+    work_begin(&slots, &scan->ev->budget);
+    work_begin(&scan->scratch, &scan->ev->budget);
+    window_cache_init(&scan->cache, &scan->scratch, &scan->spec);
+    read_ahead_begin(&reader, scan->ev, &slots, source);
+    kept_samples_begin(keep, source->count, source->mint, source->maxt);
+    do {
+        const size_t scratch_bytes = scan->scratch.arena.used_bytes;
+        work_reset(&scan->scratch);
+        window_cache_clear(&scan->cache);
+        code = read_ahead_next(&reader, scratch_bytes, &batch, err);
+        if (code == ERR_OK && batch != NULL) {
+            code = scan_batch(scan, state, batch, keep, err);
+        }
+    } while (code == ERR_OK && batch != NULL);
+    kept_samples_end(keep, code == ERR_OK);
+    read_ahead_end(&reader);
+    work_end(&scan->scratch);
+    work_end(&slots);
     return code;
 }
 
@@ -196,26 +245,15 @@ static enum err_code scan_run(struct scan *scan, struct err *err) {
     if (code != ERR_OK || scan->spec.range_ms <= 0 || state->count == 0) {
         return code;
     }
-    struct work slots;
-    struct read_ahead reader;
     const struct read_source source = source_of(scan, state);
-    work_begin(&slots, &ev->budget);
+    struct kept_samples *kept = kept_samples_of(ev, scan->selector);
+    if (!kept_samples_have(kept, source.mint, source.maxt)) {
+        return scan_read(scan, state, &source, kept, err);
+    }
     work_begin(&scan->scratch, &ev->budget);
     window_cache_init(&scan->cache, &scan->scratch, &scan->spec);
-    read_ahead_begin(&reader, ev, &slots, &source);
-    struct read_batch *batch = NULL;
-    do {
-        const size_t scratch_bytes = scan->scratch.arena.used_bytes;
-        work_reset(&scan->scratch);
-        window_cache_clear(&scan->cache);
-        code = read_ahead_next(&reader, scratch_bytes, &batch, err);
-        if (code == ERR_OK && batch != NULL) {
-            code = scan_batch(scan, state, batch, err);
-        }
-    } while (code == ERR_OK && batch != NULL);
-    read_ahead_end(&reader);
+    code = scan_kept(scan, state, kept, err);
     work_end(&scan->scratch);
-    work_end(&slots);
     return code;
 }
 

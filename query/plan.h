@@ -52,6 +52,7 @@ struct plan_selector {
     int64_t inner_range_ms; /* and this the range as written, */
     int64_t after_ms;       /* which ends so long before the window */
     bool statistics_only;   /* of histograms nothing but hint, schema, count and sum is used */
+    uint32_t read;          /* selectors that read the same samples have one; 0: alone */
     uint32_t number;        /* dense, one for equal matchers: the evaluator keeps its state by it */
 };
 
@@ -120,6 +121,7 @@ struct plan {
     uint32_t selector_count;
     uint32_t share_count;
     uint32_t *share_uses; /* [share - 1]: nodes that have it */
+    uint32_t read_count;  /* of plan_selector.read */
     int64_t mint, maxt;   /* what all selectors read together; mint > maxt: nothing */
 };
 

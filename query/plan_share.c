@@ -34,6 +34,8 @@ struct finder {
     size_t slot_count;        /* a power of two, more than twice the nodes */
     size_t node_count;
     size_t selector_count;
+    struct plan_selector *readers[PLAN_SHARES_MAX]; /* the first that reads something */
+    size_t reader_count;
 };
 
 static void hash_all(struct finder *f, struct plan_node *node) {
@@ -183,6 +185,20 @@ static bool same_node(const struct plan_node *a, const struct plan_node *b) {
 
 /* ---- groups ---- */
 
+static void join_reads(struct finder *f, struct plan_selector *s) {
+    for (size_t i = 0; i < f->reader_count; i++) {
+        struct plan_selector *first = f->readers[i];
+        if (same_selector(first, s)) {
+            first->read = first->read != 0 ? first->read : ++f->plan->read_count;
+            s->read = first->read;
+            return;
+        }
+    }
+    if (f->reader_count < PLAN_SHARES_MAX) {
+        f->readers[f->reader_count++] = s;
+    }
+}
+
 /* True: an equal one was there, and they are in a group. */
 static bool join(struct finder *f, struct plan_node *node) {
     struct plan *plan = f->plan;
@@ -215,8 +231,10 @@ static void find(struct finder *f, struct plan_node *node) {
     switch (node->type) {
     case PLAN_NUMBER:
     case PLAN_STRING:
+        break;
     case PLAN_SELECTOR:
     case PLAN_RANGE:
+        join_reads(f, &node->selector);
         break;
     case PLAN_SUBQUERY:
         find(f, node->subquery.expr);
@@ -246,6 +264,7 @@ void plan_share(struct arena *arena, struct plan *plan) {
     struct finder f = {.plan = plan, .slot_count = 8};
     plan->share_count = 0;
     plan->share_uses = NULL;
+    plan->read_count = 0;
     hash_all(&f, plan->root);
     if (f.selector_count < 2) {
         return;

@@ -12,7 +12,9 @@
 /* Groups beyond this are evaluated where they stand. */
 enum { PLAN_SHARES_MAX = 32 };
 
-/* Fills node->share of the plan's nodes, plan->share_count and plan->share_uses. */
+/* Fills node->share of the plan's nodes, plan->share_count and plan->share_uses; and the same for
+ * what is left: selectors that read the same samples under different functions, selector->read and
+ * plan->read_count. */
 void plan_share(struct arena *arena, struct plan *plan);
 
 #endif

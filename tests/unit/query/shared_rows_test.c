@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/histogram.h"
+#include "query/kept_samples.h"
 #include "query/query.h"
 #include "query/script/fake_storage.h"
 #include "tests/support/fake_clock.h"
@@ -65,6 +66,18 @@ static void load_histograms(struct fixture *f) {
     }
 }
 
+/* Sixteen at a time have one column of times, of one length: a batch may put one where another was. */
+static void load_shifted(struct fixture *f) {
+    for (int i = 0; i < SERIES; i++) {
+        const struct label labels[] = {{STR("__name__"), STR("c")},
+                                       {STR("n"), arena_printf(&f->arena, "%02d", i)}};
+        for (int k = 0; k < 60; k++) {
+            fake_storage_put(f->fs, labels_of(&f->arena, labels, 2), k * STEP_MS + 200 * (i / 16),
+                             k % 2 == 0 ? k : 2 * k);
+        }
+    }
+}
+
 static int setup(void **state) {
     struct fixture *f = calloc(1, sizeof(*f));
     f->step_ms = STEP_MS;
@@ -90,6 +103,7 @@ static int setup(void **state) {
         }
     }
     load_histograms(f);
+    load_shifted(f);
     *state = f;
     return 0;
 }
@@ -197,6 +211,16 @@ static void equal_parts_are_evaluated_once(void **state) {
          "histogram_sum(-h) + histogram_count({__name__=~\"h\"}) + "
          "histogram_sum(-{__name__=~\"h|h\"})",
          1, 3},
+        {"max_over_time(a[1m]) - min_over_time(a[1m])",
+         "max_over_time(a[1m]) - min_over_time({__name__=~\"a\"}[1m])", SERIES, 2 * SERIES},
+        {"sum(max_over_time(a[5m])) - on () sum(a) + on () count(count_over_time(a[5m]))",
+         "sum(max_over_time({__name__=~\"a\"}[5m])) - on () sum(a) + on () "
+         "count(count_over_time({__name__=~\"a|a\"}[5m]))",
+         SERIES, 3 * SERIES},
+        {"max_over_time(c[1m]) + delta(c[1m])",
+         "max_over_time(c[1m]) + delta({__name__=~\"c\"}[1m])", SERIES, 2 * SERIES},
+        {"count(delta(h[1m])) + count(last_over_time(h[1m]))",
+         "count(delta(h[1m])) + count(last_over_time({__name__=~\"h\"}[1m]))", 2, 2},
         {"scalar(sum(a)) * b", "scalar(sum(a)) * b", 2 * SERIES, 2 * SERIES},
     };
     for (size_t i = 0; i < COUNT_OF(CASES); i++) {
@@ -208,7 +232,7 @@ static void what_differs_in_anything_is_evaluated_apart(void **state) {
     static const char *const CASES[] = {
         "a + a offset 10s",
         "rate(a[1m]) + rate(a[2m])",
-        "rate(a[1m]) + increase(a[1m])",
+        "max_over_time(a[1m]) - max_over_time(a[1m] offset 1s)",
         "a + a @ 250",
         "sum by (g) (a) + sum by (g) (a offset 1s)",
         "max_over_time(sum(a)[1m:10s]) + max_over_time(sum(a)[1m:20s])",
@@ -250,6 +274,32 @@ static void large_parts_are_not_kept(void **state) {
     check_same_stats(&all.stats, &little.stats);
 }
 
+static void times_that_lie_where_others_lay_are_kept_apart(void **state) {
+    (void)state;
+    struct work_budget budget = {.max_bytes = 0};
+    struct kept_samples k = {.state = KEPT_NOTHING};
+    int64_t ts[2] = {1, 2};
+    double values[2] = {10, 20};
+    const struct storage_samples samples = {.ts = ts, .values = values, .count = 2};
+    work_begin(&k.work, &budget);
+    kept_samples_begin(&k, 3, 0, 9);
+    kept_samples_next_batch(&k);
+    kept_samples_add(&k, &samples);
+    values[0] = 11;
+    kept_samples_add(&k, &samples);
+    kept_samples_next_batch(&k);
+    ts[0] = 0;
+    kept_samples_add(&k, &samples);
+    assert_false(kept_samples_have(&k, 0, 9));
+    kept_samples_end(&k, true);
+    assert_true(kept_samples_have(&k, 0, 9));
+    assert_false(kept_samples_have(&k, 1, 9));
+    assert_ptr_equal(k.samples[0].ts, k.samples[1].ts);
+    assert_true(k.samples[0].ts[0] == 1 && k.samples[2].ts[0] == 0);
+    assert_true(k.samples[0].values[0] == 10 && k.samples[1].values[0] == 11);
+    work_end(&k.work);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -257,6 +307,7 @@ int main(void) {
         T(what_differs_in_anything_is_evaluated_apart),
         T(a_part_that_warns_is_evaluated_each_time),
         T(large_parts_are_not_kept),
+        cmocka_unit_test(times_that_lie_where_others_lay_are_kept_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
