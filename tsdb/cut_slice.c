@@ -270,7 +270,8 @@ static bool erase(struct slice *slice, const struct tombstone *deleted,
             const size_t cell = (size_t)k * t->rows + row;
             if (goes) {
                 slice->states[cell] = SLOT_ABSENT;
-            } else if (was_deleted && slice->columns[k].key.kind == COLUMN_HINT &&
+            } else if (was_deleted && slice->states[cell] == SLOT_VALUE &&
+                       slice->columns[k].key.kind == COLUMN_HINT &&
                        num_double(slice->values[cell]) == HINT_NOT_RESET) {
                 slice->values[cell] = num_of_i64(HINT_UNKNOWN);
             }

@@ -405,6 +405,10 @@ bool head_split_labels(struct labels labels, struct labels target, struct buf *t
 MUST_CHECK enum err_code head_new_series(struct head_group *g, uint32_t metric_set,
                                          uint32_t *out_slot, struct err *err)
     REQUIRES(g->shard->mu);
+/* One more place for a series that has one: the limit of series does not count. */
+MUST_CHECK enum err_code head_place_series(struct head_group *g, uint32_t metric_set,
+                                           uint32_t *out_slot, struct err *err)
+    REQUIRES(g->shard->mu);
 
 /* ---- head_define.c ---- */
 

@@ -438,7 +438,9 @@ static struct storage_row widen(struct head_group *g, const struct storage_row *
             mem_resize(shard->wide_values, shard->wide_capacity, sizeof(*shard->wide_values));
         shard->wide_states = mem_resize(shard->wide_states, shard->wide_capacity, 1);
     }
-    memset(shard->wide_states, SLOT_ABSENT, g->slot_count);
+    if (g->slot_count != 0) {
+        memset(shard->wide_states, SLOT_ABSENT, g->slot_count);
+    }
     for (size_t i = 0; i < shard->cells.count; i++) {
         const struct head_cell *cell = &shard->cells.items[i];
         shard->wide_states[cell->slot] = cell->state;

@@ -115,15 +115,21 @@ static bool is_too_old(const struct head_group *g, int64_t ts_ms) {
            (newest_ms >= INT64_MIN + HEAD_PAST_MS && ts_ms < newest_ms - HEAD_PAST_MS);
 }
 
-/* Rows that could not be used may still be in the log: they would pass for rows of another group. */
+/* Rows that could not be used may still be in the log: they would pass for rows of another group, or of
+ * another series. */
+static bool found_log_is_gone(const struct head_group *g) REQUIRES(g->shard->mu) {
+    return g->found_segment == 0 || g->found_segment < atomic_load(&g->shard->gone_before);
+}
+
 static bool group_is_dead(const struct head_group *g) REQUIRES(g->shard->mu) {
     return !g->dead && !g->open && g->rows == 0 && g->run_count == 0 && is_settled(g) &&
-           (g->found_segment == 0 || g->found_segment < atomic_load(&g->shard->gone_before)) &&
+           found_log_is_gone(g) &&
            (g->kind != GROUP_PUSHED || is_too_old(g, atomic_load(&g->max_ts_ms)));
 }
 
 static bool has_dying_slots(const struct head_group *g) REQUIRES(g->shard->mu) {
-    return !g->dead && is_settled(g) && (g->kind == GROUP_PUSHED || g->open);
+    return !g->dead && is_settled(g) && found_log_is_gone(g) &&
+           (g->kind == GROUP_PUSHED || g->open);
 }
 
 /* A late group's rows have any times: one that is found in the log, when the newer rows were lost, does

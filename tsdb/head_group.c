@@ -205,14 +205,24 @@ bool head_split_labels(struct labels labels, struct labels target, struct buf *t
     }
 }
 
+static enum err_code too_many_series(uint64_t limit, struct err *err) {
+    return err_set(err, ERR_LIMIT, "the storage has %llu series, which is the limit",
+                   (unsigned long long)limit);
+}
+
 enum err_code head_new_series(struct head_group *g, uint32_t metric_set, uint32_t *out_slot,
                               struct err *err) {
-    struct tsdb *db = g->shard->db;
+    const struct tsdb *db = g->shard->db;
     const uint64_t limit = g->late ? 0 : db->options.max_series; /* late: a series that there is */
     if (limit != 0 && atomic_load(&db->series_count) >= limit) {
-        return err_set(err, ERR_LIMIT, "the storage has %llu series, which is the limit",
-                       (unsigned long long)limit);
+        return too_many_series(limit, err);
     }
+    return head_place_series(g, metric_set, out_slot, err);
+}
+
+enum err_code head_place_series(struct head_group *g, uint32_t metric_set, uint32_t *out_slot,
+                                struct err *err) {
+    struct tsdb *db = g->shard->db;
     const uint32_t again = head_take_free_slot(g);
     mutex_lock(&db->index.mu);
     const uint32_t count = again != UINT32_MAX ? 0 : db->index.live->groups[g->id].slot_count;
@@ -265,12 +275,12 @@ enum err_code head_group_slot(struct head_group *g, struct labels labels, uint32
     if (slot == INDEX_NONE) {
         /* Refuse before the set is interned: a refused series must not cost memory. */
         const uint64_t limit = db->options.max_series;
-        uint32_t set = 0;
-        if (limit == 0 || atomic_load(&db->series_count) < limit) {
-            mutex_lock(&db->index.mu);
-            set = index_metric_locked(&db->index, metric);
-            mutex_unlock(&db->index.mu);
+        if (limit != 0 && atomic_load(&db->series_count) >= limit) {
+            return too_many_series(limit, err);
         }
+        mutex_lock(&db->index.mu);
+        const uint32_t set = index_metric_locked(&db->index, metric);
+        mutex_unlock(&db->index.mu);
         if (set == INDEX_NONE) {
             return err_set(err, ERR_LIMIT, "the storage has no room for more label sets");
         }

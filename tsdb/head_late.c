@@ -155,7 +155,7 @@ static enum err_code side_place(struct head_group *g, uint32_t slot, int64_t ts_
             struct head_group *made = head_group_get(shard->db, to);
             head_shard_held(made->shard);
             uint32_t new_slot;
-            code = head_new_series(made, metric_set, &new_slot, err);
+            code = head_place_series(made, metric_set, &new_slot, err);
             if (code != ERR_OK) {
                 return code;
             }

@@ -275,7 +275,7 @@ static enum err_code move_series(struct head_group *g, struct push_sample *sampl
         const uint32_t metric_set = db->index.live->groups[g->id].slots[slot];
         mutex_unlock(&db->index.mu);
         uint32_t new_slot;
-        const enum err_code code = head_new_series(to, metric_set, &new_slot, err);
+        const enum err_code code = head_place_series(to, metric_set, &new_slot, err);
         if (code != ERR_OK) {
             return code;
         }

@@ -94,6 +94,24 @@ static bool decide_kind(struct head_group *g, bool pushed) REQUIRES(g->shard->mu
     return pushed == (g->kind == GROUP_PUSHED);
 }
 
+/* Is there a value in a slot whose definition was lost? It may be a column of a histogram, which would be
+ * another one without it. Later rows go on from it, so the answer must not depend on what is defined later:
+ * lost numbers are not given again. */
+static bool names_lost_slot(struct head_group *g, const struct head_change *changes, size_t n)
+    REQUIRES(g->shard->mu) {
+    struct index *index = &g->shard->db->index;
+    bool lost = false;
+    mutex_lock(&index->mu);
+    const struct index_group *known = &index->live->groups[g->id];
+    for (size_t i = 0; i < n && !lost; i++) {
+        const uint32_t slot = changes[i].slot;
+        lost = changes[i].op.code != OP_ABSENT && !group_columns_hides(g->columns, slot) &&
+               (slot >= known->slot_count || known->slots[slot] == INDEX_SLOT_LOST);
+    }
+    mutex_unlock(&index->mu);
+    return lost;
+}
+
 static enum err_code replay_row(struct head_group *g, struct cursor *from,
                                 struct head_change **scratch, size_t *scratch_capacity)
     REQUIRES(g->shard->mu) {
@@ -107,19 +125,23 @@ static enum err_code replay_row(struct head_group *g, struct cursor *from,
     if (row < g->rows && !pushed) {
         return ERR_OK; /* a repeated record */
     }
+    /* The numbers of its slots are used up, whatever becomes of the row. */
+    const bool sound = head_row_decode_changes(from, g->slot_count + HEAD_LOST_AT_ONCE_MAX, scratch,
+                                               scratch_capacity, &n) == ERR_OK &&
+                       (n == 0 || head_reserve_slots(g, (*scratch)[n - 1].slot + 1));
     if (row > g->rows || (row == 0 && g->rows == 0 && (header.flags & ROW_FULL) == 0)) {
         return ERR_NOT_FOUND; /* the row before was lost */
     }
     if (!decide_kind(g, pushed)) {
         return ERR_CORRUPT;
     }
-    if (!fits_time(g, (uint32_t)row, header.ts_ms) || row >= HEAD_ROWS_MAX ||
-        head_row_decode_changes(from, g->slot_count + HEAD_LOST_AT_ONCE_MAX, scratch,
-                                scratch_capacity, &n) != ERR_OK ||
-        (n != 0 && !head_reserve_slots(g, (*scratch)[n - 1].slot + 1))) {
+    if (!sound || !fits_time(g, (uint32_t)row, header.ts_ms) || row >= HEAD_ROWS_MAX) {
         return ERR_CORRUPT;
     }
     const struct head_change *changes = *scratch;
+    if (names_lost_slot(g, changes, n)) {
+        return ERR_NOT_FOUND; /* as if the row were lost */
+    }
     if ((header.flags & ROW_FULL) != 0 && !pushed) {
         n = complete_changes(g, changes, n);
         changes = g->shard->changes;

@@ -164,7 +164,8 @@ static uint32_t merge_rows(struct merge *m, struct place *places, const struct t
             const size_t cell = (size_t)k * p->times.rows + row;
             const uint32_t to = merge_column_of(m, p->input, p->keys[k], list);
             if (to != MERGE_NONE) {
-                const bool hints = !follows && p->keys[k].kind == COLUMN_HINT &&
+                const bool hints = !follows && p->states[cell] == SLOT_VALUE &&
+                                   p->keys[k].kind == COLUMN_HINT &&
                                    num_double(p->values[cell]) == HINT_NOT_RESET;
                 columns[to].values[rows] = hints ? num_of_i64(HINT_UNKNOWN) : p->values[cell];
                 columns[to].states[rows] = p->states[cell];

@@ -181,6 +181,7 @@ static enum err_code copy_definitions(struct snapshot *s, struct err *err) {
 
 static enum err_code make_folders(struct snapshot *s, const char *parent, struct err *err) {
     enum err_code code = vfs_mkdir(s->vfs, parent, err);
+    code = code != ERR_OK ? code : vfs_sync_dir(s->vfs, s->db->options.path, err);
     code = code != ERR_OK ? code : vfs_mkdir(s->vfs, s->root, err);
     code = code != ERR_OK ? code : vfs_mkdir(s->vfs, join(s, s->root, "l0"), err);
     return code != ERR_OK ? code : vfs_mkdir(s->vfs, join(s, s->root, "wal"), err);

@@ -16,8 +16,15 @@ void sim_fail(struct sim *p, const char *fmt, ...) {
     va_start(args, fmt);
     (void)vprintf(fmt, args);
     va_end(args);
-    (void)printf("\n  replay with: storage_sim --verbose%s%s --seed %llu\n",
-                 p->harsh ? " --harsh" : "", p->late ? " --late" : "", (unsigned long long)p->seed);
+    const struct sim_mode *m = &p->mode;
+    const bool plain =
+        !m->histograms && !m->deletes && !m->snapshots && !m->notes && !m->limits && !m->verify;
+    (void)printf("\n  replay with: storage_sim --verbose%s%s%s%s%s%s%s%s%s --seed %llu\n",
+                 m->harsh ? " --harsh" : "", m->late ? " --late" : "", plain ? " --plain" : "",
+                 m->histograms ? " --histograms" : "", m->deletes ? " --deletes" : "",
+                 m->snapshots ? " --snapshots" : "", m->notes ? " --notes" : "",
+                 m->limits ? " --limits" : "", m->verify ? " --verify" : "",
+                 (unsigned long long)p->seed);
 }
 
 void sim_say(const struct sim *p, const char *fmt, ...) {
@@ -104,7 +111,7 @@ void sim_break_disk(struct sim *p) {
         }
         return;
     }
-    const unsigned ops = kinds[rng_below(&p->rng, COUNT_OF(kinds) - (p->harsh ? 0 : 2))];
+    const unsigned ops = kinds[rng_below(&p->rng, COUNT_OF(kinds) - (p->mode.harsh ? 0 : 2))];
     const struct fault_plan plan = {
         .ops = ops,
         .after = rng_below(&p->rng, 12),

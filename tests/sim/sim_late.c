@@ -12,8 +12,8 @@ int64_t sim_next_time(struct sim *p) {
     return p->now_ms;
 }
 
-double sim_next_value(struct sim *p, const struct sim_series *s) {
-    const double last = s->count != 0 ? s->samples[s->count - 1].value : 0;
+double sim_next_number(struct sim *p, const struct sim_series *s) {
+    const double last = s->count != 0 ? s->samples[s->count - 1].value.number : 0;
     switch (rng_below(&p->rng, 10)) {
     case 0:
         return (double)rng_below(&p->rng, 1000) / 100;
@@ -52,7 +52,7 @@ enum { LATE_MAX = 8 };
 struct late_draft {
     struct sim_series *series[LATE_MAX];
     int64_t ts_ms[LATE_MAX];
-    double values[LATE_MAX];
+    struct sim_value values[LATE_MAX];
     size_t count;
 };
 
@@ -68,10 +68,13 @@ static bool draft_late(struct sim *p, struct sim_series *s, struct late_draft *d
     if (s->count == 0 || ts_ms >= s->samples[s->count - 1].ts_ms || sim_has(s, ts_ms)) {
         return false;
     }
-    const double v = sim_next_value(p, s);
+    struct sim_value v = sim_next_value(p, s);
+    if (sim_value_is_stale(&v)) {
+        v.number = 3;
+    }
     d->series[d->count] = s;
     d->ts_ms[d->count] = ts_ms;
-    d->values[d->count++] = f64_is_stale(v) ? 3 : v;
+    d->values[d->count++] = v;
     return true;
 }
 
@@ -80,9 +83,11 @@ static void note_late(struct sim *p, const struct late_draft *d, enum err_code c
     sim_check_commit(p, code, err);
     for (size_t i = 0; i < d->count; i++) {
         sim_say(p, "late: %s at %lld: %g", d->series[i]->name, (long long)d->ts_ms[i],
-                d->values[i]);
+                d->values[i].number);
+        const struct sim_series *s = d->series[i];
+        const bool hidden = d->ts_ms[i] >= s->deleted_min_ms && d->ts_ms[i] <= s->deleted_max_ms;
         sim_insert(d->series[i], d->ts_ms[i], d->values[i],
-                   sim_may_be_unread(p, code) ? SIM_MAYBE : sim_promise_of(p, code));
+                   hidden || sim_may_be_unread(p, code) ? SIM_MAYBE : sim_promise_of(p, code));
     }
     p->totals->samples += d->count;
     sim_say(p, "%zu late samples: code %d", d->count, code);
@@ -101,11 +106,13 @@ static void push_late(struct sim *p) {
             continue;
         }
         const size_t at = d.count - 1;
-        const enum err_code code =
-            storage_append(p->st, a, d.series[at]->labels, d.ts_ms[at], d.values[at]);
+        const enum err_code code = sim_append(p, a, d.series[at], d.ts_ms[at], &d.values[at]);
         if (sim_may_be_unread(p, code)) {
             d.count--;
             sim_note_failures(p);
+        } else if (code == ERR_LIMIT && p->mode.limits) {
+            d.count--;
+            p->totals->refusals++;
         } else if (code != ERR_OK) {
             sim_fail(p, "a late sample of %s at %lld is refused: code %d", d.series[at]->name,
                      (long long)d.ts_ms[at], code);
@@ -128,14 +135,17 @@ static void scrape_late(struct sim *p) {
         if (sim_chance(p, 2) || !draft_late(p, s, &d)) {
             continue;
         }
-        if (storage_group_series(p->st, g, s->labels, &slot, &err) != ERR_OK) {
-            sim_fail(p, "no slot for %s: %s", s->name, err.text);
-            return;
+        if (!sim_slot_of(p, number, s, &slot)) {
+            d.count--;
+            continue;
         }
+        const struct sim_value *v = &d.values[d.count - 1];
         own[d.count - 1] = (struct storage_own_time){.slot = slot,
-                                                     .state = SLOT_VALUE,
+                                                     .state = sim_state_of(v),
                                                      .ts_ms = d.ts_ms[d.count - 1],
-                                                     .value = num_of_double(d.values[d.count - 1])};
+                                                     .value = sim_num_of(v),
+                                                     .histogram = v->histogram,
+                                                     .start_ts_ms = v->start_ms};
     }
     const struct storage_row row = {
         .ts_ms = sim_next_time(p), .own_times = own, .own_time_count = d.count};

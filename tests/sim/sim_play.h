@@ -15,12 +15,29 @@ struct sim_totals {
     uint64_t power_losses;
     uint64_t clean_ends;
     uint64_t failed_calls;
+    uint64_t histograms;
+    uint64_t deleted;
+    uint64_t snapshots;
+    uint64_t exemplars;
+    uint64_t refusals;
+    uint64_t damages;
     uint64_t simulated_s;
 };
 
-/* Plays a seed. False after a failure, which is printed with the seed and the step. harsh: reads fail
- * too, the disk may be full at a start, partitions are short, some are removed by age. late: samples come behind the newest of
- * their series. */
-bool sim_play(uint64_t seed, bool verbose, bool harsh, bool late, struct sim_totals *totals);
+/* What may happen in a life beside rows, pushes, queries, ends and failing disks. Without any, a seed
+ * gives the same life whatever is added here. */
+struct sim_mode {
+    bool harsh;      /* reads fail, starts on a full disk, short partitions, removal by age */
+    bool late;       /* samples behind the newest of their series */
+    bool histograms; /* native histograms that take turns with floats, and start timestamps */
+    bool deletes;    /* deletions, and cleaning behind them */
+    bool snapshots;  /* opened on another disk and compared */
+    bool notes;      /* exemplars and metadata */
+    bool limits;     /* too few series are allowed */
+    bool verify;     /* `verify` is asked at each start, and of damage at the end */
+};
+
+/* Plays a seed. False after a failure, which is printed with the seed and the step. */
+bool sim_play(uint64_t seed, bool verbose, const struct sim_mode *mode, struct sim_totals *totals);
 
 #endif
