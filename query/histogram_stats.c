@@ -48,7 +48,8 @@ enum err_code histogram_statistics(struct work *scratch, const struct storage_sa
             before = NULL;
         }
         const struct histogram *h = samples->histograms[i];
-        if (h == NULL) {
+        if (h == NULL ||
+            f64_is_stale(samples->values[i])) { /* markers are nothing to compare with */
             continue;
         }
         all[i] = (struct histogram){

@@ -330,7 +330,9 @@ static void settle(struct ref_sum *n, double x, bool flag) {
 
 static void scale(struct ref_sum *n, double factor, bool divide) {
     n->s = divide ? n->s / factor : n->s * factor;
-    n->c = divide ? n->c / factor : n->c * factor;
+    if (n->c != 0) { /* outside of sums there is none, for an infinite factor either */
+        n->c = divide ? n->c / factor : n->c * factor;
+    }
 }
 
 struct ref_histogram *ref_histogram_settle(struct ref *r, const struct ref_histogram *h) {
