@@ -59,6 +59,51 @@ MUST_CHECK enum err_code querier_partition_set(struct storage_querier *q, struct
                                                enum partition_space space, uint32_t set,
                                                uint32_t *out, struct err *err);
 
+/* What may be taken beside what the query has; its end gives it back to the system. */
+void querier_begin_scratch(const struct storage_querier *q, struct arena *scratch);
+/* What is done between two looks whether the query was ended: some 0.2 ms. */
+enum { QUERIER_HITS_BETWEEN_CHECKS = 4096 };
+MUST_CHECK enum err_code querier_stopped(const struct storage_querier *q, struct err *err);
+
+/* ---- querier_hits.c ---- */
+
+struct querier_hit {
+    uint32_t target; /* as callers see them */
+    uint32_t metric;
+    struct place place;
+};
+
+struct querier_hits {
+    struct querier_hit *items; /* by precedence */
+    size_t count;
+    size_t capacity;
+    bool repeats;      /* places of one series in one partition */
+    size_t partitions; /* with hits */
+};
+
+/* All places of series with all matchers true that may have samples in the range; in the querier's
+ * scratch. */
+MUST_CHECK enum err_code querier_find_hits(struct storage_querier *q,
+                                           const struct matcher *matchers, size_t n,
+                                           struct querier_hits *out, struct err *err);
+
+/* ---- querier_equal.c ---- */
+
+/* Do all target sets have the same names? Then equal labels are split in the same way, and equal
+ * series have equal pairs of sets. */
+bool querier_split_alike(struct storage_querier *q, const struct querier_hits *hits);
+/* Hits of one source each series of which is there once, when the sets are split alike: groups with
+ * target sets of their own, or one partition without repeats. */
+MUST_CHECK enum err_code querier_each_once(struct storage_querier *q,
+                                           const struct querier_hits *hits, bool *out,
+                                           struct err *err);
+/* series_of[i] becomes the number of the series that hit i belongs to, in order of first hit. alike:
+ * equal labels have equal pairs of sets. */
+MUST_CHECK enum err_code querier_group_equal(struct storage_querier *q,
+                                             const struct querier_hits *hits, bool alike,
+                                             uint32_t *series_of, size_t *out_count,
+                                             struct err *err);
+
 /* ---- querier_merge.c ---- */
 
 /* What series of one read share when their places are joined. Zeroed at first. */
