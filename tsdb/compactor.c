@@ -19,7 +19,6 @@
 #include "tsdb/compactor_impl.h"
 
 enum {
-    MEMORY_BYTES_DEFAULT = 8 << 20,
     ROUND_S = 60, /* Prometheus' block-reload-interval */
     NICE = 10,
     WORK_NS = 20 * 1000 * 1000, /* work so long, then pause for a quarter of it */
@@ -31,8 +30,7 @@ enum err_code compactor_open(struct tsdb *db, struct compactor **out, struct err
     c->db = db;
     c->vfs = db->options.vfs;
     c->dir = compactor_path(db->options.path, "partitions");
-    c->memory_bytes = db->options.compact_memory_bytes != 0 ? db->options.compact_memory_bytes
-                                                            : MEMORY_BYTES_DEFAULT;
+    c->memory_bytes = db->options.compact_memory_bytes;
     c->first_round_unix_ms = clock_unix_ms(db->options.clock);
     manifest_init(&c->manifest);
     cancel_init(&c->cancel, db->options.clock, 0);

@@ -3,7 +3,7 @@
  * The runs of a group are in the order of rows, the partition wants the order of series: by name, over
  * all groups. So the series are sorted first (a few bytes each), and then read in slices of that
  * order: of each run the blocks that the slice needs are collected as they are, compressed, which
- * makes a slice of 8 MiB tens of thousands of series and lets each page be read few times. Only when
+ * makes a slice of 1 to 8 MiB thousands of series and lets each page be read few times. Only when
  * a series is written is it decoded, one at a time.
  *
  * A damaged run, page or block costs its samples and nothing else; it is reported. An I/O error
@@ -22,6 +22,10 @@
 enum {
     TIMELINE_ROWS_MAX = 1 << 13, /* more rows of a group become several timelines */
     RUN_ARENA_BYTES = 1 << 30,
+    /* A slice is small beside the head, and there are no more than about thirty. */
+    SLICE_BYTES_PER_SERIES = 8,
+    SLICE_BYTES_MIN = 1 << 20,
+    SLICE_BYTES_MAX = 8 << 20,
 };
 
 static void add_run(struct cut *cut, const struct head_group *g, const struct head_run *run) {
@@ -255,12 +259,11 @@ static size_t count_slots(const struct cut *cut) {
 }
 
 static void list_timeline(struct cut *cut, uint32_t timeline) REQUIRES(cut->db->index.mu) {
-    const struct cut_timeline *t = &cut->timelines[timeline];
+    struct cut_timeline *t = &cut->timelines[timeline];
     const struct index *index = &cut->db->index;
     const struct index_group *g = &index->live->groups[t->group];
-    const struct labels target = label_sets_get(&index->live->targets.sets, g->target_set);
-    const struct labels none = label_sets_get(&index->live->targets.sets, 0);
     const uint32_t slots = t->slot_count < g->slot_count ? t->slot_count : g->slot_count;
+    t->target = label_sets_get(&index->live->targets.sets, g->target_set);
     for (uint32_t slot = 0; slot < slots && t->rows != 0; slot++) {
         const uint32_t set = g->slots[slot];
         if (set == INDEX_SLOT_LOST) {
@@ -268,11 +271,23 @@ static void list_timeline(struct cut *cut, uint32_t timeline) REQUIRES(cut->db->
         }
         cut->series[cut->series_count++] = (struct cut_series){
             .timeline = timeline,
-            .slot = slot,
-            .target = set & INDEX_SLOT_WHOLE ? none : target,
+            .slot_bits = slot << 1 | ((set & INDEX_SLOT_WHOLE) != 0 ? 1U : 0U),
             .metric = label_sets_get(&index->live->metrics.sets, set & ~INDEX_SLOT_WHOLE),
         };
     }
+}
+
+/* What the series has beside its slot, to be changed. */
+static struct cut_extra *add_extra(struct cut *cut, struct cut_series *s) {
+    if (s->extra == 0) {
+        if (cut->extra_count == cut->extra_capacity) {
+            cut->extra_capacity = mem_grow(cut->extra_capacity, cut->extra_count + 1);
+            cut->extras = mem_resize(cut->extras, cut->extra_capacity, sizeof(*cut->extras));
+        }
+        s->extra = (uint32_t)cut->extra_count++;
+        cut->extras[s->extra] = (struct cut_extra){0};
+    }
+    return &cut->extras[s->extra];
 }
 
 /* The hidden columns of the series from first on, all of the group. */
@@ -280,7 +295,7 @@ static void list_columns(struct cut *cut, struct head_group *g, size_t first) {
     mutex_lock(&g->mu);
     for (size_t i = first; i < cut->series_count && g->columns != NULL; i++) {
         struct cut_series *s = &cut->series[i];
-        const struct column_bundle *b = group_columns_of(g->columns, s->slot);
+        const struct column_bundle *b = group_columns_of(g->columns, cut_slot(s));
         if (b == NULL) {
             continue;
         }
@@ -288,8 +303,9 @@ static void list_columns(struct cut *cut, struct head_group *g, size_t first) {
             cut->column_capacity = mem_grow(cut->column_capacity, cut->column_count + b->count);
             cut->columns = mem_resize(cut->columns, cut->column_capacity, sizeof(*cut->columns));
         }
-        s->first_column = (uint32_t)cut->column_count;
-        s->column_count = b->count;
+        struct cut_extra *extra = add_extra(cut, s);
+        extra->first_column = (uint32_t)cut->column_count;
+        extra->column_count = b->count;
         memcpy(cut->columns + cut->column_count, b->columns, b->count * sizeof(*b->columns));
         cut->column_count += b->count;
     }
@@ -297,7 +313,9 @@ static void list_columns(struct cut *cut, struct head_group *g, size_t first) {
 }
 
 static void list_series(struct cut *cut) {
+    struct cut_series none = {.extra = 0};
     cut->series = mem_array(count_slots(cut) + 1, sizeof(*cut->series));
+    (void)add_extra(cut, &none);
     for (uint32_t i = 0; i < cut->timeline_count; i++) {
         const size_t first = cut->series_count;
         mutex_lock(&cut->db->index.mu);
@@ -310,9 +328,10 @@ static void list_series(struct cut *cut) {
 /* Equal labels: the lower group wins at equal times, so it comes first. */
 static int by_labels(const void *a, const void *b, void *ctx) {
     const struct cut *cut = ctx;
-    const struct cut_series *x = a;
-    const struct cut_series *y = b;
-    const int order = partition_series_cmp(x->target, x->metric, y->target, y->metric);
+    const struct cut_series *x = &cut->series[*(const uint32_t *)a];
+    const struct cut_series *y = &cut->series[*(const uint32_t *)b];
+    const int order =
+        partition_series_cmp(cut_target(cut, x), x->metric, cut_target(cut, y), y->metric);
     if (order != 0) {
         return order;
     }
@@ -321,7 +340,31 @@ static int by_labels(const void *a, const void *b, void *ctx) {
         const uint32_t h = cut->timelines[y->timeline].group;
         return g != h ? (g < h ? -1 : 1) : (x->timeline < y->timeline ? -1 : 1);
     }
-    return (x->slot > y->slot) - (x->slot < y->slot);
+    return (x->slot_bits > y->slot_bits) - (x->slot_bits < y->slot_bits);
+}
+
+/* Sorts their numbers, which needs room for two more numbers a series and not for two more series, and
+ * then moves each to its place. */
+static void sort_series(struct cut *cut) {
+    const size_t n = cut->series_count;
+    uint32_t *order = mem_array(n + 1, sizeof(*order));
+    for (size_t i = 0; i < n; i++) {
+        order[i] = (uint32_t)i;
+    }
+    qsort_r(order, n, sizeof(*order), by_labels, cut);
+    for (size_t i = 0; i < n; i++) {
+        const struct cut_series first = cut->series[i];
+        size_t at = i;
+        while (order[at] != i) { /* a circle of moves */
+            const size_t from = order[at];
+            cut->series[at] = cut->series[from];
+            order[at] = (uint32_t)at;
+            at = from;
+        }
+        cut->series[at] = first;
+        order[at] = (uint32_t)at;
+    }
+    mem_free(order);
 }
 
 /* Which of the series have deleted samples in the window; their times are needed, then. */
@@ -334,9 +377,9 @@ static void find_deleted(struct cut *cut) {
     for (size_t i = 0; i < cut->series_count; i++) {
         struct cut_series *s = &cut->series[i];
         const struct tombstone *t =
-            tombstones_find_pair(cut->tombstones, s->target, s->metric, &scratch);
+            tombstones_find_pair(cut->tombstones, cut_target(cut, s), s->metric, &scratch);
         if (t != NULL && tombstone_overlaps(t, cut->start_ms, cut->end_ms - 1)) {
-            s->deleted = t;
+            add_extra(cut, s)->deleted = t;
         }
         arena_reset(&scratch);
     }
@@ -344,6 +387,13 @@ static void find_deleted(struct cut *cut) {
 }
 
 /* ---- the whole ---- */
+
+static size_t slice_bytes(size_t series_count) {
+    const size_t bytes = series_count * SLICE_BYTES_PER_SERIES;
+    return bytes < SLICE_BYTES_MIN   ? SLICE_BYTES_MIN
+           : bytes > SLICE_BYTES_MAX ? SLICE_BYTES_MAX
+                                     : bytes;
+}
 
 static enum err_code write_partition(struct cut *cut, struct err *err) {
     cut->options = (struct partition_writer_options){.level = 1,
@@ -356,7 +406,9 @@ static enum err_code write_partition(struct cut *cut, struct err *err) {
     if (code == ERR_OK) {
         list_series(cut);
         find_deleted(cut);
-        qsort_r(cut->series, cut->series_count, sizeof(*cut->series), by_labels, cut);
+        cut->memory_bytes =
+            cut->c->memory_bytes != 0 ? cut->c->memory_bytes : slice_bytes(cut->series_count);
+        sort_series(cut);
         code = cut_write_series(cut, err);
     }
     return code;
@@ -394,6 +446,7 @@ enum err_code compactor_cut(struct compactor *c, int64_t start_ms, struct err *e
     mem_free(cut->runs);
     mem_free(cut->timelines);
     mem_free(cut->series);
+    mem_free(cut->extras);
     mem_free(cut->columns);
     mem_free(cut);
     return code;

@@ -18,18 +18,22 @@ struct cut_timeline { /* runs of one group */
     size_t first_run;
     uint32_t run_count;
     uint32_t rows;
-    uint32_t slot_count; /* at most */
-    uint32_t slot_bytes; /* of all runs, on the average */
-    uint32_t number;     /* in the partition */
-    int64_t *ts;         /* all rows; NULL until a series with deleted samples needs it */
-    int64_t *spans_ms;   /* of each block in the partition, from its first row to its last */
+    uint32_t slot_count;  /* at most */
+    uint32_t slot_bytes;  /* of all runs, on the average */
+    uint32_t number;      /* in the partition */
+    struct labels target; /* set of the index, as those of series: they stay where they are */
+    int64_t *ts;          /* all rows; NULL until a series with deleted samples needs it */
+    int64_t *spans_ms;    /* of each block in the partition, from its first row to its last */
 };
 
-struct cut_series {
-    struct labels target; /* sets of the index: they stay where they are */
+struct cut_series { /* there are as many at once as the head has: small */
     struct labels metric;
     uint32_t timeline;
-    uint32_t slot;
+    uint32_t slot_bits; /* slot * 2 + 1 when metric has all labels */
+    uint32_t extra;     /* 0: none */
+};
+
+struct cut_extra {         /* what few series have */
     uint32_t first_column; /* hidden ones beside the slot */
     uint32_t column_count;
     const struct tombstone *deleted; /* NULL: nothing */
@@ -42,6 +46,7 @@ struct cut {
     struct partition_writer_options options;
     int64_t start_ms;
     int64_t end_ms;
+    size_t memory_bytes; /* of a slice */
     struct manifest_mark marks[COMPACTOR_SHARDS_MAX];
     size_t mark_count;
     struct cut_run *runs; /* by timeline */
@@ -52,6 +57,9 @@ struct cut {
     size_t timeline_capacity;
     struct cut_series *series;
     size_t series_count;
+    struct cut_extra *extras; /* the first one is none */
+    size_t extra_count;
+    size_t extra_capacity;
     struct group_column *columns;
     size_t column_count;
     size_t column_capacity;
@@ -60,6 +68,20 @@ struct cut {
     uint64_t damaged;
     int64_t since_ns;
 };
+
+static inline uint32_t cut_slot(const struct cut_series *s) {
+    return s->slot_bits >> 1;
+}
+
+static inline struct labels cut_target(const struct cut *cut, const struct cut_series *s) {
+    return (s->slot_bits & 1) != 0 ? (struct labels){(const uint8_t *)"", 0}
+                                   : cut->timelines[s->timeline].target;
+}
+
+static inline const struct cut_extra *cut_extra_of(const struct cut *cut,
+                                                   const struct cut_series *s) {
+    return &cut->extras[s->extra];
+}
 
 /* Says so in log and metrics; the cut goes on. */
 void cut_report(struct cut *cut, const struct err *err);

@@ -45,7 +45,7 @@ struct compactor {
     struct tsdb *db;
     struct vfs *vfs;
     char *dir;
-    size_t memory_bytes;
+    size_t memory_bytes; /* of a slice of a cut; 0: by the number of series */
     struct cancel cancel;
     struct compactor_metrics metrics;
     _Atomic uint64_t disk_bytes;

@@ -44,7 +44,7 @@ static int by_place(const void *a, const void *b, void *ctx) {
     if (x->timeline != y->timeline) {
         return x->timeline < y->timeline ? -1 : 1;
     }
-    return (x->slot > y->slot) - (x->slot < y->slot);
+    return (x->slot_bits > y->slot_bits) - (x->slot_bits < y->slot_bits);
 }
 
 static enum err_code take_piece(struct slice *slice, struct segment_run *run, uint32_t slot,
@@ -67,7 +67,7 @@ static enum err_code take_piece(struct slice *slice, struct segment_run *run, ui
     if (m != 0) {
         buf_append(&slice->bytes, reference, m);
     }
-    return slice->bytes.len <= 2 * slice->cut->c->memory_bytes || slice->count == 1
+    return slice->bytes.len <= 2 * slice->cut->memory_bytes || slice->count == 1
                ? ERR_OK
                : err_set(err, ERR_LIMIT, "a slice is larger than it should be");
 }
@@ -76,10 +76,11 @@ static enum err_code take_piece(struct slice *slice, struct segment_run *run, ui
 static enum err_code take_pieces(struct slice *slice, struct segment_run *run, uint32_t number,
                                  uint32_t run_count, uint32_t i, struct err *err) {
     const struct cut_series *s = &slice->series[number];
+    const struct cut_extra *extra = cut_extra_of(slice->cut, s);
     struct piece *pieces = slice->pieces + slice->first_piece[number] + i;
-    enum err_code code = take_piece(slice, run, s->slot, pieces, err);
-    for (uint32_t k = 0; k < s->column_count && (code == ERR_OK || cut_is_damage(code)); k++) {
-        const uint32_t slot = slice->cut->columns[s->first_column + k].slot;
+    enum err_code code = take_piece(slice, run, cut_slot(s), pieces, err);
+    for (uint32_t k = 0; k < extra->column_count && (code == ERR_OK || cut_is_damage(code)); k++) {
+        const uint32_t slot = slice->cut->columns[extra->first_column + k].slot;
         struct err other;
         const enum err_code taken =
             take_piece(slice, run, slot, pieces + (size_t)(k + 1) * run_count, &other);
@@ -121,7 +122,7 @@ static enum err_code take_run(struct slice *slice, size_t from, size_t to, uint3
             reported = true;
             code = ERR_OK;
         }
-        if (arena.used_bytes > cut->c->memory_bytes / 2) { /* pages of a very large run */
+        if (arena.used_bytes > cut->memory_bytes / 2) { /* pages of a very large run */
             note_slice_memory(slice, &arena);
             segment_run_close(run);
             run = NULL;
@@ -212,8 +213,8 @@ static bool decode_column(struct slice *slice, const struct cut_timeline *t,
 }
 
 /* Room for all columns of a series over the rows of its timeline. */
-static void reserve_columns(struct slice *slice, const struct cut_series *s, uint32_t rows) {
-    const size_t columns = (size_t)s->column_count + 1;
+static void reserve_columns(struct slice *slice, uint32_t column_count, uint32_t rows) {
+    const size_t columns = (size_t)column_count + 1;
     if (columns > slice->column_capacity) {
         slice->column_capacity = mem_grow(slice->column_capacity, columns);
         slice->columns =
@@ -285,16 +286,17 @@ static bool erase(struct slice *slice, const struct tombstone *deleted,
 static enum err_code write_series_of(struct slice *slice, size_t number, struct err *err) {
     struct cut *cut = slice->cut;
     const struct cut_series *s = &slice->series[number];
+    const struct cut_extra *extra = cut_extra_of(cut, s);
     struct cut_timeline *t = &cut->timelines[s->timeline];
     uint32_t n = 0;
-    if (s->deleted != NULL) {
+    if (extra->deleted != NULL) {
         const enum err_code code = cut_load_times(cut, t, err);
         if (code != ERR_OK) {
             return code;
         }
     }
-    reserve_columns(slice, s, t->rows);
-    for (uint32_t k = 0; k <= s->column_count; k++) {
+    reserve_columns(slice, extra->column_count, t->rows);
+    for (uint32_t k = 0; k <= extra->column_count; k++) {
         struct column_key key = {0};
         struct num *values = slice->values + (size_t)n * t->rows;
         uint8_t *states = slice->states + (size_t)n * t->rows;
@@ -304,7 +306,7 @@ static enum err_code write_series_of(struct slice *slice, size_t number, struct 
             continue;
         }
         if (k != 0) {
-            key = cut->columns[s->first_column + k - 1].key;
+            key = cut->columns[extra->first_column + k - 1].key;
             if (!column_key_of(cut, &key, err)) {
                 cut_report(cut, err);
                 continue;
@@ -313,13 +315,13 @@ static enum err_code write_series_of(struct slice *slice, size_t number, struct 
         slice->columns[n++] =
             (struct partition_column){.key = key, .values = values, .states = states};
     }
-    if (n == 0 || (s->deleted != NULL && !erase(slice, s->deleted, t, n))) {
+    if (n == 0 || (extra->deleted != NULL && !erase(slice, extra->deleted, t, n))) {
         return ERR_OK;
     }
     qsort(slice->columns, n, sizeof(*slice->columns), by_key);
     cut->writing = t;
-    return partition_writer_series(cut->writer, s->target, s->metric, t->number, slice->columns, n,
-                                   err);
+    return partition_writer_series(cut->writer, cut_target(cut, s), s->metric, t->number,
+                                   slice->columns, n, err);
 }
 
 static enum err_code write_slice(struct slice *slice, struct err *err) {
@@ -351,9 +353,9 @@ static void free_ints(struct block_ints *ints) {
 static size_t slice_count(const struct cut *cut, size_t first) {
     size_t bytes = 0;
     size_t n = 0;
-    while (first + n < cut->series_count && (n == 0 || bytes < cut->c->memory_bytes)) {
+    while (first + n < cut->series_count && (n == 0 || bytes < cut->memory_bytes)) {
         const struct cut_timeline *t = &cut->timelines[cut->series[first + n].timeline];
-        const size_t columns = (size_t)cut->series[first + n].column_count + 1;
+        const size_t columns = (size_t)cut_extra_of(cut, &cut->series[first + n])->column_count + 1;
         bytes +=
             columns * (t->run_count * sizeof(struct piece) + t->slot_bytes) + 2 * sizeof(uint32_t);
         n++;
@@ -371,7 +373,7 @@ static enum err_code cut_slice(struct slice *slice, size_t first, size_t count, 
     for (uint32_t i = 0; i < count; i++) {
         slice->order[i] = i;
         slice->first_piece[i] = (uint32_t)pieces;
-        pieces += ((size_t)slice->series[i].column_count + 1) *
+        pieces += ((size_t)cut_extra_of(cut, &slice->series[i])->column_count + 1) *
                   cut->timelines[slice->series[i].timeline].run_count;
     }
     slice->pieces = mem_zalloc((pieces + 1) * sizeof(*slice->pieces));

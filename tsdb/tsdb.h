@@ -39,7 +39,7 @@ struct tsdb_options {
     uint32_t segment_file_bytes;
     int64_t partition_max_ms; /* and merged ones; 0 = by the retention, at most 31 d */
     struct retention_limits retention;
-    size_t compact_memory_bytes; /* for samples that are merged or cut; 0 = 8 MiB */
+    size_t compact_memory_bytes; /* for samples that are cut; 0 = 1 to 8 MiB */
     size_t page_cache_bytes;     /* for pages that queries read; 0 = 8 MiB */
     size_t fault_memory_bytes;   /* for rows while the disk fails; 0 = 256 MiB */
     bool no_compaction;          /* but for tsdb_compact */
