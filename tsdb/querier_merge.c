@@ -1,8 +1,9 @@
 /* Samples of one series from several places.
  *
  * Places that follow each other in time (partitions, then the head) are laid one behind the other;
- * series with the same columns of times share the joined one. Places that overlap are merged sample
- * by sample. */
+ * series with the same columns of times share the joined one. They come in the order in which they
+ * count, not in that of time: a merge of old partitions is newer than what was cut meanwhile. Places
+ * that overlap are merged sample by sample. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,6 +192,23 @@ static bool in_line(const struct storage_samples *parts, size_t n) {
     return true;
 }
 
+enum { SORTED_MAX = 1024 }; /* more parts than that are late samples, which overlap */
+
+/* The parts in the order of time; NULL: the arena's budget is spent. */
+static struct storage_samples *by_time(struct arena *arena, const struct storage_samples *parts,
+                                       size_t n) {
+    struct storage_samples *sorted = arena_try_alloc(arena, n, sizeof(*sorted));
+    for (size_t i = 0; sorted != NULL && i < n; i++) { /* they are few, and mostly in order */
+        size_t at = i;
+        while (at != 0 && sorted[at - 1].ts[0] > parts[i].ts[0]) {
+            sorted[at] = sorted[at - 1];
+            at--;
+        }
+        sorted[at] = parts[i];
+    }
+    return sorted;
+}
+
 enum err_code querier_join(struct querier_joins *joins, struct arena *arena,
                            struct storage_samples *parts, size_t n, struct storage_samples *out,
                            struct err *err) {
@@ -206,6 +224,15 @@ enum err_code querier_join(struct querier_joins *joins, struct arena *arena,
     }
     if (in_line(parts, kept)) {
         return lay_in_line(joins, arena, parts, kept, out, err);
+    }
+    if (kept <= SORTED_MAX) {
+        const struct storage_samples *sorted = by_time(arena, parts, kept);
+        if (sorted == NULL) {
+            return over_budget(err);
+        }
+        if (in_line(sorted, kept)) {
+            return lay_in_line(joins, arena, sorted, kept, out, err);
+        }
     }
     enum err_code code = ERR_OK;
     while (kept > 1 && code == ERR_OK) { /* neighbours, so that many small ones cost little */

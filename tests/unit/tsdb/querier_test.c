@@ -11,6 +11,7 @@
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
 #include "tsdb/partition.h"
+#include "tsdb/querier_impl.h"
 #include "tsdb/storage_dump.h"
 
 enum { STEP_MS = 60000, ROWS = 7 * 60, TARGETS = 5 };
@@ -189,6 +190,35 @@ static void places_in_line_share_the_joined_times(void **state) {
     world_release(&w);
 }
 
+static void places_that_come_out_of_order_are_laid_in_the_order_of_time(void **state) {
+    (void)state;
+    const int64_t ts[] = {10, 20, 30, 40, 50, 60, 70};
+    const double values[] = {1, 2, 3, 4, 5, 6, 7};
+    struct querier_joins joins = {0};
+    struct storage_samples out[2];
+    struct arena arena;
+    struct err err;
+    arena_init(&arena, 0);
+    for (size_t i = 0; i < 2; i++) { /* an older partition has a newer number than the next ones */
+        struct storage_samples parts[] = {{.ts = ts + 3, .values = values + 3, .count = 2},
+                                          {.ts = ts, .values = values, .count = 3},
+                                          {.count = 0},
+                                          {.ts = ts + 5, .values = values + 5, .count = 2}};
+        assert_ok(querier_join(&joins, &arena, parts, COUNT_OF(parts), &out[i], &err), &err);
+        assert_int_equal(out[i].count, 7);
+        assert_memory_equal(out[i].ts, ts, sizeof(ts));
+        assert_memory_equal(out[i].values, values, sizeof(values));
+    }
+    assert_ptr_equal(out[0].ts, out[1].ts); /* nothing was merged sample by sample */
+    struct storage_samples late[] = {{.ts = ts + 3, .values = values, .count = 2},
+                                     {.ts = ts, .values = values, .count = 5}};
+    assert_ok(querier_join(&joins, &arena, late, 2, &out[0], &err), &err);
+    assert_int_equal(out[0].count, 5);
+    assert_memory_equal(out[0].ts, ts, 5 * sizeof(*ts));
+    assert_true(out[0].values[3] == 1 && out[0].values[4] == 2); /* the first place counts */
+    arena_release(&arena);
+}
+
 static void labels_of_head_and_partitions_are_one_list(void **state) {
     (void)state;
     struct world w;
@@ -264,6 +294,7 @@ int main(void) {
         cmocka_unit_test(a_query_sees_the_same_before_and_after_a_cut),
         cmocka_unit_test(a_query_that_was_open_during_a_cut_sees_all),
         cmocka_unit_test(places_in_line_share_the_joined_times),
+        cmocka_unit_test(places_that_come_out_of_order_are_laid_in_the_order_of_time),
         cmocka_unit_test(labels_of_head_and_partitions_are_one_list),
         cmocka_unit_test(dump_and_list_show_partitions),
     };
