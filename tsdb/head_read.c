@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head_read.h"
+#include "tsdb/time_bound.h"
 
 enum err_code read_over_budget(struct group_read *r) {
     return err_set(r->err, ERR_LIMIT, "query needs more memory than its budget to read samples");
@@ -18,25 +19,10 @@ static bool overlaps(const struct head_read *read, int64_t min_ts, int64_t max_t
     return max_ts >= read->min_ts_ms && min_ts <= read->max_ts_ms;
 }
 
-/* First of n ascending times that is >= t. */
-static uint32_t lower_bound(const int64_t *ts, uint32_t n, int64_t t) {
-    uint32_t low = 0;
-    while (n != 0) {
-        const uint32_t half = n / 2;
-        if (ts[low + half] < t) {
-            low += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
-    }
-    return low;
-}
-
 static void cut_part(const struct head_read *read, struct read_part *p) {
-    p->from = lower_bound(p->ts, p->rows, read->min_ts_ms);
-    p->to =
-        read->max_ts_ms == INT64_MAX ? p->rows : lower_bound(p->ts, p->rows, read->max_ts_ms + 1);
+    p->from = time_lower_bound(p->ts, p->rows, read->min_ts_ms);
+    p->to = read->max_ts_ms == INT64_MAX ? p->rows
+                                         : time_lower_bound(p->ts, p->rows, read->max_ts_ms + 1);
 }
 
 /* ---- copies under the lock ---- */

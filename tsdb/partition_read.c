@@ -13,6 +13,7 @@
 #include "tsdb/chunk/ts_column.h"
 #include "tsdb/partition_page.h"
 #include "tsdb/partition_samples.h"
+#include "tsdb/time_bound.h"
 
 enum { READ_AHEAD_BYTES = 256 << 10, TABLE_MIN = 16, SCRATCH_KEEP_BYTES = 64 << 10 };
 
@@ -71,20 +72,6 @@ static enum err_code grow_table(struct reader *r) {
     return ERR_OK;
 }
 
-static uint32_t lower_bound(const int64_t *ts, uint32_t n, int64_t t) {
-    uint32_t low = 0;
-    while (n != 0) {
-        const uint32_t half = n / 2;
-        if (ts[low + half] < t) {
-            low += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
-    }
-    return low;
-}
-
 /* Times of the blocks [first, end). */
 static enum err_code decode_times(struct reader *r, struct sample_rows *t,
                                   const struct partition_ts_block *blocks) {
@@ -102,8 +89,8 @@ static enum err_code decode_times(struct reader *r, struct sample_rows *t,
         at += b->rows;
     }
     t->ts = ts;
-    t->from = lower_bound(ts, t->rows, r->min_ts_ms);
-    t->to = r->max_ts_ms == INT64_MAX ? t->rows : lower_bound(ts, t->rows, r->max_ts_ms + 1);
+    t->from = time_lower_bound(ts, t->rows, r->min_ts_ms);
+    t->to = r->max_ts_ms == INT64_MAX ? t->rows : time_lower_bound(ts, t->rows, r->max_ts_ms + 1);
     return ERR_OK;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "tsdb/histogram_hint.h"
 #include "tsdb/querier_impl.h"
 
 static enum err_code over_budget(struct err *err) {
@@ -23,21 +24,6 @@ static bool merge_extras(struct arena *arena, const struct storage_samples *a,
     *out_histograms = has_histograms ? arena_try_alloc(arena, n, sizeof(struct histogram *)) : NULL;
     *out_start_ts = has_start_ts ? arena_try_alloc(arena, n, sizeof(**out_start_ts)) : NULL;
     return (!has_histograms || *out_histograms != NULL) && (!has_start_ts || *out_start_ts != NULL);
-}
-
-/* A histogram behind one of another place was not compared with it. */
-static enum err_code unhinted(struct arena *arena, const struct histogram **io, struct err *err) {
-    if (*io == NULL || (*io)->hint != HINT_NOT_RESET) {
-        return ERR_OK;
-    }
-    struct histogram *copy = arena_try_alloc(arena, 1, sizeof(*copy));
-    if (copy == NULL) {
-        return over_budget(err);
-    }
-    *copy = **io;
-    copy->hint = HINT_UNKNOWN;
-    *io = copy;
-    return ERR_OK;
 }
 
 enum { MERGED_BETWEEN_CHECKS = 16384 };
@@ -73,8 +59,9 @@ static enum err_code merge_samples(const struct querier_joins *joins, struct are
         }
         if (histograms != NULL) {
             histograms[n] = from->histograms != NULL ? from->histograms[at] : NULL;
-            if (n != 0 && from_a != was_a && unhinted(arena, &histograms[n], err) != ERR_OK) {
-                return ERR_LIMIT;
+            /* one behind one of another place was not compared with it */
+            if (n != 0 && from_a != was_a && !histogram_forget_neighbour(arena, &histograms[n])) {
+                return over_budget(err);
             }
         }
         if (n % MERGED_BETWEEN_CHECKS == MERGED_BETWEEN_CHECKS - 1 &&
@@ -145,7 +132,9 @@ static enum err_code put_part(struct arena *arena, const struct storage_samples 
     for (size_t i = 0; start_ts != NULL && i < part->count; i++) {
         start_ts[at + i] = part->start_ts != NULL ? part->start_ts[i] : 0;
     }
-    return at != 0 && histograms != NULL ? unhinted(arena, &histograms[at], err) : ERR_OK;
+    return at == 0 || histograms == NULL || histogram_forget_neighbour(arena, &histograms[at])
+               ? ERR_OK
+               : over_budget(err);
 }
 
 static enum err_code lay_in_line(struct querier_joins *joins, struct arena *arena,

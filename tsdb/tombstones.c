@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/histogram.h"
 #include "base/mem.h"
+#include "tsdb/histogram_hint.h"
 #include "tsdb/storage.h"
 
 struct entry {
@@ -219,21 +220,6 @@ static enum err_code over_budget(struct err *err) {
     return err_set(err, ERR_LIMIT, "query needs more memory than its budget to read samples");
 }
 
-/* A histogram behind a deleted sample was not compared with the one that is now before it. */
-static enum err_code unhinted(struct arena *arena, const struct histogram **io, struct err *err) {
-    if (*io == NULL || (*io)->hint != HINT_NOT_RESET) {
-        return ERR_OK;
-    }
-    struct histogram *copy = arena_try_alloc(arena, 1, sizeof(*copy));
-    if (copy == NULL) {
-        return over_budget(err);
-    }
-    *copy = **io;
-    copy->hint = HINT_UNKNOWN;
-    *io = copy;
-    return ERR_OK;
-}
-
 static enum err_code filter_histograms(struct arena *arena, const struct storage_samples *from,
                                        const uint32_t *rows, size_t n,
                                        const struct histogram ***out, struct err *err) {
@@ -242,7 +228,8 @@ static enum err_code filter_histograms(struct arena *arena, const struct storage
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         const bool follows = rows[i] == (i != 0 ? rows[i - 1] + 1 : 0);
         histograms[i] = from->histograms[rows[i]];
-        code = follows ? ERR_OK : unhinted(arena, &histograms[i], err);
+        code = follows || histogram_forget_neighbour(arena, &histograms[i]) ? ERR_OK
+                                                                            : over_budget(err);
     }
     *out = histograms;
     return code;
