@@ -26,3 +26,7 @@ struct clock *clock_system(void) {
     static struct clock system_clock = {&ops};
     return &system_clock;
 }
+
+int64_t clock_thread_cpu_ns(struct clock *clock) {
+    return clock == clock_system() ? read_ns(CLOCK_THREAD_CPUTIME_ID) : clock_mono_ns(clock);
+}

@@ -17,6 +17,9 @@ struct clock_ops {
 /* The machine's clock; one object for the whole process, thread-safe. */
 struct clock *clock_system(void);
 
+/* What the calling thread has used of a processor; of a test's clock its monotonic time. */
+int64_t clock_thread_cpu_ns(struct clock *clock);
+
 static inline int64_t clock_unix_ns(struct clock *clock) {
     return clock->ops->unix_ns(clock);
 }

@@ -10,6 +10,8 @@ enum { LOOK_AGAIN_MS = 20 };
 /* Fast places, how long one may be held and any query run without a turn, and how long a turn is.
  * Dashboards' queries of up to some ten thousand series are done in a moment. */
 enum { FAST_MAX = 8, MOMENT_MS = 5, TURN_MS = 20 };
+/* A moment of a thread that gets no processor, or waits for a disk. */
+enum { MOMENT_WALL_MAX_MS = 100 };
 
 void query_gate_init(struct query_gate *gate, uint32_t max, uint32_t processors) {
     const long found = processors > 0 ? (long)processors : sysconf(_SC_NPROCESSORS_ONLN);
@@ -59,7 +61,9 @@ enum err_code query_gate_enter(struct query_gate *gate, const struct cancel *can
         }
     }
     mutex_unlock(&gate->mu);
-    out->until_ns = clock_mono_ns(clock) + MOMENT_MS * NS_PER_MS;
+    out->start_ns = clock_mono_ns(clock);
+    out->start_cpu_ns = clock_thread_cpu_ns(clock);
+    out->until_ns = out->start_ns + MOMENT_MS * NS_PER_MS;
     return code;
 }
 
@@ -116,9 +120,17 @@ static void unlink_locked(struct query_gate *gate, struct gate_pass *pass) REQUI
     atomic_fetch_sub_explicit(&gate->turns_wanted, 1, memory_order_relaxed);
 }
 
-/* To the one that has waited longest. */
-static void give_turn_locked(struct query_gate *gate, struct gate_pass *pass) REQUIRES(gate->mu) {
+/* The one that has waited longest of those who had no turn yet, or of the others, in turns. */
+static struct gate_pass *next_locked(struct query_gate *gate) REQUIRES(gate->mu) {
     struct gate_pass *next = gate->first;
+    while (next != NULL && next->had_turn != gate->gave_first_turn) {
+        next = next->next;
+    }
+    return next != NULL ? next : gate->first;
+}
+
+static void give_turn_locked(struct query_gate *gate, struct gate_pass *pass) REQUIRES(gate->mu) {
+    struct gate_pass *next = next_locked(gate);
     if (!pass->has_turn) {
         return;
     }
@@ -128,7 +140,9 @@ static void give_turn_locked(struct query_gate *gate, struct gate_pass *pass) RE
         return;
     }
     unlink_locked(gate, next);
+    gate->gave_first_turn = !next->had_turn;
     next->has_turn = true;
+    next->had_turn = true;
     cond_signal(&next->turn);
 }
 
@@ -139,6 +153,7 @@ static enum err_code take_turn_locked(struct query_gate *gate, struct gate_pass 
     if (gate->turns_free > 0) {
         gate->turns_free--;
         pass->has_turn = true;
+        pass->had_turn = true;
         return ERR_OK;
     }
     pass->next = NULL;
@@ -158,8 +173,25 @@ static enum err_code take_turn_locked(struct query_gate *gate, struct gate_pass 
     return code;
 }
 
+/* The rest of its first moment, when others had the processor meanwhile. */
+static bool moment_goes_on(struct gate_pass *pass) {
+    enum { LEAST_NS = 100 * 1000 };
+    const int64_t now_ns = clock_mono_ns(pass->clock);
+    const int64_t used_ns = clock_thread_cpu_ns(pass->clock) - pass->start_cpu_ns;
+    const int64_t left_ns = MOMENT_MS * NS_PER_MS - used_ns;
+    if (pass->had_turn || left_ns < LEAST_NS ||
+        now_ns - pass->start_ns > MOMENT_WALL_MAX_MS * NS_PER_MS) {
+        return false;
+    }
+    pass->until_ns = now_ns + left_ns;
+    return true;
+}
+
 enum err_code gate_pass_slow(struct gate_pass *pass, const struct cancel *cancel, struct err *err) {
     struct query_gate *gate = pass->gate;
+    if (moment_goes_on(pass)) {
+        return ERR_OK;
+    }
     enum err_code code = ERR_OK;
     const bool keeps =
         pass->has_turn && atomic_load_explicit(&gate->turns_wanted, memory_order_relaxed) == 0;

@@ -3,9 +3,10 @@
  * PLACES. At most max queries have a full place. One that comes when all are taken is tried for a
  * moment in one of a few fast places; if it is not done by then it gives that up and waits, holding
  * what it has, for a full place.
- * TURNS. Every query may run at once when it comes; after that moment it needs one of as many turns
- * as there are processors, which long queries pass around. So those that take minutes keep one of
- * microseconds waiting for neither a place nor a processor.
+ * TURNS. Every query may run at once when it comes; after that moment, of its own processor time, it
+ * needs one of as many turns as there are processors, which long queries pass around; every other
+ * one goes to a query that had none yet. So those that take minutes keep one of microseconds waiting
+ * for neither a place nor a processor, and one of milliseconds for a turn or two.
  *
  * Owner: the engine; a pass belongs to the thread of its query. */
 #ifndef QUERY_GATE_H
@@ -32,6 +33,7 @@ struct query_gate {
     uint32_t parked; /* were fast and wait for a full place: before all others */
     uint32_t turns_free;
     struct gate_pass *first, *last; /* who waits for a turn */
+    bool gave_first_turn;           /* the last turn that was passed on was somebody's first */
     _Atomic uint32_t turns_wanted;  /* how many; read without mu */
 };
 
@@ -42,7 +44,9 @@ struct gate_pass {
     bool has_turn; /* under the gate's mu, as the next two */
     struct gate_pass *next;
     struct cond turn;
+    bool had_turn;
     int64_t until_ns; /* of the moment without a turn, or of the turn */
+    int64_t start_ns, start_cpu_ns;
 };
 
 /* processors: 0 = what the machine has. */
