@@ -4,7 +4,8 @@
 
 #include "base/check.h"
 
-enum { MEMORY_SHARE = 8, DEFAULT_MEMORY_BYTES = 1 << 30 };
+/* What does not stay in the cache costs as much to copy to new memory as to decode again. */
+enum { MEMORY_SHARE = 8, KEEP_MAX_BYTES = 4 * 1024 * 1024 };
 
 enum err_code kept_samples_open(struct eval *ev, const struct plan *plan, struct err *err) {
     if (plan->read_count == 0) {
@@ -41,7 +42,8 @@ static void give_up(struct kept_samples *k) {
 
 static bool has_room(const struct kept_samples *k, size_t more_bytes) {
     const size_t max = k->work.budget->max_bytes;
-    const size_t most = (max != 0 ? max : DEFAULT_MEMORY_BYTES) / MEMORY_SHARE;
+    const size_t share = max != 0 ? max / MEMORY_SHARE : KEEP_MAX_BYTES;
+    const size_t most = share < KEEP_MAX_BYTES ? share : KEEP_MAX_BYTES;
     return k->work.arena.used_bytes + more_bytes <= most;
 }
 

@@ -1,6 +1,6 @@
 /* The samples of a selector that is read again: min_over_time(x[5m]) and max_over_time(x[5m]) decode
- * x once. The first scan keeps a copy of what it reads, within an eighth of the query's memory; a
- * later one of the same range is served from it. Histograms and start times are not kept.
+ * x once. The first scan keeps a copy of what it reads, 4 MiB at most and an eighth of the query's
+ * memory; a later one of the same range is served from it. Histograms and start times are not kept.
  *
  * Owner: one query, its thread. Private to query/. */
 #ifndef QUERY_KEPT_SAMPLES_H
