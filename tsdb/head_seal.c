@@ -166,7 +166,8 @@ static bool add_plain_column(struct head_group *g, uint32_t slot, uint32_t from)
 
 /* The first run of a window begins a file: the one before goes when its window is cut, and is not
  * kept for a few runs of the next. */
-static void begin_window(struct head_shard *shard, int64_t ts_ms) REQUIRES(shard->mu) {
+static void begin_window(struct head_group *g, int64_t ts_ms) REQUIRES(g->shard->mu) {
+    struct head_shard *shard = g->shard;
     const int64_t start_ms = span_start(shard->db->options.partition_ms, ts_ms);
     if (start_ms > shard->l0_window_ms) {
         (void)segment_cut(shard->store);
@@ -178,7 +179,7 @@ static enum err_code write_part(struct head_group *g, struct sealing *s, uint32_
                                 struct segment_run_info *out, struct err *err)
     REQUIRES(g->shard->mu) {
     struct head_shard *shard = g->shard;
-    begin_window(shard, s->ts_ms[from]);
+    begin_window(g, s->ts_ms[from]);
     segment_begin(shard->store, g->id, g->first_row + from, s->ts_ms + from, to - from);
     for (uint32_t slot = 0; slot < g->slot_count; slot++) {
         if (g->chunks[slot].len == 0 && (g->forms[slot] & FORM_PRESENT) == 0) {

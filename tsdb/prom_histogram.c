@@ -27,10 +27,10 @@ static enum err_code finish(struct histogram *h, struct arena *arena, struct err
     if (histogram_is_custom(h)) {
         h->zero_threshold = 0;
     }
-    const int shift = h->schema - HISTOGRAM_SCHEMA_MAX;
-    if (shift <= 0 || h->schema > SCHEMA_REDUCIBLE_MAX) {
+    if (h->schema <= HISTOGRAM_SCHEMA_MAX || h->schema > SCHEMA_REDUCIBLE_MAX) {
         return histogram_check(h, err);
     }
+    const int shift = h->schema - HISTOGRAM_SCHEMA_MAX;
     struct histogram fine = *h;
     fine.schema = HISTOGRAM_SCHEMA_MAX; /* spans and counts are checked as those of any schema */
     enum err_code code = histogram_check(&fine, err);
