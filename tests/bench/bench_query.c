@@ -191,8 +191,8 @@ static const char *const QUERIES[] = {
     "requests_total / (requests_total + load)",
     "load > bool on (n, instance) requests_total",
     "histogram_quantile(0.99, sum by (le, instance) (rate(took_seconds_bucket[5m])))",
-    "histogram_quantile(0.99, sum by (le, instance) (rate(took_seconds_bucket[5m]))) - "
-    "histogram_quantile(0.5, sum by (le, instance) (rate(took_seconds_bucket[5m])))",
+    ("histogram_quantile(0.99, sum by (le, instance) (rate(took_seconds_bucket[5m]))) - "
+     "histogram_quantile(0.5, sum by (le, instance) (rate(took_seconds_bucket[5m])))"),
     "max_over_time(sum by (instance) (rate(requests_total[5m]))[30m:1m])",
     "sum_over_time(load[1h])",
     "avg_over_time(load[1h])",
