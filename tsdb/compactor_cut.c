@@ -290,9 +290,16 @@ static struct cut_extra *add_extra(struct cut *cut, struct cut_series *s) {
     return &cut->extras[s->extra];
 }
 
-/* The hidden columns of the series from first on, all of the group. */
-static void list_columns(struct cut *cut, struct head_group *g, size_t first) {
+/* The hidden columns of the series from first on, all of the timeline's group. */
+static void list_columns(struct cut *cut, struct cut_timeline *t, size_t first) {
+    struct head_group *g = head_group_get(cut->db, t->group);
     mutex_lock(&g->mu);
+    if (g->lost_count != 0) {
+        t->lost = mem_array(g->lost_count, sizeof(*t->lost));
+        memcpy(t->lost, g->lost_slots, g->lost_count * sizeof(*t->lost));
+        t->lost_count = g->lost_count;
+        t->doubted = mem_zalloc((t->rows / 64 + (size_t)1) * sizeof(*t->doubted));
+    }
     for (size_t i = first; i < cut->series_count && g->columns != NULL; i++) {
         struct cut_series *s = &cut->series[i];
         const struct column_bundle *b = group_columns_of(g->columns, cut_slot(s));
@@ -321,7 +328,7 @@ static void list_series(struct cut *cut) {
         mutex_lock(&cut->db->index.mu);
         list_timeline(cut, i);
         mutex_unlock(&cut->db->index.mu);
-        list_columns(cut, head_group_get(cut->db, cut->timelines[i].group), first);
+        list_columns(cut, &cut->timelines[i], first);
     }
 }
 
@@ -440,6 +447,8 @@ enum err_code compactor_cut(struct compactor *c, int64_t start_ms, struct err *e
     }
     for (size_t i = 0; i < cut->timeline_count; i++) {
         mem_free(cut->timelines[i].ts);
+        mem_free(cut->timelines[i].lost);
+        mem_free(cut->timelines[i].doubted);
         mem_free(cut->timelines[i].spans_ms);
     }
     tombstones_unref(cut->tombstones);

@@ -24,6 +24,12 @@ struct cut_timeline { /* runs of one group */
     struct labels target; /* set of the index, as those of series: they stay where they are */
     int64_t *ts;          /* all rows; NULL until a series with deleted samples needs it */
     int64_t *spans_ms;    /* of each block in the partition, from its first row to its last */
+    uint32_t *lost;       /* slots that may have been columns: head_lost.c; NULL: none */
+    uint32_t lost_count;
+    uint32_t judged_runs; /* so many were looked through for them */
+    uint32_t judged_rows;
+    uint64_t *doubted; /* rows whose histograms may lack a part */
+    bool is_reported;  /* that there are such */
 };
 
 struct cut_series { /* there are as many at once as the head has: small */

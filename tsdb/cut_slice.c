@@ -72,22 +72,27 @@ static enum err_code take_piece(struct slice *slice, struct segment_run *run, ui
                : err_set(err, ERR_LIMIT, "a slice is larger than it should be");
 }
 
-/* Run number i of all columns of a series; damage of one does not keep the others. */
+/* Run number i of all columns of a series. Damage keeps only what the series has with it: its floats, or
+ * its histograms, which would be others without a column. */
 static enum err_code take_pieces(struct slice *slice, struct segment_run *run, uint32_t number,
                                  uint32_t run_count, uint32_t i, struct err *err) {
     const struct cut_series *s = &slice->series[number];
     const struct cut_extra *extra = cut_extra_of(slice->cut, s);
     struct piece *pieces = slice->pieces + slice->first_piece[number] + i;
     enum err_code code = take_piece(slice, run, cut_slot(s), pieces, err);
-    for (uint32_t k = 0; k < extra->column_count && (code == ERR_OK || cut_is_damage(code)); k++) {
+    enum err_code taken = ERR_OK;
+    const bool goes_on = code == ERR_OK || cut_is_damage(code);
+    for (uint32_t k = 0; goes_on && k < extra->column_count && taken == ERR_OK; k++) {
         const uint32_t slot = slice->cut->columns[extra->first_column + k].slot;
         struct err other;
-        const enum err_code taken =
-            take_piece(slice, run, slot, pieces + (size_t)(k + 1) * run_count, &other);
+        taken = take_piece(slice, run, slot, pieces + (size_t)(k + 1) * run_count, &other);
         if (taken != ERR_OK) {
             code = taken;
             *err = other;
         }
+    }
+    for (uint32_t k = 0; k < extra->column_count && cut_is_damage(taken); k++) {
+        pieces[(size_t)(k + 1) * run_count] = (struct piece){0};
     }
     return code;
 }
@@ -99,11 +104,40 @@ static void note_slice_memory(const struct slice *slice, const struct arena *run
                               slice->count * (sizeof(*slice->order) + sizeof(*slice->first_piece)));
 }
 
+static void doubt(struct cut_timeline *t, uint32_t from, uint32_t to) {
+    for (uint32_t row = from; row < to; row++) {
+        t->doubted[row / 64] |= UINT64_C(1) << row % 64;
+    }
+}
+
+/* Marks the run's rows in which a slot without a definition has something. Once per run, in their order. */
+static enum err_code judge_run(struct slice *slice, struct cut_timeline *t, uint32_t i,
+                               struct segment_run *run, struct err *err) {
+    if (t->lost_count == 0 || t->judged_runs != i) {
+        return ERR_OK;
+    }
+    for (uint32_t k = 0; k < t->lost_count; k++) {
+        struct block_ints c = slice->ints; /* scratch */
+        const enum err_code code = segment_run_ints(run, t->lost[k], &c, err);
+        const uint32_t first = t->judged_rows;
+        if (cut_is_damage(code)) {
+            doubt(t, first, first + segment_run_info(run)->rows); /* it may have been anywhere */
+        } else if (code != ERR_OK) {
+            return code;
+        }
+        for (uint32_t n = 0; n < c.count && code == ERR_OK; n++) {
+            const uint32_t row = first + (c.dense ? n : c.rows[n]);
+            doubt(t, row, row + 1);
+        }
+    }
+    return ERR_OK;
+}
+
 /* The blocks of order[from .. to - 1], all of one timeline, from its run number i. */
 static enum err_code take_run(struct slice *slice, size_t from, size_t to, uint32_t i,
                               struct err *err) {
     struct cut *cut = slice->cut;
-    const struct cut_timeline *t = &cut->timelines[slice->series[slice->order[from]].timeline];
+    struct cut_timeline *t = &cut->timelines[slice->series[slice->order[from]].timeline];
     const struct cut_run *at = &cut->runs[t->first_run + i];
     struct arena arena;
     struct segment_run *run = NULL;
@@ -113,6 +147,9 @@ static enum err_code take_run(struct slice *slice, size_t from, size_t to, uint3
     }
     arena_init(&arena, RUN_ARENA_BYTES);
     enum err_code code = segment_run_open(at->store, at->at, &arena, &run, err);
+    if (code == ERR_OK) {
+        code = judge_run(slice, t, i, run, err);
+    }
     for (size_t k = from; k < to && code == ERR_OK; k++) {
         code = take_pieces(slice, run, slice->order[k], t->run_count, i, err);
         if (cut_is_damage(code)) {
@@ -151,8 +188,13 @@ static enum err_code fill_slice(struct slice *slice, struct err *err) {
         while (to < slice->count && slice->series[slice->order[to]].timeline == timeline) {
             to++;
         }
-        for (uint32_t i = 0; i < cut->timelines[timeline].run_count && code == ERR_OK; i++) {
+        struct cut_timeline *t = &cut->timelines[timeline];
+        for (uint32_t i = 0; i < t->run_count && code == ERR_OK; i++) {
             code = take_run(slice, from, to, i, err);
+            if (code == ERR_OK && t->judged_runs == i) {
+                t->judged_runs++;
+                t->judged_rows += cut->runs[t->first_run + i].rows;
+            }
         }
         code = code != ERR_OK ? code : compactor_breathe(cut->c, &cut->since_ns, err);
         from = to;
@@ -256,6 +298,14 @@ static bool any_present(const struct slice *slice, uint32_t columns, uint32_t ro
     return false;
 }
 
+/* In a row whose histogram was not compared with the one that is now before it. */
+static void forget_hint(const struct partition_column *column, struct num *value, uint8_t state) {
+    if (state == SLOT_VALUE && column->key.kind == COLUMN_HINT &&
+        num_double(*value) == HINT_NOT_RESET) {
+        *value = num_of_i64(HINT_UNKNOWN);
+    }
+}
+
 /* Takes out what is deleted of the series' columns; false: nothing is left. A histogram behind a deleted
  * sample was not compared with the one that is now before it. */
 static bool erase(struct slice *slice, const struct tombstone *deleted,
@@ -271,16 +321,59 @@ static bool erase(struct slice *slice, const struct tombstone *deleted,
             const size_t cell = (size_t)k * t->rows + row;
             if (goes) {
                 slice->states[cell] = SLOT_ABSENT;
-            } else if (was_deleted && slice->states[cell] == SLOT_VALUE &&
-                       slice->columns[k].key.kind == COLUMN_HINT &&
-                       num_double(slice->values[cell]) == HINT_NOT_RESET) {
-                slice->values[cell] = num_of_i64(HINT_UNKNOWN);
+            } else if (was_deleted) {
+                forget_hint(&slice->columns[k], &slice->values[cell], slice->states[cell]);
             }
         }
         was_deleted = goes;
         left |= !goes;
     }
     return left;
+}
+
+static bool has_histogram(const struct slice *slice, uint32_t rows, uint32_t columns,
+                          uint32_t row) {
+    for (uint32_t k = 0; k < columns; k++) {
+        if (slice->columns[k].key.kind >= COLUMN_COUNT &&
+            slice->states[(size_t)k * rows + row] != SLOT_ABSENT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void report_doubt(struct slice *slice, struct cut_timeline *t) {
+    struct err err;
+    if (!t->is_reported) {
+        (void)err_set(&err, ERR_CORRUPT,
+                      "histograms of group %" PRIu32 " may lack a part, whose definition was lost",
+                      t->group);
+        cut_report(slice->cut, &err);
+        t->is_reported = true;
+    }
+}
+
+/* Takes out the histograms of rows that are in doubt. The one behind them was compared with one of them. */
+static void leave_doubted(struct slice *slice, struct cut_timeline *t, uint32_t columns) {
+    bool was_left = false;
+    for (uint32_t row = 0; row < t->rows && t->doubted != NULL; row++) {
+        if (!has_histogram(slice, t->rows, columns, row)) {
+            continue;
+        }
+        const bool goes = (t->doubted[row / 64] >> row % 64 & 1) != 0;
+        for (uint32_t k = 0; k < columns; k++) {
+            const size_t cell = (size_t)k * t->rows + row;
+            if (goes) {
+                slice->states[cell] = SLOT_ABSENT;
+            } else if (was_left) {
+                forget_hint(&slice->columns[k], &slice->values[cell], slice->states[cell]);
+            }
+        }
+        was_left = goes;
+        if (goes) {
+            report_doubt(slice, t);
+        }
+    }
 }
 
 static enum err_code write_series_of(struct slice *slice, size_t number, struct err *err) {
@@ -315,6 +408,7 @@ static enum err_code write_series_of(struct slice *slice, size_t number, struct 
         slice->columns[n++] =
             (struct partition_column){.key = key, .values = values, .states = states};
     }
+    leave_doubted(slice, t, n);
     if (n == 0 || (extra->deleted != NULL && !erase(slice, extra->deleted, t, n))) {
         return ERR_OK;
     }

@@ -131,8 +131,10 @@ struct head_group {
     uint32_t rows;
     uint32_t row_capacity;
     struct group_columns *columns; /* hidden slots; NULL: plain floats only */
-    uint64_t first_row;            /* number of row 0 of the window */
-    uint64_t covered_row;          /* replay: rows of the window before this one are in runs too */
+    uint32_t *lost_slots;          /* that may have been columns: head_lost.c */
+    uint32_t lost_count;
+    uint64_t first_row;   /* number of row 0 of the window */
+    uint64_t covered_row; /* replay: rows of the window before this one are in runs too */
     struct head_run *runs;
     uint32_t run_count;
     uint32_t run_capacity;
@@ -617,7 +619,7 @@ MUST_CHECK enum err_code head_slot_column(const struct head_group *g, uint32_t s
                                           struct num *values, uint8_t *states)
     REQUIRES(g->shard->mu);
 
-/* ---- head_found.c, head_replay.c, head_replay_record.c, head_window.c, head_restore.c ---- */
+/* ---- head_found.c, head_replay.c, head_replay_record.c, head_window.c, head_lost.c, head_restore.c ---- */
 
 /* At opening: notes a run or a WAL record for its group. */
 MUST_CHECK enum err_code head_found_run(void *shard, const struct segment_run_info *run,
@@ -639,6 +641,8 @@ uint32_t head_scan_window(struct cursor *from, int64_t *out_first_ms, int64_t *o
 /* Calls fn for each of its rows. */
 typedef void head_window_row_fn(void *ctx, uint64_t row, int64_t ts_ms);
 void head_window_rows(struct cursor from, head_window_row_fn *fn, void *ctx);
+/* At opening, or behind replay. */
+void head_find_lost_slots(struct head_group *g) REQUIRES(g->shard->mu);
 /* Newest sample of a pushed group's series that have no open row, from the newest runs. */
 void head_restore_times(struct head_group *g) REQUIRES(g->shard->mu);
 /* For wal_rotate_after_failure: the windows of all groups of the shard. */

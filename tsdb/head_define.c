@@ -330,6 +330,18 @@ bool head_reserve_slots(struct head_group *g, uint32_t slot_count) {
     return believed;
 }
 
+/* Of groups that have nothing to replay; the others follow then. */
+static void find_lost_slots(struct tsdb *db) {
+    for (uint32_t id = 1; id < db->group_count; id++) {
+        struct head_group *g = db->groups[id];
+        mutex_lock(&g->shard->mu);
+        if (atomic_load(&g->replayed)) {
+            head_find_lost_slots(g);
+        }
+        mutex_unlock(&g->shard->mu);
+    }
+}
+
 void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
     if (next.group > 1) {
         const enum err_code code = on_group(db, next.group - 1, 0, NULL);
@@ -354,6 +366,7 @@ void head_definitions_opened(struct tsdb *db, struct series_log_next next) {
         }
     }
     mutex_unlock(&db->index.mu);
+    find_lost_slots(db);
 }
 
 static void add_replayed_series(struct tsdb *db, const struct series_run *run, uint32_t i)

@@ -122,6 +122,7 @@ void head_group_free(struct head_group *g) {
     mem_free(g->lives.idle);
     mem_free(g->lives.free);
     group_columns_free(g->columns);
+    mem_free(g->lost_slots);
     mutex_release(&g->mu);
     mem_free(g);
 }

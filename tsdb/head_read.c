@@ -132,7 +132,8 @@ static enum err_code open_parts(struct group_read *r, const struct segment_locat
     return ERR_OK;
 }
 
-/* The hidden columns of the wanted slots. Replaces the list of slots: the hidden ones follow. */
+/* The hidden columns of the wanted slots. Replaces the list of slots: the hidden ones follow, then those
+ * that were columns of nobody knows which. */
 static enum err_code copy_bundles(struct group_read *r, const uint32_t **io_slots, size_t *io_n)
     REQUIRES(r->group->mu) {
     const struct group_columns *columns = r->group->columns;
@@ -149,7 +150,8 @@ static enum err_code copy_bundles(struct group_read *r, const uint32_t **io_slot
         return ERR_OK;
     }
     struct arena *arena = r->read->arena;
-    uint32_t *slots = arena_try_alloc(arena, n + total, sizeof(*slots));
+    const size_t lost = r->group->lost_count;
+    uint32_t *slots = arena_try_alloc(arena, n + total + lost, sizeof(*slots));
     r->bundles = arena_try_alloc(arena, n, sizeof(*r->bundles));
     r->columns = arena_try_alloc(arena, total, sizeof(*r->columns));
     r->buffers = arena_try_alloc(arena, largest + 1, sizeof(*r->buffers));
@@ -169,8 +171,13 @@ static enum err_code copy_bundles(struct group_read *r, const uint32_t **io_slot
             r->columns[r->column_count++] = b->columns[k];
         }
     }
+    r->lost = slots + n + total;
+    r->lost_count = lost;
+    if (lost != 0) {
+        memcpy(slots + n + total, r->group->lost_slots, lost * sizeof(*slots));
+    }
     *io_slots = slots;
-    *io_n = n + total;
+    *io_n = n + total + lost;
     return ERR_OK;
 }
 

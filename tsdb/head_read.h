@@ -11,6 +11,7 @@ struct read_part {           /* rows [from, to) of a run or of the window, at co
     uint32_t from;
     uint32_t to;
     size_t at;
+    uint64_t *doubted; /* rows from from on whose histograms may lack a part; NULL: not looked up */
 };
 
 struct open_slot { /* copy of a slot's open rows */
@@ -42,7 +43,7 @@ struct group_read {
     struct err *err;
     struct read_part *parts;
     size_t part_count;
-    struct open_slot *open; /* of the wanted slots, then of the hidden ones in columns */
+    struct open_slot *open; /* of the wanted slots, the hidden ones in columns, the lost ones */
     const int64_t *ts;      /* the column */
     size_t rows;
     uint32_t rows_max;          /* of a part */
@@ -53,6 +54,8 @@ struct group_read {
     struct read_bundle *bundles; /* of each wanted slot; NULL: there is none in the group */
     struct group_column *columns;
     size_t column_count;
+    const uint32_t *lost; /* slots that may have been columns: head_lost.c */
+    size_t lost_count;
     struct read_buffer *buffers; /* scratch: as many as the largest bundle has columns, and one */
     struct hist_column *hist;    /* scratch: likewise */
 };

@@ -14,6 +14,7 @@ struct by_row {
     double *values;
     struct histogram **histograms; /* NULL while there is none */
     int64_t *start_ts;             /* NULL while none is known */
+    bool was_left_out;             /* a histogram behind the newest that was taken */
 };
 
 static enum err_code reserve_buffer(struct group_read *r, struct read_buffer *b) {
@@ -114,6 +115,38 @@ static enum err_code take_starts(struct group_read *r, const struct read_part *p
     return ERR_OK;
 }
 
+/* Marks the rows of the part in which a slot without a definition has something. */
+static enum err_code find_doubted(struct group_read *r, struct read_part *p, size_t open) {
+    const size_t words = (p->to - p->from + (size_t)63) / 64;
+    if (r->lost_count == 0 || p->doubted != NULL) {
+        return ERR_OK;
+    }
+    uint64_t *marks = arena_try_alloc(r->read->arena, words, sizeof(*marks));
+    if (marks == NULL) {
+        return read_over_budget(r);
+    }
+    memset(marks, 0, words * sizeof(*marks));
+    for (size_t i = 0; i < r->lost_count; i++) {
+        struct hist_column c = {.count = 0};
+        const enum err_code code = decode(r, p, r->lost[i], open + i, 0, &c);
+        if (code == ERR_CORRUPT) {
+            memset(marks, 0xff, words * sizeof(*marks)); /* it may have been anywhere */
+        } else if (code != ERR_OK) {
+            return code;
+        }
+        for (uint32_t k = 0; k < c.count && code == ERR_OK; k++) {
+            const uint32_t row = c.rows != NULL ? c.rows[k] : k;
+            marks[row / 64] |= UINT64_C(1) << row % 64;
+        }
+    }
+    p->doubted = marks;
+    return ERR_OK;
+}
+
+static bool is_doubted(const struct read_part *p, uint32_t row) {
+    return p->doubted != NULL && (p->doubted[row / 64] >> row % 64 & 1) != 0;
+}
+
 static enum err_code take_histograms(struct group_read *r, const struct read_part *p, size_t n,
                                      struct by_row *to, struct storage_samples *out) {
     struct arena *arena = r->read->arena;
@@ -131,12 +164,22 @@ static enum err_code take_histograms(struct group_read *r, const struct read_par
     struct histogram **made = to->histograms + p->at;
     const enum err_code code = hist_assemble(arena, r->hist, n, rows, made, r->err);
     for (uint32_t row = 0; row < rows && code == ERR_OK; row++) {
-        if (made[row] != NULL) {
-            const bool ends = hist_is_stale(made[row]);
-            to->values[p->at + row] = ends ? f64_stale() : 0;
-            out->has_stale |= ends;
-            read_mark(r, p->at + row);
+        if (made[row] == NULL) {
+            continue;
         }
+        if (is_doubted(p, row)) {
+            made[row] = NULL;
+            to->was_left_out = true;
+            continue;
+        }
+        if (to->was_left_out && made[row]->hint == HINT_NOT_RESET) {
+            made[row]->hint = HINT_UNKNOWN; /* it was compared with one that is left out */
+        }
+        to->was_left_out = false;
+        const bool ends = hist_is_stale(made[row]);
+        to->values[p->at + row] = ends ? f64_stale() : 0;
+        out->has_stale |= ends;
+        read_mark(r, p->at + row);
     }
     return code;
 }
@@ -158,14 +201,15 @@ static enum err_code decode_layout(struct group_read *r, const struct read_part 
     return ERR_OK;
 }
 
-static enum err_code read_part(struct group_read *r, const struct read_part *p, uint32_t slot,
+static enum err_code read_part(struct group_read *r, struct read_part *p, uint32_t slot,
                                size_t wanted, size_t open, struct by_row *to,
                                struct storage_samples *out) {
     const struct read_bundle *b = &r->bundles[wanted];
     const size_t end = (size_t)b->first + b->count;
     struct hist_column column;
     size_t n = 0;
-    enum err_code code = decode(r, p, slot, wanted, 0, &column);
+    enum err_code code = find_doubted(r, p, open + r->column_count);
+    code = code != ERR_OK ? code : decode(r, p, slot, wanted, 0, &column);
     if (code == ERR_OK) {
         take_floats(r, p, &column, to, out);
     }

@@ -599,6 +599,7 @@ enum err_code head_replay_locked(struct head_group *g, struct err *err) {
     g->cut = NULL;
     g->cut_count = 0;
     g->cut_capacity = 0;
+    head_find_lost_slots(g);
     head_restore_times(g);
     atomic_store_explicit(&g->replayed, true, memory_order_release);
     return ERR_OK;

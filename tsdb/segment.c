@@ -1,7 +1,7 @@
-/* L0 segments: the store and its writing half; segment_read.c reads.
+/* L0 segments: the store and its writing half; segment_open.c opens, segment_read.c reads.
  *
- * FORMAT. Record files (record_file.c) with magic "BRASASEG". A record of type 1 is the front of a
- * run; the run's pages follow right behind it:
+ * FORMAT. Record files (record_file.c) with magic "BRASASEG". A record of type 2 is a mark
+ * (segment_mark.h), one of type 1 the front of a run; the run's pages follow right behind it:
  *
  *     front  pages_bytes u32, uvarint group, first_row, rows, slot_count, page_count,
  *            varint min_ts, uvarint max_ts - min_ts, uvarint ts_size, ts column [ts_size],
@@ -13,7 +13,7 @@
  * the pages by the checksums in it.
  *
  * INVARIANTS
- *   S1  Bytes of a file before its size are whole runs.
+ *   S1  Bytes of a file before its size are whole runs and marks.
  *   S2  Only the newest file is written, and only while it is not poisoned.
  *   S3  A file's number is used once.
  *
@@ -30,61 +30,16 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "tsdb/chunk/ts_column.h"
-#include "tsdb/segment_file.h"
+#include "tsdb/segment_impl.h"
 
 enum {
-    SCAN_READ_BYTES = 1024, /* most fronts fit, pages are skipped */
     FILE_BYTES_MAX = 1 << 30,
     BUFFER_KEEP_BYTES = 4 << 20,
 };
 
-struct page_entry {
-    uint32_t slots;
-    uint32_t bytes;
-};
-
-/* The run being built. */
-struct run_builder {
-    struct segment_run_info info; /* slot_count: slots in finished pages */
-    bool open;                    /* between begin and a successful commit */
-    struct buf ts;
-    struct buf pages;   /* finished ones */
-    struct buf lengths; /* of the open page */
-    struct buf blocks;
-    uint32_t page_slots;
-    uint32_t absent; /* slots not yet written: they count only when one with samples follows */
-    struct page_entry *table;
-    size_t page_count;
-    size_t page_capacity;
-    struct buf out; /* the whole run as it is written */
-};
-
-struct segment_store {
-    struct vfs *vfs;
-    char *dir;
-    uint32_t shard;
-    uint32_t file_bytes;
-    struct page_cache *cache; /* may be NULL */
-
-    /* the writer's */
-    struct run_builder run;
-    struct block_encoder *encoder;
-    uint8_t block[BLOCK_BYTES_FIXED_MAX + BLOCK_ROWS_MAX * BLOCK_BYTES_PER_ROW_MAX]; /* scratch */
-    struct segment_file *tail; /* NULL: the next commit begins a file */
-    uint32_t tail_next;        /* number of the next record */
-    uint32_t next_file;
-
-    struct mutex mu;
-    /* guarded by mu: */
-    struct segment_file **files; /* ascending; changed by the writer only */
-    size_t file_count;
-    size_t file_capacity;
-    struct segment_stats stats;
-};
-
 /* ---- files ---- */
 
-static struct segment_file *file_new(const struct segment_store *store, uint32_t number) {
+struct segment_file *segment_file_new(const struct segment_store *store, uint32_t number) {
     const struct record_file_id id = {SEGMENT_MAGIC, store->shard, number};
     struct segment_file *file = mem_zalloc(sizeof(*file));
     file->number = number;
@@ -95,7 +50,7 @@ static struct segment_file *file_new(const struct segment_store *store, uint32_t
     return file;
 }
 
-static void file_free(struct segment_store *store, struct segment_file *file) {
+void segment_file_free(struct segment_store *store, struct segment_file *file) {
     page_cache_drop(store->cache, file->cache_owner);
     vfs_file_close(file->f);
     mem_free(file->path);
@@ -107,7 +62,7 @@ void segment_file_unref(struct segment_store *store, struct segment_file *file) 
     const bool last = --file->refs == 0;
     mutex_unlock(&store->mu);
     if (last) {
-        file_free(store, file);
+        segment_file_free(store, file);
     }
 }
 
@@ -145,7 +100,7 @@ struct page_cache *segment_store_cache(const struct segment_store *store) {
     return store->cache;
 }
 
-static void list_add(struct segment_store *store, struct segment_file *file) {
+void segment_file_enlist(struct segment_store *store, struct segment_file *file) {
     mutex_lock(&store->mu);
     if (store->file_count == store->file_capacity) {
         store->file_capacity = mem_grow(store->file_capacity, store->file_count + 1);
@@ -156,7 +111,7 @@ static void list_add(struct segment_store *store, struct segment_file *file) {
 }
 
 static enum err_code begin_file(struct segment_store *store, struct err *err) {
-    struct segment_file *file = file_new(store, store->next_file++);
+    struct segment_file *file = segment_file_new(store, store->next_file++);
     const struct record_file_id id = {SEGMENT_MAGIC, store->shard, file->number};
     uint8_t header[RECORD_FILE_HEADER_BYTES];
     enum err_code code =
@@ -170,11 +125,11 @@ static enum err_code begin_file(struct segment_store *store, struct err *err) {
     }
     if (code != ERR_OK) {
         (void)err_wrap(err, "beginning segment %s", file->path);
-        file_free(store, file);
+        segment_file_free(store, file);
         return code;
     }
     file->size = sizeof(header);
-    list_add(store, file);
+    segment_file_enlist(store, file);
     store->tail = file;
     store->tail_next = 0;
     return ERR_OK;
@@ -336,10 +291,44 @@ static uint8_t *write_front(const struct run_builder *run, uint8_t *to) {
     return to;
 }
 
-/* The whole run, for the place where the tail stands. */
+/* Before this place all is durable. */
+static struct segment_place durable_before(struct segment_store *store) {
+    struct segment_place place = {.file = store->tail->number};
+    mutex_lock(&store->mu);
+    place.offset = (uint32_t)store->tail->size;
+    for (size_t i = 0; i < store->file_count; i++) {
+        const struct segment_file *file = store->files[i];
+        if (file->synced_size < file->size || !file->name_synced) {
+            place = (struct segment_place){file->number, (uint32_t)file->synced_size};
+            break;
+        }
+    }
+    mutex_unlock(&store->mu);
+    return segment_place_before(place, store->mark.place) ? store->mark.place : place;
+}
+
+/* A mark for the place where the tail stands, when there is something new to say. */
+static void frame_mark(struct segment_store *store, struct segment_place place) {
+    struct segment_mark mark = store->mark;
+    if (mark.void_count > SEGMENT_VOIDS_MAX ||
+        (!store->mark_changed && !segment_place_before(mark.place, place))) {
+        return;
+    }
+    mark.place = place;
+    const size_t max = RECORD_HEADER_BYTES + segment_mark_bytes_max(&mark);
+    uint8_t *to = (uint8_t *)buf_reserve(&store->run.out, max);
+    ASSERT(to != NULL);
+    uint8_t *payload = to + RECORD_HEADER_BYTES;
+    const size_t size = (size_t)(segment_mark_write(&mark, payload) - payload);
+    (void)record_write(to, store->tail->seed, SEGMENT_RECORD_MARK, store->tail_next, payload,
+                       (uint32_t)size);
+    store->run.out.len = RECORD_HEADER_BYTES + size;
+}
+
+/* The whole run, for the place where the tail stands, behind a mark or not. */
 static enum err_code frame_run(struct segment_store *store, struct err *err) {
     struct run_builder *run = &store->run;
-    clear_buffer(&run->out);
+    const size_t mark_bytes = run->out.len;
     uint8_t *to = (uint8_t *)buf_reserve(&run->out, RECORD_HEADER_BYTES + front_bytes_max(run) +
                                                         run->pages.len);
     if (to == NULL) {
@@ -351,12 +340,12 @@ static enum err_code frame_run(struct segment_store *store, struct err *err) {
         return err_set(err, ERR_LIMIT, "run of group %" PRIu32 " has too many pages",
                        run->info.group);
     }
-    to = record_write(to, store->tail->seed, SEGMENT_RECORD_RUN, store->tail_next, front,
-                      (uint32_t)size);
+    to = record_write(to, store->tail->seed, SEGMENT_RECORD_RUN,
+                      store->tail_next + (mark_bytes != 0 ? 1 : 0), front, (uint32_t)size);
     if (run->pages.len > 0) {
         memcpy(to, run->pages.ptr, run->pages.len);
     }
-    run->out.len = RECORD_HEADER_BYTES + size + run->pages.len;
+    run->out.len = mark_bytes + RECORD_HEADER_BYTES + size + run->pages.len;
     return ERR_OK;
 }
 
@@ -395,11 +384,16 @@ enum err_code segment_commit(struct segment_store *store, struct segment_run_inf
     if (!run_ok(run)) {
         return err_set(err, ERR_LIMIT, "run of group %" PRIu32 " is too large", run->info.group);
     }
-    enum err_code code = prepare_tail(store, front_bytes_max(run) + run->pages.len, err);
+    enum err_code code = prepare_tail(
+        store, segment_mark_bytes_max(&store->mark) + front_bytes_max(run) + run->pages.len, err);
     if (code != ERR_OK) {
         poison_tail(store);
         return code;
     }
+    const struct segment_place place = durable_before(store);
+    clear_buffer(&run->out);
+    frame_mark(store, place);
+    const size_t mark_bytes = run->out.len;
     code = frame_run(store, err);
     if (code != ERR_OK) {
         return code;
@@ -411,15 +405,17 @@ enum err_code segment_commit(struct segment_store *store, struct segment_run_inf
         poison_tail(store);
         return err_wrap(err, "writing segment %s at offset %" PRIu64, file->path, offset);
     }
-    store->tail_next++;
+    store->tail_next += mark_bytes != 0 ? 2 : 1;
+    store->mark.place = mark_bytes != 0 ? place : store->mark.place;
+    store->mark_changed &= mark_bytes == 0;
     mutex_lock(&store->mu);
     file->size += run->out.len;
     store->stats.runs_written++;
     store->stats.bytes_written += run->out.len;
     mutex_unlock(&store->mu);
     run->open = false;
-    run->info.at =
-        (struct segment_location){file->number, (uint32_t)offset, (uint32_t)run->out.len};
+    run->info.at = (struct segment_location){file->number, (uint32_t)(offset + mark_bytes),
+                                             (uint32_t)(run->out.len - mark_bytes)};
     *out = run->info;
     return ERR_OK;
 }
@@ -547,110 +543,7 @@ void segment_stats_get(struct segment_store *store, struct segment_stats *out) {
     mutex_unlock(&store->mu);
 }
 
-/* ---- opening ---- */
-
-struct opening {
-    segment_found_fn *fn;
-    void *ctx;
-    uint32_t file;
-};
-
-static enum err_code found_record(void *ctx, const struct record_view *record, uint64_t *out_extra,
-                                  struct err *err) {
-    const struct opening *opening = ctx;
-    struct segment_front front;
-    if (record->type != SEGMENT_RECORD_RUN) {
-        return ERR_OK; /* of a later version: not ours to read, framed all the same */
-    }
-    if (segment_front_parse(record->payload, record->size, &front) != ERR_OK) {
-        *out_extra = UINT64_MAX;
-        return ERR_OK;
-    }
-    *out_extra = front.pages_bytes;
-    if (front.pages_bytes > record->left) {
-        return ERR_OK;
-    }
-    const struct segment_run_info info = {
-        .group = front.group,
-        .first_row = front.first_row,
-        .rows = front.rows,
-        .slot_count = front.slot_count,
-        .min_ts_ms = front.min_ts_ms,
-        .max_ts_ms = front.max_ts_ms,
-        .at = {opening->file, (uint32_t)record->offset,
-               RECORD_HEADER_BYTES + record->size + front.pages_bytes},
-    };
-    return opening->fn(opening->ctx, &info, err);
-}
-
-/* Nothing of the file may be behind end: later, with newer files, a torn tail would be damage. */
-static bool cut_tail(struct segment_file *file, uint64_t end) {
-    uint64_t file_size = 0;
-    return end >= RECORD_FILE_HEADER_BYTES && vfs_file_size(file->f, &file_size, NULL) == ERR_OK &&
-           (file_size == end || vfs_file_truncate(file->f, end, NULL) == ERR_OK);
-}
-
-static enum err_code open_file(struct segment_store *store, const struct segment_options *options,
-                               uint32_t number, bool newest, struct opening *opening,
-                               struct record_scan_stats *stats, struct err *err) {
-    struct segment_file *file = file_new(store, number);
-    const struct record_scan_options scan = {
-        .id = {SEGMENT_MAGIC, store->shard, number},
-        .path = file->path,
-        .quarantine_dir = options->quarantine_dir,
-        .vfs = store->vfs,
-        .read_ahead_bytes = SCAN_READ_BYTES,
-        .closed = !newest,
-        .damage = options->damage,
-        .damage_ctx = options->damage_ctx,
-    };
-    const uint64_t damage_before = stats->damaged_records;
-    uint64_t end = 0;
-    uint32_t next = 0;
-    opening->file = number;
-    enum err_code code =
-        vfs_open(store->vfs, file->path, newest ? VFS_WRITE : VFS_READ, &file->f, err);
-    if (code == ERR_OK) {
-        code = record_scan(file->f, &scan, found_record, opening, &end, &next, stats, err);
-    }
-    if (code != ERR_OK) {
-        file_free(store, file);
-        return err_wrap(err, "opening segment %" PRIu32 " of %s", number, store->dir);
-    }
-    file->size = end;
-    if (newest && cut_tail(file, end) && stats->damaged_records == damage_before &&
-        end < store->file_bytes && number >= options->first_file) {
-        store->tail = file;
-        store->tail_next = next;
-    }
-    list_add(store, file);
-    return ERR_OK;
-}
-
-static enum err_code open_files(struct segment_store *store, const struct segment_options *options,
-                                struct opening *opening, struct record_scan_stats *stats,
-                                struct err *err) {
-    uint32_t *numbers = NULL;
-    size_t count = 0;
-    enum err_code code = vfs_make_dir(store->vfs, store->dir, err);
-    if (code == ERR_OK) {
-        code = record_file_list(store->vfs, store->dir, &numbers, &count, err);
-    }
-    for (size_t i = 0; i < count && code == ERR_OK; i++) {
-        if (numbers[i] == UINT32_MAX) {
-            code =
-                err_set(err, ERR_CORRUPT, "%s has a segment with an impossible number", store->dir);
-            break;
-        }
-        code = open_file(store, options, numbers[i], i + 1 == count, opening, stats, err);
-        store->next_file = numbers[i] + 1;
-    }
-    if (store->next_file < options->first_file) {
-        store->next_file = options->first_file;
-    }
-    mem_free(numbers);
-    return code;
-}
+/* ---- life ---- */
 
 static struct buf *const *run_buffers(struct run_builder *run, struct buf *out[5]) {
     out[0] = &run->ts;
@@ -666,7 +559,6 @@ enum err_code segment_store_open(const struct segment_options *options, segment_
                                  struct record_scan_stats *out_stats, struct err *err) {
     struct segment_store *store = mem_zalloc(sizeof(*store));
     struct record_scan_stats stats = {0};
-    struct opening opening = {.fn = found, .ctx = ctx};
     struct buf *buffers[5];
     store->vfs = options->vfs;
     store->dir = mem_strdup(options->dir);
@@ -680,7 +572,7 @@ enum err_code segment_store_open(const struct segment_options *options, segment_
         buf_init(run_buffers(&store->run, buffers)[i], SEGMENT_RUN_BYTES_MAX);
     }
     mutex_init(&store->mu);
-    const enum err_code code = open_files(store, options, &opening, &stats, err);
+    const enum err_code code = segment_open_files(store, options, found, ctx, &stats, err);
     if (code != ERR_OK) {
         segment_store_close(store);
         return code;
@@ -698,12 +590,13 @@ void segment_store_close(struct segment_store *store) {
     }
     for (size_t i = 0; i < store->file_count; i++) {
         ASSERT(store->files[i]->refs == 1);
-        file_free(store, store->files[i]);
+        segment_file_free(store, store->files[i]);
     }
     struct buf *buffers[5];
     for (size_t i = 0; i < COUNT_OF(buffers); i++) {
         buf_release(run_buffers(&store->run, buffers)[i]);
     }
+    segment_mark_release(&store->mark);
     mem_free(store->run.table);
     mem_free(store->files);
     block_encoder_free(store->encoder);

@@ -5,9 +5,9 @@
  * one series costs two small reads. Format: FORMAT.md sections 1 and 3.
  *
  * DURABILITY. After segment_commit a run survives a crash of the process; after a later
- * segment_sync with ERR_OK, a crash of the machine. Only then may the WAL drop its rows. After
- * a restart, a run whose rows are still in the WAL must pass segment_verify before it is believed:
- * power loss can leave its frame and lose its pages.
+ * segment_sync with ERR_OK, a crash of the machine. Only then may the WAL drop its rows. Loss of
+ * power can leave the frame of a run and lose its pages: what was not synced must pass segment_verify
+ * before it is believed. How far the files were synced is in them (segment_mark.h).
  *
  * THREADS. The shard's thread (the writer) opens, builds, commits and drops. segment_sync may be
  * called by one other thread at any time. Reads may be made by any thread at any time; a file that
@@ -64,7 +64,7 @@ struct segment_run_info {
     struct segment_location at;
 };
 
-/* Once per run found at opening, in file order; borrowed. An error ends segment_store_open. */
+/* Once per run found at opening, in file order, when all are found; borrowed. An error ends segment_store_open. */
 typedef enum err_code segment_found_fn(void *ctx, const struct segment_run_info *run,
                                        struct err *err);
 
@@ -74,14 +74,16 @@ struct segment_options {
     uint32_t shard;
     uint32_t file_bytes;        /* 0 = default; a larger run gets a file of its own */
     uint32_t first_file;        /* new runs are in files with at least this number */
+    bool check_unsynced;        /* runs that may not be durable must pass segment_verify, else they
+                                 * are reported and do not count, now and at later openings */
     const char *quarantine_dir; /* may be NULL */
     struct page_cache *cache;   /* may be NULL; outlives the store */
     record_damage_fn *damage;   /* may be NULL; called during segment_store_open only */
     void *damage_ctx;
 };
 
-/* Opens or creates: reads the frames of all runs, not their pages. Damaged ones are reported and
- * skipped, a torn tail is cut off. Writes nothing else. */
+/* Opens or creates: reads the frames of all runs, and the pages of those that are checked. Damaged ones
+ * are reported and skipped, a torn tail is cut off. Writes nothing else. */
 MUST_CHECK enum err_code segment_store_open(const struct segment_options *options,
                                             segment_found_fn *found, void *ctx,
                                             struct segment_store **out,

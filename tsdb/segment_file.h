@@ -9,7 +9,7 @@
 
 #define SEGMENT_MAGIC "BRASASEG"
 
-enum { SEGMENT_RECORD_RUN = 1, SEGMENT_PAGES_FIELD_BYTES = 4 };
+enum { SEGMENT_RECORD_RUN = 1, SEGMENT_RECORD_MARK = 2, SEGMENT_PAGES_FIELD_BYTES = 4 };
 
 /* What a page says about a slot. */
 enum {

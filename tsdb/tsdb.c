@@ -399,6 +399,7 @@ static enum err_code open_shard(struct head_shard *shard, const struct paths *pa
             .shard = shard->number,
             .file_bytes = db->options.segment_file_bytes,
             .first_file = compactor_floor(db->compactor, shard->number).l0_file,
+            .check_unsynced = true,
             .quarantine_dir = paths->quarantine,
             .cache = db->page_cache,
             .damage = on_damage,
