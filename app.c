@@ -269,6 +269,7 @@ static void on_status(void *ctx, struct arena *arena, struct web_status *out) {
         .last_config_unix_ns = app->config_unix_ns,
         .start_unix_ns = app->start_unix_ns,
         .storage_retention = app->config != NULL ? retention_text(arena, app->config) : STR(""),
+        .storage_read_only = app->prom != NULL,
     };
     mutex_unlock(&app->status_mu);
 }

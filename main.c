@@ -66,6 +66,8 @@ static int run_server(const struct flags *flags, struct arena *arena) {
     (void)sigaddset(&signals, SIGINT);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ,
+                 SIG_IGN); /* a limit on the size of files is a fault of the disk, no end */
 
     struct log *log = log_new(clock_system(), STDERR_FILENO, flags->log_level, flags->log_format);
     struct app *app = NULL;

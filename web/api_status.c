@@ -91,6 +91,8 @@ void api_status_runtimeinfo(struct web *web, struct http_incoming *in, struct ht
     time_pair(j, "lastConfigTime", status.last_config_unix_ns);
     json_key(j, "corruptionCount");
     json_u64(j, stats.damage_count);
+    json_key(j, "storageReadOnly");
+    json_bool(j, status.storage_read_only);
     json_key(j, "storageFailing");
     json_bool(j, stats.is_failing);
     json_key(j, "storageFaultCount");

@@ -47,6 +47,7 @@ static const struct route routes[] = {
     {"/", READ, 0, page_root},
     {"/graph", READ, 0, page_graph},
     {"/query", READ, 0, page_index},
+    {"/status", READ, 0, page_index},
     {"/assets/", READ, ROUTE_PREFIX, page_asset},
     {"/favicon.svg", READ, 0, page_asset},
 };

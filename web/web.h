@@ -30,6 +30,7 @@ struct web_status {
     int64_t last_config_unix_ns;
     int64_t start_unix_ns;
     struct str storage_retention;
+    bool storage_read_only; /* by a flag: samples have no place to go */
     uint64_t corruption_count;
 };
 

@@ -314,14 +314,45 @@ static void status_pages_answer(void **state) {
     check(w, "/api/v1/status/tsdb?limit=10001", 400, BAD("limit must not exceed 10000"));
 }
 
+static void stats_of_a_failing_disk(struct storage *st, struct storage_stats *out) {
+    (void)st;
+    *out = (struct storage_stats){.is_failing = true,
+                                  .fault_count = 3,
+                                  .last_fault_unix_ms = WORLD_UNIX_S * INT64_C(1000),
+                                  .last_fault = "writing wal/1: \"no\" space",
+                                  .damage_count = 2};
+}
+
+static void a_failing_disk_is_told_with_its_last_fault(void **state) {
+    struct web_world *w = *state;
+    const char *body = web_world_get(w, "/api/v1/status/runtimeinfo");
+    assert_non_null(strstr(body, "\"corruptionCount\":0,\"storageReadOnly\":false,"
+                                 "\"storageFailing\":false,\"storageFaultCount\":0,"
+                                 "\"storageLastFault\":\"\",\"goroutineCount\""));
+    static const struct storage_ops ops = {.stats = stats_of_a_failing_disk};
+    struct storage failing = {&ops};
+    w->web.options.storage = &failing;
+    body = web_world_get(w, "/api/v1/status/runtimeinfo");
+    assert_non_null(strstr(body, "\"corruptionCount\":2,\"storageReadOnly\":false,"
+                                 "\"storageFailing\":true,\"storageFaultCount\":3,"
+                                 "\"storageLastFault\":\"writing wal/1: \\\"no\\\" space\","
+                                 "\"storageLastFaultTime\":\"2015-07-01T20:10:51Z\","));
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(rules_show_their_groups),      T(rules_are_filtered),
-        T(bad_filters_are_named),        T(rules_come_in_pages),
-        T(sha256_is_the_standards),      T(alerts_and_alertmanagers_are_listed),
-        T(targets_show_what_is_scraped), T(loopback_targets_have_a_global_address),
-        T(metadata_is_grouped_by_name),  T(status_pages_answer),
+        T(rules_show_their_groups),
+        T(rules_are_filtered),
+        T(bad_filters_are_named),
+        T(rules_come_in_pages),
+        T(sha256_is_the_standards),
+        T(alerts_and_alertmanagers_are_listed),
+        T(targets_show_what_is_scraped),
+        T(loopback_targets_have_a_global_address),
+        T(metadata_is_grouped_by_name),
+        T(status_pages_answer),
+        T(a_failing_disk_is_told_with_its_last_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

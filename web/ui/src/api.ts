@@ -22,6 +22,16 @@ export async function call<T>(path: string, params: Record<string, string>, sign
     body: new URLSearchParams(params),
     signal,
   });
+  return answer<T>(response, started);
+}
+
+/** What has no parameters and is cheap, as the status of the server. */
+export async function get<T>(path: string): Promise<Answer<T>> {
+  const started = performance.now();
+  return answer<T>(await fetch(`./api/v1/${path}`), started);
+}
+
+async function answer<T>(response: Response, started: number): Promise<Answer<T>> {
   const text = await response.text();
   if (text.length > MAX_BYTES) {
     throw new Error(`The answer has ${(text.length / 1048576).toFixed(0)} MiB: narrow the query or its range.`);

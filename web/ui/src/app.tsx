@@ -1,7 +1,9 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { call, type Answer, type MatrixSeries, type Result } from './api';
 import { Chart } from './chart';
+import { PageHead } from './page_head';
 import { QueryBox } from './query_box';
+import { DiskAlert, useRuntimeInfo } from './runtime_info';
 import { end, expr, range, remember, step, tab, toAddress, type Tab } from './state';
 import { Table } from './table';
 import { autoStep, formatDuration, formatTime, parseDuration } from './time';
@@ -93,13 +95,9 @@ export function App() {
   return (
     <>
       <a class="skip" href="#result">Skip to the result</a>
-      <header>
-        <h1><img src="./favicon.svg" alt="" width="22" height="22" /> Brasa</h1>
-        <nav aria-label="Server">
-          <a href="./metrics">Metrics</a>
-        </nav>
-      </header>
+      <PageHead />
       <main>
+        <DiskAlert info={useRuntimeInfo().info} />
         <QueryBox onRun={run} />
         <div class="controls">
           <div role="tablist" aria-label="View">
