@@ -44,7 +44,7 @@ char *buf_reserve(struct buf *buf, size_t more) {
     const size_t need = buf->len + more + 1;
     if (need > buf->capacity) {
         size_t grown = mem_grow(buf->capacity, need);
-        if (grown > buf->max_bytes + 1) {
+        if (grown - 1 > buf->max_bytes) { /* max_bytes + 1 can be 0 */
             grown = buf->max_bytes + 1;
         }
         if (buf->pool != NULL && grown <= POOL_FREE_BYTES) {
