@@ -260,7 +260,7 @@ static enum err_code evaluate(struct run *r, struct err *err) {
 
 /* The first try of a query that its caller runs again: nobody is told. */
 static bool is_repeated(const struct query *query, enum err_code code) {
-    return query->tentative && code != ERR_OK && cancel_check(query->cancel) == ERR_TIMEOUT;
+    return query->tentative && code == ERR_TIMEOUT;
 }
 
 static enum err_code run_admitted(struct run *r, struct storage *storage, struct err *err) {

@@ -81,7 +81,7 @@ struct query {
     const struct cancel *cancel;       /* may be NULL; may be shared */
     const struct query_origin *origin; /* may be NULL; borrowed until query_run returns */
     bool per_step_stats;               /* if the engine's options allow it */
-    bool tentative; /* run again by its caller if cancel's deadline passes: then not logged */
+    bool tentative; /* run again by its caller if it fails with ERR_TIMEOUT: then not logged */
     struct query_profile *profile; /* of query_explain; NULL for everybody else */
 };
 

@@ -104,6 +104,7 @@ void api_fail_err(struct api *api, enum err_code code, const struct err *err) {
         api_fail(api, API_EXECUTION, "%s", err->text);
         return;
     case ERR_TIMEOUT:
+        api->in->timed_out = api->in->tentative;
         api_fail(api, API_TIMEOUT, "%s", err->text);
         return;
     case ERR_CANCELED:

@@ -93,15 +93,14 @@ static bool run_in_time(struct request *r, int64_t now_ns) {
     r->in.tentative = true;
     r->route->handler(r->server->web, &r->in, &r->out);
     r->in.tentative = false;
-    const bool late = r->out.status != 200 && cancel_check(&r->in.cancel) == ERR_TIMEOUT;
     cancel_init(&r->in.cancel, clock, 0);
-    if (late) {
+    if (r->in.timed_out) {
         buf_release(&r->out.body);
         r->out = before;
         buf_init(&r->out.body, before.body.max_bytes);
         r->out.body.pool = before.body.pool;
     }
-    return !late;
+    return !r->in.timed_out;
 }
 
 static void note_end(struct request *r, int64_t begin_ns, int64_t end_ns) {

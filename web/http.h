@@ -58,7 +58,8 @@ struct http_incoming {
     struct str content_type, content_encoding, accept_encoding, origin, host, fetch_site;
     struct str client; /* IP address; empty: not known */
     struct cancel cancel;
-    bool tentative; /* run again if it outlasts cancel's deadline: no trace of it then */
+    bool tentative; /* run again if it fails with ERR_TIMEOUT: no trace of it then */
+    bool timed_out; /* out: it did, and is run again */
 };
 
 /* The rest of an answer that is too large to be made at once. more appends about a piece, at least

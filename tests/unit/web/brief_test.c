@@ -23,6 +23,7 @@ static struct {
     struct storage_ops ops;
     atomic_int workers, listeners; /* queries that ran there */
     atomic_bool slow;              /* those of listeners outlast any deadline */
+    atomic_bool refuses;           /* they do, and fail for a reason of their own */
 } seen;
 
 static bool on_worker(void) {
@@ -40,7 +41,8 @@ static enum err_code noting_open(struct storage *st, int64_t mint, int64_t maxt,
         fake_clock_advance_ns(&world.clock, NS_PER_S);
         const enum err_code code = cancel_check(cancel);
         assert_int_equal(code, ERR_TIMEOUT);
-        return err_set(err, code, "stopped");
+        return atomic_load(&seen.refuses) ? err_set(err, ERR_LIMIT, "too many series")
+                                          : err_set(err, code, "stopped");
     }
     mutex_lock(&seen.mu);
     const enum err_code code = seen.real->querier_open(st, mint, maxt, arena, cancel, out, err);
@@ -104,21 +106,42 @@ static int teardown(void **state) {
     "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[{\"metric\":{"        \
     "\"__name__\":\"m\"},\"value\":[10,\"2\"]}]}}"
 
-static void ask(int fd, const char *request, const char *want) {
+static void ask_for(int fd, const char *request, int status, const char *want) {
     struct buf rest;
     buf_init(&rest, 1024 * 1024);
     struct raw_answer a;
     raw_send(fd, request);
     assert_true(raw_read(fd, &rest, false, &a));
-    assert_int_equal(a.status, 200);
+    assert_int_equal(a.status, status);
     assert_str(a.body, want);
     buf_release(&a.raw);
     buf_release(&rest);
 }
 
+static void ask(int fd, const char *request, const char *want) {
+    ask_for(fd, request, 200, want);
+}
+
 static void check_runs(int workers, int listeners) {
     assert_int_equal(atomic_load(&seen.workers), workers);
     assert_int_equal(atomic_load(&seen.listeners), listeners);
+}
+
+static void check_log(size_t want_lines, size_t want_errors) {
+    char text[8192];
+    FILE *f = fopen(server.log, "r");
+    assert_non_null(f);
+    struct str rest = {text, fread(text, 1, sizeof(text), f)};
+    (void)fclose(f);
+    size_t lines = 0;
+    size_t errors = 0;
+    for (ptrdiff_t at; (at = str_find(rest, STR("\n"))) >= 0;
+         rest = str_from(rest, (size_t)at + 1)) {
+        lines++;
+        errors += str_find(str_sub(rest, 0, (size_t)at), STR("\"error\"")) >= 0;
+    }
+    assert_int_equal(lines, want_lines);
+    assert_int_equal(errors, want_errors);
 }
 
 static void a_query_like_one_that_was_quick_runs_where_it_was_read(void **state) {
@@ -144,17 +167,21 @@ static void a_try_that_takes_too_long_is_answered_by_a_worker_and_told_to_nobody
     ask(fd, ASK("query=m&time=10"), RESULT); /* its like was slow: not tried */
     check_runs(3, 1);
     (void)close(fd);
-    char text[8192];
-    FILE *f = fopen(server.log, "r");
-    assert_non_null(f);
-    const size_t n = fread(text, 1, sizeof(text), f);
-    (void)fclose(f);
-    size_t lines = 0;
-    for (size_t i = 0; i < n; i++) {
-        lines += text[i] == '\n';
-    }
-    assert_int_equal(lines, 3);
-    assert_true(str_find((struct str){text, n}, STR("error")) < 0);
+    check_log(3, 0);
+}
+
+/* Whether it is repeated is asked once: else one that fails as its time ends could be logged twice. */
+static void a_try_that_fails_for_a_reason_of_its_own_is_not_repeated_however_late(void **state) {
+    (void)state;
+    const int fd = raw_dial(server.port);
+    ask(fd, ASK("query=m&time=10"), RESULT);
+    atomic_store(&seen.slow, true);
+    atomic_store(&seen.refuses, true);
+    ask_for(fd, ASK("query=m&time=10"), 422,
+            "{\"status\":\"error\",\"errorType\":\"execution\",\"error\":\"too many series\"}");
+    check_runs(1, 1);
+    (void)close(fd);
+    check_log(2, 1);
 }
 
 /* No time passes between the answer to one connection and the request of the other. */
@@ -217,6 +244,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(a_query_like_one_that_was_quick_runs_where_it_was_read),
         T(a_try_that_takes_too_long_is_answered_by_a_worker_and_told_to_nobody),
+        T(a_try_that_fails_for_a_reason_of_its_own_is_not_repeated_however_late),
         T(who_waited_for_another_connection_is_given_to_a_worker),
         cmocka_unit_test(what_is_asked_is_told_apart_but_not_when),
         cmocka_unit_test(costs_rise_at_once_and_fall_by_halves),
