@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static NORETURN COLD void out_of_memory(size_t bytes) {
     (void)fprintf(stderr, "brasa: out of memory allocating %zu bytes\n", bytes);
@@ -63,6 +64,15 @@ char *mem_strdup(const char *text) {
 
 void mem_free(void *ptr) {
     free(ptr);
+}
+
+void *mem_alloc_huge(void) {
+    void *ptr = aligned_alloc(MEM_HUGE_BYTES, MEM_HUGE_BYTES);
+    if (ptr == NULL) {
+        out_of_memory(MEM_HUGE_BYTES);
+    }
+    (void)madvise(ptr, MEM_HUGE_BYTES, MADV_HUGEPAGE); /* advice: without it small pages do */
+    return ptr;
 }
 
 void mem_give_back(void) {

@@ -22,6 +22,12 @@ char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *mem_strndup(const char *text, size_t n) __attribute__((malloc, returns_nonnull));
 void mem_free(void *ptr);
 
+/* For large arrays that will be filled and looked at anywhere: MEM_HUGE_BYTES for mem_free, aligned, as one page
+ * of memory where the system has such, so that they cost one page fault and one entry of the TLB, not 512.
+ * All of it counts as used from the first byte on. */
+enum { MEM_HUGE_BYTES = 2 << 20 };
+void *mem_alloc_huge(void) __attribute__((malloc, returns_nonnull));
+
 /* Gives memory that was freed back to the system, as far as it is whole pages: what a large query used
  * would else stay with the process. Takes some 10 us for each MB that is free; other threads that
  * allocate wait for part of that. */

@@ -314,6 +314,8 @@ static void sync_all(struct tsdb *db, struct synced *synced) {
 
 void head_maintain(struct tsdb *db) {
     struct synced synced[HEAD_SHARDS_MAX];
+    while (index_cover_some(&db->index)) { /* after opening */
+    }
     mutex_lock(&db->walk_mu);
     replay_all(db);
     for (uint32_t i = 0; i < db->shard_count; i++) {

@@ -135,6 +135,39 @@ bool index_define_metric_locked(struct index *index, uint32_t set, struct labels
     return ok;
 }
 
+enum { COVER_STEP = 2048 };
+
+static bool cover_step_locked(struct index *index, const struct index_tables *t)
+    REQUIRES(index->mu) {
+    struct index_tables *tables = t == index->retired ? index->retired : index->live;
+    ASSERT(t == tables);
+    return index_space_cover(&tables->targets, COVER_STEP) &&
+           index_space_cover(&tables->metrics, COVER_STEP);
+}
+
+bool index_cover_some(struct index *index) {
+    mutex_lock(&index->mu);
+    const bool all = cover_step_locked(index, index->live);
+    mutex_unlock(&index->mu);
+    return !all;
+}
+
+enum err_code index_cover(struct index *index, const struct index_tables *t,
+                          const struct cancel *cancel, struct err *err) {
+    for (;;) {
+        mutex_lock(&index->mu);
+        const bool all = cover_step_locked(index, t);
+        mutex_unlock(&index->mu);
+        const enum err_code code = all ? ERR_OK : cancel_check(cancel);
+        if (all) {
+            return ERR_OK;
+        }
+        if (code != ERR_OK) {
+            return err_set(err, code, "query stopped while the index was made");
+        }
+    }
+}
+
 void index_skip_locked(struct index *index, uint32_t targets, uint32_t metrics) {
     label_sets_skip(&index->live->targets.sets, targets);
     cover_target_sets(index);
@@ -371,6 +404,8 @@ uint32_t index_find_series_locked(const struct index *index, uint32_t group, uin
 }
 
 uint64_t index_pair_count(struct index *index) {
+    while (index_cover_some(index)) {
+    }
     mutex_lock(&index->mu);
     const uint64_t n =
         (uint64_t)index->live->targets.value_count + index->live->metrics.value_count;

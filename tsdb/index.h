@@ -54,8 +54,8 @@ struct index_name {
 };
 
 struct index_value {
-    struct str text; /* in a label blob */
-    uint32_t hash;
+    const char *text; /* in a label blob */
+    uint32_t text_bytes;
     uint32_t name;
     struct postings sets;
 };
@@ -67,11 +67,13 @@ struct index_table { /* open addressing: id + 1, 0 = free */
 
 struct index_space {
     struct label_sets sets;
+    uint32_t covered; /* sets below are in the dictionary */
     struct index_name *names;
     uint32_t name_count;
     uint32_t name_capacity;
     struct index_table name_table;
     struct index_value *values;
+    uint32_t *value_hashes; /* by value: a probe reads neighbours here, not all of a value */
     uint32_t value_count;
     uint32_t value_capacity;
     struct index_table value_table;
@@ -168,9 +170,13 @@ void index_reuse_group_locked(struct index *index, uint32_t group, uint32_t targ
 /* A group number that is not in use. */
 void index_add_free_group_locked(struct index *index) REQUIRES(index->mu);
 /* Between these two nobody looks for sets or series, and definitions may replace each other. Returns how
- * many sets were defined with more than one number, which only damage does. */
+ * many sets were defined with more than one number, which only damage does. The sets are in no dictionary
+ * yet: a million unlike ones take longer to enter than all else at opening, and only queries look there. */
 void index_begin_replay(struct index *index);
 uint32_t index_finish_replay(struct index *index);
+/* Enters some of the sets that are in no dictionary yet, about a millisecond's work; false when there is none. For
+ * the background: a query enters what is missing itself. Any thread. */
+bool index_cover_some(struct index *index);
 
 /* The slot of the series, or INDEX_NONE. hint is tried first. */
 uint32_t index_find_series_locked(const struct index *index, uint32_t group, uint32_t metric_set,
@@ -226,6 +232,9 @@ MUST_CHECK enum err_code index_label_values(struct index *index, const struct in
 uint64_t index_pair_count(struct index *index);
 
 /* Private to index_*.c. */
+/* Enters all sets of t; ERR_CANCELED, ERR_TIMEOUT. */
+MUST_CHECK enum err_code index_cover(struct index *index, const struct index_tables *t,
+                                     const struct cancel *cancel, struct err *err);
 uint32_t index_count_uses(const struct index_tables *t, uint32_t metric_set);
 struct index_use_iter index_iterate_uses(const struct index_tables *t, uint32_t metric_set);
 
@@ -238,7 +247,10 @@ uint32_t index_space_find_name(const struct index_space *space, struct str name)
 uint32_t index_space_find_value(const struct index_space *space, uint32_t name, struct str value);
 /* The number of the set, made if it is new; INDEX_NONE when there is no room. */
 uint32_t index_space_intern(struct index_space *space, struct labels labels);
-/* As label_sets_define. */
+/* As label_sets_define; the set is in no dictionary until index_space_cover. */
 MUST_CHECK bool index_space_define(struct index_space *space, uint32_t set, struct labels labels);
+/* Enters up to limit sets; true when there are no more. */
+bool index_space_cover(struct index_space *space, uint32_t limit);
+struct str index_space_text(const struct index_space *space, uint32_t value);
 
 #endif

@@ -77,7 +77,7 @@ static enum err_code all_values(struct collect *c, const struct index_space *spa
         const uint32_t id = index_space_find_name(space, name);
         const uint32_t count = id == INDEX_NONE ? 0 : space->names[id].value_count;
         for (uint32_t n = 0; at < count && n < STEP && code == ERR_OK; n++, at++) {
-            code = add(c, space->values[space->names[id].values[at]].text);
+            code = add(c, index_space_text(space, space->names[id].values[at]));
         }
         more = at < count;
         mutex_unlock(&c->index->mu);
@@ -149,7 +149,10 @@ enum err_code index_label_names(struct index *index, const struct index_tables *
                                 struct arena *arena, const struct cancel *cancel, struct str **out,
                                 size_t *out_count, struct err *err) {
     struct collect c = {.index = index, .t = t, .arena = arena, .err = err};
-    enum err_code code;
+    enum err_code code = index_cover(index, t, cancel, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     if (n == 0) {
         code = all_names(&c, &t->targets);
         if (code == ERR_OK) {
@@ -169,7 +172,10 @@ enum err_code index_label_values(struct index *index, const struct index_tables 
                                  struct arena *arena, const struct cancel *cancel, struct str **out,
                                  size_t *out_count, struct err *err) {
     struct collect c = {.index = index, .t = t, .arena = arena, .err = err};
-    enum err_code code;
+    enum err_code code = index_cover(index, t, cancel, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     if (n == 0) {
         code = all_values(&c, &t->targets, name);
         if (code == ERR_OK) {

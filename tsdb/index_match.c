@@ -147,7 +147,7 @@ static size_t copy_values(struct select *s, const struct index_space *space, str
         const struct index_name *owner = &space->names[name_id];
         for (; *io_at < owner->value_count && n < STEP; (*io_at)++, n++) {
             const uint32_t id = owner->values[*io_at];
-            out[n] = (struct candidate){space->values[id].text, id};
+            out[n] = (struct candidate){index_space_text(space, id), id};
         }
     }
     mutex_unlock(&s->index->mu);
@@ -440,6 +440,10 @@ enum err_code index_select(struct index *index, const struct index_tables *t,
                            const struct cancel *cancel, struct index_hit **out, size_t *out_count,
                            struct err *err) {
     struct select s = {.index = index, .t = t, .arena = arena, .cancel = cancel, .err = err};
+    enum err_code code = index_cover(index, t, cancel, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     mutex_lock(&index->mu);
     s.target_count = t->targets.sets.count;
     s.metric_count = t->metrics.sets.count;
@@ -449,7 +453,7 @@ enum err_code index_select(struct index *index, const struct index_tables *t,
     if (s.positives == NULL) {
         return over_budget(&s);
     }
-    enum err_code code = matched_new(&s, &s.negative);
+    code = matched_new(&s, &s.negative);
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         code = add_matcher(&s, &matchers[i]);
     }

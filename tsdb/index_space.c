@@ -3,13 +3,16 @@
  * GUESSES. Sets come in an order: lines of a page, pages of equal targets. So the label in the same place
  * of the set before has the name, and the value is mostly the one of that name that was used last, or that
  * which was first used behind it. A right guess is one comparison of neighbouring memory; a look-up in
- * the table of a million values is three cache misses. */
+ * the table of a million values is three cache misses.
+ *
+ * AHEAD. When many sets are entered at once, labels are looked at some places before their turn, so that these
+ * misses overlap. */
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "tsdb/index.h"
 
-enum { TABLE_MIN = 64 };
+enum { TABLE_MIN = 64, AHEAD = 32, HALF_AHEAD = AHEAD / 2 };
 
 /* ---- tables ---- */
 
@@ -72,13 +75,19 @@ static uint32_t add_name(struct index_space *space, struct str name) {
     return id;
 }
 
+struct str index_space_text(const struct index_space *space, uint32_t value) {
+    const struct index_value *v = &space->values[value];
+    return (struct str){v->text, v->text_bytes};
+}
+
 static uint32_t find_value(const struct index_space *space, uint32_t name, struct str value,
                            uint32_t hash) {
     const struct index_table *t = &space->value_table;
     for (uint32_t at = hash & t->mask; t->slots[at] != 0; at = (at + 1) & t->mask) {
-        const struct index_value *v = &space->values[t->slots[at] - 1];
-        if (v->hash == hash && v->name == name && str_eq(v->text, value)) {
-            return t->slots[at] - 1;
+        const uint32_t id = t->slots[at] - 1;
+        if (space->value_hashes[id] == hash && space->values[id].name == name &&
+            str_eq(index_space_text(space, id), value)) {
+            return id;
         }
     }
     return INDEX_NONE;
@@ -94,9 +103,13 @@ static uint32_t add_value(struct index_space *space, uint32_t name, struct str v
         space->value_capacity =
             (uint32_t)mem_grow(space->value_capacity, space->value_count + (size_t)1);
         space->values = mem_resize(space->values, space->value_capacity, sizeof(*space->values));
+        space->value_hashes =
+            mem_resize(space->value_hashes, space->value_capacity, sizeof(*space->value_hashes));
     }
     const uint32_t id = space->value_count++;
-    space->values[id] = (struct index_value){.text = value, .hash = hash, .name = name};
+    space->values[id] =
+        (struct index_value){.text = value.ptr, .text_bytes = (uint32_t)value.len, .name = name};
+    space->value_hashes[id] = hash;
     struct index_name *owner = &space->names[name];
     if (owner->value_count == owner->value_capacity) {
         owner->value_capacity =
@@ -108,7 +121,12 @@ static uint32_t add_value(struct index_space *space, uint32_t name, struct str v
     owner->values[owner->value_count++] = id;
     if (table_grow(&space->value_table, space->value_count)) {
         for (uint32_t i = 0; i < id; i++) {
-            table_put(&space->value_table, space->values[i].hash, i);
+            if (i + AHEAD < id) {
+                __builtin_prefetch(&space->value_table.slots[space->value_hashes[i + AHEAD] &
+                                                             space->value_table.mask],
+                                   1);
+            }
+            table_put(&space->value_table, space->value_hashes[i], i);
         }
     }
     table_put(&space->value_table, hash, id);
@@ -136,51 +154,108 @@ static uint32_t place_of(const struct index_name *name, uint32_t id) {
     return low;
 }
 
-static uint32_t value_of(struct index_space *space, uint32_t name_id, struct str text) {
-    struct index_name *name = &space->names[name_id];
+struct entry { /* a label on its way into the dictionary */
+    struct str text;
+    uint32_t set;
+    uint32_t name;
+    uint32_t value; /* INDEX_NONE: to be looked up by the hash */
+    uint32_t hash;
+};
+
+static uint32_t guess_value(const struct index_space *space, struct index_name *name,
+                            struct str text) {
     for (uint32_t at = name->last; at < name->value_count && at - name->last <= 1; at++) {
-        if (str_eq(space->values[name->values[at]].text, text)) {
+        if (str_eq(index_space_text(space, name->values[at]), text)) {
             name->last = at;
             return name->values[at];
         }
     }
-    const uint32_t hash = hash_text(space, name_id + 1, text);
-    const uint32_t id = find_value(space, name_id, text, hash);
-    if (id != INDEX_NONE) {
-        name->last = place_of(name, id);
-        return id;
-    }
-    name->last = name->value_count;
-    return add_value(space, name_id, text, hash);
+    return INDEX_NONE;
 }
 
-/* Enters the labels of a new set; their text is borrowed from its blob. */
-static void add_postings(struct index_space *space, uint32_t set) {
-    struct labels_iter it = labels_begin(label_sets_get(&space->sets, set));
-    struct label pair;
-    for (uint32_t place = 0; labels_next(&it, &pair); place++) {
-        const uint32_t name = name_in_place(space, place, pair.name);
-        const uint32_t value = value_of(space, name, pair.value);
-        postings_add(&space->names[name].sets, set);
-        postings_add(&space->values[value].sets, set);
+static void entry_begin(struct index_space *space, struct entry *e) {
+    e->value = guess_value(space, &space->names[e->name], e->text);
+    if (e->value == INDEX_NONE) {
+        e->hash = hash_text(space, e->name + 1, e->text);
+        __builtin_prefetch(&space->value_table.slots[e->hash & space->value_table.mask], 1);
     }
+}
+
+static void entry_prefetch(const struct index_space *space, const struct entry *e) {
+    const struct index_table *t = &space->value_table;
+    if (e->value == INDEX_NONE) {
+        for (uint32_t at = e->hash & t->mask; t->slots[at] != 0; at = (at + 1) & t->mask) {
+            __builtin_prefetch(&space->value_hashes[t->slots[at] - 1]);
+        }
+    }
+}
+
+static void entry_finish(struct index_space *space, const struct entry *e) {
+    uint32_t id = e->value;
+    if (id == INDEX_NONE) {
+        struct index_name *name = &space->names[e->name];
+        id = find_value(space, e->name, e->text, e->hash);
+        if (id != INDEX_NONE) {
+            name->last = place_of(name, id);
+        } else {
+            name->last = name->value_count;
+            id = add_value(space, e->name, e->text, e->hash);
+        }
+    }
+    postings_add(&space->names[e->name].sets, e->set);
+    postings_add(&space->values[id].sets, e->set);
+}
+
+struct entries { /* a ring: begun, prefetched, finished */
+    struct entry ring[AHEAD];
+    uint64_t begun;
+    uint64_t finished;
+};
+
+static void finish_next(struct index_space *space, struct entries *q) {
+    if (q->finished + HALF_AHEAD < q->begun) {
+        entry_prefetch(space, &q->ring[(q->finished + HALF_AHEAD) % AHEAD]);
+    }
+    entry_finish(space, &q->ring[q->finished++ % AHEAD]);
+}
+
+/* The text of labels is borrowed from the sets' blobs. */
+bool index_space_cover(struct index_space *space, uint32_t limit) {
+    const uint32_t left = space->sets.count - space->covered;
+    const uint32_t end = left > limit ? space->covered + limit : space->sets.count;
+    struct entries q;
+    q.begun = q.finished = 0;
+    for (uint32_t set = space->covered; set < end; set++) {
+        struct labels_iter it = labels_begin(label_sets_get(&space->sets, set));
+        struct label pair;
+        for (uint32_t place = 0; labels_next(&it, &pair); place++) {
+            if (q.begun - q.finished == AHEAD) {
+                finish_next(space, &q);
+            }
+            struct entry *e = &q.ring[q.begun++ % AHEAD];
+            *e = (struct entry){.text = pair.value, .set = set};
+            e->name = name_in_place(space, place, pair.name);
+            entry_begin(space, e);
+        }
+    }
+    while (q.finished < q.begun) {
+        finish_next(space, &q);
+    }
+    space->covered = end;
+    return end == space->sets.count;
 }
 
 uint32_t index_space_intern(struct index_space *space, struct labels labels) {
     const uint32_t count = space->sets.count;
     const uint32_t set = label_sets_intern(&space->sets, labels);
-    if (space->sets.count > count) {
-        add_postings(space, set);
+    if (space->covered == count) { /* else they are entered in their order, later */
+        (void)index_space_cover(space, 1);
     }
     return set == LABEL_SET_NONE ? INDEX_NONE : set;
 }
 
 bool index_space_define(struct index_space *space, uint32_t set, struct labels labels) {
-    if (!label_sets_define(&space->sets, set, labels)) {
-        return false;
-    }
-    add_postings(space, set);
-    return true;
+    return label_sets_define(&space->sets, set, labels);
 }
 
 /* ---- life ---- */
@@ -188,6 +263,7 @@ bool index_space_define(struct index_space *space, uint32_t set, struct labels l
 void index_space_init(struct index_space *space, uint64_t seed) {
     *space = (struct index_space){0};
     label_sets_init(&space->sets, seed);
+    space->covered = space->sets.count;
     table_init(&space->name_table);
     table_init(&space->value_table);
 }
@@ -202,6 +278,7 @@ void index_space_release(struct index_space *space) {
     }
     mem_free(space->names);
     mem_free(space->values);
+    mem_free(space->value_hashes);
     mem_free(space->name_table.slots);
     mem_free(space->value_table.slots);
     label_sets_release(&space->sets);

@@ -1,7 +1,7 @@
 /* Interned label sets.
  *
  * A blob reference is page << 14 | offset / 4. Pages are 64 KiB; a blob that does not fit in one
- * gets a page of its own size, with the same numbering. The hash is keyed with a random seed:
+ * gets a page of its own size, with the same numbering. When there are many, pages are cut from huge ones. The hash is keyed with a random seed:
  * strangers choose labels. 32 bits of it are kept per set, so that growing the table touches no
  * blob and a probe compares bytes only for what is very likely the set. */
 #include "tsdb/label_sets.h"
@@ -13,7 +13,8 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { PAGE_BYTES = 64 * 1024, PAGE_BITS = 14, BLOB_ALIGN = 4, SETS_MAX = INT32_MAX };
+enum { PAGE_BYTES = 64 * 1024, HUGE_FROM_BYTES = 8 * MEM_HUGE_BYTES };
+enum { PAGE_BITS = 14, BLOB_ALIGN = 4, SETS_MAX = INT32_MAX };
 
 /* Marks an id without a set. */
 #define HASH_HOLE UINT32_MAX
@@ -36,9 +37,10 @@ void label_sets_init(struct label_sets *sets, uint64_t seed) {
 }
 
 void label_sets_release(struct label_sets *sets) {
-    for (uint32_t i = 0; i < sets->page_count; i++) {
-        mem_free(sets->pages[i]);
+    for (uint32_t i = 0; i < sets->block_count; i++) {
+        mem_free(sets->blocks[i]);
     }
+    mem_free(sets->blocks);
     mem_free(sets->pages);
     mem_free(sets->refs);
     mem_free(sets->hashes);
@@ -90,11 +92,36 @@ static void grow_slots(struct label_sets *sets) {
     sets->slot_mask = mask;
 }
 
+static void *new_block(struct label_sets *sets, void *block) {
+    if (sets->block_count == sets->block_capacity) {
+        sets->block_capacity = (uint32_t)mem_grow(sets->block_capacity, sets->block_count + 1);
+        sets->blocks = mem_resize(sets->blocks, sets->block_capacity, sizeof(*sets->blocks));
+    }
+    sets->blocks[sets->block_count++] = block;
+    return block;
+}
+
+static uint8_t *new_page(struct label_sets *sets, size_t bytes) {
+    sets->blob_bytes += bytes;
+    if (bytes != PAGE_BYTES || sets->blob_bytes < HUGE_FROM_BYTES) {
+        return new_block(sets, mem_alloc(bytes));
+    }
+    if (sets->spare_bytes == 0) {
+        sets->spare = new_block(sets, mem_alloc_huge());
+        sets->spare_bytes = MEM_HUGE_BYTES;
+    }
+    uint8_t *page = sets->spare;
+    sets->spare += PAGE_BYTES;
+    sets->spare_bytes -= PAGE_BYTES;
+    return page;
+}
+
 /* Copies the blob to the last page; false when reference space is used up. */
 static bool store_blob(struct label_sets *sets, struct labels labels, uint32_t *out_ref) {
     const size_t need =
         (sizeof(uint32_t) + labels.size + BLOB_ALIGN - 1) & ~(size_t)(BLOB_ALIGN - 1);
-    if (sets->page_count == 0 || sets->page_used_bytes + need > PAGE_BYTES) {
+    const size_t room = need + LABEL_SETS_SLACK;
+    if (sets->page_count == 0 || sets->page_used_bytes + room > PAGE_BYTES) {
         if (sets->page_count >= 1U << (32 - PAGE_BITS)) {
             return false;
         }
@@ -102,10 +129,8 @@ static bool store_blob(struct label_sets *sets, struct labels labels, uint32_t *
             sets->page_capacity = (uint32_t)mem_grow(sets->page_capacity, sets->page_count + 1);
             sets->pages = mem_resize(sets->pages, sets->page_capacity, sizeof(*sets->pages));
         }
-        const size_t bytes = need > PAGE_BYTES ? need : PAGE_BYTES;
-        sets->pages[sets->page_count++] = mem_alloc(bytes);
+        sets->pages[sets->page_count++] = new_page(sets, room > PAGE_BYTES ? room : PAGE_BYTES);
         sets->page_used_bytes = 0;
-        sets->blob_bytes += bytes;
     }
     uint8_t *to = sets->pages[sets->page_count - 1] + sets->page_used_bytes;
     *out_ref = (sets->page_count - 1) << PAGE_BITS | sets->page_used_bytes / BLOB_ALIGN;
@@ -175,9 +200,24 @@ void label_sets_defer(struct label_sets *sets) {
     sets->deferred = true;
 }
 
-/* A slot is a cache miss; the ones of the next ids are on their way while one is filled. */
+/* Where the set id belongs: a free slot, or that of an equal set. */
+static uint32_t slot_for(const struct label_sets *sets, uint32_t id) {
+    const uint32_t hash = sets->hashes[id];
+    uint32_t at = hash & sets->slot_mask;
+    for (; sets->slots[at] != 0; at = (at + 1) & sets->slot_mask) {
+        const uint32_t other = sets->slots[at] - 1;
+        if (sets->hashes[other] == hash &&
+            labels_eq(label_sets_get(sets, other), label_sets_get(sets, id))) {
+            break;
+        }
+    }
+    return at;
+}
+
+/* A slot is a cache miss, and so is the hash of the set that has it; the ones of the next ids are on their
+ * way while one is filled. */
 uint32_t label_sets_finish(struct label_sets *sets) {
-    enum { AHEAD = 16 };
+    enum { SLOT_AHEAD = 32, HASH_AHEAD = 16 };
     uint32_t twice = 0;
     sets->deferred = false;
     while (sets->count > sets->slot_mask / 4 * 3) {
@@ -186,11 +226,13 @@ uint32_t label_sets_finish(struct label_sets *sets) {
     mem_free(sets->slots);
     sets->slots = mem_zalloc((sets->slot_mask + (size_t)1) * sizeof(*sets->slots));
     for (uint32_t id = 0; id < sets->count; id++) {
-        if (id + AHEAD < sets->count) {
-            __builtin_prefetch(&sets->slots[sets->hashes[id + AHEAD] & sets->slot_mask], 1);
+        if (id + SLOT_AHEAD < sets->count) {
+            __builtin_prefetch(&sets->slots[sets->hashes[id + SLOT_AHEAD] & sets->slot_mask], 1);
+            const uint32_t taken = sets->slots[sets->hashes[id + HASH_AHEAD] & sets->slot_mask];
+            __builtin_prefetch(&sets->hashes[taken - (taken != 0)]);
         }
         if (sets->hashes[id] != HASH_HOLE) {
-            const uint32_t at = find_slot(sets, label_sets_get(sets, id), sets->hashes[id]);
+            const uint32_t at = slot_for(sets, id);
             twice += sets->slots[at] != 0;
             sets->slots[at] = sets->slots[at] != 0 ? sets->slots[at] : id + 1;
         }

@@ -24,12 +24,17 @@ struct label_sets {
     uint32_t page_count;
     uint32_t page_capacity;
     uint32_t page_used_bytes; /* of the last page */
+    void **blocks;            /* what was allocated: a page, or many in one */
+    uint32_t block_count;
+    uint32_t block_capacity;
+    uint8_t *spare; /* the rest of a block, for more pages */
+    uint32_t spare_bytes;
     uint64_t blob_bytes;
     uint64_t seed;
     bool deferred; /* slots are made by label_sets_finish */
 };
 
-enum { LABEL_SET_NONE = UINT32_MAX };
+enum { LABEL_SET_NONE = UINT32_MAX, LABEL_SETS_SLACK = 16 };
 
 void label_sets_init(struct label_sets *sets, uint64_t seed);
 void label_sets_release(struct label_sets *sets);
@@ -48,6 +53,7 @@ void label_sets_defer(struct label_sets *sets);
 uint32_t label_sets_finish(struct label_sets *sets);
 /* Leaves out the numbers below. */
 void label_sets_skip(struct label_sets *sets, uint32_t next);
+/* LABEL_SETS_SLACK bytes behind it can be read too. */
 struct labels label_sets_get(const struct label_sets *sets, uint32_t id);
 
 #endif

@@ -10,14 +10,9 @@
 #include <stdint.h>
 
 struct postings {
-    uint8_t
-        *bytes; /* closed runs: uvarint gap from the end of the run before, uvarint length - 1 */
-    uint32_t len;
-    uint32_t capacity;
-    uint32_t closed_end; /* first id after the last closed run */
-    uint32_t run_start;  /* the open run, [run_start, run_end) */
+    struct postings_closed *closed; /* runs before the open one; NULL: none */
+    uint32_t run_start;             /* the open run, [run_start, run_end); run_end 0: no ids */
     uint32_t run_end;
-    uint32_t count; /* ids in all */
 };
 
 /* id is larger than all before; the same id again does nothing. */
@@ -32,7 +27,7 @@ struct postings_iter {
 };
 
 static inline struct postings_iter postings_begin(const struct postings *p) {
-    return (struct postings_iter){.list = p};
+    return (struct postings_iter){.list = p, .done = p->run_end == 0};
 }
 
 /* The next run [*out_start, *out_end); false at the end. */

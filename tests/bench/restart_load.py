@@ -3,16 +3,36 @@
 
   restart_load.py --fleet BUILD/tests/bench/page_fleet --pages DIR --server BINARY
                   [--copies 184] [--interval 30] [--rounds 3]
+  restart_load.py --fleet ... --server BINARY --unlike SERIES
 
 As in scrape_load.py, each page of DIR is served by --copies targets; with the pages of shared/data
-184 copies are 1,000,000 series. When all of them are there, the server gets SIGKILL, starts again on
+184 copies are 1,000,000 series. With --unlike there are pages of 50,000 series instead of which no two have
+a label set in common, and two of five labels have as many values as there are series. When all of them are there, the server gets SIGKILL, starts again on
 the same folder, and is asked for /-/ready each millisecond; then for the number of series, which must
 be what it was. Prints, a round: seconds until ready, until the first answer, and the memory.
 """
-import argparse, json, pathlib, shutil, signal, socket, subprocess, tempfile, time
+import argparse, hashlib, json, pathlib, shutil, signal, socket, subprocess, tempfile, time
 import urllib.error, urllib.parse, urllib.request
 
 from scrape_load import get, make_pages
+
+
+NAMES = ['http_requests_total', 'queue_depth', 'latency_seconds_sum', 'latency_seconds_count', 'bytes_sent_total',
+         'cpu_usage_seconds_total', 'pod_info', 'disk_io_total', 'cache_hits_total', 'errors_total']
+
+
+def make_unlike_pages(to, series):
+    """Pages of 50,000 series, all different; how many series."""
+    each, pages = 50000, max(1, series // 50000)
+    for page in range(pages):
+        lines = []
+        for n in range(each):
+            name, h = NAMES[n * len(NAMES) // each], hashlib.md5(f'{page}/{n}'.encode()).hexdigest()
+            lines.append(f'{name}{{pod="web-{h[:9]}-{h[9:14]}",uid="{h[14:22]}-{h[22:26]}",path="/api/v1/{h[26:28]}/items",'
+                         f'code="{int(h[28:30], 16) % 5 + 1}00",zone="eu-{int(h[30:], 16) % 3}"}} {int(h[:8], 16)}\n')
+        (to / f'unlike{page:03}').mkdir(parents=True)
+        (to / f'unlike{page:03}/1.txt').write_text(''.join(lines))
+    return each * pages
 
 
 class Server:
@@ -67,19 +87,24 @@ def config(home, targets, interval):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--fleet', required=True)
-    p.add_argument('--pages', required=True, type=pathlib.Path)
+    p.add_argument('--pages', type=pathlib.Path)
     p.add_argument('--server', required=True)
     p.add_argument('--copies', type=int, default=184)
     p.add_argument('--interval', type=int, default=30)
     p.add_argument('--rounds', type=int, default=3)
+    p.add_argument('--unlike', type=int, metavar='SERIES')
     args = p.parse_args()
+    if (args.pages is None) == (args.unlike is None):
+        p.error('either --pages or --unlike')
+    args.copies = 1 if args.unlike else args.copies
     tmp = pathlib.Path(tempfile.mkdtemp(prefix='restart-load-'))
     with socket.socket() as s, socket.socket() as t:
         s.bind(('127.0.0.1', 0)), t.bind(('127.0.0.1', 0))
         fleet_port, port = s.getsockname()[1], t.getsockname()[1]
     fleet = server = None
     try:
-        total = make_pages(args.pages, tmp / 'pages', -1, False) * args.copies
+        total = (make_unlike_pages(tmp / 'pages', args.unlike) if args.unlike else
+                 make_pages(args.pages, tmp / 'pages', -1, False) * args.copies)
         names = sorted(f.name for f in (tmp / 'pages').iterdir())
         targets = [{'targets': [f'127.{1 + n // 65536}.{n // 256 % 256}.{n % 256}:{fleet_port}'],
                     'labels': {'__metrics_path__': f'/{names[n % len(names)]}/{n // len(names)}',
@@ -106,6 +131,8 @@ def main():
                   f'{server.memory_mb("VmRSS"):.0f} MB, peak {server.memory_mb("VmHWM"):.0f} MB', flush=True)
             time.sleep(args.interval)
     finally:
+        if server is not None and server.proc.poll() is not None:
+            print(f'server ended with {server.proc.returncode}:', (tmp / 'log').read_text()[-2000:])
         for proc in (fleet, server.proc if server is not None else None):
             if proc is not None:
                 proc.kill()

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
 #include "base/rng.h"
 #include "tests/support/check_err.h"
 #include "tsdb/index.h"
@@ -295,7 +298,6 @@ static void postings_come_back_as_runs(void **state) {
         }
     }
     assert_int_equal(n, COUNT_OF(ids));
-    assert_int_equal(p.count, COUNT_OF(ids));
     postings_release(&p);
 }
 
@@ -408,6 +410,162 @@ static void labels_in_any_order_get_the_same_postings(void **state) {
     }
 }
 
+/* Ids of a value's sets, as text. */
+static void print_sets(const struct postings *p, struct buf *out) {
+    struct postings_iter it = postings_begin(p);
+    uint32_t start;
+    uint32_t end;
+    buf_clear(out);
+    while (postings_next_run(&it, &start, &end)) {
+        buf_printf(out, "%u-%u ", start, end);
+    }
+}
+
+/* Sets of labels of which some repeat and some do not, in the order of no field. */
+static struct labels mixed_set(struct arena *arena, struct rng *rng, uint32_t i) {
+    char text[4][16];
+    snprintf(text[0], sizeof(text[0]), "m%u", (uint32_t)rng_below(rng, 7));
+    snprintf(text[1], sizeof(text[1]), "u%u", i);
+    snprintf(text[2], sizeof(text[2]), "r%u", (uint32_t)rng_below(rng, 300));
+    snprintf(text[3], sizeof(text[3]), "r%u", (uint32_t)rng_below(rng, 300));
+    const struct label p[] = {{LABEL_NAME, str_of(text[0])},
+                              {STR("a"), str_of(text[2])},
+                              {STR("b"), str_of(text[3])},
+                              {STR("u"), str_of(text[1])}};
+    const size_t skip = (size_t)rng_below(rng, 2);
+    return labels_of(arena, p + skip, 4 - skip);
+}
+
+static void
+sets_that_are_entered_at_once_get_the_postings_of_those_entered_one_by_one(void **state) {
+    enum { SETS = 3000, ONE_BY_ONE = SETS / 2, HOLE = 77 };
+    (void)state;
+    struct arena arena;
+    struct index_space slow;
+    struct index_space fast;
+    struct buf a;
+    struct buf b;
+    struct rng rng = rng_seeded(9);
+    arena_init(&arena, 0);
+    buf_init(&a, 1 << 20);
+    buf_init(&b, 1 << 20);
+    index_space_init(&slow, 5);
+    index_space_init(&fast, 5);
+    label_sets_defer(&fast.sets);
+    for (uint32_t i = 1; i < SETS; i++) {
+        const struct labels set = mixed_set(&arena, &rng, i);
+        if (i == HOLE) {
+            label_sets_skip(&slow.sets, HOLE + 1);
+            assert_false(index_space_cover(&slow, 0));
+            assert_true(index_space_cover(&slow, 1));
+            continue;
+        }
+        assert_int_equal(index_space_intern(&slow, set), i);
+        if (i < ONE_BY_ONE) {
+            assert_true(index_space_define(&fast, i, set));
+            continue;
+        }
+        if (i == ONE_BY_ONE) {
+            (void)label_sets_finish(&fast.sets);
+            assert_int_equal(fast.value_count, 0);
+            assert_false(index_space_cover(&fast, 501));
+        }
+        assert_int_equal(index_space_intern(&fast, set), i); /* behind those that wait */
+        assert_int_equal(fast.covered, 502);
+    }
+    while (!index_space_cover(&fast, 501)) {
+    }
+    assert_int_equal(fast.covered, SETS);
+    assert_int_equal(fast.value_count, slow.value_count);
+    assert_int_equal(fast.name_count, slow.name_count);
+    for (uint32_t i = 0; i < slow.name_count; i++) {
+        const uint32_t name = index_space_find_name(&fast, slow.names[i].name);
+        assert_int_not_equal(name, INDEX_NONE);
+        assert_int_equal(fast.names[name].value_count, slow.names[i].value_count);
+        print_sets(&fast.names[name].sets, &a);
+        print_sets(&slow.names[i].sets, &b);
+        assert_str(buf_str(&a), buf_str(&b).ptr);
+    }
+    for (uint32_t i = 0; i < slow.value_count; i++) {
+        const uint32_t name = index_space_find_name(&fast, slow.names[slow.values[i].name].name);
+        const uint32_t id = index_space_find_value(&fast, name, index_space_text(&slow, i));
+        assert_int_not_equal(id, INDEX_NONE);
+        print_sets(&fast.values[id].sets, &a);
+        print_sets(&slow.values[i].sets, &b);
+        assert_str(buf_str(&a), buf_str(&b).ptr);
+    }
+    index_space_release(&slow);
+    index_space_release(&fast);
+    buf_release(&a);
+    buf_release(&b);
+    arena_release(&arena);
+}
+
+static void a_query_finds_what_was_replayed_and_is_in_no_dictionary_yet(void **state) {
+    enum { SETS = 9000 }; /* more than a step of the background */
+    struct fixture *f = *state;
+    struct index index;
+    struct cancel cancel;
+    index_init(&index, 3);
+    index_begin_replay(&index);
+    mutex_lock(&index.mu);
+    const uint32_t group = index_add_group_locked(&index, 0);
+    for (uint32_t i = 1; i < SETS; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "u%u", i);
+        const struct label p[] = {{LABEL_NAME, STR("m")}, {STR("u"), str_of(text)}};
+        assert_true(index_define_metric_locked(&index, i, labels_of(&f->arena, p, 2)));
+        assert_int_equal(index_add_series_locked(&index, group, i), i - 1);
+    }
+    mutex_unlock(&index.mu);
+    assert_int_equal(index_finish_replay(&index), 0);
+    assert_true(index_cover_some(&index));
+    const struct matcher m = {.type = MATCH_EQUAL, .name = STR("u"), .value = STR("u8999")};
+    struct index_hit *hits = NULL;
+    struct str *values = NULL;
+    size_t count = 0;
+    struct err err;
+    cancel_init(&cancel, clock_system(), 0);
+    cancel_raise(&cancel);
+    assert_err(index_select(&index, index.live, &m, 1, &f->arena, &cancel, &hits, &count, &err),
+               ERR_CANCELED, "query stopped while the index was made", &err);
+    assert_ok(index_select(&index, index.live, &m, 1, &f->arena, NULL, &hits, &count, &err), &err);
+    assert_int_equal(count, 1);
+    assert_int_equal(hits[0].slot, 8998);
+    assert_ok(index_label_values(&index, index.live, STR("u"), NULL, 0, 0, &f->arena, NULL, &values,
+                                 &count, &err),
+              &err);
+    assert_int_equal(count, SETS - 1);
+    assert_false(index_cover_some(&index));
+    assert_int_equal(index_pair_count(&index), SETS);
+    index_release(&index);
+}
+
+static void many_label_sets_are_found_in_pages_of_any_size(void **state) {
+    enum { LARGE = 17, LARGE_BYTES = 1000000, SMALL = 40000 };
+    (void)state;
+    struct arena arena;
+    struct label_sets sets;
+    char *text = mem_zalloc(LARGE_BYTES + 1);
+    memset(text, 'x', LARGE_BYTES);
+    label_sets_init(&sets, 3);
+    arena_init(&arena, 0);
+    for (uint32_t i = 1; i < SMALL; i++) {
+        const bool large = i % 1000 == 0 && i / 1000 <= LARGE;
+        arena_reset(&arena);
+        (void)snprintf(text, 16, "%015u", i);
+        const struct label p[] = {{STR("n"), (struct str){text, large ? LARGE_BYTES : 80}}};
+        assert_int_equal(label_sets_intern(&sets, labels_of(&arena, p, 1)), i);
+    }
+    for (uint32_t i = 1; i < SMALL; i++) {
+        assert_int_equal(label_sets_find(&sets, label_sets_get(&sets, i)), i);
+    }
+    assert_true(sets.block_count < sets.page_count); /* some pages are parts of a huge one */
+    label_sets_release(&sets);
+    arena_release(&arena);
+    mem_free(text);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -418,6 +576,10 @@ int main(void) {
         CASE(label_names_and_values_are_sorted_and_unique),
         CASE(a_query_over_its_budget_is_refused),
         CASE(a_raised_cancel_stops_the_query),
+        CASE(a_query_finds_what_was_replayed_and_is_in_no_dictionary_yet),
+        cmocka_unit_test(
+            sets_that_are_entered_at_once_get_the_postings_of_those_entered_one_by_one),
+        cmocka_unit_test(many_label_sets_are_found_in_pages_of_any_size),
         cmocka_unit_test(postings_come_back_as_runs),
         cmocka_unit_test(label_sets_keep_numbers_and_survive_holes),
         cmocka_unit_test(a_table_of_sets_that_is_made_at_once_finds_what_one_made_set_by_set_finds),
