@@ -643,6 +643,8 @@ typedef void head_window_row_fn(void *ctx, uint64_t row, int64_t ts_ms);
 void head_window_rows(struct cursor from, head_window_row_fn *fn, void *ctx);
 /* At opening, or behind replay. */
 void head_find_lost_slots(struct head_group *g) REQUIRES(g->shard->mu);
+/* Those that are free now have nothing any more. */
+void head_forget_lost_slots(struct head_group *g) REQUIRES(g->shard->mu);
 /* Newest sample of a pushed group's series that have no open row, from the newest runs. */
 void head_restore_times(struct head_group *g) REQUIRES(g->shard->mu);
 /* For wal_rotate_after_failure: the windows of all groups of the shard. */

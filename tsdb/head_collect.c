@@ -199,6 +199,7 @@ static void free_dead(struct head_group *g) REQUIRES(g->shard->mu) {
         }
     }
     l->dead_count = 0;
+    head_forget_lost_slots(g);
 }
 
 /* What a closed group keeps is in its runs. */

@@ -3,7 +3,8 @@
  * A series of which only the samples are left is not found, which is a loss and nothing else. A column of
  * a histogram is a part of a sample: without it the sample would be another one. Nobody knows any more whose
  * column the slot was, so in each row in which it has something no histogram of the group is believed.
- * Numbers of such slots are not given again, and none is lost later: the list is made once. */
+ * Such a slot is given to another series or column when its rows have left the head, as any other
+ * (head_collect.c). None is lost later: the list is made once and only gets shorter. */
 #include "base/mem.h"
 #include "tsdb/head.h"
 
@@ -46,4 +47,18 @@ void head_find_lost_slots(struct head_group *g) {
     }
     mutex_unlock(&g->mu);
     mem_free(slots);
+}
+
+void head_forget_lost_slots(struct head_group *g) {
+    const struct head_lives *l = &g->lives;
+    uint32_t kept = 0;
+    mutex_lock(&g->mu);
+    for (uint32_t i = 0; i < g->lost_count; i++) {
+        const uint32_t slot = g->lost_slots[i];
+        if (slot >= l->capacity || l->states[slot] != SLOT_FREE) {
+            g->lost_slots[kept++] = slot;
+        }
+    }
+    g->lost_count = kept;
+    mutex_unlock(&g->mu);
 }
