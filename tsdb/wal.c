@@ -1,4 +1,4 @@
-/* Write-ahead log.
+/* Write-ahead log: writing, syncing, reading back; wal_open.c opens.
  *
  * FORMAT. Record files (record_file.c) with magic "BRASAWAL". Space is taken ahead in steps, so a
  * segment that is being written ends in zeros; one that is finished does not.
@@ -33,67 +33,17 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
-#include "base/mutex.h"
+#include "tsdb/wal_impl.h"
 
 enum {
-    SEGMENT_BYTES_MAX = 1 << 30,
     BUFFER_KEEP_BYTES = 4 << 20,
-    SCAN_READ_BYTES = 256 << 10,
     FIRST_READ_BYTES = 1024, /* wal_read: most records fit */
-};
-
-static const char wal_magic[] = "BRASAWAL";
-
-/* A segment. Freed when it is off the list and nobody holds a reference. */
-struct wal_segment {
-    uint32_t number;
-    uint32_t seed;
-    char *path;
-    struct vfs_file *f;
-    uint32_t refs;        /* guarded by wal.mu; one is the list's */
-    uint64_t size;        /* W1; guarded by wal.mu */
-    uint64_t synced_size; /* guarded by wal.mu */
-    bool name_synced;     /* guarded by wal.mu */
-    bool dead;            /* W3; guarded by wal.mu */
-};
-
-/* Where the next record goes. */
-struct tail {
-    struct wal_segment *segment; /* NULL: to a new one */
-    uint64_t end;
-    uint64_t allocated;
-    uint32_t next; /* record number */
-};
-
-struct wal {
-    struct vfs *vfs;
-    char *dir;
-    uint32_t shard;
-    uint32_t segment_bytes;
-    uint32_t allocate_bytes;
-
-    /* the writer's */
-    struct tail tail;
-    uint32_t next_segment;
-    bool cannot_allocate; /* the file system does not know how */
-    uint8_t *buffer;
-    size_t buffer_capacity;
-
-    struct mutex mu;
-    /* guarded by mu: */
-    struct wal_segment **segments; /* ascending; grown by the writer */
-    size_t segment_count;
-    size_t segment_capacity;
-    enum wal_state state;
-    uint64_t epoch; /* rotations */
-    uint64_t appended_sequence;
-    struct wal_stats stats;
 };
 
 /* ---- segments ---- */
 
-static struct wal_segment *segment_new(const struct wal *wal, uint32_t number) {
-    const struct record_file_id id = {wal_magic, wal->shard, number};
+struct wal_segment *wal_segment_new(const struct wal *wal, uint32_t number) {
+    const struct record_file_id id = {WAL_MAGIC, wal->shard, number};
     struct wal_segment *s = mem_zalloc(sizeof(*s));
     s->number = number;
     s->seed = record_file_seed(&id);
@@ -102,7 +52,7 @@ static struct wal_segment *segment_new(const struct wal *wal, uint32_t number) {
     return s;
 }
 
-static void segment_free(struct wal_segment *s) {
+void wal_segment_free(struct wal_segment *s) {
     vfs_file_close(s->f);
     mem_free(s->path);
     mem_free(s);
@@ -111,11 +61,11 @@ static void segment_free(struct wal_segment *s) {
 static void segment_unref_locked(struct wal *wal, struct wal_segment *s) REQUIRES(&wal->mu) {
     (void)wal;
     if (--s->refs == 0) {
-        segment_free(s);
+        wal_segment_free(s);
     }
 }
 
-static void list_add_locked(struct wal *wal, struct wal_segment *s) REQUIRES(&wal->mu) {
+void wal_enlist_locked(struct wal *wal, struct wal_segment *s) {
     if (wal->segment_count == wal->segment_capacity) {
         wal->segment_capacity = mem_grow(wal->segment_capacity, wal->segment_count + 1);
         wal->segments = mem_resize(wal->segments, wal->segment_capacity, sizeof(*wal->segments));
@@ -137,8 +87,8 @@ static struct wal_segment *list_find_locked(const struct wal *wal, uint32_t numb
 
 /* Makes the file of a new segment; it is not on the list yet. */
 static enum err_code tail_begin(struct wal *wal, struct tail *tail, struct err *err) {
-    struct wal_segment *s = segment_new(wal, wal->next_segment++);
-    const struct record_file_id id = {wal_magic, wal->shard, s->number};
+    struct wal_segment *s = wal_segment_new(wal, wal->next_segment++);
+    const struct record_file_id id = {WAL_MAGIC, wal->shard, s->number};
     uint8_t header[RECORD_FILE_HEADER_BYTES];
     enum err_code code =
         vfs_open(wal->vfs, s->path, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &s->f, err);
@@ -151,7 +101,7 @@ static enum err_code tail_begin(struct wal *wal, struct tail *tail, struct err *
     }
     if (code != ERR_OK) {
         (void)err_wrap(err, "beginning WAL segment %s", s->path);
-        segment_free(s);
+        wal_segment_free(s);
         return code;
     }
     s->size = sizeof(header);
@@ -215,7 +165,7 @@ static enum err_code batch_bytes(const struct wal_payload *payloads, size_t coun
     for (size_t i = 0; i < count; i++) {
         ASSERT(payloads[i].type != 0);
         if (payloads[i].size > WAL_RECORD_MAX ||
-            bytes > SEGMENT_BYTES_MAX - RECORD_HEADER_BYTES - payloads[i].size) {
+            bytes > WAL_SEGMENT_BYTES_MAX - RECORD_HEADER_BYTES - payloads[i].size) {
             return err_set(err, ERR_LIMIT, "WAL record of %zu bytes is too large",
                            payloads[i].size);
         }
@@ -285,7 +235,7 @@ static enum err_code prepare_tail(struct wal *wal, size_t bytes, struct err *err
         return code;
     }
     mutex_lock(&wal->mu);
-    list_add_locked(wal, wal->tail.segment);
+    wal_enlist_locked(wal, wal->tail.segment);
     mutex_unlock(&wal->mu);
     return ERR_OK;
 }
@@ -582,7 +532,7 @@ static enum err_code rewriter_sync(struct wal_rewriter *to, struct err *err) {
 static void rewriter_give_up(struct wal_rewriter *to) {
     for (size_t i = 0; i < to->fresh_count; i++) {
         (void)!vfs_unlink(to->wal->vfs, to->fresh[i]->path, NULL);
-        segment_free(to->fresh[i]);
+        wal_segment_free(to->fresh[i]);
     }
 }
 
@@ -593,7 +543,7 @@ static void rewriter_publish(struct wal_rewriter *to) {
     for (size_t i = 0; i < to->fresh_count; i++) {
         to->fresh[i]->synced_size = to->fresh[i]->size;
         to->fresh[i]->name_synced = true;
-        list_add_locked(wal, to->fresh[i]);
+        wal_enlist_locked(wal, to->fresh[i]);
     }
     if (to->tail.segment != NULL) {
         wal->appended_sequence = (uint64_t)to->tail.segment->number << 32 | (to->tail.next - 1);
@@ -629,7 +579,7 @@ enum err_code wal_rotate_after_failure(struct wal *wal, wal_rewrite_fn *rewrite,
     return code;
 }
 
-/* ---- state ---- */
+/* ---- state, closing ---- */
 
 enum wal_state wal_state_get(struct wal *wal) {
     mutex_lock(&wal->mu);
@@ -649,131 +599,6 @@ void wal_stats_get(struct wal *wal, struct wal_stats *out) {
     mutex_unlock(&wal->mu);
 }
 
-/* ---- opening ---- */
-
-struct replay {
-    wal_replay_fn *fn;
-    void *ctx;
-    uint32_t segment;
-};
-
-static enum err_code replay_record(void *ctx, const struct record_view *view, uint64_t *out_extra,
-                                   struct err *err) {
-    const struct replay *replay = ctx;
-    const struct wal_record record = {
-        .type = view->type,
-        .size = view->size,
-        .payload = view->payload,
-        .sequence = (uint64_t)replay->segment << 32 | view->number,
-        .at = {replay->segment, (uint32_t)view->offset},
-    };
-    (void)out_extra;
-    return replay->fn(replay->ctx, &record, err);
-}
-
-/* Replays one file. Only the newest may be written to: to cut its torn tail off. */
-static enum err_code open_segment(struct wal *wal, const struct wal_options *options,
-                                  uint32_t number, bool newest, struct replay *replay,
-                                  struct wal_replay_stats *stats, struct err *err) {
-    struct wal_segment *s = segment_new(wal, number);
-    const struct record_scan_options scan = {
-        .id = {wal_magic, wal->shard, number},
-        .path = s->path,
-        .quarantine_dir = options->quarantine_dir,
-        .vfs = wal->vfs,
-        .read_ahead_bytes = SCAN_READ_BYTES,
-        .closed = !newest,
-        .damage = options->damage,
-        .damage_ctx = options->damage_ctx,
-    };
-    const uint64_t records_before = stats->scan.records;
-    const uint64_t damage_before = stats->scan.damaged_records;
-    uint64_t end = 0;
-    uint64_t file_size = 0;
-    uint32_t next = 0;
-    replay->segment = number;
-    enum err_code code = vfs_open(wal->vfs, s->path, newest ? VFS_WRITE : VFS_READ, &s->f, err);
-    if (code == ERR_OK) {
-        code = record_scan(s->f, &scan, replay_record, replay, &end, &next, &stats->scan, err);
-    }
-    if (code == ERR_OK) {
-        code = vfs_file_size(s->f, &file_size, err);
-    }
-    if (code != ERR_OK) {
-        segment_free(s);
-        return err_wrap(err, "opening WAL segment %" PRIu32 " of %s", number, wal->dir);
-    }
-    s->size = end;
-    if (stats->scan.records == records_before && stats->scan.damaged_records == damage_before &&
-        vfs_unlink(wal->vfs, s->path, NULL) == ERR_OK) {
-        segment_free(s); /* nothing ever got into it */
-        return ERR_OK;
-    }
-    if (newest && file_size > end) {
-        (void)!vfs_file_truncate(s->f, end, NULL); /* else it is found torn once more */
-    }
-    mutex_lock(&wal->mu);
-    list_add_locked(wal, s);
-    wal->appended_sequence = (uint64_t)number << 32 | (next > 0 ? next - 1 : 0);
-    mutex_unlock(&wal->mu);
-    stats->segments++;
-    return ERR_OK;
-}
-
-static enum err_code open_segments(struct wal *wal, const struct wal_options *options,
-                                   struct replay *replay, struct wal_replay_stats *stats,
-                                   struct err *err) {
-    uint32_t *numbers = NULL;
-    size_t count = 0;
-    enum err_code code = vfs_make_dir(wal->vfs, wal->dir, err);
-    if (code == ERR_OK) {
-        code = record_file_list(wal->vfs, wal->dir, &numbers, &count, err);
-    }
-    for (size_t i = 0; i < count && code == ERR_OK; i++) {
-        if (numbers[i] == UINT32_MAX) {
-            code = err_set(err, ERR_CORRUPT, "WAL %s has a segment with an impossible number",
-                           wal->dir);
-            break;
-        }
-        code = open_segment(wal, options, numbers[i], i + 1 == count, replay, stats, err);
-        wal->next_segment = numbers[i] + 1;
-    }
-    if (wal->next_segment < options->first_segment) {
-        wal->next_segment = options->first_segment;
-    }
-    mem_free(numbers);
-    return code;
-}
-
-static uint32_t option_bytes(uint32_t given, uint32_t standard) {
-    const uint32_t bytes = given == 0 ? standard : given;
-    return bytes < SEGMENT_BYTES_MAX ? bytes : SEGMENT_BYTES_MAX;
-}
-
-enum err_code wal_open(const struct wal_options *options, wal_replay_fn *replay, void *ctx,
-                       struct wal **out, struct wal_replay_stats *out_stats, struct err *err) {
-    struct wal *wal = mem_zalloc(sizeof(*wal));
-    struct wal_replay_stats stats = {0};
-    struct replay r = {.fn = replay, .ctx = ctx};
-    wal->vfs = options->vfs;
-    wal->dir = mem_strdup(options->dir);
-    wal->shard = options->shard;
-    wal->segment_bytes = option_bytes(options->segment_bytes, WAL_SEGMENT_BYTES_DEFAULT);
-    wal->allocate_bytes = option_bytes(options->allocate_bytes, WAL_ALLOCATE_BYTES_DEFAULT);
-    wal->next_segment = 1;
-    mutex_init(&wal->mu);
-    const enum err_code code = open_segments(wal, options, &r, &stats, err);
-    if (code != ERR_OK) {
-        wal_close(wal);
-        return code;
-    }
-    *out = wal;
-    if (out_stats != NULL) {
-        *out_stats = stats;
-    }
-    return ERR_OK;
-}
-
 void wal_close(struct wal *wal) {
     if (wal == NULL) {
         return;
@@ -783,7 +608,7 @@ void wal_close(struct wal *wal) {
     }
     for (size_t i = 0; i < wal->segment_count; i++) {
         ASSERT(wal->segments[i]->refs == 1);
-        segment_free(wal->segments[i]);
+        wal_segment_free(wal->segments[i]);
     }
     mem_free(wal->segments);
     mem_free(wal->buffer);
