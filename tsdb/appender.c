@@ -4,10 +4,9 @@
  * own samples, and stored at commit with one WAL record per group and row. New series exist from
  * append on, also after a rollback, as in Prometheus. How series get their groups: head_push.c.
  *
- * Senders keep the order of series, and a group has its series in the order in which they first
- * came. So the series behind the newest one is tried first: its labels are compared where they are,
- * without taking them apart or hashing them. And as long as places only ascend, no series can come
- * twice, so the table of the transaction's newest samples is made when one first goes back.
+ * Series that come in the order of their group are found without a look-up: appender_expect.c. And as
+ * long as places only ascend, no series can come twice, so the table of the transaction's newest
+ * samples is made when one first goes back.
  *
  * A commit is atomic per group and row; a reader may see one shard's part before another's. */
 #include <stdlib.h>
@@ -16,53 +15,10 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "tsdb/head.h"
+#include "tsdb/appender_impl.h"
 #include "tsdb/late_group.h"
 
 enum { LABELS_MAX = 64 << 20, SAMPLES_MIN = 256 };
-
-struct last_sample { /* newest sample of a series in this transaction */
-    uint32_t group;  /* 0 = free */
-    uint32_t slot;
-    int64_t ts_ms;
-    struct num value;
-    uint8_t state;
-    uint32_t extra;
-};
-
-struct cohort { /* group that new series with a target set join */
-    uint32_t target_set;
-    uint32_t group;
-};
-
-struct storage_appender {
-    struct tsdb *db;
-    struct head_bounds bounds;
-    bool in_order_only;
-    struct push_sample *samples;
-    size_t count;
-    size_t capacity;
-    struct push_sample *late; /* in the order of arrival */
-    size_t late_count;
-    size_t late_capacity;
-    struct push_extra *extras;
-    size_t extra_count;
-    size_t extra_capacity;
-    struct arena copies; /* of histograms and exemplars */
-    struct series_exemplar *exemplars;
-    size_t exemplar_count;
-    size_t exemplar_capacity;
-    struct last_sample *table; /* NULL while the samples' places ascend */
-    size_t table_mask;
-    size_t table_count;
-    struct cohort *cohorts;
-    size_t cohort_count;
-    size_t cohort_capacity;
-    struct head_group *guess_group; /* where the newest sample went; NULL = nowhere yet */
-    uint32_t guess_slot;            /* behind it */
-    struct buf target;              /* scratch */
-    struct buf metric;
-};
 
 enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **out,
                                   struct err *err) {
@@ -199,13 +155,6 @@ static enum err_code check_against(const struct storage_appender *a, const struc
 
 /* ---- the place of a series ---- */
 
-/* The target set of a pushed series is its job and instance. */
-static bool is_target_label(struct str name) {
-    return name.len == 8   ? memcmp(name.ptr, "instance", 8) == 0
-           : name.len == 3 ? memcmp(name.ptr, "job", 3) == 0
-                           : false;
-}
-
 static void split(struct storage_appender *a, struct labels labels) {
     buf_clear(&a->target);
     buf_clear(&a->metric);
@@ -213,7 +162,7 @@ static void split(struct storage_appender *a, struct labels labels) {
     struct label pair;
     const uint8_t *start = it.at;
     while (labels_next(&it, &pair)) {
-        buf_append(is_target_label(pair.name) ? &a->target : &a->metric, start,
+        buf_append(appender_is_target_label(pair.name) ? &a->target : &a->metric, start,
                    (size_t)(it.at - start));
         start = it.at;
     }
@@ -337,91 +286,36 @@ static enum err_code place_and_check(struct storage_appender *a, struct push_sam
     if (code == ERR_OK) {
         struct head_group *g = head_group_get(db, place.group);
         head_shard_held(g->shard);
-        a->guess_group = g;
-        a->guess_slot = place.slot + 1;
+        expected_follow(a, g, place.slot);
         code = check_place(a, g, s, place.slot);
     }
     mutex_unlock(&shard->mu);
     return code;
 }
 
-/* ---- the guess ---- */
-
-/* Takes the bytes from .. to from the front of set; false when it does not begin with them. */
-static bool take_front(struct labels *set, const uint8_t *from, const uint8_t *to) {
-    const size_t n = (size_t)(to - from);
-    if (n == 0) {
-        return true;
+/* The sample is one of the series that is expected next. */
+static enum err_code check_expected(struct storage_appender *a, struct push_sample *s) {
+    struct expected *e = &a->expected;
+    struct head_group *g = e->group;
+    const int64_t newest_ms = e->newest_ms[e->at];
+    s->group = g->id;
+    s->slot = e->slot + e->at++;
+    if (LIKELY(s->ts_ms > newest_ms && s->extra == 0 && find_last(a, s->group, s->slot) == NULL)) {
+        return ERR_OK;
     }
-    if (n > set->size || memcmp(set->data, from, n) != 0) {
-        return false;
-    }
-    *set = (struct labels){set->data + n, set->size - n};
-    return true;
+    mutex_lock(&g->shard->mu);
+    const enum err_code code = check_place(a, g, s, s->slot);
+    mutex_unlock(&g->shard->mu);
+    return code;
 }
 
-/* Are labels those of target and metric together, as split would part them? */
-static bool is_split(struct labels labels, struct labels target, struct labels metric) {
-    if (labels.size != target.size + metric.size) {
-        return false;
-    }
-    struct labels_iter it = labels_begin(labels);
-    struct label pair;
-    const uint8_t *metric_from = it.at;
-    const uint8_t *start = it.at;
-    while (labels_next(&it, &pair)) {
-        if (is_target_label(pair.name)) {
-            if (!take_front(&metric, metric_from, start) || !take_front(&target, start, it.at)) {
-                return false;
-            }
-            metric_from = it.at;
-        }
-        start = it.at;
-    }
-    return take_front(&metric, metric_from, start) && metric.size == 0 && target.size == 0;
-}
-
-/* The newest group of the target set that is not one of late samples. */
-static uint32_t newest_group(const struct index *index, struct head_group *const *groups,
-                             uint32_t target_set) REQUIRES(index->mu) {
-    uint32_t id = index->live->target_groups[target_set];
-    while (id != 0 && UNLIKELY(groups[id]->late)) {
-        id = index->live->groups[id].next_same_target;
-    }
-    return id;
-}
-
-/* Is the series in this slot of the group that the newest went to? In the newest group of its target
- * set: a series that moved has a place in a later group, which is the one that counts. */
-static bool is_at(const struct storage_appender *a, uint32_t slot, struct labels labels) {
-    struct head_group *g = a->guess_group;
-    if (g == NULL || g->kind != GROUP_PUSHED) {
-        return false;
-    }
-    struct index *index = &a->db->index;
-    struct labels metric = {0};
-    mutex_lock(&index->mu);
-    const struct index_group *slots = &index->live->groups[g->id];
-    const bool known = slot < slots->slot_count && slots->slots[slot] < INDEX_SLOT_WHOLE &&
-                       newest_group(index, a->db->groups, g->target_set) == g->id;
-    if (known) {
-        metric = label_sets_get(&index->live->metrics.sets, slots->slots[slot]);
-    }
-    mutex_unlock(&index->mu);
-    return known && is_split(labels, g->target, metric);
-}
-
-static enum err_code find_and_check(struct storage_appender *a, struct labels labels,
+/* labels: NULL for the series that is expected next. */
+static enum err_code find_and_check(struct storage_appender *a, const struct labels *labels,
                                     struct push_sample *s) {
-    if (is_at(a, a->guess_slot, labels)) { /* behind the newest */
-        struct head_group *g = a->guess_group;
-        mutex_lock(&g->shard->mu);
-        const enum err_code code = check_place(a, g, s, a->guess_slot);
-        mutex_unlock(&g->shard->mu);
-        a->guess_slot++;
-        return code;
+    if (labels == NULL || expected_find(a, *labels)) {
+        return check_expected(a, s);
     }
-    split(a, labels);
+    split(a, *labels);
     return buf_ok(&a->target) && buf_ok(&a->metric) ? place_and_check(a, s) : ERR_LIMIT;
 }
 
@@ -445,7 +339,7 @@ static void begin_bounds(struct storage_appender *a, int64_t ts_ms) {
 }
 
 /* *out_late: to be stored as a late sample. */
-static enum err_code check_sample(struct storage_appender *a, struct labels labels,
+static enum err_code check_sample(struct storage_appender *a, const struct labels *labels,
                                   struct push_sample *s, bool *out_late) {
     *out_late = false;
     if (s->ts_ms > a->bounds.max_ms) {
@@ -467,7 +361,7 @@ static enum err_code check_sample(struct storage_appender *a, struct labels labe
     return *out_late && a->in_order_only ? ERR_OUT_OF_ORDER : code;
 }
 
-static enum err_code append_checked(struct storage_appender *a, struct labels labels,
+static enum err_code append_checked(struct storage_appender *a, const struct labels *labels,
                                     struct push_sample *s) {
     bool late;
     const enum err_code code = check_sample(a, labels, s, &late);
@@ -495,7 +389,31 @@ enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int6
         return ERR_INVALID;
     }
     struct push_sample s = float_sample(ts_ms, value);
-    const enum err_code code = append_checked(a, labels, &s);
+    const enum err_code code = append_checked(a, &labels, &s);
+    return code == ERR_EXISTS ? ERR_OK : code;
+}
+
+bool tsdb_expect(struct storage_appender *a, struct storage_expected *out) {
+    struct expected *e = &a->expected;
+    if (!expected_look(a)) {
+        return false;
+    }
+    e->given = e->at;
+    *out = (struct storage_expected){
+        .target = e->group->target,
+        .metrics = e->metrics + e->at,
+        .count = e->count - e->at,
+    };
+    return true;
+}
+
+enum err_code tsdb_append_expected(struct storage_appender *a, size_t i, int64_t ts_ms,
+                                   double value) {
+    struct expected *e = &a->expected;
+    ASSERT(e->given < e->count && i < e->count - e->given);
+    e->at = e->given + (uint32_t)i;
+    struct push_sample s = float_sample(ts_ms, value);
+    const enum err_code code = append_checked(a, NULL, &s);
     return code == ERR_EXISTS ? ERR_OK : code;
 }
 
@@ -519,7 +437,7 @@ enum err_code tsdb_append_sample(struct storage_appender *a, struct labels label
     struct push_sample s = h == NULL ? float_sample(sample->ts_ms, sample->value)
                                      : (struct push_sample){.ts_ms = sample->ts_ms};
     if (h == NULL && sample->start_ts_ms == 0) {
-        const enum err_code code = append_checked(a, labels, &s);
+        const enum err_code code = append_checked(a, &labels, &s);
         return code == ERR_EXISTS ? ERR_OK : code;
     }
     if (h != NULL) {
@@ -528,7 +446,7 @@ enum err_code tsdb_append_sample(struct storage_appender *a, struct labels label
     }
     add_extra(a, h, sample->start_ts_ms);
     s.extra = (uint32_t)a->extra_count;
-    const enum err_code code = append_checked(a, labels, &s);
+    const enum err_code code = append_checked(a, &labels, &s);
     a->extra_count -= code != ERR_OK ? 1 : 0;
     return code == ERR_EXISTS ? ERR_OK : code;
 }
@@ -537,7 +455,7 @@ enum err_code tsdb_append_sample(struct storage_appender *a, struct labels label
 
 /* Has the series a place? Mostly it is that of the newest sample. */
 static bool is_known(struct storage_appender *a, struct labels labels) {
-    if (a->guess_slot != 0 && is_at(a, a->guess_slot - 1, labels)) {
+    if (expected_was(a, labels)) {
         return true;
     }
     split(a, labels);

@@ -744,6 +744,9 @@ enum err_code tsdb_clean_tombstones(struct storage *st, struct err *err);
 struct head_shard *tsdb_shard_for(struct tsdb *db, struct labels target);
 enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **out,
                                   struct err *err);
+bool tsdb_expect(struct storage_appender *a, struct storage_expected *out);
+enum err_code tsdb_append_expected(struct storage_appender *a, size_t i, int64_t ts_ms,
+                                   double value);
 enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int64_t ts_ms,
                           double value);
 enum err_code tsdb_append_sample(struct storage_appender *a, struct labels labels,

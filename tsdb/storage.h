@@ -171,6 +171,14 @@ struct storage_exemplar_series {
     size_t count;
 };
 
+/* The series that an appender would look at first: storage_expect. 16 bytes behind the labels can be
+ * read too. */
+struct storage_expected {
+    struct labels target; /* of all of them; together with metrics[i] the labels of a series */
+    const struct labels *metrics; /* data == NULL: of none */
+    size_t count;
+};
+
 struct storage_ops {
     uint32_t (*shard_count)(struct storage *st);
     enum err_code (*group_open)(struct storage *st, uint32_t shard, struct labels target,
@@ -225,6 +233,9 @@ struct storage_ops {
                                    int64_t mint, int64_t maxt, struct err *err);
     enum err_code (*clean_tombstones)(struct storage *st, struct err *err);
     void (*appender_in_order_only)(struct storage_appender *a);
+    bool (*expect)(struct storage_appender *a, struct storage_expected *out);
+    enum err_code (*append_expected)(struct storage_appender *a, size_t i, int64_t ts_ms,
+                                     double value);
 };
 
 /* Number of independent writers. A group belongs to one shard; calls on groups of one shard must
@@ -304,6 +315,21 @@ MUST_CHECK static inline enum err_code storage_append(struct storage *st,
                                                       struct labels labels, int64_t ts_ms,
                                                       double value) {
     return st->ops->append(a, labels, ts_ms, value);
+}
+
+/* The series that probably come next, as senders keep their order: who has labels in another form can
+ * compare them there and need not pack them. False: none is known. *out is valid until the next call
+ * of this appender other than storage_append_expected. */
+MUST_CHECK static inline bool storage_expect(struct storage *st, struct storage_appender *a,
+                                             struct storage_expected *out) {
+    return st->ops->expect != NULL && st->ops->expect(a, out);
+}
+
+/* storage_append to the series i of the newest storage_expect. */
+MUST_CHECK static inline enum err_code storage_append_expected(struct storage *st,
+                                                               struct storage_appender *a, size_t i,
+                                                               int64_t ts_ms, double value) {
+    return st->ops->append_expected(a, i, ts_ms, value);
 }
 
 /* As storage_append, with all that a sample may have. ERR_UNSUPPORTED when the storage keeps floats

@@ -75,6 +75,9 @@ struct write_batch {
     bool keep_start;   /* start timestamps are stored */
     bool meta_labels;  /* v2: type and unit become labels */
 
+    struct storage_expected expected; /* v1: series that the storage expects */
+    size_t expected_at;               /* the next one */
+
     uint64_t samples;          /* taken; floats */
     uint64_t histograms;       /* taken */
     uint64_t exemplars;        /* taken */
@@ -111,6 +114,8 @@ enum write_labels write_labels_pack(struct write_scratch *scratch, struct labels
                                     struct str *out_duplicate);
 /* Stores a sample, or notes why not. Does nothing after a failure. True: stored. */
 bool write_sample(struct write_batch *b, struct labels labels, int64_t ts_ms, double value);
+/* The same for the series expected_at of expected, behind which it goes on. */
+bool write_expected_sample(struct write_batch *b, int64_t ts_ms, double value);
 /* The same with all that a sample may have. */
 bool write_whole_sample(struct write_batch *b, struct labels labels,
                         const struct storage_sample *sample);
@@ -141,6 +146,11 @@ void write_metadata(struct write_batch *b, struct str name, uint64_t type, struc
 
 /* ---- remote_write_usual.c ---- */
 
+/* Reads a series of v1 (bytes of the scratch's plain body) if it is expected[*io_at] or one of the next few
+ * with one sample: *io_at is then which. False: it is not, nothing is known of it. */
+MUST_CHECK bool write_read_expected(const struct write_scratch *scratch, struct str series,
+                                    const struct storage_expected *expected, size_t *io_at,
+                                    double *out_value, int64_t *out_ts_ms);
 /* Reads a series of v1 (bytes of the scratch's plain body) if it looks as most do: a second and
  * faster decoder. False: it does not, nothing is known of it. *out_labels as above. */
 MUST_CHECK bool write_read_usual(struct write_scratch *scratch, struct str series,

@@ -239,6 +239,20 @@ bool write_sample(struct write_batch *b, struct labels labels, int64_t ts_ms, do
     return true;
 }
 
+bool write_expected_sample(struct write_batch *b, int64_t ts_ms, double value) {
+    const size_t i = b->expected_at++;
+    if (!may_store(b, ts_ms)) {
+        return false;
+    }
+    const enum err_code code = storage_append_expected(b->storage, b->appender, i, ts_ms, value);
+    if (UNLIKELY(code != ERR_OK)) {
+        write_refuse(b, code, refusal_text(code));
+        return false;
+    }
+    b->samples++;
+    return true;
+}
+
 bool write_whole_sample(struct write_batch *b, struct labels labels,
                         const struct storage_sample *sample) {
     if (!may_store(b, sample->ts_ms)) {

@@ -1,19 +1,22 @@
-/* The series that nearly all requests are made of: labels in order, each string shorter than 128
- * bytes and ASCII, then one sample. Its bytes are then
+/* The series that nearly all requests are made of: each string shorter than 128 bytes, then one sample.
+ * Its bytes are then
  *
  *     0a n  0a n name 12 n value   ... one per label
  *     12 n  09 value(8) 10 timestamp
  *
- * so that "n name" and "n value" are what the packed labels consist of, and one pass checks and
- * copies them. Anything else is left to the general decoder: what is refused here is not wrong. */
+ * so that "n name" and "n value" are what packed labels consist of. When it is one of the series that
+ * the storage expects next, its labels are compared where they are, and nothing else is to be known of
+ * them. Else, when they are in order and ASCII, one pass checks and packs them. Anything else is left to
+ * the general decoder: what is refused here is not wrong. */
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "web/remote_write.h"
 
 enum {
     SERIES_BYTES_MAX = 64 * 1024,
-    SLACK_BYTES = 16, /* what a copy may write behind its end */
+    SLACK_BYTES = 16, /* what may be read behind a series, and written behind its labels */
     SHORT_MAX = 0x7F,
+    SKIP_MAX = 4,      /* expected series that the sender may leave out */
     TAG_FIRST = 0x0A,  /* field 1, bytes */
     TAG_SECOND = 0x12, /* field 2, bytes */
     TAG_DOUBLE = 0x09, /* field 1, fixed 64 */
@@ -21,6 +24,93 @@ enum {
 };
 
 #define KEY_NAME UINT64_C(0x5F5F6E616D655F5F) /* "__name__" */
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
+/* ---- labels ---- */
+
+/* Name and value of a label, each with its length first; both are inside the series. */
+struct wire_label {
+    const uint8_t *name;
+    const uint8_t *value;
+};
+
+/* The label at a position; returns what is behind it, or NULL. */
+static inline const uint8_t *take_label(const uint8_t *at, const uint8_t *end,
+                                        struct wire_label *out) {
+    const size_t all = at[1];
+    const size_t name_len = at[3];
+    if (all > SHORT_MAX || (size_t)(end - at) < all + 2 || at[2] != TAG_FIRST || name_len == 0 ||
+        name_len + 5 > all || at[4 + name_len] != TAG_SECOND) {
+        return NULL;
+    }
+    out->name = at + 3;
+    out->value = at + 5 + name_len;
+    return *out->value != 0 && *out->value + name_len + 4 == all ? at + all + 2 : NULL;
+}
+
+static inline bool is_label(const uint8_t *at, const uint8_t *end) {
+    return end - at > 6 && *at == TAG_FIRST;
+}
+
+/* Of 16 bytes the first 0 .. 16. */
+#define FIRST(n) ((n) >= 8 ? UINT64_MAX : UINT64_MAX >> (8 * (8 - (n)) & 63))
+static const uint64_t first_bytes[SLACK_BYTES + 1][2] = {
+    {0, 0},
+    {FIRST(1), 0},
+    {FIRST(2), 0},
+    {FIRST(3), 0},
+    {FIRST(4), 0},
+    {FIRST(5), 0},
+    {FIRST(6), 0},
+    {FIRST(7), 0},
+    {FIRST(8), 0},
+    {FIRST(8), FIRST(1)},
+    {FIRST(8), FIRST(2)},
+    {FIRST(8), FIRST(3)},
+    {FIRST(8), FIRST(4)},
+    {FIRST(8), FIRST(5)},
+    {FIRST(8), FIRST(6)},
+    {FIRST(8), FIRST(7)},
+    {FIRST(8), FIRST(8)},
+};
+
+/* SLACK_BYTES behind both can be read: most strings are one step, whatever their length. */
+static ALWAYS_INLINE bool same_bytes(const uint8_t *a, const uint8_t *b, size_t n) {
+    for (; n > SLACK_BYTES; a += SLACK_BYTES, b += SLACK_BYTES, n -= SLACK_BYTES) {
+        if (((load_u64(a) ^ load_u64(b)) | (load_u64(a + 8) ^ load_u64(b + 8))) != 0) {
+            return false;
+        }
+    }
+    const uint64_t *mask = first_bytes[n];
+    return (((load_u64(a) ^ load_u64(b)) & mask[0]) |
+            ((load_u64(a + 8) ^ load_u64(b + 8)) & mask[1])) == 0;
+}
+
+/* Takes the label from the front of packed labels; false: another one is there. */
+static ALWAYS_INLINE bool take_packed(struct labels *from, const struct wire_label *l) {
+    const size_t name = (size_t)*l->name + 1;
+    const size_t value = (size_t)*l->value + 1;
+    if (name + value > from->size || !same_bytes(l->name, from->data, name) ||
+        !same_bytes(l->value, from->data + name, value)) {
+        return false;
+    }
+    *from = (struct labels){from->data + name + value, from->size - name - value};
+    return true;
+}
+
+/* Are the labels those of two sets together? Each set has its own in order, so that any order of the
+ * two is the same series. Returns where they end, or NULL. */
+static const uint8_t *match_labels(const uint8_t *at, const uint8_t *end, struct labels target,
+                                   struct labels metric) {
+    while (is_label(at, end)) {
+        struct wire_label l;
+        at = take_label(at, end, &l);
+        if (at == NULL || !(take_packed(&metric, &l) || take_packed(&target, &l))) {
+            return NULL;
+        }
+    }
+    return metric.size == 0 && target.size == 0 ? at : NULL;
+}
 
 /* The first eight bytes so that they compare as the names do; the rest as zeros. */
 static uint64_t name_key(const uint8_t *name, size_t n) {
@@ -36,7 +126,7 @@ static bool is_ascii(const uint8_t *at, size_t n) {
     for (; n > 0; at++, n--) {
         bits |= *at;
     }
-    return (bits & UINT64_C(0x8080808080808080)) == 0;
+    return (bits & HIGH_BITS) == 0;
 }
 
 /* Copies in steps of 16: both sides must have that much behind the end. */
@@ -48,39 +138,29 @@ static uint8_t *copy(uint8_t *to, const uint8_t *from, size_t n) {
 }
 
 /* Packs the labels; returns where they end, or NULL. */
-static const uint8_t *take_labels(const uint8_t *at, const uint8_t *end, uint8_t *to,
+static const uint8_t *pack_labels(const uint8_t *at, const uint8_t *end, uint8_t *to,
                                   size_t *out_bytes) {
     const uint8_t *begin = at;
     const uint8_t *to_begin = to;
-    const uint8_t *last = NULL;
-    size_t last_len = 0;
+    struct str last = {NULL, 0};
     uint64_t last_key = 0;
     bool has_name = false;
-    while (end - at > 6 && *at == TAG_FIRST) {
-        const size_t all = at[1];
-        const size_t name_len = at[3];
-        if (all > SHORT_MAX || (size_t)(end - at) < all + 2 || at[2] != TAG_FIRST ||
-            name_len == 0 || name_len + 5 > all || at[4 + name_len] != TAG_SECOND) {
+    while (is_label(at, end)) {
+        struct wire_label l;
+        at = take_label(at, end, &l);
+        if (at == NULL) {
             return NULL;
         }
-        const uint8_t *name = at + 4;
-        const uint8_t *value = name + name_len + 1; /* its length first */
-        if (*value == 0 || *value + name_len + 4 != all) {
-            return NULL;
-        }
-        const uint64_t key = name_key(name, name_len);
-        if (key <= last_key && last != NULL &&
-            (key < last_key || str_cmp((struct str){(const char *)last, last_len},
-                                       (struct str){(const char *)name, name_len}) >= 0)) {
+        const struct str name = {(const char *)l.name + 1, *l.name};
+        const uint64_t key = name_key(l.name + 1, name.len);
+        if (key <= last_key && last.ptr != NULL && (key < last_key || str_cmp(last, name) >= 0)) {
             return NULL;
         }
         last = name;
-        last_len = name_len;
         last_key = key;
-        has_name = has_name || (key == KEY_NAME && name_len == 8);
-        to = copy(to, name - 1, name_len + 1);
-        to = copy(to, value, (size_t)*value + 1);
-        at += all + 2;
+        has_name = has_name || (key == KEY_NAME && name.len == 8);
+        to = copy(to, l.name, name.len + 1);
+        to = copy(to, l.value, (size_t)*l.value + 1);
     }
     if (!has_name || !is_ascii(begin, (size_t)(at - begin))) {
         return NULL;
@@ -89,30 +169,71 @@ static const uint8_t *take_labels(const uint8_t *at, const uint8_t *end, uint8_t
     return at;
 }
 
+/* ---- the sample ---- */
+
+/* A varint that is the n bytes of word: seven bits of each, put together pairwise. False: it is longer
+ * or shorter. */
+static inline bool read_varint(uint64_t word, size_t n, uint64_t *out) {
+    const uint64_t bytes = n < 8 ? word & ~(UINT64_MAX << (8 * n)) : word;
+    if ((bytes & HIGH_BITS) != (HIGH_BITS & ~(UINT64_MAX << (8 * n - 8)))) {
+        return false;
+    }
+    uint64_t v = bytes & ~HIGH_BITS;
+    v = (v & UINT64_C(0x007F007F007F007F)) | (v & UINT64_C(0x7F007F007F007F00)) >> 1;
+    v = (v & UINT64_C(0x00003FFF00003FFF)) | (v & UINT64_C(0x3FFF00003FFF0000)) >> 2;
+    *out = (v & UINT64_C(0x0FFFFFFF)) | (v & UINT64_C(0x0FFFFFFF00000000)) >> 4;
+    return true;
+}
+
+/* One sample and nothing else; SLACK_BYTES behind the end can be read. */
 static bool take_sample(const uint8_t *at, const uint8_t *end, double *out_value,
                         int64_t *out_ts_ms) {
     enum { UPTO_TIMESTAMP = 12 };
+    const size_t ts_bytes = (size_t)(end - at) - UPTO_TIMESTAMP;
     if (end - at <= UPTO_TIMESTAMP || at[0] != TAG_SECOND || at[1] != end - at - 2 ||
-        at[2] != TAG_DOUBLE || at[11] != TAG_VARINT) {
+        at[2] != TAG_DOUBLE || at[11] != TAG_VARINT || ts_bytes > 8) {
         return false;
     }
+    uint64_t ts;
     memcpy(out_value, at + 3, sizeof(*out_value));
-    uint64_t ts = 0;
-    unsigned shift = 0;
-    for (at += UPTO_TIMESTAMP; at < end && *at >= 0x80 && shift < 56; at++, shift += 7) {
-        ts |= (uint64_t)(*at & 0x7F) << shift;
+    const bool ok = read_varint(load_u64(at + UPTO_TIMESTAMP), ts_bytes, &ts);
+    *out_ts_ms = ok ? (int64_t)ts : 0;
+    return ok;
+}
+
+/* ---- a series ---- */
+
+static bool has_slack(const struct write_scratch *scratch, struct str series) {
+    const struct str plain = buf_str(&scratch->plain);
+    return series.len <= SERIES_BYTES_MAX &&
+           plain.ptr + plain.len - (series.ptr + series.len) >= SLACK_BYTES;
+}
+
+bool write_read_expected(const struct write_scratch *scratch, struct str series,
+                         const struct storage_expected *expected, size_t *io_at, double *out_value,
+                         int64_t *out_ts_ms) {
+    const uint8_t *begin = (const uint8_t *)series.ptr;
+    const uint8_t *end = begin + series.len;
+    if (!has_slack(scratch, series)) {
+        return false;
     }
-    *out_ts_ms = (int64_t)(ts | (uint64_t)*at << shift);
-    return at + 1 == end && *at < 0x80;
+    for (size_t i = *io_at; i < expected->count && i - *io_at <= SKIP_MAX; i++) {
+        const struct labels metric = expected->metrics[i];
+        const uint8_t *at =
+            metric.data != NULL ? match_labels(begin, end, expected->target, metric) : NULL;
+        if (at != NULL) {
+            *io_at = i;
+            return take_sample(at, end, out_value, out_ts_ms);
+        }
+    }
+    return false;
 }
 
 bool write_read_usual(struct write_scratch *scratch, struct str series, struct labels *out_labels,
                       double *out_value, int64_t *out_ts_ms) {
     const uint8_t *at = (const uint8_t *)series.ptr;
     const uint8_t *end = at + series.len;
-    const struct str plain = buf_str(&scratch->plain);
-    const uint8_t *plain_end = (const uint8_t *)plain.ptr + plain.len;
-    if (series.len > SERIES_BYTES_MAX || plain_end - end < SLACK_BYTES) {
+    if (!has_slack(scratch, series)) {
         return false;
     }
     if (UNLIKELY(scratch->packed_capacity < series.len + SLACK_BYTES)) {
@@ -120,7 +241,7 @@ bool write_read_usual(struct write_scratch *scratch, struct str series, struct l
         scratch->packed = mem_resize(scratch->packed, scratch->packed_capacity, 1);
     }
     size_t bytes = 0;
-    at = take_labels(at, end, scratch->packed, &bytes);
+    at = pack_labels(at, end, scratch->packed, &bytes);
     if (at == NULL || !take_sample(at, end, out_value, out_ts_ms)) {
         return false;
     }

@@ -109,7 +109,30 @@ static void read_exemplars(struct write_batch *b, struct labels labels, struct p
     }
 }
 
+/* Is it a series that the storage expects? Then its sample is stored, or refused. */
+static bool read_expected(struct write_batch *b, struct str bytes) {
+    double value;
+    int64_t ts_ms;
+    if (UNLIKELY(b->expected_at >= b->expected.count)) {
+        b->expected_at = 0;
+        if (!storage_expect(b->storage, b->appender, &b->expected)) {
+            b->expected.count = 0;
+            return false;
+        }
+    }
+    if (UNLIKELY(!write_read_expected(b->scratch, bytes, &b->expected, &b->expected_at, &value,
+                                      &ts_ms))) {
+        b->expected.count = 0; /* what comes now changes what is expected */
+        return false;
+    }
+    (void)write_expected_sample(b, ts_ms, value);
+    return true;
+}
+
 static bool read_series(struct write_batch *b, struct proto *outer, struct str bytes) {
+    if (LIKELY(read_expected(b, bytes))) {
+        return true;
+    }
     struct proto p;
     struct labels labels;
     double value;

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/attr.h"
 #include "base/check.h"
 #include "base/mem.h"
 
@@ -28,6 +29,9 @@ struct storage_appender {
     struct newest *newest; /* as it will be after the commit */
     size_t series_count;
     struct buf lines;
+    size_t next; /* behind the newest one; what is expected begins there */
+    size_t given;
+    struct labels expected[3];
 };
 
 enum { LINES_MAX = 1 << 30 };
@@ -57,8 +61,18 @@ static enum err_code begin(struct storage *st, struct storage_appender **out, st
     return ERR_OK;
 }
 
+/* Labels with bytes behind them that can be read. */
+static struct labels keep_labels(struct arena *arena, struct labels labels) {
+    enum { SLACK = 16 };
+    uint8_t *bytes = arena_alloc(arena, labels.size + SLACK);
+    memcpy(bytes, labels.data, labels.size);
+    memset(bytes + labels.size, 0, SLACK);
+    return (struct labels){bytes, labels.size};
+}
+
 static enum err_code append(struct storage_appender *a, struct labels labels, int64_t ts_ms,
                             double value) {
+    a->given = SIZE_MAX;
     if (a->ps->append_in >= 0 && a->ps->append_in-- == 0) {
         return a->ps->append_code;
     }
@@ -76,12 +90,34 @@ static enum err_code append(struct storage_appender *a, struct labels labels, in
     if (n == NULL) {
         a->newest = mem_resize(a->newest, a->series_count + 1, sizeof(*a->newest));
         n = &a->newest[a->series_count++];
-        n->labels = labels_copy(&a->ps->arena, labels);
+        n->labels = keep_labels(&a->ps->arena, labels);
     }
+    a->next = (size_t)(n - a->newest) + 1;
     n->ts_ms = ts_ms;
     n->value = value;
     push_storage_line(&a->lines, labels, ts_ms, value);
     return ERR_OK;
+}
+
+/* The next few in the order in which they first came. */
+static bool expect(struct storage_appender *a, struct storage_expected *out) {
+    size_t n = 0;
+    while (n < COUNT_OF(a->expected) && a->next + n < a->series_count) {
+        a->expected[n] = a->newest[a->next + n].labels;
+        n++;
+    }
+    a->given = a->next;
+    *out = (struct storage_expected){.metrics = a->expected, .count = n};
+    return n != 0;
+}
+
+static enum err_code append_expected(struct storage_appender *a, size_t i, int64_t ts_ms,
+                                     double value) {
+    const size_t given = a->given;
+    ASSERT(given < a->series_count && i < COUNT_OF(a->expected));
+    const enum err_code code = append(a, a->expected[i], ts_ms, value);
+    a->given = given;
+    return code;
 }
 
 static void rollback(struct storage_appender *a) {
@@ -108,6 +144,8 @@ static enum err_code commit(struct storage_appender *a, struct err *err) {
 static const struct storage_ops OPS = {
     .appender_begin = begin,
     .append = append,
+    .expect = expect,
+    .append_expected = append_expected,
     .appender_commit = commit,
     .appender_rollback = rollback,
 };

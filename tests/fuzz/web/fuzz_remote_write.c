@@ -170,6 +170,60 @@ static void store_plainly(struct arena *arena, struct storage *storage, struct s
     ASSERT(storage_appender_commit(storage, a, &err) == ERR_OK);
 }
 
+/* ---- one series held against another ---- */
+
+enum { PAIRS_MAX = 8, SLACK_MAX = 16 };
+
+/* Every other label to the target's. */
+static struct storage_expected part_labels(struct arena *arena, struct labels labels,
+                                           struct labels *metric) {
+    uint8_t *bytes[2] = {arena_alloc(arena, labels.size + SLACK_MAX),
+                         arena_alloc(arena, labels.size + SLACK_MAX)};
+    size_t used[2] = {0, 0};
+    struct labels_iter it = labels_begin(labels);
+    struct label pair;
+    const uint8_t *from = it.at;
+    for (size_t i = 0; labels_next(&it, &pair); i++, from = it.at) {
+        memcpy(bytes[i % 2] + used[i % 2], from, (size_t)(it.at - from));
+        used[i % 2] += (size_t)(it.at - from);
+    }
+    *metric = (struct labels){bytes[1], used[1]};
+    return (struct storage_expected){.target = {bytes[0], used[0]}, .metrics = metric, .count = 1};
+}
+
+/* What is taken for an expected series has its labels, and what is that series is taken for it. */
+static void match_pairs(struct arena *arena, struct write_scratch *scratch) {
+    const struct message request = decode(arena, buf_str(&scratch->plain));
+    struct str series[PAIRS_MAX];
+    struct labels labels[PAIRS_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < request.count && n < PAIRS_MAX; i++) {
+        const struct message m = decode(arena, request.fields[i].bytes);
+        struct label *pairs = arena_alloc(arena, (m.count + 1) * sizeof(*pairs));
+        if (make_labels(arena, pairs, v1_pairs(arena, &m, pairs), &labels[n])) {
+            series[n++] = request.fields[i].bytes;
+        }
+    }
+    for (size_t i = 0; i < n * n; i++) {
+        const struct str found = series[i / n];
+        struct labels metric;
+        const struct storage_expected expected = part_labels(arena, labels[i % n], &metric);
+        struct labels packed;
+        double value = 0;
+        double usual_value = 0;
+        int64_t ts_ms = 0;
+        int64_t usual_ts_ms = 0;
+        size_t at = 0;
+        const bool usual = write_read_usual(scratch, found, &packed, &usual_value, &usual_ts_ms);
+        const bool equal = labels_eq(labels[i / n], labels[i % n]);
+        const bool taken = write_read_expected(scratch, found, &expected, &at, &value, &ts_ms);
+        ASSERT(!taken || equal);
+        ASSERT(taken || !usual || !equal);
+        ASSERT(!taken || !usual ||
+               (memcmp(&value, &usual_value, sizeof(value)) == 0 && ts_ms == usual_ts_ms));
+    }
+}
+
 /* ---- the receiver's ---- */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -200,6 +254,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         arena_init(&arena, 0);
         store_plainly(&arena, push_storage_as_storage(plain), buf_str(&scratch.plain), v2);
         ASSERT(strcmp(push_storage_take(ps), push_storage_take(plain)) == 0);
+        if (!v2) {
+            match_pairs(&arena, &scratch);
+        }
         arena_release(&arena);
     } else {
         storage_appender_rollback(b.storage, b.appender);

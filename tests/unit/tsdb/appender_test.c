@@ -1,5 +1,7 @@
 /* Transactions over series in the order in which senders send them, and in any other: every way
  * to a series' place must be the same place. */
+#include <stdio.h>
+
 #include "base/rng.h"
 #include "tests/support/check_err.h"
 #include "tests/unit/tsdb/storage_world.h"
@@ -199,6 +201,103 @@ static void a_near_miss_of_the_next_series_is_another_series(void **state) {
     world_release(&w);
 }
 
+/* Target and metric of an expected series together, as the builder packs them. */
+static bool is_series(struct world *w, const struct storage_expected *e, size_t i,
+                      const char *text) {
+    struct labels_builder b;
+    struct labels together;
+    struct err err;
+    const struct labels parts[] = {e->target, e->metrics[i]};
+    labels_builder_init(&b, &w->arena);
+    for (size_t k = 0; k < 2; k++) {
+        struct labels_iter it = labels_begin(parts[k]);
+        struct label pair;
+        while (labels_next(&it, &pair)) {
+            labels_builder_set(&b, pair.name, pair.value);
+        }
+    }
+    assert_ok(labels_builder_finish(&b, &together, &err), &err);
+    return labels_eq(together, world_labels(w, text));
+}
+
+static size_t count_samples(struct world *w, const char *matchers) {
+    size_t n = 0;
+    for (const char *at = world_dump(w, matchers, 0, INT64_MAX); (at = strchr(at, ':')); at++) {
+        n++;
+    }
+    return n;
+}
+
+static void what_came_behind_a_series_before_is_expected_behind_it(void **state) {
+    (void)state;
+    enum { MANY = 200 };
+    struct world w;
+    world_init(&w);
+    world_open(&w);
+    char text[64];
+    struct storage_expected e;
+    struct storage_appender *a = begin(&w);
+    assert_false(storage_expect(w.st, a, &e)); /* nothing is known */
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(text, sizeof(text), "m instance=i job=j n=%03d", i);
+        append_ok(&w, a, text, 1000, i);
+        assert_false(storage_expect(w.st, a, &e)); /* it is the last one of the group */
+    }
+    commit(&w, a);
+    a = begin(&w);
+    append_ok(&w, a, "m instance=i job=j n=000", 2000, 0);
+    bool left_out[MANY] = {false};
+    for (int next = 1; next < MANY;) {
+        assert_true(storage_expect(w.st, a, &e));
+        for (size_t i = 0; i < e.count; i++, next++) {
+            (void)snprintf(text, sizeof(text), "m instance=i job=j n=%03d", next);
+            assert_true(is_series(&w, &e, i, text));
+            left_out[next] = next % 3 == 0 && i + 1 < e.count;
+            if (!left_out[next]) {
+                assert_int_equal(storage_append_expected(w.st, a, i, 2000, next), ERR_OK);
+            }
+        }
+    }
+    commit(&w, a);
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(text, sizeof(text), "__name__=m n=%03d", i);
+        assert_int_equal(count_samples(&w, text), left_out[i] ? 1 : 2);
+    }
+    world_close(&w);
+    world_release(&w);
+}
+
+static void an_expected_sample_is_refused_as_any_other(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_open(&w);
+    const int64_t now_ms = 1000 * 1000 * INT64_C(1000);
+    struct storage_expected e;
+    struct storage_appender *a = begin(&w);
+    append_ok(&w, a, "a instance=i job=j", now_ms, 1);
+    append_ok(&w, a, "b instance=i job=j", now_ms, 2);
+    append_ok(&w, a, "c instance=i job=j", now_ms, 3);
+    commit(&w, a);
+    a = begin(&w);
+    append_ok(&w, a, "a instance=i job=j", now_ms + 1, 1);
+    assert_true(storage_expect(w.st, a, &e));
+    assert_int_equal(e.count, 2);
+    const int64_t far_ms = now_ms + 60 * 60 * INT64_C(1000);
+    assert_int_equal(storage_append_expected(w.st, a, 0, far_ms, 2), ERR_OUT_OF_BOUNDS);
+    assert_int_equal(storage_append_expected(w.st, a, 0, now_ms - 1, 2), ERR_OUT_OF_ORDER);
+    assert_int_equal(storage_append_expected(w.st, a, 1, now_ms, 4), ERR_DUPLICATE);
+    assert_int_equal(storage_append_expected(w.st, a, 1, now_ms, 3), ERR_OK); /* as it is */
+    assert_int_equal(storage_append_expected(w.st, a, 1, now_ms + 1, 5), ERR_OK);
+    assert_int_equal(storage_append_expected(w.st, a, 1, now_ms + 1, 6), ERR_DUPLICATE);
+    assert_int_equal(storage_append_expected(w.st, a, 0, now_ms + 1, 7), ERR_OK);
+    commit(&w, a);
+    assert_int_equal(count_samples(&w, "__name__=b"), 2);
+    assert_int_equal(count_samples(&w, "__name__=c"), 2);
+    world_close(&w);
+    world_release(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_of_series_gives_the_same_data),
@@ -206,6 +305,8 @@ int main(void) {
         cmocka_unit_test(the_same_series_many_times_in_one_transaction),
         cmocka_unit_test(a_series_that_moved_is_not_looked_for_where_it_was),
         cmocka_unit_test(a_near_miss_of_the_next_series_is_another_series),
+        cmocka_unit_test(what_came_behind_a_series_before_is_expected_behind_it),
+        cmocka_unit_test(an_expected_sample_is_refused_as_any_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
