@@ -6,6 +6,7 @@
 #include "cmd_check.h"
 #include "cmd_check_metrics.h"
 #include "cmd_check_server.h"
+#include "cmd_check_web.h"
 #include "cmd_debug.h"
 #include "cmd_promql.h"
 #include "cmd_query.h"
@@ -155,6 +156,8 @@ static const struct tool_flag DEBUG_SCRAPE_FLAGS[] = {
 };
 static const struct tool_arg SCRAPE_URL[] = {ARG("url", "URL of the target's page.")};
 static const struct tool_arg CONFIG_FILES[] = {FILE_ARGS("config-files", "Configuration files.")};
+static const struct tool_arg WEB_FILES[] = {
+    FILE_ARGS("web-config-files", "Files that turn on TLS and authentication.")};
 static const struct tool_arg RULE_FILES[] = {FILE_ARGS("rule-files", "Rule files.")};
 static const struct tool_arg CHECKED_RULE_FILES[] = {
     {.name = "rule-files", .repeated = true, .file = true, .help = "Rule files."}};
@@ -285,6 +288,10 @@ static const struct tool_command COMMANDS[] = {
      .help = "Ask a server whether it is ready.",
      FLAGS(SERVER_FLAGS),
      .run = cmd_check_ready},
+    {.words = "check web-config",
+     .help = "Check files that turn on TLS and authentication of Prometheus.",
+     ARGS(WEB_FILES),
+     .run = cmd_check_web_config},
     {.words = "debug scrape",
      .help = "Scrape a page once and show what came of it.",
      FLAGS(DEBUG_SCRAPE_FLAGS),
