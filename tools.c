@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "cmd_check.h"
 #include "cmd_check_metrics.h"
+#include "cmd_check_sd.h"
 #include "cmd_check_server.h"
 #include "cmd_check_web.h"
 #include "cmd_debug.h"
@@ -73,6 +74,12 @@ static const struct tool_flag CHECK_METRICS_FLAGS[] = {
      .choices = "all,none",
      .preset = "all",
      .help = "Style checks to make: all or none."},
+};
+static const struct tool_flag DISCOVERY_FLAGS[] = {
+    {.name = "timeout",
+     .type = TOOL_TEXT,
+     .preset = "30s",
+     .help = "How long to discover, a Go duration."},
 };
 static const struct tool_flag SERVER_FLAGS[] = {
     {.name = "url",
@@ -156,6 +163,9 @@ static const struct tool_flag DEBUG_SCRAPE_FLAGS[] = {
 };
 static const struct tool_arg SCRAPE_URL[] = {ARG("url", "URL of the target's page.")};
 static const struct tool_arg CONFIG_FILES[] = {FILE_ARGS("config-files", "Configuration files.")};
+static const struct tool_arg DISCOVERY_ARGS[] = {
+    {.name = "config-file", .required = true, .file = true, .help = "Configuration file."},
+    {.name = "job", .required = true, .help = "The job to discover targets for."}};
 static const struct tool_arg WEB_FILES[] = {
     FILE_ARGS("web-config-files", "Files that turn on TLS and authentication.")};
 static const struct tool_arg RULE_FILES[] = {FILE_ARGS("rule-files", "Rule files.")};
@@ -292,6 +302,11 @@ static const struct tool_command COMMANDS[] = {
      .help = "Check files that turn on TLS and authentication of Prometheus.",
      ARGS(WEB_FILES),
      .run = cmd_check_web_config},
+    {.words = "check service-discovery",
+     .help = "Discover the targets of a job and show what relabelling makes of them.",
+     FLAGS(DISCOVERY_FLAGS),
+     ARGS(DISCOVERY_ARGS),
+     .run = cmd_check_service_discovery},
     {.words = "debug scrape",
      .help = "Scrape a page once and show what came of it.",
      FLAGS(DEBUG_SCRAPE_FLAGS),

@@ -335,15 +335,24 @@ static enum err_code finish(const struct scrape_config *config, struct labels_bu
     return code;
 }
 
+enum err_code target_discovered(const struct scrape_config *config, struct labels given,
+                                struct arena *arena, struct labels *out, struct err *err) {
+    struct labels_builder b;
+    labels_builder_init(&b, arena);
+    labels_builder_reset(&b, given);
+    add_defaults(&b, config);
+    return labels_builder_finish(&b, out, err);
+}
+
 enum err_code target_new(const struct scrape_config *config, struct labels own, struct labels group,
                          struct arena *scratch, struct target **out, bool *out_dropped,
                          struct err *err) {
     struct labels_builder b;
-    struct labels discovered;
+    struct labels discovered = {NULL, 0};
+    enum err_code code =
+        target_discovered(config, labels_merge(scratch, group, own), scratch, &discovered, err);
     labels_builder_init(&b, scratch);
-    labels_builder_reset(&b, labels_merge(scratch, group, own));
-    add_defaults(&b, config);
-    enum err_code code = labels_builder_finish(&b, &discovered, err);
+    labels_builder_reset(&b, discovered);
     bool keep = true;
     code = code == ERR_OK ? relabel_run(&config->relabel, &b, &keep, err) : code;
     if (code != ERR_OK) {

@@ -32,6 +32,11 @@ struct target {
 MUST_CHECK enum err_code target_new(const struct scrape_config *config, struct labels own,
                                     struct labels group, struct arena *scratch, struct target **out,
                                     bool *out_dropped, struct err *err);
+/* The labels that relabelling begins with: discovered ones and what the job sets where they are
+ * silent. In arena. */
+MUST_CHECK enum err_code target_discovered(const struct scrape_config *config, struct labels given,
+                                           struct arena *arena, struct labels *out,
+                                           struct err *err);
 struct target *target_ref(struct target *t);
 void target_unref(struct target *t); /* NULL is fine */
 
