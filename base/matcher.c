@@ -26,6 +26,11 @@ enum err_code matcher_init(struct arena *arena, enum matcher_type type, struct s
 }
 
 enum err_code matcher_match(const struct matcher *m, struct str value, bool *out, struct err *err) {
+    return matcher_match_until(m, value, NULL, out, err);
+}
+
+enum err_code matcher_match_until(const struct matcher *m, struct str value,
+                                  const struct cancel *cancel, bool *out, struct err *err) {
     bool matched = false;
     switch (m->type) {
     case MATCH_EQUAL:
@@ -36,7 +41,7 @@ enum err_code matcher_match(const struct matcher *m, struct str value, bool *out
     case MATCH_NOT_REGEX:
         break;
     }
-    const enum err_code code = regex_match(m->regex, value, &matched, err);
+    const enum err_code code = regex_match_until(m->regex, value, cancel, &matched, err);
     if (code == ERR_OK) {
         *out = matched == (m->type == MATCH_REGEX);
     }

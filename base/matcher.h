@@ -26,6 +26,10 @@ MUST_CHECK enum err_code matcher_init(struct arena *arena, enum matcher_type typ
 /* ERR_LIMIT when the regex engine gave up. */
 MUST_CHECK enum err_code matcher_match(const struct matcher *m, struct str value, bool *out,
                                        struct err *err);
+/* The same; ERR_TIMEOUT or ERR_CANCELED within some milliseconds of the cancel, which may be NULL. */
+MUST_CHECK enum err_code matcher_match_until(const struct matcher *m, struct str value,
+                                             const struct cancel *cancel, bool *out,
+                                             struct err *err);
 /* Whether a series without the label matches (does the matcher accept ""?). */
 bool matcher_accepts_empty(const struct matcher *m);
 /* All matchers against the labels (absent = ""). */

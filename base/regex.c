@@ -1,41 +1,30 @@
-/* Regular expressions: gate, literal analysis, then PCRE2 for what is left.
+/* Regular expressions: gate, literal analysis, then PCRE2 for what is left, and a machine of our own
+ * for what would keep PCRE2 busy for more than some milliseconds, or is beyond its limits.
  *
- * WHY NOT pcre2_match for everything: it backtracks, and a pattern such as (a+)+$ costs it
- * exponential time. pcre2_dfa_match follows all alternatives at once; it gives no captures, so
- * those come from pcre2_match, under limits. WHY NOT the JIT: its memory faults in the past were
- * reachable by a pattern alone, and it serves the backtracking matcher only.
+ * WHY NOT that machine for everything: an ordinary pattern on an ordinary label is faster in PCRE2.
  *
- * CONCURRENCY. A regex is immutable but for its spare scratch space, which calls take and give
- * back by an atomic exchange; a call that finds none makes its own. */
+ * CONCURRENCY. A regex is immutable; see regex_engine.c for its engine. */
 #include "base/regex.h"
 
-#include <stdatomic.h>
 #include <string.h>
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/regex_ast.h"
+#include "base/regex_engine.h"
+#include "base/regex_program.h"
+#include "base/regex_walk.h"
 #include "base/utf8.h"
 
-enum {
-    EMITTED_MAX = 4 * 1024 * 1024,
-    NEST_MAX = 4 * REGEX_DEPTH_MAX,
-    MATCH_LIMIT = 200000, /* steps of the backtracking matcher */
-    DEPTH_LIMIT = 20000,
-    HEAP_LIMIT_KIB = 16 * 1024,
-    WORKSPACE_INTS = 8192,       /* states alive at once, times about six */
-    COPY_MAX = 64 * 1024 * 1024, /* subject with its invalid bytes replaced */
-};
-
-struct scratch {
-    pcre2_match_data *match;
-    pcre2_match_context *context;
-    int workspace[WORKSPACE_INTS];
-};
+/* PCRE2's matcher of all alternatives compares the states that are alive with one another, for each
+ * byte: where the square of the pattern's size times the subject stays below this, it takes some
+ * milliseconds at most. Its backtracking matcher may run over the subject at every step. */
+enum { ENGINE_COST_MAX = 4 * 1024 * 1024, ENGINE_FIND_BYTES_MAX = 16 * 1024 };
+enum { FIND_STEPS_MIN = 1000, FIND_STEPS_MAX = 200 * 1000 };
+/* For those who cannot be stopped: some 0.1 s. */
+enum { WALK_STEPS_MAX = 50 * 1000 * 1000 };
+enum { COPY_MAX = 64 * 1024 * 1024 }; /* subject with its invalid bytes replaced */
 
 struct regex {
     struct str pattern;
@@ -44,70 +33,11 @@ struct regex {
     struct arena arena; /* owns all text above and below */
     int group_count;
     struct str *group_names;
-    pcre2_code *code; /* NULL: shape or ends say it all and there are no groups */
-    _Atomic(struct scratch *) spare;
+    struct regex_engine *engine; /* NULL: shape or ends say it all and there are no groups */
+    struct regex_program *program;
 };
 
-/* scratch */
-
-static void scratch_free(struct scratch *s) {
-    if (s != NULL) {
-        pcre2_match_data_free(s->match);
-        pcre2_match_context_free(s->context);
-        mem_free(s);
-    }
-}
-
-static struct scratch *scratch_new(const struct regex *re) {
-    struct scratch *s = mem_alloc(sizeof(*s));
-    s->match = pcre2_match_data_create((uint32_t)re->group_count + 1, NULL);
-    s->context = pcre2_match_context_create(NULL);
-    ASSERT(s->match != NULL && s->context != NULL);
-    (void)pcre2_set_match_limit(s->context, MATCH_LIMIT);
-    (void)pcre2_set_depth_limit(s->context, DEPTH_LIMIT);
-    (void)pcre2_set_heap_limit(s->context, HEAP_LIMIT_KIB);
-    return s;
-}
-
-static struct scratch *scratch_take(const struct regex *re) {
-    struct scratch *s = atomic_exchange(&((struct regex *)re)->spare, NULL);
-    return s != NULL ? s : scratch_new(re);
-}
-
-static void scratch_give(const struct regex *re, struct scratch *s) {
-    scratch_free(atomic_exchange(&((struct regex *)re)->spare, s));
-}
-
 /* making */
-
-static enum err_code compile(struct regex *re, const struct regex_node *root, struct err *err) {
-    struct buf text;
-    buf_init(&text, EMITTED_MAX);
-    regex_emit(&text, root);
-    int problem = 0;
-    PCRE2_SIZE at = 0;
-    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
-    ASSERT(context != NULL);
-    (void)pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    (void)pcre2_set_parens_nest_limit(context, NEST_MAX);
-    if (buf_ok(&text)) {
-        re->code = pcre2_compile((PCRE2_SPTR)buf_str(&text).ptr, text.len,
-                                 PCRE2_UTF | PCRE2_DOTALL | PCRE2_MULTILINE | PCRE2_ALT_CIRCUMFLEX |
-                                     PCRE2_NEVER_BACKSLASH_C,
-                                 &problem, &at, context);
-    }
-    pcre2_compile_context_free(context);
-    buf_release(&text);
-    if (re->code == NULL) {
-        char reason[128] = "pattern is too long";
-        if (problem != 0) {
-            (void)pcre2_get_error_message(problem, (PCRE2_UCHAR *)reason, sizeof(reason));
-        }
-        return err_set(err, ERR_LIMIT, "regexp is too large for the engine (%s): `%.*s`", reason,
-                       STR_ARG(re->pattern));
-    }
-    return ERR_OK;
-}
 
 /* ^ root $ */
 static struct regex_node *anchored(struct arena *arena, struct regex_node *root) {
@@ -182,7 +112,9 @@ static enum err_code build(struct regex *re, struct arena *scratch, enum regex_m
     if (decided && re->group_count == 0) {
         return ERR_OK;
     }
-    return compile(re, root, err);
+    const enum err_code made =
+        regex_engine_new(root, re->group_count, re->pattern, &re->engine, err);
+    return made == ERR_OK ? regex_program_new(scratch, root, re->pattern, &re->program, err) : made;
 }
 
 enum err_code regex_new(struct str pattern, enum regex_mode mode, struct regex **out,
@@ -193,7 +125,6 @@ enum err_code regex_new(struct str pattern, enum regex_mode mode, struct regex *
     }
     struct regex *re = mem_zalloc(sizeof(*re));
     arena_init(&re->arena, 0);
-    atomic_init(&re->spare, NULL);
     re->pattern = copy_str(&re->arena, pattern);
     struct arena scratch;
     arena_init(&scratch, 0);
@@ -211,8 +142,8 @@ void regex_free(struct regex *re) {
     if (re == NULL) {
         return;
     }
-    scratch_free(atomic_load(&re->spare));
-    pcre2_code_free(re->code);
+    regex_engine_free(re->engine);
+    regex_program_free(re->program);
     arena_release(&re->arena);
     mem_free(re);
 }
@@ -227,11 +158,16 @@ const struct regex_analysis *regex_analyze(const struct regex *re) {
 
 /* matching */
 
-static COLD enum err_code engine_error(const struct regex *re, int result, struct err *err) {
-    char reason[128] = "unknown";
-    (void)pcre2_get_error_message(result, (PCRE2_UCHAR *)reason, sizeof(reason));
-    return err_set(err, ERR_LIMIT, "regexp is too expensive (%s): `%.*s`", reason,
-                   STR_ARG(re->pattern));
+static COLD enum err_code too_expensive(const struct regex *re, enum err_code code,
+                                        struct err *err) {
+    return code != ERR_LIMIT
+               ? code
+               : err_wrap(err, "regexp is too expensive: `%.*s`", STR_ARG(re->pattern));
+}
+
+static bool engine_is_quick(const struct regex *re, struct str subject) {
+    const uint64_t size = re->program->inst_count;
+    return size * size <= ENGINE_COST_MAX / (subject.len + 1);
 }
 
 /* The subject as the engine needs it: valid UTF-8. An invalid byte becomes U+FFFD, as which Go
@@ -253,24 +189,31 @@ static enum err_code valid_subject(struct str *subject, struct buf *copy, struct
     return ERR_OK;
 }
 
-static enum err_code match_engine(const struct regex *re, struct str subject, bool *out,
-                                  struct err *err) {
+static struct regex_patience patience_of(const struct cancel *cancel) {
+    return (struct regex_patience){cancel, cancel != NULL ? UINT64_MAX : WALK_STEPS_MAX};
+}
+
+static enum err_code match_walk(const struct regex *re, struct str subject,
+                                const struct cancel *cancel, bool *out, struct err *err) {
+    struct regex_patience patience = patience_of(cancel);
+    return too_expensive(re, regex_walk(re->program, subject, 0, 0, &patience, NULL, out, err),
+                         err);
+}
+
+static enum err_code match_engine(const struct regex *re, struct str subject,
+                                  const struct cancel *cancel, bool *out, struct err *err) {
+    if (!engine_is_quick(re, subject)) {
+        return match_walk(re, subject, cancel, out, err);
+    }
     struct buf copy;
-    const enum err_code code = valid_subject(&subject, &copy, err);
-    if (code != ERR_OK) {
-        return code;
+    struct str valid = subject;
+    enum err_code code = valid_subject(&valid, &copy, err);
+    if (code == ERR_OK) {
+        code = regex_engine_match(re->engine, valid, out, NULL);
+        code = code == ERR_LIMIT ? match_walk(re, subject, cancel, out, err) : code;
     }
-    struct scratch *s = scratch_take(re);
-    const int result = pcre2_dfa_match(re->code, (PCRE2_SPTR)(subject.len != 0 ? subject.ptr : ""),
-                                       subject.len, 0, PCRE2_NO_UTF_CHECK | PCRE2_DFA_SHORTEST,
-                                       s->match, s->context, s->workspace, WORKSPACE_INTS);
-    scratch_give(re, s);
     buf_release(&copy);
-    if (result < 0 && result != PCRE2_ERROR_NOMATCH) {
-        return engine_error(re, result, err);
-    }
-    *out = result >= 0;
-    return ERR_OK;
+    return code;
 }
 
 static bool in_set(const struct regex_analysis *a, struct str subject) {
@@ -292,6 +235,11 @@ static bool in_set(const struct regex_analysis *a, struct str subject) {
 }
 
 enum err_code regex_match(const struct regex *re, struct str subject, bool *out, struct err *err) {
+    return regex_match_until(re, subject, NULL, out, err);
+}
+
+enum err_code regex_match_until(const struct regex *re, struct str subject,
+                                const struct cancel *cancel, bool *out, struct err *err) {
     const struct regex_analysis *a = &re->analysis;
     const bool long_enough = subject.len >= a->literal.len + a->min_rest;
     switch (a->shape) {
@@ -326,20 +274,20 @@ enum err_code regex_match(const struct regex *re, struct str subject, bool *out,
         *out = false;
         return ERR_OK;
     }
-    return match_engine(re, subject, out, err);
+    return match_engine(re, subject, cancel, out, err);
 }
 
 /* captures */
 
-/* Positions of group i are at[2 * i] and at[2 * i + 1]; PCRE2_UNSET when it took no part. */
+/* Positions of group i are at[2 * i] and at[2 * i + 1]; REGEX_UNSET when it took no part. */
 struct captures {
     struct str subject;
-    const PCRE2_SIZE *at;
+    size_t at[2 * (REGEX_GROUPS_MAX + 1)];
     int count;
 };
 
 static struct str capture(const struct captures *c, int i) {
-    if (i >= c->count || c->at[2 * i] == PCRE2_UNSET) {
+    if (i >= c->count || c->at[2 * i] == REGEX_UNSET) {
         return STR("");
     }
     return str_sub(c->subject, c->at[2 * i], c->at[2 * i + 1] - c->at[2 * i]);
@@ -381,7 +329,7 @@ static struct str referenced(const struct regex *re, const struct captures *c, s
         return capture(c, number);
     }
     for (int i = 1; i <= re->group_count; i++) {
-        if (i < c->count && c->at[2 * i] != PCRE2_UNSET && str_eq(re->group_names[i], name)) {
+        if (i < c->count && c->at[2 * i] != REGEX_UNSET && str_eq(re->group_names[i], name)) {
             return capture(c, i);
         }
     }
@@ -410,12 +358,25 @@ static void expand(const struct regex *re, const struct captures *c, struct str 
     }
 }
 
-/* The first match at or behind offset: its group count, 0 for none, negative for an error. */
-static int find_captures(const struct regex *re, struct scratch *s, struct str subject,
-                         size_t offset) {
-    const int result = pcre2_match(re->code, (PCRE2_SPTR)(subject.len != 0 ? subject.ptr : ""),
-                                   subject.len, offset, PCRE2_NO_UTF_CHECK, s->match, s->context);
-    return result == PCRE2_ERROR_NOMATCH ? 0 : result;
+/* The first match at or behind offset of a valid subject. */
+static enum err_code find_captures(const struct regex *re, size_t offset,
+                                   struct regex_patience *patience, struct captures *c, bool *out,
+                                   struct err *err) {
+    const struct str subject = c->subject;
+    c->count = re->group_count + 1;
+    if (subject.len <= ENGINE_FIND_BYTES_MAX) {
+        const size_t steps = ENGINE_COST_MAX * 4 / (subject.len + 16);
+        const uint32_t max_steps = steps < FIND_STEPS_MIN   ? FIND_STEPS_MIN
+                                   : steps > FIND_STEPS_MAX ? FIND_STEPS_MAX
+                                                            : (uint32_t)steps;
+        if (regex_engine_find(re->engine, subject, offset, max_steps, c->at, out, NULL) == ERR_OK) {
+            return ERR_OK;
+        }
+    }
+    return too_expensive(
+        re,
+        regex_walk(re->program, subject, offset, 2 * (size_t)c->count, patience, c->at, out, err),
+        err);
 }
 
 /* Without groups and with a shape, the match is the whole subject or nothing. */
@@ -424,8 +385,8 @@ static enum err_code match_whole(const struct regex *re, struct str subject,
                                  struct err *err) {
     const enum err_code code = regex_match(re, subject, out_matched, err);
     if (code == ERR_OK && *out_matched) {
-        const PCRE2_SIZE at[2] = {0, subject.len};
-        expand(re, &(struct captures){subject, at, 1}, template_text, to);
+        const struct captures c = {subject, {0, subject.len}, 1};
+        expand(re, &c, template_text, to);
     }
     return code;
 }
@@ -440,54 +401,56 @@ static enum err_code check_output(const struct regex *re, const struct buf *to, 
 
 enum err_code regex_expand(const struct regex *re, struct str subject, struct str template_text,
                            struct buf *to, bool *out_matched, struct err *err) {
-    if (re->code == NULL) {
+    return regex_expand_until(re, subject, template_text, NULL, to, out_matched, err);
+}
+
+enum err_code regex_expand_until(const struct regex *re, struct str subject,
+                                 struct str template_text, const struct cancel *cancel,
+                                 struct buf *to, bool *out_matched, struct err *err) {
+    if (re->engine == NULL) {
         const enum err_code code = match_whole(re, subject, template_text, to, out_matched, err);
         return code == ERR_OK ? check_output(re, to, err) : code;
     }
     bool possible = true;
     if (re->analysis.shape != REGEX_SHAPE_ENGINE || re->analysis.literal.len != 0) {
-        const enum err_code code = regex_match(re, subject, &possible, err);
+        const enum err_code code = regex_match_until(re, subject, cancel, &possible, err);
         if (code != ERR_OK || !possible) {
             *out_matched = false;
             return code;
         }
     }
     struct buf copy;
+    struct captures c;
+    struct regex_patience patience = patience_of(cancel);
     enum err_code code = valid_subject(&subject, &copy, err);
-    if (code != ERR_OK) {
-        return code;
+    if (code == ERR_OK) {
+        c.subject = subject;
+        code = find_captures(re, 0, &patience, &c, out_matched, err);
     }
-    struct scratch *s = scratch_take(re);
-    const int count = find_captures(re, s, subject, 0);
-    if (count > 0) {
-        const struct captures c = {subject, pcre2_get_ovector_pointer(s->match), count};
+    if (code == ERR_OK && *out_matched) {
         expand(re, &c, template_text, to);
         code = check_output(re, to, err);
-    } else if (count < 0) {
-        code = engine_error(re, count, err);
     }
-    if (code == ERR_OK) {
-        *out_matched = count > 0;
-    }
-    scratch_give(re, s);
     buf_release(&copy);
     return code;
 }
 
 /* Go's rule: matches from left to right, none of an empty string right behind another one. */
-static int replace_matches(const struct regex *re, struct scratch *s, struct str subject,
-                           struct str template_text, struct buf *to) {
+static enum err_code replace_matches(const struct regex *re, struct str subject,
+                                     struct str template_text, struct buf *to, struct err *err) {
+    struct captures c = {.subject = subject};
+    struct regex_patience patience = patience_of(NULL);
     size_t copied = 0;
     size_t search = 0;
     while (search <= subject.len) {
-        const int count = find_captures(re, s, subject, search);
-        if (count <= 0) {
-            if (count < 0) {
-                return count;
-            }
+        bool found = false;
+        const enum err_code code = find_captures(re, search, &patience, &c, &found, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        if (!found) {
             break;
         }
-        const struct captures c = {subject, pcre2_get_ovector_pointer(s->match), count};
         const size_t from = c.at[0];
         const size_t end = c.at[1];
         buf_append(to, subject.ptr + copied, from - copied);
@@ -502,12 +465,12 @@ static int replace_matches(const struct regex *re, struct scratch *s, struct str
         search = search + step > end ? search + step : end;
     }
     buf_append_str(to, str_from(subject, copied));
-    return 0;
+    return ERR_OK;
 }
 
 enum err_code regex_replace_all(const struct regex *re, struct str subject,
                                 struct str template_text, struct buf *to, struct err *err) {
-    if (re->code == NULL) {
+    if (re->engine == NULL) {
         bool matched = false;
         const enum err_code code = match_whole(re, subject, template_text, to, &matched, err);
         if (code == ERR_OK && !matched) {
@@ -517,12 +480,9 @@ enum err_code regex_replace_all(const struct regex *re, struct str subject,
     }
     struct buf copy;
     enum err_code code = valid_subject(&subject, &copy, err);
-    if (code != ERR_OK) {
-        return code;
+    if (code == ERR_OK) {
+        code = replace_matches(re, subject, template_text, to, err);
     }
-    struct scratch *s = scratch_take(re);
-    const int result = replace_matches(re, s, subject, template_text, to);
-    scratch_give(re, s);
     buf_release(&copy);
-    return result < 0 ? engine_error(re, result, err) : check_output(re, to, err);
+    return code == ERR_OK ? check_output(re, to, err) : code;
 }

@@ -1,14 +1,15 @@
 /* Regular expressions with RE2's language and linear time (design: ARCHITECTURE.md, "Regex").
  *
  * A gate admits only RE2's syntax; literals, prefixes, sets of literals and .*x.* never reach
- * the engine; other patterns run on pcre2_dfa_match, which does not backtrack; captures (for
- * relabelling and templates) use pcre2_match under match and heap limits. Passing a limit is
- * ERR_LIMIT naming the pattern, never "no match". Dot matches newline in anchored patterns
- * (^(?s:RE)$). A compiled regex is immutable and may be shared by threads.
+ * an engine; other patterns run on PCRE2 where that is quick (regex_engine.h), and on a machine of
+ * our own where it is not (regex_walk.h): its time grows with the subject as RE2's does, and who
+ * waits may stop it. Who has no cancel is served for 0.1 s or so: ERR_LIMIT naming the pattern,
+ * never "no match". Dot matches newline in anchored patterns (^(?s:RE)$). A compiled regex is
+ * immutable and may be shared by threads.
  *
  * Known differences from Go: Unicode 14 tables; a group that matched the empty string in the last
- * turn of a repeat, as in (a*)*, is empty afterwards; an invalid byte of the subject comes out of
- * a capture as U+FFFD; patterns over 100,000 unrolled instructions, 200 nested groups or 100
+ * turn of a repeat, as in (a*)*, may be empty afterwards; an invalid byte of the subject comes out
+ * of a capture as U+FFFD; patterns over 100,000 unrolled instructions, 200 nested groups or 100
  * groups are refused. */
 #ifndef BASE_REGEX_H
 #define BASE_REGEX_H
@@ -22,6 +23,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+struct cancel;
 struct regex;
 
 /* ANCHORED: ^(?s:pattern)$, errors show the pattern as it was written (matchers). WRAPPED: the
@@ -41,12 +43,19 @@ struct str regex_pattern(const struct regex *re);
 MUST_CHECK enum err_code regex_match(const struct regex *re, struct str subject, bool *out,
                                      struct err *err);
 
+/* ERR_TIMEOUT, ERR_CANCELED within some milliseconds of the cancel; without one as above. */
+MUST_CHECK enum err_code regex_match_until(const struct regex *re, struct str subject,
+                                           const struct cancel *cancel, bool *out, struct err *err);
+
 /* With captures: expands the template ($1, ${1}, $name, ${name}, $$; Go's Expand: the unbraced
  * form takes the longest run of letters, digits and _) for a match and appends it to to.
  * *out_matched is false, and to unchanged, when there is no match. */
 MUST_CHECK enum err_code regex_expand(const struct regex *re, struct str subject,
                                       struct str template_text, struct buf *to, bool *out_matched,
                                       struct err *err);
+MUST_CHECK enum err_code regex_expand_until(const struct regex *re, struct str subject,
+                                            struct str template_text, const struct cancel *cancel,
+                                            struct buf *to, bool *out_matched, struct err *err);
 /* Go's ReplaceAllString of all matches of a SEARCH (or, for labelmap, ANCHORED) regex. */
 MUST_CHECK enum err_code regex_replace_all(const struct regex *re, struct str subject,
                                            struct str template_text, struct buf *to,

@@ -5,6 +5,7 @@
  *   regex_class.c     [...], \d, \pN and escapes, for the gate
  *   regex_shape.c     tree -> literals, prefixes, sets
  *   regex_emit.c      tree -> the same language in the engine's syntax
+ *   regex_program.c   tree -> instructions of our own machine
  *
  * Nodes live in the arena given to regex_parse. Depth is bounded (REGEX_DEPTH_MAX), so walking a
  * tree recursively is safe. */
@@ -78,6 +79,7 @@ struct regex_node {
     struct regex_node *next;         /* sibling */
     uint32_t repeat_product;         /* largest product of counts on a path down, capped */
     uint64_t size;                   /* instructions */
+    uint32_t set_number;             /* regex_program.c: of its runes, from 1 */
 };
 
 struct regex_tree {

@@ -62,7 +62,11 @@ static enum err_code apply_replace(struct row_map *map, struct eval *ev, const s
     bool matched = false;
     buf_clear(&r->value);
     const struct str src = labels_get(row->labels, r->src);
-    enum err_code code = regex_expand(r->regex, src, r->replacement, &r->value, &matched, err);
+    enum err_code code =
+        regex_expand_until(r->regex, src, r->replacement, ev->cancel, &r->value, &matched, err);
+    if (code == ERR_TIMEOUT || code == ERR_CANCELED) {
+        return eval_check_cancel(ev->cancel, "expression evaluation", err);
+    }
     if (code == ERR_OK) {
         code = eval_worked(ev, REGEX_COST * src.len + row->labels.size, err);
     }

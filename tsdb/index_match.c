@@ -168,7 +168,8 @@ static enum err_code scan_values(struct select *s, const struct index_space *spa
         size_t kept = 0;
         for (size_t i = 0; i < n; i++) {
             bool match;
-            const enum err_code code = matcher_match(m, batch[i].text, &match, s->err);
+            const enum err_code code =
+                matcher_match_until(m, batch[i].text, s->cancel, &match, s->err);
             if (code != ERR_OK) {
                 return code;
             }

@@ -236,7 +236,7 @@ static enum err_code scan_values(struct select *s, struct taker *t, const struct
         if (code != ERR_OK || !more || !str_starts(value, prefix)) {
             break;
         }
-        code = matcher_match(m, value, &match, s->err);
+        code = matcher_match_until(m, value, s->cancel, &match, s->err);
         if (code == ERR_OK && match == want) {
             code = take_value(s, t, it.next - 1);
         }

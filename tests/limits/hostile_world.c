@@ -190,6 +190,7 @@ static const struct hostile_query QUERIES[] = {
     {"count({text=~\"(a|aa|aaa)*.(a|aa)*[0-9]+\"})", 0, 0},
     {"count(big_label{text=~\".*aaa.*7\"})", 0, 0},
     {"count({i=~\"1.*\", text!=\"x\"})", 0, 0},
+    {"count({__name__=~\".*((o|on|[a-z]g){1,500}.{0,9}){1,2}\"})", 0, 0},
     {"absent(wide_total{i=~\".*x(y|z)\"})", 0, 0},
     /* ranges */
     {"rate(wide_total[5s])", 0, 0},
@@ -219,6 +220,12 @@ static const struct hostile_query QUERIES[] = {
     /* labels */
     {"label_replace(wide_total, \"x\", \"$1\", \"text\", \"(a|aa)+(.*)\")", 0, 0},
     {"label_replace(big_label, \"x\", \"$1\", \"text\", \"(a|aa)+(.*)\")", 0, 0},
+    {"label_replace(long_gauge, \"x\", \"$1\", \"__name__\", "
+     "\".*((o|on|[a-z]g){1,500}.{0,9}){1,2}\")",
+     0, 0},
+    {"label_replace(topk(2, big_label), \"x\", \"$1\", \"text\", "
+     "\"(.*)((a|aa){1,400}.{0,9}){1,2}b\")",
+     0, 0},
     {"label_replace(wide_total, \"i\", \"same\", \"i\", \".*\")", 0, 0},
     {"label_join(wide_total, \"x\", \",\", \"i\", \"text\", \"instance\")", 0, 0},
     {"label_join(big_label, \"x\", \",\", \"text\", \"text\", \"text\")", 0, 0},

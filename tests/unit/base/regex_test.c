@@ -2,7 +2,11 @@
 #include "base/regex.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "base/cancel.h"
+#include "base/clock.h"
+#include "base/mem.h"
 #include "tests/support/check_err.h"
 
 static struct regex *made(const char *pattern, enum regex_mode mode) {
@@ -270,26 +274,89 @@ static void a_pattern_that_explodes_when_backtracking_is_answered(void **state) 
     assert_false(matches("(a|a)*(a|aa)+b", (struct str){text, 33}));
 }
 
-static void too_much_backtracking_for_captures_names_the_pattern(void **state) {
+static void captures_of_a_pattern_that_explodes_are_those_of_re2(void **state) {
     (void)state;
     char text[40];
     memset(text, 'a', sizeof(text));
     text[39] = '!';
     struct regex *re = made("(a+)+[b!]c?", REGEX_ANCHORED);
-    struct regex *bomb = made("(a+)+b|x", REGEX_SEARCH);
+    struct regex *bomb = made("(a+)+b|(x)", REGEX_SEARCH);
     struct err err;
     struct buf b;
     bool matched = false;
     buf_init(&b, 1000);
     assert_ok(regex_expand(re, (struct str){text, 40}, STR("$1"), &b, &matched, &err), &err);
     assert_true(matched);
-    memset(text, 'a', sizeof(text));
-    text[20] = 'b';
-    assert_err(regex_replace_all(bomb, (struct str){text + 21, 19}, STR("$1"), &b, &err), ERR_LIMIT,
-               "(a+)+b|x", &err);
+    assert_int_equal(b.len, 39);
+    buf_clear(&b);
+    text[38] = 'x';
+    assert_ok(regex_replace_all(bomb, (struct str){text, 40}, STR("<$2>"), &b, &err), &err);
+    text[38] = '\0';
+    char want[48];
+    (void)snprintf(want, sizeof(want), "%s<x>!", text);
+    assert_str(buf_str(&b), want);
     buf_release(&b);
     regex_free(re);
     regex_free(bomb);
+}
+
+/* Long texts of one letter for a pattern with thousands of states, all alive at each byte. */
+static void costly(struct regex **out_re, struct str *out_subject, size_t bytes) {
+    char *text = mem_alloc(bytes);
+    memset(text, 'a', bytes);
+    *out_subject = (struct str){text, bytes};
+    *out_re = made(".*(a|aa){1,900}b((a|aa){1,900})*c", REGEX_ANCHORED);
+}
+
+static void a_costly_match_ends_with_its_deadline(void **state) {
+    (void)state;
+    struct regex *re;
+    struct str subject;
+    costly(&re, &subject, 4 * 1024 * 1024);
+    struct clock *clock = clock_system();
+    struct cancel cancel;
+    struct err err;
+    struct buf b;
+    bool matched = true;
+    buf_init(&b, 1000);
+    const int64_t began_ns = clock_mono_ns(clock);
+    cancel_init(&cancel, clock, began_ns + 20 * NS_PER_MS);
+    assert_err(regex_match_until(re, subject, &cancel, &matched, &err), ERR_TIMEOUT,
+               "stopped in a regexp", &err);
+    assert_err(regex_expand_until(re, subject, STR("$1"), &cancel, &b, &matched, &err), ERR_TIMEOUT,
+               "stopped in a regexp", &err);
+    cancel.deadline_mono_ns = 0;
+    cancel_raise(&cancel);
+    assert_err(regex_match_until(re, subject, &cancel, &matched, &err), ERR_CANCELED,
+               "stopped in a regexp", &err);
+    assert_true(clock_mono_ns(clock) - began_ns < 5 * NS_PER_S); /* a minute to its end */
+    buf_release(&b);
+    mem_free((char *)subject.ptr);
+    regex_free(re);
+}
+
+static void a_costly_match_without_a_deadline_is_refused(void **state) {
+    (void)state;
+    struct regex *re;
+    struct str subject;
+    costly(&re, &subject, 1024 * 1024);
+    struct err err;
+    bool matched = true;
+    assert_err(regex_match(re, subject, &matched, &err), ERR_LIMIT,
+               "regexp is too expensive: `.*(a|aa){1,900}b", &err);
+    mem_free((char *)subject.ptr);
+    regex_free(re);
+}
+
+static void counted_repeats_on_a_long_text_are_answered(void **state) {
+    (void)state;
+    char text[2000];
+    memset(text, 'a', sizeof(text));
+    const struct str all = {text, sizeof(text)};
+    assert_true(matches("(a|b){1,1000}(a|aa){1,1000}", all));
+    assert_false(matches("(a|b){1,1000}(a|c){1,999}", all));
+    assert_true(matches(".*(aba|a){1,500}", all));
+    assert_false(matches("(?:[ab]{0,30}){0,30}(?:[ab]{0,30}){0,30}[^a]", all));
 }
 
 static void a_replacement_over_the_budget_is_an_error(void **state) {
@@ -330,7 +397,10 @@ int main(void) {
         cmocka_unit_test(expands_templates_as_go_does),
         cmocka_unit_test(replaces_all_matches_as_go_does),
         cmocka_unit_test(a_pattern_that_explodes_when_backtracking_is_answered),
-        cmocka_unit_test(too_much_backtracking_for_captures_names_the_pattern),
+        cmocka_unit_test(captures_of_a_pattern_that_explodes_are_those_of_re2),
+        cmocka_unit_test(a_costly_match_ends_with_its_deadline),
+        cmocka_unit_test(a_costly_match_without_a_deadline_is_refused),
+        cmocka_unit_test(counted_repeats_on_a_long_text_are_answered),
         cmocka_unit_test(a_replacement_over_the_budget_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
