@@ -9,7 +9,6 @@
 #include "config.h"
 #include "scrape/page_report.h"
 #include "scrape/sd.h"
-#include "scrape/target.h"
 
 enum { TEXT_BYTES_MAX = 64 * 1024 * 1024, UPDATE_INTERVAL_MS = 100 };
 
@@ -104,7 +103,7 @@ static void make_result(struct sd_report *r, struct labels own, struct labels gr
     struct page_target target;
     struct err err;
     const struct labels given = labels_merge(r->arena, group, own);
-    enum err_code code = target_discovered(r->job, given, r->arena, &out->discovered, &err);
+    enum err_code code = page_target_discovered(r->job, given, r->arena, &out->discovered, &err);
     if (code == ERR_OK) {
         code = page_target_make(r->job, given, r->arena, &target, &err);
     }

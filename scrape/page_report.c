@@ -29,6 +29,11 @@ const char *page_type_name(size_t i) {
 
 /* ---- the target ---- */
 
+enum err_code page_target_discovered(const struct scrape_config *config, struct labels given,
+                                     struct arena *arena, struct labels *out, struct err *err) {
+    return target_discovered(config, given, arena, out, err);
+}
+
 enum err_code page_target_make(const struct scrape_config *config, struct labels discovered,
                                struct arena *arena, struct page_target *out, struct err *err) {
     struct target *target = NULL;

@@ -47,12 +47,16 @@ struct page_report {
 
 const char *page_type_name(size_t i);
 
-/* What target would be made of a discovered label set by the job. *out_dropped: it is dropped. */
 struct page_target {
     struct labels discovered, all, labels; /* before and after relabelling; attached to samples */
     struct str url;
     bool dropped;
 };
+/* What relabelling would begin with, also for a target that cannot be made. */
+MUST_CHECK enum err_code page_target_discovered(const struct scrape_config *config,
+                                                struct labels given, struct arena *arena,
+                                                struct labels *out, struct err *err);
+/* What target would be made of a discovered label set by the job. */
 MUST_CHECK enum err_code page_target_make(const struct scrape_config *config,
                                           struct labels discovered, struct arena *arena,
                                           struct page_target *out, struct err *err);
