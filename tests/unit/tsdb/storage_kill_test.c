@@ -4,9 +4,11 @@
  * over a pipe. The parent kills it at a random moment, opens the folder and looks for everything
  * that was reported; what was not reported may be there too, but whole. The next round goes on in
  * the same folder, so later rounds recover what earlier ones left: sealed runs, torn tails, dropped
- * WAL segments. A thread of the child queries meanwhile.
+ * WAL segments. A thread of the child queries meanwhile, and in every second folder another one cuts
+ * windows of 200 rows into partitions and merges those.
  *
  * KILL_ROUNDS and KILL_SEED make it longer and different. */
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@
 #include "tests/support/check_err.h"
 
 enum { ROUNDS = 40, ROUNDS_PER_FOLDER = 20, SLOTS = 30, PUSHED = 5, BASE = 1000000000 };
+enum { WINDOW_MS = 200, MERGED_MS = 1600, ROWS_OF_A_PARTITION = 4 * WINDOW_MS };
 
 /* Deterministic values: some constant, some counters, some with fractions. */
 static double value_of(int slot, int64_t row) {
@@ -80,6 +83,15 @@ static void read_on(void *ctx) {
     }
 }
 
+static void compact_on(void *ctx) {
+    struct world *w = ctx;
+    for (;;) {
+        tsdb_maintain(w->db);
+        const struct timespec pause = {0, 1000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
 static void child(struct world *w, int64_t first_row, int report_fd) {
     w->options.no_background = false; /* syncing, dropping and replaying run beside the writer */
     w->options.wal_sync_interval_ns = 5 * NS_PER_MS;
@@ -92,6 +104,10 @@ static void child(struct world *w, int64_t first_row, int report_fd) {
     }
     struct thread reader;
     thread_start(&reader, "reader", read_on, w);
+    struct thread compactor;
+    if (!w->options.no_compaction) {
+        thread_start(&compactor, "compactor", compact_on, w);
+    }
     for (int64_t row = first_row;; row++) {
         child_row(w, g, row);
         child_push(w, row);
@@ -168,18 +184,45 @@ static int64_t check_job(struct world *w, const char *job, size_t series_count, 
     return rows;
 }
 
+static size_t count_partitions(const struct world *w) {
+    char path[128];
+    size_t n = 0;
+    (void)snprintf(path, sizeof(path), "%s/partitions", w->dir);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        n += entry->d_name[0] != '.';
+    }
+    (void)closedir(dir);
+    return n;
+}
+
+static void compact(struct world *w, int64_t scraped, int64_t pushed) {
+    struct err err;
+    assert_ok(tsdb_compact(w->db, false, &err), &err);
+    assert_true(scraped < ROWS_OF_A_PARTITION || count_partitions(w) > 0);
+    assert_int_equal(check_job(w, "scrape", SLOTS, scraped - 1), scraped);
+    assert_int_equal(check_job(w, "push", PUSHED, pushed - 1), pushed);
+}
+
 /* Some rounds in one folder; returns the rows written. */
-static int64_t rounds_in_a_folder(struct rng *rng, int rounds) {
+static int64_t rounds_in_a_folder(struct rng *rng, int rounds, bool compacts) {
     struct world w;
     int64_t next_row = 0;
     world_init(&w);
+    w.options.no_compaction = !compacts;
+    w.options.partition_ms = WINDOW_MS;
+    w.options.partition_max_ms = MERGED_MS;
     for (int round = 0; round < rounds; round++) {
-        const unsigned run_us = 5000 + (unsigned)rng_below(rng, 60000);
+        const unsigned run_us = 5000 + (unsigned)rng_below(rng, compacts ? 200000 : 60000);
         const int64_t reported = run_and_kill(&w, next_row, run_us);
         world_open(&w);
         assert_int_equal(w.replayed.damaged_records, 0);
         const int64_t scraped = check_job(&w, "scrape", SLOTS, reported);
         const int64_t pushed = check_job(&w, "push", PUSHED, reported);
+        if (compacts && round % 3 == 2) { /* the child is mostly killed before it has a partition */
+            compact(&w, scraped, pushed);
+        }
         assert_true(scraped == pushed || scraped == pushed + 1);
         if (scraped != pushed) {
             child_push(&w, pushed); /* so that both go on with one number */
@@ -203,7 +246,8 @@ static void acknowledged_rows_survive_kill(void **state) {
     int64_t rows = 0;
     for (int done = 0; done < rounds; done += ROUNDS_PER_FOLDER) {
         const int left = rounds - done;
-        rows += rounds_in_a_folder(&rng, left < ROUNDS_PER_FOLDER ? left : ROUNDS_PER_FOLDER);
+        rows += rounds_in_a_folder(&rng, left < ROUNDS_PER_FOLDER ? left : ROUNDS_PER_FOLDER,
+                                   done / ROUNDS_PER_FOLDER % 2 == 1);
     }
     print_message("%d kills, %lld rows\n", rounds, (long long)rows);
 }
