@@ -779,6 +779,9 @@ enum err_code tsdb_label_values(struct storage_querier *q, struct str name,
                                 const struct matcher *matchers, size_t n, size_t limit,
                                 struct str **out, size_t *out_count, struct err *err);
 
+enum err_code tsdb_cardinality(struct storage_querier *q, size_t limit,
+                               struct storage_cardinality *out, struct err *err);
+
 void tsdb_metrics_init(struct tsdb *db);
 void tsdb_metrics_update(struct tsdb *db);
 

@@ -402,13 +402,3 @@ uint32_t index_find_series_locked(const struct index *index, uint32_t group, uin
     }
     return INDEX_NONE;
 }
-
-uint64_t index_pair_count(struct index *index) {
-    while (index_cover_some(index)) {
-    }
-    mutex_lock(&index->mu);
-    const uint64_t n =
-        (uint64_t)index->live->targets.value_count + index->live->metrics.value_count;
-    mutex_unlock(&index->mu);
-    return n;
-}

@@ -228,9 +228,6 @@ MUST_CHECK enum err_code index_label_values(struct index *index, const struct in
                                             const struct cancel *cancel, struct str **out,
                                             size_t *out_count, struct err *err);
 
-/* For statistics: number of distinct pairs of label name and value. */
-uint64_t index_pair_count(struct index *index);
-
 /* Private to index_*.c. */
 /* Enters all sets of t; ERR_CANCELED, ERR_TIMEOUT. */
 MUST_CHECK enum err_code index_cover(struct index *index, const struct index_tables *t,

@@ -1,4 +1,5 @@
 /* Label names and values, of the head and of partitions. */
+#include "tsdb/index_stats.h"
 #include "tsdb/querier_impl.h"
 
 struct str_list {
@@ -74,4 +75,9 @@ enum err_code tsdb_label_values(struct storage_querier *q, struct str name,
     *out = list.items;
     *out_count = list.count;
     return code;
+}
+
+enum err_code tsdb_cardinality(struct storage_querier *q, size_t limit,
+                               struct storage_cardinality *out, struct err *err) {
+    return index_cardinality(&q->db->index, q->tables, limit, q->arena, q->cancel, out, err);
 }

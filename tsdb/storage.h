@@ -147,7 +147,6 @@ struct storage_samples {
 
 struct storage_stats {
     uint64_t series_count; /* of the head */
-    uint64_t label_pair_count;
     uint64_t chunk_count;
     int64_t min_time_ms; /* INT64_MAX / INT64_MIN when empty */
     int64_t max_time_ms;
@@ -157,6 +156,26 @@ struct storage_stats {
     int64_t last_fault_unix_ms;
     char last_fault[ERR_TEXT_MAX];
     uint64_t damage_count; /* places with bytes that could not be used */
+};
+
+struct storage_count {
+    struct str name;
+    struct str value; /* empty: not of a pair */
+    uint64_t count;
+};
+
+struct storage_top { /* largest first; of equal counts the first by name and value */
+    struct storage_count *items;
+    size_t count;
+};
+
+/* What makes the head large. */
+struct storage_cardinality {
+    uint64_t pair_count;
+    struct storage_top series_by_metric; /* name: the metric's */
+    struct storage_top values_by_name;
+    struct storage_top bytes_by_name; /* of the labels of all series, as Prometheus keeps them */
+    struct storage_top series_by_pair;
 };
 
 struct storage_family {
@@ -236,6 +255,8 @@ struct storage_ops {
     bool (*expect)(struct storage_appender *a, struct storage_expected *out);
     enum err_code (*append_expected)(struct storage_appender *a, size_t i, int64_t ts_ms,
                                      double value);
+    enum err_code (*cardinality)(struct storage_querier *q, size_t limit,
+                                 struct storage_cardinality *out, struct err *err);
 };
 
 /* Number of independent writers. A group belongs to one shard; calls on groups of one shard must
@@ -461,6 +482,16 @@ MUST_CHECK static inline enum err_code storage_exemplars(struct storage *st,
     *out = NULL;
     *out_count = 0;
     return st->ops->exemplars ? st->ops->exemplars(q, matchers, n, out, out_count, err) : ERR_OK;
+}
+
+/* At most limit (>= 1) entries of each kind, of the head as it is now, whatever the querier's range;
+ * in the querier's arena. Empty when the storage does not count. */
+MUST_CHECK static inline enum err_code storage_cardinality(struct storage *st,
+                                                           struct storage_querier *q, size_t limit,
+                                                           struct storage_cardinality *out,
+                                                           struct err *err) {
+    *out = (struct storage_cardinality){0};
+    return st->ops->cardinality ? st->ops->cardinality(q, limit, out, err) : ERR_OK;
 }
 
 static inline void storage_stats(struct storage *st, struct storage_stats *out) {

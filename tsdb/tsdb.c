@@ -198,7 +198,6 @@ static void op_stats(struct storage *st, struct storage_stats *out) {
     struct tsdb *db = db_of(st);
     *out = (struct storage_stats){
         .series_count = atomic_load(&db->series_count),
-        .label_pair_count = index_pair_count(&db->index),
         .min_time_ms = atomic_load(&db->min_ts_ms),
         .max_time_ms = atomic_load(&db->max_ts_ms),
     };
@@ -246,6 +245,7 @@ static const struct storage_ops ops = {
     .read = tsdb_read,
     .label_names = tsdb_label_names,
     .label_values = tsdb_label_values,
+    .cardinality = tsdb_cardinality,
     .stats = op_stats,
     .delete_series = tsdb_delete_series,
     .clean_tombstones = tsdb_clean_tombstones,

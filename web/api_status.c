@@ -114,6 +114,29 @@ void api_status_runtimeinfo(struct web *web, struct http_incoming *in, struct ht
     api_end(&api);
 }
 
+static void top(struct json_out *j, const char *key, const struct storage_top *top) {
+    struct buf name;
+    buf_init(&name, SIZE_MAX); /* the labels are in memory already */
+    json_key(j, key);
+    json_array_begin(j);
+    for (size_t i = 0; i < top->count; i++) {
+        const struct storage_count *item = &top->items[i];
+        buf_clear(&name);
+        buf_append(&name, item->name.ptr, item->name.len);
+        if (item->value.len != 0) {
+            buf_append(&name, "=", 1);
+            buf_append(&name, item->value.ptr, item->value.len);
+        }
+        json_object_begin(j);
+        pair(j, "name", buf_str(&name));
+        json_key(j, "value");
+        json_u64(j, item->count);
+        json_object_end(j);
+    }
+    json_array_end(j);
+    buf_release(&name);
+}
+
 void api_status_tsdb(struct web *web, struct http_incoming *in, struct http_outgoing *out) {
     struct api api;
     api_init(&api, web, in, out);
@@ -128,7 +151,18 @@ void api_status_tsdb(struct web *web, struct http_incoming *in, struct http_outg
         return;
     }
     struct storage_stats stats;
-    storage_stats(web->options.storage, &stats);
+    struct storage_cardinality counts = {0};
+    struct storage_querier *q = NULL;
+    struct err err;
+    struct storage *st = web->options.storage;
+    storage_stats(st, &stats);
+    enum err_code code = storage_querier_open(st, API_MIN_TIME_MS, API_MAX_TIME_MS, &in->arena,
+                                              &in->cancel, &q, &err);
+    code = code == ERR_OK ? storage_cardinality(st, q, (size_t)entries, &counts, &err) : code;
+    if (code != ERR_OK) {
+        api_fail_err(&api, code, &err);
+        return;
+    }
     api_begin(&api);
     struct json_out *j = &api.json;
     json_object_begin(j);
@@ -137,7 +171,7 @@ void api_status_tsdb(struct web *web, struct http_incoming *in, struct http_outg
     json_key(j, "numSeries");
     json_u64(j, stats.series_count);
     json_key(j, "numLabelPairs");
-    json_u64(j, stats.label_pair_count);
+    json_u64(j, counts.pair_count);
     json_key(j, "chunkCount");
     json_u64(j, stats.chunk_count);
     json_key(j, "minTime");
@@ -145,6 +179,10 @@ void api_status_tsdb(struct web *web, struct http_incoming *in, struct http_outg
     json_key(j, "maxTime");
     json_i64(j, stats.max_time_ms);
     json_object_end(j);
+    top(j, "seriesCountByMetricName", &counts.series_by_metric);
+    top(j, "labelValueCountByLabelName", &counts.values_by_name);
+    top(j, "memoryInBytesByLabelName", &counts.bytes_by_name);
+    top(j, "seriesCountByLabelValuePair", &counts.series_by_pair);
     json_object_end(j);
     api_end(&api);
 }

@@ -29,7 +29,7 @@ static const struct route routes[] = {
     {"/api/v1/status/config", READ, API_CHEAP, api_status_config},
     {"/api/v1/status/flags", READ, API_CHEAP, api_status_flags},
     {"/api/v1/status/runtimeinfo", READ, API_CHEAP, api_status_runtimeinfo},
-    {"/api/v1/status/tsdb", READ, API_CHEAP, api_status_tsdb},
+    {"/api/v1/status/tsdb", READ, API_WORK, api_status_tsdb},
     {"/api/v1/admin/tsdb/delete_series", CHANGE, API_WORK | ROUTE_CHANGES, api_delete_series},
     {"/api/v1/admin/tsdb/clean_tombstones", CHANGE, API_WORK | ROUTE_CHANGES, api_clean_tombstones},
     {"/api/v1/admin/tsdb/snapshot", CHANGE, API_WORK | ROUTE_CHANGES, api_snapshot},

@@ -309,6 +309,8 @@ static void status_pages_answer(void **state) {
     body = web_world_get(w, "/api/v1/status/tsdb?limit=5");
     assert_int_equal(w->out.status, 200);
     assert_non_null(strstr(body, "\"headStats\":{\"numSeries\":0,"));
+    assert_non_null(strstr(body, "\"seriesCountByMetricName\":[]"));
+    assert_non_null(strstr(body, "\"seriesCountByLabelValuePair\":[]"));
     check(w, "/api/v1/status/tsdb?limit=0", 400, BAD("limit must be a positive number"));
     check(w, "/api/v1/status/tsdb?limit=x", 400, BAD("limit must be a positive number"));
     check(w, "/api/v1/status/tsdb?limit=10001", 400, BAD("limit must not exceed 10000"));
