@@ -68,6 +68,7 @@ INSTANT = [
     '{__name__=~".+"}[1h]',
     'sort_desc(quantile_over_time(0.5, rate(load_total[10m])[50m:1s]))',
     'label_replace(sum_over_time(load_total[50m]), "x", "$1", "zone", "(a*)*(a*)*(a*)*b?.*")',
+    'count({zone=~"((a|aa){1,400}.{0,9}){1,2}b"}) or label_replace(load_total, "x", "$1", "zone", "(.*)((a|aa){1,400}.{0,9}){1,2}b")',
     'sum_over_time((load_total * on(i) load_total)[1h:1s])',
     'stddev_over_time(sum by (zone) (load_total)[1h:10ms])',
     'label_join(sum_over_time(load_total[1h]), "x", ",", "i", "zone", "instance")[10m:100ms]',
