@@ -101,6 +101,7 @@ static void print_result(const struct tool_call *call, const struct import_resul
                 "samples left out: the database has another value at their time");
     print_count(call, r->future, "samples left out: too far in the future");
     print_count(call, r->histograms, "of the samples are native histograms");
+    print_count(call, r->start_times, "of the samples have a start time");
     print_count(call, r->exemplars, "exemplars");
     print_count(call, r->metadata, "series have a type, a help text or a unit");
     print_count(call, r->damaged_segments, "damaged segments of the log, read up to the damage");

@@ -170,16 +170,21 @@ static enum err_code append_list(struct import *im, struct labels labels, struct
     }
     for (size_t i = 0; code == ERR_OK && i < im->samples.count; i++) {
         const struct prom_sample *s = &im->samples.items[i];
-        if (s->histogram == NULL) {
+        if (s->histogram == NULL && s->start_ms == 0) {
             code = storage_append(im->st, im->appender, labels, s->ts_ms, s->value);
         } else {
-            const struct storage_sample sample = {
-                .ts_ms = s->ts_ms, .histogram = s->histogram, .float_histogram = s->value != 0};
+            const struct storage_sample sample = {.ts_ms = s->ts_ms,
+                                                  .value = s->value,
+                                                  .histogram = s->histogram,
+                                                  .float_histogram =
+                                                      s->histogram != NULL && s->value != 0,
+                                                  .start_ts_ms = s->start_ms};
             code = storage_append_sample(im->st, im->appender, labels, &sample);
         }
         if (code == ERR_OK) {
             im->pending_samples++;
             im->result->histograms += s->histogram != NULL ? 1 : 0;
+            im->result->start_times += s->start_ms != 0 ? 1 : 0;
         } else {
             code = refused(im, code, s->ts_ms, err);
         }

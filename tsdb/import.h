@@ -37,6 +37,7 @@ struct import_result {
     uint64_t conflicts;        /* other value at the same time: the stored one stays */
     uint64_t future;           /* refused: too far ahead of the clock */
     uint64_t histograms;       /* of the samples written: native histograms */
+    uint64_t start_times;      /* of the samples written: with a start time */
     uint64_t damaged_segments; /* of the log, read up to the damage */
     uint64_t torn_bytes;       /* of the log's end: a write that was never finished */
     uint64_t unknown_series;   /* samples of the log whose series is lost */

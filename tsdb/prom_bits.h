@@ -129,4 +129,23 @@ static inline void xor_next(struct bits *b, struct xor_value *v) {
     }
 }
 
+/* ---- start times ---- */
+
+/* The start time of a chunk's sample, 0 = unknown: kept until it changes, and then told for each
+ * sample by its distance from the time of the sample before, as a difference to that of the one
+ * before. Modulo 2^64, as times are. */
+struct start_time {
+    int64_t ms;
+    uint64_t distance;
+};
+
+static inline void start_first(struct start_time *s, uint64_t ts_ms, int64_t distance) {
+    s->ms = (int64_t)(ts_ms - (uint64_t)distance);
+}
+
+static inline void start_later(struct start_time *s, uint64_t ts_before_ms, int64_t difference) {
+    s->distance += (uint64_t)difference;
+    s->ms = (int64_t)(ts_before_ms - s->distance);
+}
+
 #endif

@@ -98,6 +98,7 @@ struct float_chunk {
     bool stale;       /* XOR2: this sample is the stale NaN, value keeps the baseline */
     unsigned st_from; /* XOR2: index of the first sample with a start time, 0 = none */
     bool has_first_st;
+    struct start_time start;
 };
 
 static void xor_step(struct float_chunk *c, uint32_t i) {
@@ -166,10 +167,11 @@ static void xor2_step(struct float_chunk *c, uint32_t i) {
         c->stale = bits == STALE_NAN_BITS;
         c->value.bits = c->stale ? 0 : bits;
         if (c->has_first_st) {
-            (void)take_varint(b);
+            start_first(&c->start, c->t, take_varint(b));
         }
         return;
     }
+    const uint64_t before = c->t;
     if (i == 1) {
         c->delta = take_uvarint(b);
         c->t += c->delta;
@@ -178,7 +180,7 @@ static void xor2_step(struct float_chunk *c, uint32_t i) {
         xor2_later(c);
     }
     if (c->st_from != 0 && i >= c->st_from) {
-        (void)take_varbit(b);
+        start_later(&c->start, before, take_varbit(b));
     }
 }
 
@@ -222,8 +224,10 @@ static enum err_code read_samples(struct float_chunk *c, bool xor2, uint32_t cou
         if (ts_ms > maxt) {
             return ERR_OK;
         }
-        const double value = c->stale ? f64_stale() : f64_of_bits(c->value.bits);
-        if (ts_ms >= mint && prom_samples_add(to, ts_ms, value) != ERR_OK) {
+        const struct prom_sample s = {.ts_ms = ts_ms,
+                                      .value = c->stale ? f64_stale() : f64_of_bits(c->value.bits),
+                                      .start_ms = c->start.ms};
+        if (ts_ms >= mint && prom_samples_add_sample(to, &s) != ERR_OK) {
             return err_set(err, ERR_LIMIT, "more than %zu samples", to->max_count);
         }
     }

@@ -30,6 +30,7 @@ struct prom_sample {
     int64_t ts_ms;
     double value; /* the stale NaN included; of a histogram 1 for float counts, else 0 */
     const struct histogram *histogram; /* NULL: value */
+    int64_t start_ms;                  /* 0 = unknown */
 };
 
 /* Growing list, owned by the caller. max_count bounds what files can make it take. */

@@ -185,10 +185,11 @@ static bool wanted_time(const struct prom_head *h, int64_t ts_ms) {
     return ts_ms >= h->min_valid_ms || prom_wal_segment_is_late(h->wal, h->segment);
 }
 
-static enum err_code see_sample(void *ctx, uint64_t ref, int64_t ts_ms, double value,
-                                struct err *err) {
+static enum err_code see_sample(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms,
+                                double value, struct err *err) {
     struct prom_head *h = ctx;
     struct wal_range *range = &h->ranges[h->segment];
+    (void)start_ms;
     (void)value;
     (void)err;
     h->entry++;
@@ -226,12 +227,12 @@ static enum err_code see_deletion(void *ctx, uint64_t ref, int64_t mint, int64_t
     return ERR_OK;
 }
 
-static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
+static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms,
                                    const struct histogram *histogram, bool floats,
                                    struct err *err) {
     (void)histogram;
     (void)floats;
-    return see_sample(ctx, ref, ts_ms, 0, err);
+    return see_sample(ctx, ref, ts_ms, start_ms, 0, err);
 }
 
 static int by_series(const void *a, const void *b) {
@@ -385,17 +386,20 @@ static enum err_code load(struct prom_head *h, uint64_t ref, struct prom_sample 
     return ERR_OK;
 }
 
-static enum err_code load_sample(void *ctx, uint64_t ref, int64_t ts_ms, double value,
-                                 struct err *err) {
-    return load(ctx, ref, (struct prom_sample){.ts_ms = ts_ms, .value = value}, err);
+static enum err_code load_sample(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms,
+                                 double value, struct err *err) {
+    return load(ctx, ref,
+                (struct prom_sample){.ts_ms = ts_ms, .value = value, .start_ms = start_ms}, err);
 }
 
-static enum err_code load_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
+static enum err_code load_histogram(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms,
                                     const struct histogram *histogram, bool floats,
                                     struct err *err) {
     return load(
         ctx, ref,
-        (struct prom_sample){.ts_ms = ts_ms, .value = floats ? 1 : 0, .histogram = histogram}, err);
+        (struct prom_sample){
+            .ts_ms = ts_ms, .value = floats ? 1 : 0, .histogram = histogram, .start_ms = start_ms},
+        err);
 }
 
 /* By place, in the order of the log within each. */

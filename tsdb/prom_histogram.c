@@ -239,20 +239,22 @@ static enum err_code read_samples(struct reader *r, uint32_t count, uint8_t star
                                   int64_t mint, int64_t maxt, struct prom_samples *to,
                                   struct err *err) {
     const unsigned start_from = start_head & 0x7F;
+    struct start_time start = {.ms = 0};
     int64_t before = INT64_MIN;
     for (uint32_t i = 0; i < count; i++) {
         if (i == 0) {
             first_sample(r);
             if ((start_head & 0x80) != 0) {
-                (void)take_varint(&r->bits);
+                start_first(&start, r->t, take_varint(&r->bits));
             }
         } else {
             later_sample(r);
             if (start_from != 0 && i >= start_from) {
-                (void)take_varbit(&r->bits);
+                start_later(&start, (uint64_t)before, take_varbit(&r->bits));
             }
         }
-        struct prom_sample s = {.ts_ms = (int64_t)r->t, .value = r->floats ? 1 : 0};
+        struct prom_sample s = {
+            .ts_ms = (int64_t)r->t, .value = r->floats ? 1 : 0, .start_ms = start.ms};
         if (r->bits.failed) {
             return err_set(err, ERR_CORRUPT, "chunk ends in sample %u of %u", i + 1, count);
         }

@@ -8,7 +8,8 @@
  *     6  metadata   {uvarint ref, u8 type, uvarint n, n x (string name, string value)}
  *     7-10          native histograms, base as in 2; 12, 13 as in 11
  *     11 samples    {varint ref, varint time, varint start time, f64}, then {varint ref - ref
- *                   before, varint time - first time, start marker, f64}
+ *                   before, varint time - first time, start marker, f64}; marker 0 none, 1 that of
+ *                   the entry before, 2 {varint start time - first start time}
  *
  * Other types are passed over. */
 #include "base/bytes.h"
@@ -33,7 +34,12 @@ enum record_type {
     RECORD_FLOAT_HISTOGRAMS_V2 = 13,
 };
 
-enum { START_MARKER_VALUE = 2, HISTOGRAM_BYTES_MAX = 256 << 20 };
+enum {
+    START_MARKER_NONE = 0,
+    START_MARKER_SAME = 1,
+    START_MARKER_VALUE = 2,
+    HISTOGRAM_BYTES_MAX = 256 << 20
+};
 
 static enum err_code cut_off(const struct cursor *c, struct err *err) {
     return err_set(err, ERR_CORRUPT, "record cut off behind byte %zu", cursor_offset(c));
@@ -88,7 +94,7 @@ static enum err_code decode_samples(struct cursor *c, const struct prom_wal_hand
         if (c->failed) {
             break;
         }
-        const enum err_code code = handler->sample(ctx, ref, (int64_t)time, value, err);
+        const enum err_code code = handler->sample(ctx, ref, (int64_t)time, 0, value, err);
         if (code != ERR_OK) {
             return code;
         }
@@ -102,20 +108,29 @@ struct entry {
     uint64_t ref;
     uint64_t first_time;
     uint64_t time;
+    int64_t first_start;
+    int64_t start; /* 0 = unknown */
 };
 
 static void next_entry(struct cursor *c, struct entry *e) {
     if (e->first) {
         e->ref = (uint64_t)cursor_varint(c);
         e->time = e->first_time = (uint64_t)cursor_varint(c);
-        (void)cursor_varint(c);
+        e->start = e->first_start = cursor_varint(c);
         e->first = false;
         return;
     }
     e->ref += (uint64_t)cursor_varint(c);
     e->time = e->first_time + (uint64_t)cursor_varint(c);
-    if (cursor_u8(c) == START_MARKER_VALUE) {
-        (void)cursor_varint(c);
+    switch (cursor_u8(c)) {
+    case START_MARKER_SAME:
+        break;
+    case START_MARKER_VALUE:
+        e->start = (int64_t)((uint64_t)e->first_start + (uint64_t)cursor_varint(c));
+        break;
+    case START_MARKER_NONE:
+    default:
+        e->start = 0;
     }
 }
 
@@ -128,7 +143,8 @@ static enum err_code decode_samples_v2(struct cursor *c, const struct prom_wal_h
         if (c->failed) {
             return cut_off(c, err);
         }
-        const enum err_code code = handler->sample(ctx, e.ref, (int64_t)e.time, value, err);
+        const enum err_code code =
+            handler->sample(ctx, e.ref, (int64_t)e.time, e.start, value, err);
         if (code != ERR_OK) {
             return code;
         }
@@ -250,7 +266,7 @@ static enum err_code decode_histograms(struct cursor *c, bool floats, bool with_
         }
         const enum err_code taken = prom_histogram_take(c, floats, &arena, &h);
         if (taken == ERR_OK) {
-            code = handler->histogram(ctx, e.ref, (int64_t)e.time, &h, floats, err);
+            code = handler->histogram(ctx, e.ref, (int64_t)e.time, e.start, &h, floats, err);
         } else if (taken == ERR_LIMIT) {
             code = err_set(err, ERR_CORRUPT, "a histogram is too large");
         } else if (taken == ERR_CORRUPT) {

@@ -23,12 +23,14 @@ struct prom_wal;
 /* Labels are borrowed for the call. A failure ends the reading and is its result. Any may be NULL. */
 struct prom_wal_handler {
     enum err_code (*series)(void *ctx, uint64_t ref, struct labels labels, struct err *err);
-    enum err_code (*sample)(void *ctx, uint64_t ref, int64_t ts_ms, double value, struct err *err);
+    /* start_ms: 0 = unknown */
+    enum err_code (*sample)(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms, double value,
+                            struct err *err);
     /* [INT64_MIN, INT64_MAX]: the series is gone with all that came before */
     enum err_code (*deleted)(void *ctx, uint64_t ref, int64_t mint, int64_t maxt, struct err *err);
     /* h is borrowed for the call */
-    enum err_code (*histogram)(void *ctx, uint64_t ref, int64_t ts_ms, const struct histogram *h,
-                               bool floats, struct err *err);
+    enum err_code (*histogram)(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms,
+                               const struct histogram *h, bool floats, struct err *err);
     /* e and m are borrowed for the call */
     enum err_code (*exemplar)(void *ctx, uint64_t ref, const struct storage_exemplar *e,
                               struct err *err);

@@ -201,6 +201,7 @@ void prom_write_xor2(struct buf *to, const struct prom_sample *samples, size_t n
                      bool first_st) {
     static const uint8_t varbit[] = {0, 3, 6, 9, 12, 18, 25, 56, 64};
     struct xor2_writer x2 = {.w = {to, 0}};
+    uint64_t distance = 0; /* of the start time before */
     add_be(to, n, 2);
     buf_append_char(to, (char)((first_st ? 0x80U : 0U) | st_from));
     for (size_t i = 0; i < n; i++) {
@@ -210,7 +211,7 @@ void prom_write_xor2(struct buf *to, const struct prom_sample *samples, size_t n
             add_bits(&x2.w, bits, 64);
             x2.baseline = bits == STALE_NAN_BITS ? 0 : bits;
             if (first_st) {
-                add_bits_uvarint(&x2.w, zigzag_encode(1));
+                add_bits_uvarint(&x2.w, zigzag_encode(samples[0].ts_ms - samples[0].start_ms));
             }
             continue;
         }
@@ -223,7 +224,9 @@ void prom_write_xor2(struct buf *to, const struct prom_sample *samples, size_t n
         }
         x2.delta = step;
         if (st_from != 0 && i >= st_from) {
-            add_prefixed(&x2.w, (int64_t)(step - 1), varbit, 9);
+            const uint64_t far = (uint64_t)samples[i - 1].ts_ms - (uint64_t)samples[i].start_ms;
+            add_prefixed(&x2.w, (int64_t)(far - distance), varbit, 9);
+            distance = far;
         }
     }
 }
@@ -358,9 +361,9 @@ void prom_write_histograms(struct buf *to, uint8_t encoding, const struct prom_s
             }
         }
         if (starts && i == 0) {
-            add_bits_uvarint(&w, zigzag_encode(1));
+            add_bits_uvarint(&w, zigzag_encode(t - samples[0].start_ms));
         } else if (starts) {
-            const int64_t delta = samples[i - 1].ts_ms - (t - 1);
+            const int64_t delta = samples[i - 1].ts_ms - samples[i].start_ms;
             add_varbit(&w, i == 1 ? delta : delta - start_delta);
             start_delta = delta;
         }

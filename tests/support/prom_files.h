@@ -12,8 +12,8 @@
 
 /* The data of a chunk; times ascend, n <= 65535. */
 void prom_write_xor(struct buf *to, const struct prom_sample *samples, size_t n);
-/* The same as XOR2. st_from: index from which on samples get a start time (here: their own less
- * one), 0 for none; first_st: sample 0 gets one too. */
+/* The same as XOR2. st_from: index from which on samples have a start time of their own, 0 for none;
+ * first_st: sample 0 has one too. */
 void prom_write_xor2(struct buf *to, const struct prom_sample *samples, size_t n, unsigned st_from,
                      bool first_st);
 

@@ -73,7 +73,7 @@ static size_t make_samples(const uint8_t *bytes, size_t n, struct prom_sample *o
         default:
             value = f64_of_bits(f64_bits(value) ^ (raw >> 16) << (bytes[0] % 48));
         }
-        out[count++] = (struct prom_sample){ts, value, NULL};
+        out[count++] = (struct prom_sample){.ts_ms = ts, .value = value};
     }
     return count;
 }
@@ -88,6 +88,7 @@ static void expect(uint8_t encoding, const struct buf *chunk, const struct prom_
     for (size_t i = 0; i < list.count; i++) {
         ASSERT(list.items[i].ts_ms == samples[from + i].ts_ms);
         ASSERT(f64_same_bits(list.items[i].value, samples[from + i].value));
+        ASSERT(list.items[i].start_ms == samples[from + i].start_ms);
     }
     prom_samples_release(&list);
 }

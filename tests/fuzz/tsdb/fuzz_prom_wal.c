@@ -29,12 +29,12 @@ static enum err_code see_series(void *ctx, uint64_t ref, struct labels labels, s
     return ERR_OK;
 }
 
-static enum err_code see_sample(void *ctx, uint64_t ref, int64_t ts_ms, double value,
-                                struct err *err) {
+static enum err_code see_sample(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms,
+                                double value, struct err *err) {
     struct seen *seen = ctx;
     (void)err;
     seen->samples++;
-    seen->hash = seen->hash * 31 + ref + (uint64_t)ts_ms + f64_bits(value);
+    seen->hash = seen->hash * 31 + ref + (uint64_t)ts_ms + (uint64_t)start_ms + f64_bits(value);
     return ERR_OK;
 }
 
@@ -46,12 +46,12 @@ static enum err_code see_deletion(void *ctx, uint64_t ref, int64_t mint, int64_t
     return ERR_OK;
 }
 
-static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
+static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms,
                                    const struct histogram *h, bool floats, struct err *err) {
     struct seen *seen = ctx;
     (void)floats;
     ASSERT(histogram_check(h, err) == ERR_OK);
-    seen->hash = seen->hash * 31 + ref + (uint64_t)ts_ms;
+    seen->hash = seen->hash * 31 + ref + (uint64_t)ts_ms + (uint64_t)start_ms;
     seen->histograms++;
     return ERR_OK;
 }
@@ -104,7 +104,7 @@ static void add_record(struct buf *segment, struct buf *record, unsigned i) {
 static void write_segment(struct buf *segment, unsigned order) {
     static const char *const labels[] = {"__name__", "a", "b", "c", NULL};
     static const struct prom_write_sample samples[] = {
-        {1, {10, 1, NULL}}, {2, {10, 2, NULL}}, {3, {9, 3, NULL}}};
+        {1, {10, 1, NULL, 0}}, {2, {10, 2, NULL, 0}}, {3, {9, 3, NULL, 0}}};
     struct buf record;
     buf_init(&record, 1 << 20);
     prom_write_series_record(&record, 1, labels);

@@ -42,7 +42,7 @@ static size_t random_samples(struct prom_sample *out, size_t n, unsigned step_bi
     for (size_t i = 0; i < n; i++) {
         ts += 1 + (int64_t)(random_u64() & ((UINT64_C(1) << step_bits) - 1));
         value = random_value(random_u64(), value);
-        out[i] = (struct prom_sample){ts, value, NULL};
+        out[i] = (struct prom_sample){.ts_ms = ts, .value = value};
     }
     return n;
 }
@@ -52,11 +52,30 @@ static void assert_same(const struct prom_samples *got, const struct prom_sample
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(got->items[i].ts_ms, want[i].ts_ms);
         assert_true(f64_same_bits(got->items[i].value, want[i].value));
+        assert_int_equal(got->items[i].start_ms, want[i].start_ms);
     }
 }
 
-static void check_round_trip(uint8_t encoding, const struct prom_sample *samples, size_t n,
+/* Start times as a chunk can have them: that of the first sample until st_from, then any. */
+static void give_start_times(struct prom_sample *samples, size_t n, unsigned st_from,
+                             bool first_st) {
+    for (size_t i = 0; i < n; i++) {
+        int64_t *start = &samples[i].start_ms;
+        if (i == 0) {
+            *start = first_st ? samples[0].ts_ms - (int64_t)(random_u64() % 100000) : 0;
+        } else if (st_from == 0 || i < st_from) {
+            *start = samples[0].start_ms;
+        } else if (i == st_from || i % 3 == 0) {
+            *start = i % 7 == 0 ? 0 : samples[i].ts_ms - (int64_t)(random_u64() >> (i % 64));
+        } else {
+            *start = samples[i - 1].start_ms;
+        }
+    }
+}
+
+static void check_round_trip(uint8_t encoding, struct prom_sample *samples, size_t n,
                              unsigned st_from, bool first_st) {
+    give_start_times(samples, n, st_from, first_st && encoding == PROM_CHUNK_XOR2);
     struct err err;
     struct buf data;
     struct prom_samples got;
@@ -93,10 +112,10 @@ static void differences_at_the_borders_of_field_widths_survive(void **state) {
     for (size_t i = 0; i < COUNT_OF(changes); i++) {
         for (int sign = -1; sign <= 1; sign += 2) {
             const int64_t base = INT64_C(2) << 30;
-            const struct prom_sample samples[] = {{0, 1, NULL},
-                                                  {base, 1, NULL},
-                                                  {2 * base + sign * changes[i], 2, NULL},
-                                                  {3 * base + sign, 2, NULL}};
+            struct prom_sample samples[] = {{0, 1, NULL, 0},
+                                            {base, 1, NULL, 0},
+                                            {2 * base + sign * changes[i], 2, NULL, 0},
+                                            {3 * base + sign, 2, NULL, 0}};
             check_round_trip(PROM_CHUNK_XOR, samples, 4, 0, false);
             check_round_trip(PROM_CHUNK_XOR2, samples, 4, 0, false);
         }
@@ -106,7 +125,7 @@ static void differences_at_the_borders_of_field_widths_survive(void **state) {
 static void only_samples_of_the_range_are_added(void **state) {
     (void)state;
     static const struct prom_sample samples[] = {
-        {10, 1, NULL}, {20, 2, NULL}, {30, 3, NULL}, {40, 4, NULL}};
+        {10, 1, NULL, 0}, {20, 2, NULL, 0}, {30, 3, NULL, 0}, {40, 4, NULL, 0}};
     struct err err;
     struct buf data;
     struct prom_samples got;
@@ -144,8 +163,10 @@ static void a_chunk_that_was_cut_anywhere_is_corrupt(void **state) {
 
 static void a_full_list_and_other_encodings_are_refused(void **state) {
     (void)state;
-    static const struct prom_sample samples[] = {{10, 1, NULL}, {20, 2, NULL}, {30, 3, NULL}};
-    static const struct prom_sample backwards[] = {{10, 1, NULL}, {20, 2, NULL}, {15, 3, NULL}};
+    static const struct prom_sample samples[] = {
+        {10, 1, NULL, 0}, {20, 2, NULL, 0}, {30, 3, NULL, 0}};
+    static const struct prom_sample backwards[] = {
+        {10, 1, NULL, 0}, {20, 2, NULL, 0}, {15, 3, NULL, 0}};
     struct err err;
     struct buf data;
     struct prom_samples got;
@@ -174,10 +195,10 @@ static void a_full_list_and_other_encodings_are_refused(void **state) {
 
 static void lists_are_ordered_and_the_first_of_equal_times_stays(void **state) {
     (void)state;
-    static const struct prom_sample mixed[] = {{5, 1, NULL}, {9, 2, NULL}, {3, 3, NULL},
-                                               {5, 4, NULL}, {9, 5, NULL}, {1, 6, NULL}};
+    static const struct prom_sample mixed[] = {{5, 1, NULL, 0}, {9, 2, NULL, 0}, {3, 3, NULL, 0},
+                                               {5, 4, NULL, 0}, {9, 5, NULL, 0}, {1, 6, NULL, 0}};
     static const struct prom_sample want[] = {
-        {1, 6, NULL}, {3, 3, NULL}, {5, 1, NULL}, {9, 2, NULL}};
+        {1, 6, NULL, 0}, {3, 3, NULL, 0}, {5, 1, NULL, 0}, {9, 2, NULL, 0}};
     struct prom_samples list;
     prom_samples_init(&list, 100);
     prom_samples_order(&list);

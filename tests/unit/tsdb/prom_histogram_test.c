@@ -53,6 +53,7 @@ static void make(struct made *m, int kind, bool stale_end) {
         }
         m->samples[i] = (struct prom_sample){.ts_ms = INT64_C(1700000000000) + i * 15000 + i % 3,
                                              .histogram = h};
+        m->samples[i].start_ms = m->samples[i].ts_ms - 1 - i / 3 * 500;
     }
     if (stale_end) {
         m->h[N - 1].sum = f64_stale();
@@ -67,6 +68,8 @@ static void check_round_trip(uint8_t encoding, const struct made *m) {
     struct arena arena;
     struct buf data;
     struct err err;
+    const bool has_start =
+        encoding == PROM_CHUNK_HISTOGRAM_ST || encoding == PROM_CHUNK_FLOAT_HISTOGRAM_ST;
     arena_init(&arena, 0);
     buf_init(&data, 1 << 20);
     prom_samples_init(&got, N);
@@ -77,6 +80,7 @@ static void check_round_trip(uint8_t encoding, const struct made *m) {
     assert_int_equal(got.count, N);
     for (int i = 0; i < N; i++) {
         assert_int_equal(got.items[i].ts_ms, m->samples[i].ts_ms);
+        assert_int_equal(got.items[i].start_ms, has_start ? m->samples[i].start_ms : 0);
         if (f64_is_stale(m->h[i].sum)) {
             assert_true(f64_is_stale(got.items[i].histogram->sum));
             continue;

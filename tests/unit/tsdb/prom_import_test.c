@@ -1,12 +1,14 @@
 /* import: blocks that overlap, deletions, the log and what it drops end up in the storage as one history;
  * running it again changes nothing; a storage that has newer data refuses. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/check_err.h"
 #include "tests/support/mem_vfs.h"
 #include "tests/support/prom_files.h"
 #include "tests/unit/tsdb/storage_world.h"
+#include "tsdb/export.h"
 #include "tsdb/import.h"
 #include "tsdb/prom_db.h"
 #include "tsdb/prom_dump.h"
@@ -108,10 +110,10 @@ static void put_notes(struct buf *segment) {
     static const char *const bucket[] = {"__name__", "h_bucket", "le", "1", NULL};
     static const char *const trace[] = {"trace", "ab", NULL};
     static const char *const twice[] = {"trace", "ab", "trace", "cd", NULL};
-    static const struct prom_write_sample exemplars[] = {{1, {9000000, 4, NULL}},
-                                                         {1, {9000500, 5, NULL}},
-                                                         {3, {9000000, 6, NULL}},
-                                                         {9, {9000000, 7, NULL}}};
+    static const struct prom_write_sample exemplars[] = {{1, {9000000, 4, NULL, 0}},
+                                                         {1, {9000500, 5, NULL, 0}},
+                                                         {3, {9000000, 6, NULL, 0}},
+                                                         {9, {9000000, 7, NULL, 0}}};
     struct buf record;
     buf_init(&record, 4096);
     prom_write_series_record(&record, 3, bucket);
@@ -143,12 +145,12 @@ static void put_notes(struct buf *segment) {
 static void put_log(struct vfs *vfs, const char *path) {
     static const char *const a[] = {"__name__", "a", "job", "x", NULL};
     static const char *const gone[] = {"__name__", "gone", NULL};
-    static const struct prom_write_sample samples[] = {{1, {3000, 30, NULL}},
-                                                       {1, {9000000, 40, NULL}},
-                                                       {2, {9000000, 1, NULL}},
-                                                       {9, {9000000, 5, NULL}}};
-    static const struct prom_write_sample more[] = {{1, {9000500, 41, NULL}},
-                                                    {2, {9000500, 2, NULL}}};
+    static const struct prom_write_sample samples[] = {{1, {3000, 30, NULL, 0}},
+                                                       {1, {9000000, 40, NULL, 0}},
+                                                       {2, {9000000, 1, NULL, 0}},
+                                                       {9, {9000000, 5, NULL, 0}}};
+    static const struct prom_write_sample more[] = {{1, {9000500, 41, NULL, 0}},
+                                                    {2, {9000500, 2, NULL, 0}}};
     struct buf record;
     struct buf segment;
     buf_init(&record, 4096);
@@ -176,14 +178,16 @@ static void put_log(struct vfs *vfs, const char *path) {
 static struct mem_vfs *prometheus(void) {
     static const struct block_series first[] = {
         {{"__name__", "a", "job", "x", NULL},
-         {{1000, 1, NULL}, {2000, 2, NULL}, {5000, 5, NULL}},
+         {{1000, 1, NULL, 0}, {2000, 2, NULL, 0}, {5000, 5, NULL, 0}},
          3},
-        {{"__name__", "b", NULL}, {{1500, -0.0, NULL}, {4000000, 8, NULL}, {8000000, 9, NULL}}, 3},
-        {{"__name__", "hist", NULL}, {{1500, 1, NULL}, {1600, 2, NULL}}, 2},
+        {{"__name__", "b", NULL},
+         {{1500, -0.0, NULL, 0}, {4000000, 8, NULL, 0}, {8000000, 9, NULL, 0}},
+         3},
+        {{"__name__", "hist", NULL}, {{1500, 1, NULL, 0}, {1600, 2, NULL, 0}}, 2},
     };
     static const struct block_series late[] = {
         {{"__name__", "a", "job", "x", NULL},
-         {{1500, 1.5, NULL}, {2000, 99, NULL}, {6000, 6, NULL}},
+         {{1500, 1.5, NULL, 0}, {2000, 99, NULL, 0}, {6000, 6, NULL, 0}},
          3},
     };
     struct mem_vfs *disk = mem_vfs_new();
@@ -287,6 +291,102 @@ static void exemplars_and_metadata_of_the_log_are_taken_over(void **state) {
     mem_vfs_free(disk);
 }
 
+static void start_times_of_the_log_are_taken_over(void **state) {
+    (void)state;
+    static const char *const labels[] = {"__name__", "s", NULL};
+    static const struct prom_write_sample samples[] = {{1, {1000, 1, NULL, 0}},
+                                                       {1, {2000, 2, NULL, 0}},
+                                                       {1, {3000, 3, NULL, 0}},
+                                                       {1, {4000, 4, NULL, 0}}};
+    struct mem_vfs *disk = mem_vfs_new();
+    struct vfs *vfs = mem_vfs_base(disk);
+    struct buf record;
+    struct buf segment;
+    struct world w;
+    struct import_result r;
+    struct err err;
+    buf_init(&record, 4096);
+    buf_init(&segment, 1 << 20);
+    assert_ok(vfs_mkdir(vfs, "/p", &err), &err);
+    assert_ok(vfs_mkdir(vfs, "/p/wal", &err), &err);
+    prom_write_series_record(&record, 1, labels);
+    prom_write_record(&segment, buf_str(&record), PROM_PLAIN);
+    buf_clear(&record);
+    prom_write_samples_v2_record(&record, samples, COUNT_OF(samples));
+    prom_write_record(&segment, buf_str(&record), PROM_PLAIN);
+    put(vfs, "/p/wal/00000000", buf_str(&segment));
+    buf_release(&record);
+    buf_release(&segment);
+    world_init(&w);
+    world_open(&w);
+    assert_ok(import_into(&w, disk, &r, &err), &err);
+    assert_int_equal(r.samples, 4);
+    assert_int_equal(r.start_times, 3);
+    assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX),
+                        "s 1000:1@17 2000:2@17 3000:3@12 4000:4\n");
+    world_close(&w);
+    world_release(&w);
+    mem_vfs_free(disk);
+}
+
+/* Each look at it takes two seconds. */
+struct slow_clock {
+    struct clock clock;
+    int64_t mono_ns;
+};
+
+static int64_t slow_ns(struct clock *clock) {
+    struct slow_clock *c = (struct slow_clock *)clock;
+    c->mono_ns += 2 * NS_PER_S;
+    return c->mono_ns;
+}
+
+static void import_and_export_say_how_far_they_are(void **state) {
+    (void)state;
+    static const struct clock_ops ops = {slow_ns, slow_ns};
+    struct slow_clock clock = {.clock.ops = &ops};
+    struct mem_vfs *disk = prometheus();
+    struct progress progress;
+    struct rng rng = rng_system();
+    struct import_result r;
+    struct export_result exported;
+    struct world w;
+    struct err err;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *terminal = open_memstream(&text, &len);
+    assert_non_null(terminal);
+    world_init(&w);
+    world_open(&w);
+    progress_begin(&progress, &clock.clock, terminal, true, "importing", "samples");
+    const struct import_options import = {
+        .vfs = mem_vfs_base(disk), .path = "/p", .progress = &progress};
+    assert_ok(import_prometheus(w.st, &import, &r, &err), &err);
+    progress_end(&progress);
+    assert_int_equal(fflush(terminal), 0);
+    assert_non_null(strstr(text, "\r\033[Kimporting  100 % [####################]  "));
+    assert_non_null(strstr(text, "/s  ETA 0 s\n"));
+    assert_ok(vfs_mkdir(mem_vfs_base(disk), "/e", &err), &err);
+    progress_begin(&progress, &clock.clock, terminal, true, "exporting", "s of data");
+    const struct export_options export = {.vfs = mem_vfs_base(disk),
+                                          .clock = &w.clock.clock,
+                                          .rng = &rng,
+                                          .progress = &progress,
+                                          .path = "/e",
+                                          .mint = INT64_MIN,
+                                          .maxt = INT64_MAX};
+    assert_ok(export_storage(w.st, &export, &exported, &err), &err);
+    progress_end(&progress);
+    assert_int_equal(fclose(terminal), 0);
+    assert_int_equal(exported.samples, r.samples);
+    assert_non_null(strstr(text, "\r\033[Kexporting  "));
+    assert_non_null(strstr(text, " s of data  "));
+    free(text);
+    world_close(&w);
+    world_release(&w);
+    mem_vfs_free(disk);
+}
+
 static void append_one(struct world *w, const char *labels, int64_t ts_ms, double value) {
     struct storage_appender *a = NULL;
     struct err err;
@@ -368,7 +468,7 @@ static void a_damaged_block_stops_the_import_and_is_named(void **state) {
 static void a_block_that_was_merged_into_another_is_left_out(void **state) {
     (void)state;
     static const struct block_series merged[] = {
-        {{"__name__", "m", NULL}, {{1000, 1, NULL}, {9000000, 2, NULL}}, 2},
+        {{"__name__", "m", NULL}, {{1000, 1, NULL, 0}, {9000000, 2, NULL, 0}}, 2},
     };
     struct mem_vfs *disk = prometheus();
     struct prom_db db;
@@ -450,6 +550,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_and_log_become_one_history),
         cmocka_unit_test(exemplars_and_metadata_of_the_log_are_taken_over),
+        cmocka_unit_test(start_times_of_the_log_are_taken_over),
+        cmocka_unit_test(import_and_export_say_how_far_they_are),
         cmocka_unit_test(a_storage_with_newer_data_refuses),
         cmocka_unit_test(a_storage_that_lacks_older_samples_refuses_them),
         cmocka_unit_test(another_stored_value_stays_and_is_counted),

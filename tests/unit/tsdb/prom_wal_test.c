@@ -24,12 +24,19 @@ static enum err_code see_series(void *ctx, uint64_t ref, struct labels labels, s
     return ERR_OK;
 }
 
-static enum err_code see_sample(void *ctx, uint64_t ref, int64_t ts_ms, double value,
-                                struct err *err) {
+static void add_start(struct seen *seen, int64_t start_ms) {
+    if (start_ms != 0) {
+        buf_printf(&seen->text, "(%lld)", (long long)start_ms);
+    }
+}
+
+static enum err_code see_sample(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms,
+                                double value, struct err *err) {
     struct seen *seen = ctx;
     (void)err;
     buf_printf(&seen->text, "%llu@%lld:", (unsigned long long)ref, (long long)ts_ms);
     buf_append_number_g(&seen->text, value);
+    add_start(seen, start_ms);
     buf_append_char(&seen->text, ' ');
     return ERR_OK;
 }
@@ -43,7 +50,7 @@ static enum err_code see_deletion(void *ctx, uint64_t ref, int64_t mint, int64_t
     return ERR_OK;
 }
 
-static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
+static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms, int64_t start_ms,
                                    const struct histogram *h, bool floats, struct err *err) {
     struct seen *seen = ctx;
     (void)err;
@@ -51,6 +58,7 @@ static enum err_code see_histogram(void *ctx, uint64_t ref, int64_t ts_ms,
     buf_printf(&seen->text, "%llu@%lld%s", (unsigned long long)ref, (long long)ts_ms,
                floats ? "f" : "i");
     histogram_format(&seen->text, h);
+    add_start(seen, start_ms);
     buf_append_char(&seen->text, ' ');
     return ERR_OK;
 }
@@ -100,7 +108,7 @@ static void make_folders(struct vfs *vfs) {
 }
 
 static void put_sample(struct vfs *vfs, const char *path, uint64_t ref) {
-    const struct prom_write_sample s = {ref, {1, 1, NULL}};
+    const struct prom_write_sample s = {ref, {1, 1, NULL, 0}};
     struct buf record;
     struct buf segment;
     buf_init(&record, 4096);
@@ -130,7 +138,7 @@ static void write_records(struct buf *segment, enum prom_packing packing) {
     static const char *const labels[] = {"__name__", "up", "job", "x", NULL};
     static const char *const trace[] = {"trace", "ab", NULL};
     static const struct prom_write_sample samples[] = {
-        {7, {1000, 1.5, NULL}}, {5, {1000, -2, NULL}}, {9, {990, 3, NULL}}};
+        {7, {1000, 1.5, NULL, 0}}, {5, {1000, -2, NULL, 0}}, {9, {990, 3, NULL, 0}}};
     struct buf record;
     buf_init(&record, 4096);
     prom_write_series_record(&record, 7, labels);
@@ -156,10 +164,11 @@ static void write_records(struct buf *segment, enum prom_packing packing) {
     buf_release(&record);
 }
 
-static const char *const records_text = "7={__name__=\"up\", job=\"x\"} 7@1000:1.5 5@1000:-2 "
-                                        "9@990:3 7@1000:1.5 5@1000:-2 9@990:3 7-[-5,100] "
-                                        "7#1000:1.5{trace=\"ab\"} 5#1000:-2{trace=\"ab\"} "
-                                        "7?gauge,bytes,What is up. 9?unknown,, ";
+static const char *const records_text =
+    "7={__name__=\"up\", job=\"x\"} 7@1000:1.5 5@1000:-2 "
+    "9@990:3 7@1000:1.5(17) 5@1000:-2(17) 9@990:3(12) 7-[-5,100] "
+    "7#1000:1.5{trace=\"ab\"} 5#1000:-2{trace=\"ab\"} "
+    "7?gauge,bytes,What is up. 9?unknown,, ";
 
 static void records_come_back_however_they_are_packed(void **state) {
     (void)state;
@@ -230,7 +239,7 @@ static void records_cross_pages_and_any_cut_keeps_a_prefix(void **state) {
     make_folders(vfs);
     for (size_t k = 0; k < 10; k++) {
         for (size_t i = 0; i < COUNT_OF(samples); i++) {
-            samples[i] = (struct prom_write_sample){i, {(int64_t)(k * 1000), (double)i, NULL}};
+            samples[i] = (struct prom_write_sample){i, {(int64_t)(k * 1000), (double)i, NULL, 0}};
         }
         buf_clear(&record);
         prom_write_samples_record(&record, samples, COUNT_OF(samples));
@@ -314,6 +323,52 @@ static void native_histograms_are_read_and_other_types_passed_over(void **state)
     buf_release(&seen.text);
 }
 
+static void start_times_are_none_the_same_or_a_difference(void **state) {
+    (void)state;
+#define HISTOGRAM_BYTES                                                                            \
+    0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 /* without buckets */
+    /* first: ref 5, time 1000, start 900; then ref +1, time +1, marker */
+    static const uint8_t floats[] = {11, 10, 0xD0, 0x0F, 0x88, 0x0E, 0, 0, 0, 0, 0, 0, 0, 0, /**/
+                                     2,  2,  1,    0,    0,    0,    0, 0, 0, 0, 0,          /**/
+                                     2,  4,  2,    9,    0,    0,    0, 0, 0, 0, 0, 0,       /**/
+                                     2,  6,  1,    0,    0,    0,    0, 0, 0, 0, 0,          /**/
+                                     2,  8,  0,    0,    0,    0,    0, 0, 0, 0, 0};
+    static const uint8_t histograms[] = {12,
+                                         10,
+                                         0xD0,
+                                         0x0F,
+                                         0x88,
+                                         0x0E,
+                                         HISTOGRAM_BYTES, /**/
+                                         2,
+                                         2,
+                                         0,
+                                         HISTOGRAM_BYTES, /**/
+                                         2,
+                                         4,
+                                         2,
+                                         9,
+                                         HISTOGRAM_BYTES};
+#undef HISTOGRAM_BYTES
+    struct seen seen = {0};
+    struct buf labels;
+    struct err err;
+    buf_init(&labels, 4096);
+    buf_init(&seen.text, 4096);
+    const struct str first = {(const char *)floats, sizeof(floats)};
+    assert_ok(prom_wal_decode(first, &labels, &handler, &seen, &err), &err);
+    assert_str(buf_str(&seen.text), "5@1000:0(900) 6@1001:0(900) 7@1002:0(895) 8@1003:0(895) "
+                                    "9@1004:0 ");
+    buf_clear(&seen.text);
+    const struct str second = {(const char *)histograms, sizeof(histograms)};
+    assert_ok(prom_wal_decode(second, &labels, &handler, &seen, &err), &err);
+    assert_str(buf_str(&seen.text), "5@1000i{count:2, sum:0, [-0,0]:1}(900) "
+                                    "6@1001i{count:2, sum:0, [-0,0]:1} "
+                                    "7@1002i{count:2, sum:0, [-0,0]:1}(895) ");
+    buf_release(&labels);
+    buf_release(&seen.text);
+}
+
 static void a_directory_without_logs_has_no_segments(void **state) {
     (void)state;
     struct mem_vfs *disk = mem_vfs_new();
@@ -333,6 +388,7 @@ int main(void) {
         cmocka_unit_test(records_cross_pages_and_any_cut_keeps_a_prefix),
         cmocka_unit_test(a_changed_byte_is_damage_with_its_place),
         cmocka_unit_test(native_histograms_are_read_and_other_types_passed_over),
+        cmocka_unit_test(start_times_are_none_the_same_or_a_difference),
         cmocka_unit_test(a_directory_without_logs_has_no_segments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
