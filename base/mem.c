@@ -75,6 +75,18 @@ void *mem_alloc_huge(void) {
     return ptr;
 }
 
+void *mem_reserve(size_t bytes) {
+    void *ptr = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return ptr != MAP_FAILED ? ptr : NULL;
+}
+
+void mem_unreserve(void *ptr, size_t bytes) {
+    if (ptr != NULL) {
+        (void)munmap(ptr, bytes);
+    }
+}
+
 void mem_give_back(void) {
     (void)malloc_trim(0);
 }

@@ -28,6 +28,11 @@ void mem_free(void *ptr);
 enum { MEM_HUGE_BYTES = 2 << 20 };
 void *mem_alloc_huge(void) __attribute__((malloc, returns_nonnull));
 
+/* Zeros that take memory only where they are written to, in whole pages; NULL: the system has no room for them.
+ * For mem_unreserve. */
+void *mem_reserve(size_t bytes);
+void mem_unreserve(void *ptr, size_t bytes); /* NULL is fine */
+
 /* Gives memory that was freed back to the system, as far as it is whole pages: what a large query used
  * would else stay with the process. Takes some 10 us for each MB that is free; other threads that
  * allocate wait for part of that. */

@@ -12,8 +12,9 @@
 #define PARTITION_DATA_MAGIC "BRASAPDT"
 
 enum {
-    PARTITION_VERSION_PLAIN = 4,
-    PARTITION_VERSION_PACKED = 5, /* pages may be packed */
+    PARTITION_VERSION_MIN = 4,
+    PARTITION_VERSION_PACKED_PAGES = 5, /* from here on pages may be packed */
+    PARTITION_VERSION = 6,              /* and the index */
     PARTITION_MAGIC_BYTES = 8,
     PARTITION_TRAILER_BYTES = 24,
     PARTITION_DATA_HEADER_BYTES = 16,
@@ -42,7 +43,9 @@ enum partition_section {
     SECTION_COUNT
 };
 
-enum { PARTITION_OUT_OF_ORDER = 1 };       /* flags of the frame */
+enum { PARTITION_OUT_OF_ORDER = 1, PARTITION_INDEX_PACKED = 2 }; /* flags of the frame */
+/* A piece of the index that would be packed smaller is stored as it is. */
+enum { PARTITION_PIECE_RATIO_MAX = 32 };
 enum { PAGE_PIECES = 1, PAGE_PACKED = 2 }; /* flags of a page */
 /* A page without pieces, or a piece, that is larger when unpacked is never packed. */
 enum { PACKED_BYTES_MAX = 256 << 10 };

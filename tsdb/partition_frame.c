@@ -18,11 +18,14 @@ static char *path_of(const char *dir, const char *name) {
 struct frame_counts {
     uint64_t parents;
     uint64_t pages;
+    bool index_packed;
 };
 
 static void take_info(struct cursor *c, struct partition_info *info, struct frame_counts *counts) {
     info->level = cursor_u8(c);
-    info->out_of_order = (cursor_u8(c) & PARTITION_OUT_OF_ORDER) != 0;
+    const uint8_t flags = cursor_u8(c);
+    info->out_of_order = (flags & PARTITION_OUT_OF_ORDER) != 0;
+    counts->index_packed = (flags & PARTITION_INDEX_PACKED) != 0;
     c->failed |= cursor_u8(c) != SECTION_COUNT;
     info->number = cursor_u32(c);
     info->start_ms = (int64_t)cursor_u64(c);
@@ -77,14 +80,14 @@ static enum err_code parse_frame(struct partition *p, const uint8_t *frame, size
     struct cursor c = cursor_of(frame, size);
     struct frame_counts counts;
     const uint8_t version = cursor_u8(&c);
-    if (version != PARTITION_VERSION_PLAIN && version != PARTITION_VERSION_PACKED) {
-        return err_set(err, ERR_UNSUPPORTED, "partition file %s has format %u, not %d or %d",
-                       p->index_path, version, PARTITION_VERSION_PLAIN, PARTITION_VERSION_PACKED);
+    if (version < PARTITION_VERSION_MIN || version > PARTITION_VERSION) {
+        return err_set(err, ERR_UNSUPPORTED, "partition file %s has format %u, not %d to %d",
+                       p->index_path, version, PARTITION_VERSION_MIN, PARTITION_VERSION);
     }
     p->version = version;
     take_info(&c, &p->info, &counts);
     if (c.failed || counts.parents > PARTITION_PARENTS_MAX) {
-        return partition_bad_frame(p, "bad frame", p->index_bytes, err);
+        return partition_bad_frame(p, "bad frame", p->frame_offset, err);
     }
     p->page_count = (uint32_t)counts.pages;
     p->info.parent_count = (uint32_t)counts.parents;
@@ -93,12 +96,14 @@ static enum err_code parse_frame(struct partition *p, const uint8_t *frame, size
         p->parents[i] = cursor_u32(&c);
     }
     p->info.parents = p->parents;
-    const uint64_t pieces = (p->index_bytes + PARTITION_PIECE_BYTES - 1) / PARTITION_PIECE_BYTES;
-    if (!take_sections(p, &c) || !counts_fit(p) || cursor_left(&c) != pieces * sizeof(uint32_t)) {
-        return partition_bad_frame(p, "bad frame", p->index_bytes, err);
+    p->index_packed = counts.index_packed && version == PARTITION_VERSION;
+    if (p->index_packed) {
+        p->index_bytes = cursor_u64(&c);
     }
-    p->piece_crcs = c.at;
-    p->pieces = mem_zalloc((size_t)pieces + 1);
+    if (p->index_bytes / PARTITION_PIECE_RATIO_MAX > p->frame_offset || !take_sections(p, &c) ||
+        !counts_fit(p) || !partition_take_pieces(p, &c)) {
+        return partition_bad_frame(p, "bad frame", p->frame_offset, err);
+    }
     p->damaged_pages = mem_zalloc((p->page_count / 64 + (size_t)1) * sizeof(*p->damaged_pages));
     return ERR_OK;
 }
@@ -121,6 +126,7 @@ static enum err_code find_frame(struct partition *p, struct err *err) {
         return partition_bad_frame(p, "wrong checksum of the frame", offset, err);
     }
     p->index_bytes = offset;
+    p->frame_offset = offset;
     return parse_frame(p, p->index.bytes + offset, frame_size, err);
 }
 
@@ -162,6 +168,7 @@ static enum err_code open_index(struct partition *p, struct err *err) {
 enum err_code partition_open(const struct partition_options *options, struct partition **out,
                              struct err *err) {
     struct partition *p = mem_zalloc(sizeof(*p));
+    mutex_init(&p->unpack_mu);
     p->options = *options;
     p->options.dir = mem_strdup(options->dir);
     p->cache_owner = page_cache_owner(options->cache);
@@ -187,8 +194,8 @@ void partition_close(struct partition *p) {
     vfs_file_close(p->data);
     vfs_view_close(&p->index);
     hist_layouts_free(p->layouts);
-    inflater_free(atomic_load(&p->spare_inflater));
-    mem_free((void *)p->pieces);
+    partition_release_pieces(p);
+    mutex_release(&p->unpack_mu);
     mem_free((void *)p->damaged_pages);
     mem_free((void *)p->known_sets[PARTITION_TARGETS]);
     mem_free((void *)p->known_sets[PARTITION_METRICS]);

@@ -2,82 +2,11 @@
 #include "tsdb/partition_index.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "tsdb/chunk/pfor.h"
-#include "tsdb/page_cache.h"
-
-static const char *const section_names[SECTION_COUNT] = {
-    "target sets", "metric sets",       "label names",       "label values",
-    "postings",    "series of targets", "series of metrics", "metric names",
-    "timelines",   "series table",      "repeats",           "pages",
-    "layouts"};
-
-/* ---- damage ---- */
-
-void partition_report(const struct partition *p, const struct err *err) {
-    if (p->options.damage != NULL) {
-        p->options.damage(p->options.damage_ctx, err);
-    }
-}
-
-enum err_code partition_bad_index(const struct partition *p, enum partition_section section,
-                                  uint64_t offset, struct err *err) {
-    return err_set(err, ERR_CORRUPT, "partition file %s: bad %s at offset %" PRIu64, p->index_path,
-                   section_names[section], p->sections[section].offset + offset);
-}
-
-enum err_code partition_bad_frame(const struct partition *p, const char *what, uint64_t offset,
-                                  struct err *err) {
-    return err_set(err, ERR_CORRUPT, "partition file %s: %s at offset %" PRIu64, p->index_path,
-                   what, offset);
-}
-
-/* ---- checked bytes ---- */
-
-static enum err_code check_piece(struct partition *p, uint64_t piece, struct err *err) {
-    uint8_t state = atomic_load_explicit(&p->pieces[piece], memory_order_acquire);
-    const uint64_t offset = piece * PARTITION_PIECE_BYTES;
-    if (state == PIECE_UNKNOWN) {
-        const uint64_t left = p->index_bytes - offset;
-        const size_t n = left < PARTITION_PIECE_BYTES ? (size_t)left : PARTITION_PIECE_BYTES;
-        const bool good = hash_crc32c(partition_crc_seed(p->info.number, (uint32_t)piece),
-                                      p->index.bytes + offset,
-                                      n) == load_u32(p->piece_crcs + piece * sizeof(uint32_t));
-        state = good ? PIECE_GOOD : PIECE_BAD;
-        const uint8_t before = atomic_exchange(&p->pieces[piece], state);
-        if (!good && before == PIECE_UNKNOWN) {
-            struct err report;
-            (void)partition_bad_frame(p, "wrong checksum of the piece", offset, &report);
-            partition_report(p, &report);
-        }
-    }
-    return state == PIECE_GOOD ? ERR_OK
-                               : partition_bad_frame(p, "wrong checksum of the piece", offset, err);
-}
-
-enum err_code partition_bytes(struct partition *p, enum partition_section section, uint64_t offset,
-                              uint64_t n, const uint8_t **out, struct err *err) {
-    const uint64_t size = p->sections[section].size;
-    if (offset > size || n > size - offset) {
-        return partition_bad_index(p, section, offset, err);
-    }
-    const uint64_t at = p->sections[section].offset + offset;
-    *out = p->index.bytes + at;
-    for (uint64_t piece = at / PARTITION_PIECE_BYTES;
-         n != 0 && piece <= (at + n - 1) / PARTITION_PIECE_BYTES; piece++) {
-        if (UNLIKELY(atomic_load_explicit(&p->pieces[piece], memory_order_acquire) != PIECE_GOOD)) {
-            const enum err_code code = check_piece(p, piece, err);
-            if (code != ERR_OK) {
-                return code;
-            }
-        }
-    }
-    return ERR_OK;
-}
 
 /* ---- lists ---- */
 

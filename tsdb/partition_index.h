@@ -1,7 +1,7 @@
 /* The inside of an open partition, and access to its index. Private to partition*.c.
  *
  * Every access names a section and is checked against its size and, once per piece of 64 KiB,
- * against the checksum. */
+ * against the checksum. A piece that is packed is unpacked then, and stays so. */
 #ifndef TSDB_PARTITION_INDEX_H
 #define TSDB_PARTITION_INDEX_H
 
@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/cursor.h"
+#include "base/mutex.h"
 #include "tsdb/hist_columns.h"
 #include "tsdb/partition.h"
 #include "tsdb/partition_format.h"
@@ -22,9 +23,15 @@ struct partition {
     char *index_path;
     char *data_path;
     struct vfs_view index; /* whole file */
-    uint64_t index_bytes;  /* sections end before */
-    const uint8_t *piece_crcs;
-    _Atomic uint8_t *pieces; /* enum piece_state */
+    uint64_t index_bytes;  /* sections end before; unpacked */
+    uint64_t frame_offset; /* in the file */
+    bool index_packed;
+    const uint8_t *plain; /* the index before the frame, as far as pieces are known to be good */
+    uint8_t *unpacked;    /* of mem_reserve; NULL: plain is in the view */
+    const uint8_t *piece_crcs; /* in the frame; packed: a size before each */
+    uint64_t *piece_offsets;   /* packed: in the file */
+    _Atomic uint8_t *pieces;   /* enum piece_state */
+    struct mutex unpack_mu;    /* who unpacks a piece */
     struct {
         uint64_t offset;
         uint64_t size;
@@ -41,7 +48,16 @@ struct partition {
 
 enum piece_state { PIECE_UNKNOWN = 0, PIECE_GOOD = 1, PIECE_BAD = 2 };
 
-/* n bytes at offset of a section. ERR_CORRUPT. */
+/* ---- partition_piece.c ---- */
+
+/* What the frame says of pieces; false: bytes that no writer writes. */
+MUST_CHECK bool partition_take_pieces(struct partition *p, struct cursor *from);
+/* Fills to with exactly size bytes of a zstd frame. */
+MUST_CHECK enum err_code partition_unpack(struct partition *p, const uint8_t *from, size_t n,
+                                          uint8_t *to, size_t size, struct err *err);
+void partition_release_pieces(struct partition *p);
+
+/* n bytes at offset of a section, as long as the partition is open. ERR_CORRUPT. */
 MUST_CHECK enum err_code partition_bytes(struct partition *p, enum partition_section section,
                                          uint64_t offset, uint64_t n, const uint8_t **out,
                                          struct err *err);

@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/compress.h"
 #include "base/mem.h"
 #include "tsdb/chunk/pfor.h"
 #include "tsdb/id_list.h"
 #include "tsdb/partition_writer_impl.h"
 
 static const size_t SECTION_MAX = UINT32_MAX;
+enum { PACK_LEVEL = 9 }; /* 3 takes a twentieth more, and less than half the time */
 
 enum { SET_IS_METRIC = 1 }; /* lowest bit of a number of a set of either space */
 
@@ -29,8 +31,12 @@ struct index_writer {
     struct partition_writer *w;
     char *path;
     struct vfs_file *f;
-    uint64_t written;
-    struct buf out; /* less than a piece */
+    uint64_t written;      /* to the file */
+    uint64_t plain;        /* what that was before it was packed */
+    struct buf out;        /* less than a piece */
+    struct packer *packer; /* NULL: pieces are stored as they are */
+    uint8_t *packed;
+    struct number_array piece_sizes; /* as stored */
     struct number_array piece_crcs;
     uint64_t offsets[SECTION_COUNT];
     uint64_t sizes[SECTION_COUNT];
@@ -40,16 +46,23 @@ struct index_writer {
 /* ---- bytes to disk ---- */
 
 static enum err_code write_piece(struct index_writer *ix) {
-    if (ix->out.len == 0) {
+    const void *bytes = ix->out.ptr;
+    size_t n = ix->out.len;
+    if (n == 0) {
         return ERR_OK;
     }
-    number_array_add(
-        &ix->piece_crcs,
-        hash_crc32c(partition_crc_seed(ix->w->info.number, (uint32_t)ix->piece_crcs.count),
-                    ix->out.ptr, ix->out.len));
-    const enum err_code code =
-        vfs_file_pwrite(ix->f, ix->out.ptr, ix->out.len, ix->written, ix->err);
-    ix->written += ix->out.len;
+    const size_t packed =
+        ix->packer != NULL ? pack_zstd(ix->packer, bytes, n, ix->packed, n - 1) : 0;
+    ix->plain += n;
+    if (packed != 0 && packed >= n / PARTITION_PIECE_RATIO_MAX) {
+        bytes = ix->packed;
+        n = packed;
+    }
+    const uint32_t seed = partition_crc_seed(ix->w->info.number, (uint32_t)ix->piece_crcs.count);
+    number_array_add(&ix->piece_sizes, (uint32_t)n);
+    number_array_add(&ix->piece_crcs, hash_crc32c(seed, bytes, n));
+    const enum err_code code = vfs_file_pwrite(ix->f, bytes, n, ix->written, ix->err);
+    ix->written += n;
     buf_clear(&ix->out);
     return code;
 }
@@ -77,7 +90,7 @@ static enum err_code write_section(struct index_writer *ix, enum partition_secti
     if (!buf_ok(bytes)) {
         return err_set(ix->err, ERR_LIMIT, "the index is too large");
     }
-    ix->offsets[section] = ix->written + ix->out.len;
+    ix->offsets[section] = ix->plain + ix->out.len;
     ix->sizes[section] = bytes->len;
     return write_bytes(ix, bytes->ptr, bytes->len);
 }
@@ -491,9 +504,10 @@ static void append_u64(struct buf *to, uint64_t v) {
 static void make_frame(const struct index_writer *ix, struct buf *to) {
     const struct partition_writer *w = ix->w;
     const struct partition_info *info = &w->info;
-    buf_append_char(to, (char)w->version);
+    buf_append_char(to, PARTITION_VERSION);
     buf_append_char(to, (char)info->level);
-    buf_append_char(to, info->out_of_order ? PARTITION_OUT_OF_ORDER : 0);
+    buf_append_char(to, (char)((info->out_of_order ? PARTITION_OUT_OF_ORDER : 0) |
+                               (ix->packer != NULL ? PARTITION_INDEX_PACKED : 0)));
     buf_append_char(to, SECTION_COUNT);
     append_u32(to, info->number);
     append_u64(to, (uint64_t)info->start_ms);
@@ -514,11 +528,17 @@ static void make_frame(const struct index_writer *ix, struct buf *to) {
     for (uint32_t i = 0; i < info->parent_count; i++) {
         append_u32(to, w->parents[i]);
     }
+    if (ix->packer != NULL) {
+        append_u64(to, ix->plain);
+    }
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         append_u64(to, ix->offsets[i]);
         append_u64(to, ix->sizes[i]);
     }
     for (size_t i = 0; i < ix->piece_crcs.count; i++) {
+        if (ix->packer != NULL) {
+            append_u32(to, ix->piece_sizes.items[i]);
+        }
         append_u32(to, ix->piece_crcs.items[i]);
     }
 }
@@ -578,6 +598,10 @@ enum err_code partition_write_index(struct partition_writer *w, struct err *err)
     ix.path = mem_alloc(n);
     (void)snprintf(ix.path, n, "%s/index", w->dir);
     buf_init(&ix.out, PARTITION_PIECE_BYTES);
+    if (w->data_bytes / w->pack_index_below < w->info.series_count) {
+        ix.packer = packer_new(PACK_LEVEL);
+        ix.packed = mem_alloc(PARTITION_PIECE_BYTES);
+    }
     enum err_code code =
         vfs_open(w->vfs, ix.path, VFS_WRITE | VFS_CREATE | VFS_TRUNCATE, &ix.f, err);
     if (code == ERR_OK) {
@@ -586,6 +610,9 @@ enum err_code partition_write_index(struct partition_writer *w, struct err *err)
         vfs_file_close(ix.f);
     }
     buf_release(&ix.out);
+    packer_free(ix.packer);
+    mem_free(ix.packed);
+    mem_free(ix.piece_sizes.items);
     mem_free(ix.piece_crcs.items);
     mem_free(ix.path);
     return code;

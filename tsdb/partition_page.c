@@ -245,14 +245,8 @@ static enum err_code load_head(struct partition_page *page, const uint8_t **io_h
 
 static enum err_code unpack(struct partition *p, const uint8_t *from, size_t n, uint8_t *to,
                             size_t size, uint64_t offset, struct err *err) {
-    struct inflater *none = NULL;
     struct err why;
-    struct inflater *inflater = atomic_exchange(&p->spare_inflater, NULL);
-    inflater = inflater != NULL ? inflater : inflater_new();
-    const enum err_code code = unpack_zstd(inflater, from, n, to, size, &why);
-    if (!atomic_compare_exchange_strong(&p->spare_inflater, &none, inflater)) {
-        inflater_free(inflater);
-    }
+    const enum err_code code = partition_unpack(p, from, n, to, size, &why);
     return code == ERR_OK
                ? ERR_OK
                : err_set(err, code, "partition file %s: bad page at offset %" PRIu64 ": %s",
@@ -310,7 +304,7 @@ static enum err_code check_head(struct partition_page *page, const uint8_t *head
     *out = (struct page_content){.head = head, .head_bytes = place->head_bytes};
     enum err_code code = ERR_OK;
     if (flags > (PAGE_PIECES | PAGE_PACKED) ||
-        (packed && page->p->version < PARTITION_VERSION_PACKED) ||
+        (packed && page->p->version < PARTITION_VERSION_PACKED_PAGES) ||
         has_pieces == (place->head_bytes == place->size)) {
         code = damaged(page->p, place->offset, "bad page", err);
     } else if (packed && !has_pieces) {

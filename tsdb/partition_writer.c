@@ -91,7 +91,8 @@ static void init_memory(struct partition_writer *w, const struct partition_write
     buf_init(&w->heads, BUFFER_MAX);
     buf_init(&w->blocks, BUFFER_MAX);
     buf_init(&w->packed, BUFFER_MAX);
-    w->version = o->pack ? PARTITION_VERSION_PACKED : PARTITION_VERSION_PLAIN;
+    w->pack_index_below =
+        o->pack_index_below != 0 ? o->pack_index_below : PARTITION_PACK_INDEX_BELOW;
     w->packer = o->pack ? packer_new(PACK_LEVEL) : NULL;
 }
 
@@ -110,7 +111,7 @@ enum err_code partition_writer_begin(const struct partition_writer_options *opti
         return err_wrap(err, "making partition %s", options->dir);
     }
     uint8_t header[PARTITION_DATA_HEADER_BYTES] = PARTITION_DATA_MAGIC;
-    header[PARTITION_MAGIC_BYTES] = w->version;
+    header[PARTITION_MAGIC_BYTES] = PARTITION_VERSION;
     put_u32(header + 12, options->number);
     buf_append(&w->out, header, sizeof(header));
     w->data_bytes = sizeof(header);

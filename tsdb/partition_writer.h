@@ -16,6 +16,10 @@
 
 struct partition_writer;
 
+/* The index of a partition with less data a series than this is packed: else it is a hundredth of the data or less,
+ * and read as it lies in the file. That of two hours of a series each quarter of a minute is packed. */
+enum { PARTITION_PACK_INDEX_BELOW = 512 };
+
 /* What one block of a timeline has of a series. */
 struct partition_written {
     uint32_t block;   /* of the timeline */
@@ -31,7 +35,8 @@ struct partition_writer_options {
     uint32_t number;
     uint8_t level;
     bool out_of_order;
-    bool pack; /* pages that zstd makes a tenth smaller: for what is seldom read */
+    bool pack;                 /* pages that zstd makes a tenth smaller: for what is seldom read */
+    uint32_t pack_index_below; /* bytes of data a series; 0: PARTITION_PACK_INDEX_BELOW */
     int64_t start_ms;
     int64_t end_ms;
     const uint32_t *parents; /* ascending; copied */

@@ -37,7 +37,7 @@ struct partition_writer {
     struct vfs *vfs;
     char *dir;
     struct partition_info info;
-    uint8_t version;
+    uint32_t pack_index_below;
     uint32_t *parents;
     struct err error; /* the first one */
     bool finished;

@@ -1,8 +1,8 @@
 /* Partitions with damaged bytes: whatever they are, opening, selecting and reading stay within bounds.
  *
  * Input: u8 mode, then edits (edited_file.h). Mode bit 0: of data, else of index; bit 1: the
- * checksums are made right again afterwards, so that what is behind them is reached; bit 2: pages are
- * packed. Property: without bit 1, and with no edit, each sample that comes back is one that was
+ * checksums are made right again afterwards, so that what is behind them is reached; bit 2: pages
+ * and the index are packed. Property: without bit 1, and with no edit, each sample that comes back is one that was
  * written. */
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +73,7 @@ static struct files make(bool packed) {
                                                      .number = 4,
                                                      .level = 1,
                                                      .pack = packed,
+                                                     .pack_index_below = packed ? 0 : 1,
                                                      .start_ms = 0,
                                                      .end_ms = 7200000};
     arena_init(&arena, 0);
@@ -101,6 +102,26 @@ static struct files make(bool packed) {
     return f;
 }
 
+/* Makes the checksums of packed pieces and of the frame right. */
+static void seal_packed(struct vfs *vfs, struct files *f, uint64_t offset, uint64_t end) {
+    uint8_t *frame = f->index + offset;
+    uint8_t *entry = frame + FRAME_FIXED + 8 + SECTION_COUNT * 16;
+    uint64_t from = 0;
+    for (uint32_t i = 0; entry + 8 <= f->index + end; i++, entry += 8) {
+        const uint32_t n = load_u32(entry);
+        if (n > offset - from) {
+            break;
+        }
+        put_u32(entry + 4,
+                hash_crc32c(partition_crc_seed(load_u32(frame + 4), i), f->index + from, n));
+        from += n;
+    }
+    put_u32(f->index + end + 12, hash_crc32c(0, frame, (size_t)(end - offset)));
+    put_file(vfs, "/p/index", f->index, f->index_size);
+    mem_free(f->index);
+    mem_free(f->data);
+}
+
 /* Makes the checksums of pages, then those of the index, right. */
 static void seal(struct vfs *vfs) {
     struct files f;
@@ -117,6 +138,10 @@ static void seal(struct vfs *vfs) {
         return;
     }
     uint8_t *frame = f.index + offset;
+    if ((frame[2] & PARTITION_INDEX_PACKED) != 0) {
+        seal_packed(vfs, &f, offset, end);
+        return;
+    }
     const uint32_t number = load_u32(frame + 4);
     const uint64_t pages_at = load_u64(frame + FRAME_FIXED + SECTION_PAGES * 16);
     const uint64_t pages_size = load_u64(frame + FRAME_FIXED + SECTION_PAGES * 16 + 8);

@@ -39,7 +39,8 @@ static void every_sample_comes_back(void **state) {
                                                          .targets = 1 + (uint32_t)seed * 2,
                                                          .metrics = 14,
                                                          .rows_max = seed % 3 == 0 ? 9000 : 600,
-                                                         .pack = seed % 2 == 0});
+                                                         .pack = seed % 2 == 0,
+                                                         .plain_index = seed % 4 == 1});
         assert_int_equal(w.info.series_count, w.series_count);
         assert_int_equal(w.info.sample_count, w.samples);
         assert_int_equal(partition_info(w.p)->sample_count, w.samples);
@@ -269,14 +270,20 @@ static void what_is_packed_takes_less_and_says_so(void **state) {
                                                                 .targets = 12,
                                                                 .metrics = 14,
                                                                 .rows_max = rows_max,
-                                                                .pack = i == 1});
+                                                                .pack = i == 1,
+                                                                .plain_index = i == 0});
             uint8_t version;
             struct vfs_file *f;
             struct err err;
             assert_ok(vfs_open(w[i].vfs, "/part/data", VFS_READ, &f, &err), &err);
             assert_ok(vfs_file_pread(f, &version, 1, 8, NULL, &err), &err);
-            assert_int_equal(version, i == 0 ? 4 : 5); /* the first is what servers before read */
+            assert_int_equal(version, 6);
             vfs_file_close(f);
+        }
+        if (rows_max == 60) {
+            assert_true(w[1].info.index_bytes < w[0].info.index_bytes * 7 / 10);
+        } else { /* small beside the data */
+            assert_int_equal(w[1].info.index_bytes, w[0].info.index_bytes);
         }
         assert_int_equal(w[0].samples, w[1].samples);
         assert_true(w[1].info.data_bytes < w[0].info.data_bytes);
@@ -411,21 +418,22 @@ static void check_flip(struct partition_world *w, const char *path, uint64_t off
 
 static void a_flipped_bit_is_named_and_gives_no_wrong_value(void **state) {
     (void)state;
-    for (int round = 0; round < 4; round++) {
+    for (int round = 0; round < 5; round++) {
         const bool small = round % 2 == 0;
         struct partition_world w;
         partition_world_init(&w, &(struct world_options){.seed = 41 + (uint64_t)round,
                                                          .targets = small ? 1 : 20,
                                                          .metrics = small ? 5 : 12,
                                                          .rows_max = small ? 40 : 4000,
-                                                         .pack = round >= 2});
+                                                         .pack = round == 2 || round == 3,
+                                                         .plain_index = round == 0});
         const uint64_t least = THREAD_CHECK ? 50 : 1;
         const uint64_t index_step = small ? least : w.info.index_bytes / 100 * least + 1;
         const uint64_t data_step = small ? least : w.info.data_bytes / 100 * least + 1;
-        for (uint64_t i = 0; i < w.info.index_bytes && round < 2; i += index_step) {
+        for (uint64_t i = 0; i < w.info.index_bytes && round != 2 && round != 3; i += index_step) {
             check_flip(&w, "/part/index", i);
         }
-        for (uint64_t i = 0; i < w.info.data_bytes; i += data_step) {
+        for (uint64_t i = 0; i < w.info.data_bytes && round < 4; i += data_step) {
             check_flip(&w, "/part/data", i);
         }
         assert_int_equal(read_damaged(&w, w.p), 0);

@@ -174,6 +174,7 @@ void partition_world_write(struct partition_world *w, const char *dir) {
         .number = 12,
         .level = 2,
         .pack = w->pack,
+        .pack_index_below = w->plain_index ? 1 : 0,
         .start_ms = window_start,
         .end_ms = window_start + window_ms,
         .parents = parents,
@@ -208,6 +209,7 @@ void partition_world_copy(struct partition_world *w, const char *dir) {
                                                      .number = 13,
                                                      .level = 2,
                                                      .pack = w->pack,
+                                                     .pack_index_below = w->plain_index ? 1 : 0,
                                                      .start_ms = window_start,
                                                      .end_ms = window_start + window_ms};
     assert_ok(partition_writer_begin(&options, &writer, &err), &err);
@@ -268,6 +270,7 @@ void partition_world_init(struct partition_world *w, const struct world_options 
     w->mem = mem_vfs_new();
     w->cache = page_cache_new(128 << 10);
     w->pack = o->pack;
+    w->plain_index = o->plain_index;
     w->vfs = mem_vfs_base(w->mem);
     w->timelines = arena_alloc(&w->arena, 16 * sizeof(*w->timelines));
     const size_t timelines = 1 + rng_below(&w->rng, 9);

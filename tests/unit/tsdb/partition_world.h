@@ -36,6 +36,7 @@ struct partition_world {
     struct vfs *vfs;
     const char *dir;
     bool pack;
+    bool plain_index;
     struct world_timeline *timelines;
     size_t timeline_count;
     struct world_series *series; /* in order */
@@ -54,6 +55,7 @@ struct world_options {
     uint32_t rows_max;
     bool histograms;
     bool pack;
+    bool plain_index; /* else packed when there is little data a series */
 };
 
 /* Makes the model and writes the partition; opens it. NULL dir: in memory. */
