@@ -21,6 +21,7 @@
 #include "scrape/pool.h"
 #include "scrape/pool_sync.h"
 #include "scrape/scrape.h"
+#include "scrape/target_snapshot.h"
 #include "scrape/worker.h"
 
 /* Jobs that are kept for the next requests, and the memory of their bodies. */
@@ -564,95 +565,11 @@ void scrape_manager_free(struct scrape_manager *m) {
     mem_free(m);
 }
 
-/* ---- snapshots ---- */
-
-static struct target_info info_of(const struct target *target, struct str pool,
-                                  struct arena *arena) {
-    return (struct target_info){
-        .pool = pool,
-        .discovered = labels_copy(arena, target->discovered),
-        .labels = labels_copy(arena, target->labels),
-        .url = arena_str(arena, target->url),
-        .last_error = STR(""),
-        .interval_ms = target->interval_ms,
-        .timeout_ms = target->timeout_ms,
-    };
-}
-
-static struct target_info active_info(const struct loop *loop, struct str pool,
-                                      struct arena *arena) {
-    const struct target_report *const report = &loop->report;
-    const struct scrape_config *const config = loop->pool->config;
-    const uint64_t most = loop->pool->io->max_body_bytes;
-    struct target_info info = info_of(loop->target, pool, arena);
-    if (report->last_error != NULL) {
-        info.last_error = arena_str(arena, str_of(report->last_error));
-    }
-    info.health = report->health;
-    info.last_scrape_unix_ns = report->last_scrape_unix_ns;
-    info.last_duration_ns = report->last_duration_ns;
-    info.failure = report->failure;
-    info.failure_reason = scrape_failure_name(report->failure);
-    info.since_unix_ns = report->since_unix_ns;
-    info.counts = report->counts;
-    info.sample_limit = config->sample_limit;
-    info.body_limit_bytes = config->body_size_limit != 0 && config->body_size_limit < most
-                                ? config->body_size_limit
-                                : most;
-    info.errors = target_report_errors(report, arena, &info.error_count);
-    return info;
-}
-
-static struct target_info *grow(struct arena *arena, const struct target_info *old, size_t n,
-                                size_t more) {
-    struct target_info *const grown = arena_alloc(arena, (n + more + 1) * sizeof(old[0]));
-    if (n > 0) {
-        memcpy(grown, old, n * sizeof(old[0]));
-    }
-    return grown;
-}
-
-static void snapshot_pool(struct pool *pool, struct arena *arena, struct targets_snapshot *out) {
-    mutex_lock(&pool->mu);
-    const struct str name = arena_str(arena, pool->job);
-    out->active = grow(arena, out->active, out->active_count, pool->loop_count);
-    for (size_t i = 0; i < pool->loop_count; i++) {
-        out->active[out->active_count++] = active_info(pool->loops[i], name, arena);
-    }
-    out->dropped = grow(arena, out->dropped, out->dropped_count, pool->dropped_kept);
-    for (size_t i = 0; i < pool->dropped_kept; i++) {
-        out->dropped[out->dropped_count++] = info_of(pool->dropped[i], name, arena);
-    }
-    out->pools[out->pool_count] = name;
-    out->dropped_counts[out->pool_count++] = pool->dropped_count;
-    mutex_unlock(&pool->mu);
-}
-
-static int by_job(const void *a, const void *b) {
-    const struct pool *const x = *(struct pool *const *)a;
-    const struct pool *const y = *(struct pool *const *)b;
-    return str_cmp(x->job, y->job);
-}
-
-/* The pools sorted by name; they stay while mu is held. */
-static struct pool **sorted_pools(struct scrape_manager *m, struct arena *arena) REQUIRES(m->mu) {
-    struct pool **const pools = arena_alloc(arena, (m->pool_count + 1) * sizeof(struct pool *));
-    if (m->pool_count > 0) {
-        memcpy(pools, m->pools, m->pool_count * sizeof(struct pool *));
-        qsort(pools, m->pool_count, sizeof(struct pool *), by_job);
-    }
-    return pools;
-}
+/* ---- what the API shows ---- */
 
 void scrape_targets(struct scrape_manager *m, struct arena *arena, struct targets_snapshot *out) {
-    *out = (struct targets_snapshot){0};
     mutex_lock(&m->mu);
-    struct pool **const pools = sorted_pools(m, arena);
-    out->pools = arena_alloc(arena, (m->pool_count + 1) * sizeof(out->pools[0]));
-    out->dropped_counts = arena_alloc(arena, (m->pool_count + 1) * sizeof(uint64_t));
-    for (size_t i = 0; i < m->pool_count; i++) {
-        snapshot_pool(pools[i], arena, out);
-    }
+    target_snapshot_take(m->pools, m->pool_count, arena, out);
     mutex_unlock(&m->mu);
 }
 
