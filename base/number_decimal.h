@@ -11,6 +11,10 @@
 #include "base/str.h"
 #include "base/value.h"
 
+/* 10^i: all that 64 bits hold. */
+enum { DECIMAL_POWER_MAX = 19 };
+extern const uint64_t decimal_power[DECIMAL_POWER_MAX + 1];
+
 /* A decimal text as it was scanned: sign, the first 19 significant digits as an integer, and
  * the power of ten they are to be scaled by. */
 struct decimal_text {

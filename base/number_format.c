@@ -41,29 +41,10 @@ static char *put_zeros(char *to, int n) {
 
 /* floor(log10(v)) + 1, from the binary logarithm; 1 for 0. */
 static size_t decimal_length(uint64_t v) {
-    static const uint64_t powers[20] = {0,
-                                        10,
-                                        100,
-                                        1000,
-                                        10000,
-                                        100000,
-                                        1000000,
-                                        10000000,
-                                        100000000,
-                                        1000000000,
-                                        10000000000,
-                                        100000000000,
-                                        1000000000000,
-                                        10000000000000,
-                                        100000000000000,
-                                        1000000000000000,
-                                        10000000000000000,
-                                        100000000000000000,
-                                        1000000000000000000,
-                                        UINT64_C(10000000000000000000)};
-    const unsigned bits = 64 - (unsigned)__builtin_clzll(v | 1);
+    v |= 1; /* powers but 1 are even: this lifts no length but that of 0 */
+    const unsigned bits = 64 - (unsigned)__builtin_clzll(v);
     const unsigned guess = bits * 1233 >> 12;
-    return guess + (v >= powers[guess] ? 1 : 0);
+    return guess + (v >= decimal_power[guess] ? 1 : 0);
 }
 
 size_t number_format_u64(uint64_t v, char out[20]) {

@@ -7,9 +7,7 @@ const double num_power_of_ten[NUM_SCALE_MAX + 1] = {
     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 };
 
-enum { INTEGER_SCALE_MAX = 15 }; /* 10^16 passes the mantissa's limit */
-
-static const int64_t integer_powers[INTEGER_SCALE_MAX + 1] = {
+const uint64_t decimal_power[DECIMAL_POWER_MAX + 1] = {
     1,
     10,
     100,
@@ -26,7 +24,13 @@ static const int64_t integer_powers[INTEGER_SCALE_MAX + 1] = {
     10000000000000,
     100000000000000,
     1000000000000000,
+    10000000000000000,
+    100000000000000000,
+    1000000000000000000,
+    UINT64_C(10000000000000000000),
 };
+
+enum { INTEGER_SCALE_MAX = 15 }; /* 10^16 passes the mantissa's limit */
 
 /* mantissa * 10^exponent as a decimal, if it is one; zeros at the end of the mantissa are kept
  * (1.50 stays 150 / 100, so that a series with two digits keeps one scale) unless it must shrink
@@ -39,10 +43,10 @@ static bool make_decimal(bool negative, uint64_t mantissa, int64_t exponent, str
     }
     if (exponent > 0) {
         if (exponent > INTEGER_SCALE_MAX ||
-            mantissa > (uint64_t)(NUM_MANTISSA_LIMIT / integer_powers[exponent])) {
+            mantissa > (uint64_t)NUM_MANTISSA_LIMIT / decimal_power[exponent]) {
             return false;
         }
-        mantissa *= (uint64_t)integer_powers[exponent];
+        mantissa *= decimal_power[exponent];
         exponent = 0;
     }
     if (mantissa >= (uint64_t)NUM_MANTISSA_LIMIT || exponent < -NUM_SCALE_MAX) {
