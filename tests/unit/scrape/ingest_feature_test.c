@@ -5,71 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/buf.h"
 #include "base/labels.h"
 #include "base/mem.h"
-#include "scrape/ingest.h"
 #include "tests/support/check_err.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/row_storage.h"
+#include "tests/unit/scrape/ingest_world.h"
 
 #define TEXT EXPO_FORMAT_TEXT
 #define OM EXPO_FORMAT_OPENMETRICS
 
-enum { START_MS = 1700000000 };
-
-struct fixture {
-    struct arena arena;
-    struct fake_clock clock;
-    struct row_storage *rows;
-    struct ingest *ingest;
-    struct ingest_scratch *scratch;
-    struct scrape_config config;
-    struct labels target;
-    struct scrape_histograms histograms;
-    unsigned features;
-    struct ingest_scrape scrape; /* of the last page */
-    int64_t now_ms;
-};
-
 static int setup(void **state) {
-    struct fixture *const f = mem_zalloc(sizeof(*f));
-    const struct label job = {STR("job"), STR("j")};
-    arena_init(&f->arena, 0);
-    fake_clock_init(&f->clock, START_MS * NS_PER_MS);
-    f->rows = row_storage_new(true);
-    f->ingest = ingest_new(row_storage_as_storage(f->rows), 0);
-    f->scratch = ingest_scratch_new();
-    f->config = (struct scrape_config){.job_name = STR("j"), .honor_timestamps = true};
-    f->target = labels_of(&f->arena, &job, 1);
-    f->now_ms = START_MS;
+    struct ingest_world *const f = mem_zalloc(sizeof(*f));
+    ingest_world_init(f);
     *state = f;
     return 0;
 }
 
 static int teardown(void **state) {
-    struct fixture *const f = *state;
-    ingest_free(f->ingest);
-    ingest_scratch_free(f->scratch);
-    row_storage_free(f->rows);
-    arena_release(&f->arena);
+    struct ingest_world *const f = *state;
+    ingest_world_release(f);
     mem_free(f);
     return 0;
 }
 
-static enum err_code feed(struct fixture *f, enum expo_format format, struct str page,
+static enum err_code feed(struct ingest_world *f, enum expo_format format, struct str page,
                           enum scrape_failure failure, struct err *err) {
     enum { ROOM = 64 };
     struct ingest_report report = {.up = failure == FAILURE_NONE, .failure = failure};
-    f->scrape = (struct ingest_scrape){.config = &f->config,
-                                       .target = f->target,
-                                       .clock = &f->clock.clock,
-                                       .format = format,
-                                       .histograms = f->histograms,
-                                       .features = f->features,
-                                       .ts_ms = f->now_ms,
-                                       .now_ms = f->now_ms};
+    ingest_world_begin(f, format);
     enum err_code code = ERR_OK;
     ingest_begin(f->ingest, f->scratch);
     if (failure == FAILURE_NONE) {
@@ -82,9 +44,7 @@ static enum err_code feed(struct fixture *f, enum expo_format format, struct str
         report.up = code == ERR_OK;
         report.failure = report.up ? FAILURE_NONE : FAILURE_PARSE;
     }
-    struct err commit_err;
-    assert_ok(ingest_commit(f->ingest, f->scratch, &f->scrape, &report, &commit_err), &commit_err);
-    f->now_ms += 1000;
+    ingest_world_commit(f, f->ingest, &report);
     return code;
 }
 
@@ -100,24 +60,24 @@ static bool is_report(struct str row) {
 }
 
 /* What was stored but for the report series; the time of the scrape is not shown. */
-static void check_rows(struct fixture *f, const char *want, const char *file, int line) {
+static void check_rows(struct ingest_world *f, const char *want, const char *file, int line) {
+    struct buf rows;
     struct buf text;
-    char prefix[32];
+    buf_init(&rows, 1 << 20);
     buf_init(&text, 1 << 20);
-    (void)snprintf(prefix, sizeof(prefix), "%lld ", (long long)f->now_ms - 1000);
-    for (struct str rest = str_of(row_storage_take(f->rows, true)); rest.len > 0;) {
-        const struct str one = str_sub(rest, 0, (size_t)str_find_char(rest, '\n') + 1);
-        const bool now = str_starts(one, str_of(prefix));
-        const struct str row = now ? str_from(one, strlen(prefix)) : one;
+    ingest_world_rows(f, true, &rows);
+    for (struct str rest = buf_str(&rows); rest.len > 0;) {
+        const struct str row = str_sub(rest, 0, (size_t)str_find_char(rest, '\n') + 1);
         buf_append_str(&text, is_report(row) ? STR("") : row);
-        rest = str_from(rest, one.len);
+        rest = str_from(rest, row.len);
     }
     check_str(buf_str(&text), want, file, line);
     buf_release(&text);
+    buf_release(&rows);
 }
 
-static void expect(struct fixture *f, enum expo_format format, const char *page, const char *want,
-                   const char *file, int line) {
+static void expect(struct ingest_world *f, enum expo_format format, const char *page,
+                   const char *want, const char *file, int line) {
     struct err err = {0};
     check_ok(feed(f, format, str_of(page), FAILURE_NONE, &err), &err, file, line);
     check_rows(f, want, file, line);
@@ -128,7 +88,7 @@ static void expect(struct fixture *f, enum expo_format format, const char *page,
 /* ---- type and unit ---- */
 
 static void types_and_units_become_labels(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_META_LABELS;
     EXPECT(OM,
            "bare 1\n# TYPE a_seconds counter\n# UNIT a_seconds seconds\na_seconds_total 2\n"
@@ -141,7 +101,7 @@ static void types_and_units_become_labels(void **state) {
 }
 
 static void units_of_lines_that_were_known_hold_for_new_ones(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_META_LABELS;
     EXPECT(OM, "# TYPE a_s gauge\n# UNIT a_s s\na_s 1\n# TYPE b gauge\nb 1\n# EOF\n",
            "a_s{__type__=\"gauge\", __unit__=\"s\", job=\"j\"} 1\n"
@@ -160,7 +120,7 @@ static void units_of_lines_that_were_known_hold_for_new_ones(void **state) {
 }
 
 static void exposed_labels_give_way_to_those_of_the_family(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_META_LABELS;
     EXPECT(TEXT,
            "a{__type__=\"mine\",__unit__=\"m\"} 1\n# TYPE b counter\nb{__type__=\"mine\"} 2\n",
@@ -169,13 +129,13 @@ static void exposed_labels_give_way_to_those_of_the_family(void **state) {
 }
 
 static void without_the_feature_there_are_no_labels_of_type(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     EXPECT(TEXT, "# TYPE b counter\nb{__type__=\"mine\"} 2\n",
            "b{__type__=\"mine\", job=\"j\"} 2\n");
 }
 
 static void converted_histograms_carry_their_type(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_META_LABELS;
     f->histograms.convert = true;
     EXPECT(
@@ -188,7 +148,7 @@ static void converted_histograms_carry_their_type(void **state) {
 /* ---- start timestamps ---- */
 
 static void counters_count_from_their_first_sample(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_START_MAKE | SCRAPE_START_STORE;
     EXPECT(TEXT, "# TYPE c counter\nc 100\n# TYPE g gauge\ng 7\n", "g{job=\"j\"} 7\n");
     assert_int_equal(f->scrape.added, 2);
@@ -203,7 +163,7 @@ static void counters_count_from_their_first_sample(void **state) {
 }
 
 static void a_series_that_ended_starts_again(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_START_MAKE | SCRAPE_START_STORE;
     EXPECT(TEXT, "# TYPE c counter\nc 100\n", "");
     EXPECT(TEXT, "# TYPE c counter\nc 101\n", "c{job=\"j\"} 1 @1700000000\n");
@@ -213,7 +173,7 @@ static void a_series_that_ended_starts_again(void **state) {
 }
 
 static void only_what_counts_has_a_start(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     static const char page[] = "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 2\ns_count 3\n"
                                "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 4\nh_sum 5\nh_count 4\n"
                                "# TYPE c_total counter\nc_total 6\nx_total 7\n# HELP y z\ny 8\n";
@@ -232,7 +192,7 @@ static void only_what_counts_has_a_start(void **state) {
 }
 
 static void a_given_start_is_kept(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     static const char page[] = "# TYPE c counter\nc_total 6\nc_created 1600000\n# EOF\n";
     f->features = SCRAPE_START_MAKE | SCRAPE_START_STORE;
     EXPECT(OM, page, "c_total{job=\"j\"} 6 @1600000000\n");
@@ -241,7 +201,7 @@ static void a_given_start_is_kept(void **state) {
 }
 
 static void own_times_count_as_well(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_START_MAKE | SCRAPE_START_STORE;
     EXPECT(TEXT, "# TYPE c counter\nc 100 1699990000\n", "");
     EXPECT(TEXT, "# TYPE c counter\nc 104 1699995000\n", "1699995000 c{job=\"j\"} 4 @1699990000\n");
@@ -250,7 +210,7 @@ static void own_times_count_as_well(void **state) {
 }
 
 static void a_second_sample_in_a_page_takes_the_start_away(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_START_MAKE | SCRAPE_START_STORE;
     EXPECT(TEXT, "# TYPE c counter\nc 100\n", "");
     EXPECT(TEXT, "# TYPE c counter\nc 101\nc 101\n", "c{job=\"j\"} 1 @1700000000\n");
@@ -260,7 +220,7 @@ static void a_second_sample_in_a_page_takes_the_start_away(void **state) {
 }
 
 static void a_refused_sample_takes_the_start_away(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_START_MAKE | SCRAPE_START_STORE;
     EXPECT(TEXT, "# TYPE c counter\nc 100\n", "");
     EXPECT(TEXT, "# TYPE c counter\nc 101\n", "c{job=\"j\"} 1 @1700000000\n");
@@ -272,7 +232,7 @@ static void a_refused_sample_takes_the_start_away(void **state) {
 }
 
 static void first_samples_do_not_count_for_the_sample_limit(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_START_MAKE;
     f->config.sample_limit = 1;
     EXPECT(TEXT, "# TYPE c counter\nc{n=\"1\"} 1\nc{n=\"2\"} 2\n", "");
@@ -283,7 +243,7 @@ static void first_samples_do_not_count_for_the_sample_limit(void **state) {
 }
 
 static void converted_histograms_count_from_their_first(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_START_MAKE | SCRAPE_START_STORE;
     f->histograms.convert = true;
 #define HISTOGRAM(a, b, sum)                                                                       \
@@ -303,13 +263,13 @@ static void converted_histograms_count_from_their_first(void **state) {
 
 /* ---- why a target fails ---- */
 
-static void fail_with(struct fixture *f, enum scrape_failure failure) {
+static void fail_with(struct ingest_world *f, enum scrape_failure failure) {
     struct err err;
     (void)feed(f, TEXT, STR(""), failure, &err);
 }
 
 static void the_reason_is_a_series_while_the_target_fails(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_REASONS;
     EXPECT(TEXT, "a 1\n", "a{job=\"j\"} 1\n");
     fail_with(f, FAILURE_TIMEOUT);
@@ -328,7 +288,7 @@ static void the_reason_is_a_series_while_the_target_fails(void **state) {
 }
 
 static void the_reason_ends_with_the_target(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     struct err err;
     f->features = SCRAPE_REASONS;
     fail_with(f, FAILURE_STATUS);
@@ -340,7 +300,7 @@ static void the_reason_ends_with_the_target(void **state) {
 }
 
 static void a_page_that_does_not_parse_has_a_reason(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     struct err err;
     f->features = SCRAPE_REASONS;
     assert_true(feed(f, TEXT, STR("}\n"), FAILURE_NONE, &err) != ERR_OK);
@@ -348,7 +308,7 @@ static void a_page_that_does_not_parse_has_a_reason(void **state) {
 }
 
 static void a_label_of_the_target_gives_way_to_the_reason(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     const struct label label = {STR("reason"), STR("mine")};
     f->features = SCRAPE_REASONS;
     f->target = labels_of(&f->arena, &label, 1);
@@ -357,13 +317,13 @@ static void a_label_of_the_target_gives_way_to_the_reason(void **state) {
 }
 
 static void without_the_switch_there_is_no_reason(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     fail_with(f, FAILURE_TIMEOUT);
     check_rows(f, "", __FILE__, __LINE__);
 }
 
 static void a_full_storage_goes_without_the_reason(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_REASONS;
     EXPECT(TEXT, "a 1\n", "a{job=\"j\"} 1\n");
     row_storage_set_series_max(f->rows, row_storage_series_count(f->rows));
@@ -372,7 +332,7 @@ static void a_full_storage_goes_without_the_reason(void **state) {
 }
 
 static void the_feature_adds_report_series_where_nobody_chose(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     f->features = SCRAPE_EXTRA_METRICS;
     EXPECT(TEXT, "a 1\n", "a{job=\"j\"} 1\n");
     f->config.default_extra_metrics = true;

@@ -5,53 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/attr.h"
-#include "base/buf.h"
 #include "base/labels.h"
 #include "base/mem.h"
 #include "scrape/histogram_make.h"
-#include "scrape/ingest.h"
 #include "scrape/metadata.h"
 #include "tests/support/check_err.h"
-#include "tests/support/fake_clock.h"
 #include "tests/support/proto_writer.h"
-#include "tests/support/row_storage.h"
+#include "tests/unit/scrape/ingest_world.h"
 
 #define TEXT EXPO_FORMAT_TEXT
 #define OM EXPO_FORMAT_OPENMETRICS
 #define PROTO EXPO_FORMAT_PROTOBUF
 
-enum { START_MS = 1700000000 };
 enum { COUNTER = 0, GAUGE = 1, SUMMARY = 2, HISTOGRAM = 4, GAUGE_HISTOGRAM = 5 };
 
 struct fixture {
-    struct arena arena;
-    struct fake_clock clock;
-    struct row_storage *rows;
-    struct ingest *ingest;
-    struct ingest_scratch *scratch;
-    struct scrape_config config;
-    struct scrape_histograms histograms;
-    unsigned features;
-    struct ingest_scrape scrape; /* of the last page */
+    struct ingest_world w;
     struct err err;
-    int64_t now_ms;
     /* the page being written */
     struct buf page, family, metric, value, inner;
 };
 
 static int setup(void **state) {
     struct fixture *const f = mem_zalloc(sizeof(*f));
-    arena_init(&f->arena, 0);
-    fake_clock_init(&f->clock, START_MS * NS_PER_MS);
-    f->rows = row_storage_new(true);
-    f->ingest = ingest_new(row_storage_as_storage(f->rows), 0);
-    f->scratch = ingest_scratch_new();
-    f->config = (struct scrape_config){.job_name = STR("j"), .honor_timestamps = true};
-    f->histograms.native = true;
-    f->features = SCRAPE_EXEMPLARS;
-    f->now_ms = START_MS;
+    ingest_world_init(&f->w);
+    f->w.target = (struct labels){NULL, 0};
+    f->w.histograms.native = true;
+    f->w.features = SCRAPE_EXEMPLARS;
     buf_init(&f->page, 1 << 20);
     buf_init(&f->family, 1 << 20);
     buf_init(&f->metric, 1 << 20);
@@ -63,10 +44,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     struct fixture *const f = *state;
-    ingest_free(f->ingest);
-    ingest_scratch_free(f->scratch);
-    row_storage_free(f->rows);
-    arena_release(&f->arena);
+    ingest_world_release(&f->w);
     buf_release(&f->page);
     buf_release(&f->family);
     buf_release(&f->metric);
@@ -139,40 +117,21 @@ static void counter_page(struct fixture *f, double value) {
 
 static enum err_code feed(struct fixture *f, enum expo_format format, struct str page) {
     const struct ingest_report report = {.up = true};
-    f->scrape = (struct ingest_scrape){.config = &f->config,
-                                       .clock = &f->clock.clock,
-                                       .format = format,
-                                       .ts_ms = f->now_ms,
-                                       .now_ms = f->now_ms,
-                                       .histograms = f->histograms,
-                                       .features = f->features};
+    ingest_world_begin(&f->w, format);
     f->err = (struct err){0};
     char *const copy = malloc(page.len + 1);
     memcpy(copy, page.ptr, page.len);
-    ingest_begin(f->ingest, f->scratch);
-    const enum err_code code =
-        ingest_page(f->ingest, f->scratch, &f->scrape, (struct str){copy, page.len}, 1, &f->err);
+    ingest_begin(f->w.ingest, f->w.scratch);
+    const enum err_code code = ingest_page(f->w.ingest, f->w.scratch, &f->w.scrape,
+                                           (struct str){copy, page.len}, 1, &f->err);
     free(copy);
-    struct err err;
-    assert_ok(ingest_commit(f->ingest, f->scratch, &f->scrape, &report, &err), &err);
-    f->now_ms += 1000;
+    ingest_world_commit(&f->w, f->w.ingest, &report);
     return code;
 }
 
 /* The rows since the last call, without the time where it is that of the last scrape. */
 static void expect_rows(struct fixture *f, const char *want, const char *file, int line) {
-    struct buf text;
-    char prefix[32];
-    buf_init(&text, 1 << 20);
-    (void)snprintf(prefix, sizeof(prefix), "%lld ", (long long)f->now_ms - 1000);
-    for (struct str rest = str_of(row_storage_take(f->rows, false)); rest.len > 0;) {
-        const struct str one = str_sub(rest, 0, (size_t)str_find_char(rest, '\n') + 1);
-        const bool now = str_starts(one, str_of(prefix));
-        buf_append_str(&text, now ? str_from(one, strlen(prefix)) : one);
-        rest = str_from(rest, one.len);
-    }
-    check_str(buf_str(&text), want, file, line);
-    buf_release(&text);
+    ingest_world_expect(&f->w, want, file, line);
 }
 
 #define ROWS(want) expect_rows(f, (want), __FILE__, __LINE__)
@@ -190,7 +149,7 @@ static enum err_code feed_page(struct fixture *f) {
 static void expect_fail(struct fixture *f, const char *text, const char *file, int line) {
     const enum err_code code = feed_page(f);
     check_err(code, code == ERR_LIMIT ? ERR_LIMIT : ERR_INVALID, text, &f->err, file, line);
-    (void)row_storage_take(f->rows, false);
+    (void)row_storage_take(f->w.rows, false);
 }
 
 #define FAIL_PAGE(text) expect_fail(f, (text), __FILE__, __LINE__)
@@ -199,11 +158,11 @@ static void expect_fail(struct fixture *f, const char *text, const char *file, i
 
 static void too_many_buckets_lower_the_resolution(void **state) {
     struct fixture *const f = *state;
-    f->config.native_histogram_bucket_limit = 3;
+    f->w.config.native_histogram_bucket_limit = 3;
     native_page(f, 2, 1, 8);
     GOOD_PAGE();
     ROWS("h {schema:0 count:36 sum:2.5 zero:0@0.001 +1:[10 26]}\n");
-    assert_false(f->scrape.bucket_limit_hit);
+    assert_false(f->w.scrape.bucket_limit_hit);
     native_page(f, 0, 1, 3);
     GOOD_PAGE();
     ROWS("h {schema:0 count:6 sum:2.5 zero:0@0.001 +1:[1 2 3]}\n");
@@ -214,13 +173,13 @@ static void too_many_buckets_of_the_lowest_schema_fail_the_scrape(void **state) 
     counter_page(f, 1);
     GOOD_PAGE();
     ROWS("c_total 1\n");
-    f->config.native_histogram_bucket_limit = 3;
+    f->w.config.native_histogram_bucket_limit = 3;
     native_page(f, -4, -3, 7);
     counter_page(f, 2);
     FAIL_PAGE("histogram bucket limit exceeded");
-    assert_true(f->scrape.bucket_limit_hit);
-    assert_int_equal(f->scrape.scraped, 2); /* it was read to its end */
-    assert_int_equal(f->scrape.added, 2);
+    assert_true(f->w.scrape.bucket_limit_hit);
+    assert_int_equal(f->w.scrape.scraped, 2); /* it was read to its end */
+    assert_int_equal(f->w.scrape.added, 2);
     counter_page(f, 3);
     GOOD_PAGE();
     ROWS("c_total 3\n");
@@ -236,8 +195,8 @@ static void a_dropped_histogram_is_not_looked_at(void **state) {
                                       .source_count = 1,
                                       .separator = STR(";"),
                                       .regex = regex};
-    f->config.metric_relabel = (struct relabel_rules){&drop, 1};
-    f->config.native_histogram_bucket_limit = 3;
+    f->w.config.metric_relabel = (struct relabel_rules){&drop, 1};
+    f->w.config.native_histogram_bucket_limit = 3;
     native_page(f, -4, -3, 7); /* beyond the limit */
     native_page(f, 20, -3, 2); /* of no known schema */
     counter_page(f, 1);
@@ -261,14 +220,14 @@ static void the_bucket_factor_chooses_the_schema(void **state) {
 
 static void a_higher_schema_than_wanted_is_lowered(void **state) {
     struct fixture *const f = *state;
-    f->config.native_histogram_min_bucket_factor = 2;
+    f->w.config.native_histogram_min_bucket_factor = 2;
     native_page(f, 2, -3, 8);
     GOOD_PAGE();
     ROWS("h {schema:0 count:36 sum:2.5 zero:0@0.001 +0:[10 26]}\n");
     native_page(f, 10, -3, 8); /* which the storage would not take */
     GOOD_PAGE();
     ROWS("h {schema:0 count:36 sum:2.5 zero:0@0.001 +0:[10 26]}\n");
-    f->config.native_histogram_min_bucket_factor = 0;
+    f->w.config.native_histogram_min_bucket_factor = 0;
     native_page(f, 10, -3, 8);
     FAIL_PAGE("histogram has unknown schema 10");
 }
@@ -364,7 +323,7 @@ static void wrong_pages_say_what_is_wrong(void **state) {
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         buf_append_str(&f->page, cases[i].page);
         FAIL_PAGE(cases[i].text);
-        assert_int_equal(f->scrape.scraped, 0);
+        assert_int_equal(f->w.scrape.scraped, 0);
     }
 }
 
@@ -375,7 +334,7 @@ static void families_without_metrics_are_skipped(void **state) {
     end_family(f, "e", COUNTER);
     GOOD_PAGE();
     ROWS("c_total 1\n");
-    assert_int_equal(f->scrape.scraped, 1);
+    assert_int_equal(f->w.scrape.scraped, 1);
 }
 
 static void labels_may_come_in_any_order_and_twice_is_a_duplicate(void **state) {
@@ -390,7 +349,7 @@ static void labels_may_come_in_any_order_and_twice_is_a_duplicate(void **state) 
         end_family(f, "g", GAUGE);
         GOOD_PAGE();
         ROWS("g{a=\"1\", b=\"2\"} 0\n");
-        assert_int_equal(f->scrape.duplicates, 2);
+        assert_int_equal(f->w.scrape.duplicates, 2);
     }
 }
 
@@ -421,7 +380,7 @@ static void a_histogram_that_is_gone_ends_with_a_marker(void **state) {
 
 static void a_failed_page_is_taken_back_with_all_it_has(void **state) {
     struct fixture *const f = *state;
-    f->features |= SCRAPE_START_ZERO;
+    f->w.features |= SCRAPE_START_ZERO;
     pb_uint(&f->inner, 1, 1000);
     pb_message(&f->value, 3, &f->inner); /* created */
     pb_double(&f->inner, 2, 1);
@@ -471,11 +430,11 @@ static void a_series_that_is_refused_gets_no_marker(void **state) {
     struct fixture *const f = *state;
     GOOD(TEXT, "a 1\nb 1\n");
     ROWS("a 1\nb 1\n");
-    row_storage_refuse(f->rows, "a", ERR_DUPLICATE);
+    row_storage_refuse(f->w.rows, "a", ERR_DUPLICATE);
     GOOD(TEXT, "a 2\nb 2\n");
     ROWS("b 2\n");
-    assert_int_equal(f->scrape.duplicates, 1);
-    row_storage_refuse(f->rows, "a", ERR_OK);
+    assert_int_equal(f->w.scrape.duplicates, 1);
+    row_storage_refuse(f->w.rows, "a", ERR_OK);
     GOOD(TEXT, "b 3\n");
     ROWS("b 3\n"); /* it was not tracked any more */
 }
@@ -491,7 +450,7 @@ static void exemplars_reach_the_row(void **state) {
         ROWS("a_total 1\nb 2\n7000 c 3\n"
              "12500 a_total # {a=\"x\\\\\\\"y\", b=\"2\"} 0.5\nb # {} 3\n7000 c # {id=\"z\"} 4\n");
     }
-    f->features = 0;
+    f->w.features = 0;
     GOOD(OM, page);
     ROWS("a_total 1\nb 2\n7000 c 3\n");
 }
@@ -520,7 +479,7 @@ static void exemplars_of_native_histograms_need_a_time_and_are_sorted(void **sta
 
 static void a_new_start_timestamp_brings_a_zero_before_the_sample(void **state) {
     struct fixture *const f = *state;
-    f->features |= SCRAPE_START_ZERO;
+    f->w.features |= SCRAPE_START_ZERO;
     for (int i = 0; i < 2; i++) { /* each scrape brings it again */
         pb_uint(&f->inner, 1, 1000);
         pb_uint(&f->inner, 2, 5000000);
@@ -528,8 +487,8 @@ static void a_new_start_timestamp_brings_a_zero_before_the_sample(void **state) 
         counter_page(f, 4);
         GOOD_PAGE();
         ROWS(i == 0 ? "1000005 c_total 0\nc_total 4\n" : "c_total 4\n");
-        assert_int_equal(f->scrape.scraped, 1);
-        assert_int_equal(f->scrape.added, 1);
+        assert_int_equal(f->w.scrape.scraped, 1);
+        assert_int_equal(f->w.scrape.added, 1);
     }
     pb_uint(&f->inner, 1, 1001);
     pb_message(&f->value, 3, &f->inner);
@@ -545,7 +504,7 @@ static void a_new_start_timestamp_brings_a_zero_before_the_sample(void **state) 
 
 static void the_zero_of_a_histogram_has_its_shape(void **state) {
     struct fixture *const f = *state;
-    f->features |= SCRAPE_START_ZERO | SCRAPE_START_STORE;
+    f->w.features |= SCRAPE_START_ZERO | SCRAPE_START_STORE;
     pb_uint(&f->inner, 1, 1000);
     pb_message(&f->value, 15, &f->inner);
     native_page(f, 3, 0, 2);
@@ -556,7 +515,7 @@ static void the_zero_of_a_histogram_has_its_shape(void **state) {
 
 static void created_lines_become_start_timestamps(void **state) {
     struct fixture *const f = *state;
-    f->features = SCRAPE_START_STORE;
+    f->w.features = SCRAPE_START_STORE;
     for (int i = 0; i < 2; i++) {
         GOOD(OM, "# TYPE a counter\na_total{x=\"1\"} 1\na_created{x=\"1\"} 10.5\n"
                  "a_total{x=\"2\"} 2\na_total{x=\"3\"} 3\na_created{x=\"3\"} 20\n"
@@ -566,16 +525,16 @@ static void created_lines_become_start_timestamps(void **state) {
              "s{quantile=\"0.5\"} 1 @30000\ns_sum 2 @30000\ns_count 3 @30000\ng_created 7\n"
              "z_total 1\n");
     }
-    f->features = 0;
+    f->w.features = 0;
     GOOD(OM, "# TYPE a counter\na_total 1\na_created 10.5\n# EOF\n");
-    assert_non_null(strstr(row_storage_take(f->rows, false), "a_created 10.5\n"));
+    assert_non_null(strstr(row_storage_take(f->w.rows, false), "a_created 10.5\n"));
 }
 
 /* ---- conversion ---- */
 
 static void classic_histograms_become_native_ones(void **state) {
     struct fixture *const f = *state;
-    f->histograms.convert = true;
+    f->w.histograms.convert = true;
     for (int i = 0; i < 3; i++) {
         GOOD(TEXT, "# HELP h x\n# TYPE h histogram\nh_bucket{a=\"1\",le=\"1\"} 1\n"
                    "h_bucket{a=\"1\",le=\"+Inf\"} 3\nh_sum{a=\"1\"} 4\nh_count{a=\"1\"} 3\n"
@@ -584,9 +543,9 @@ static void classic_histograms_become_native_ones(void **state) {
         ROWS("h{a=\"1\"} {schema:-53 count:3 sum:4 bounds:[1] +0:[1 2]}\n"
              "h{a=\"2\"} {schema:-53 count:2 sum:0 bounds:[1] +0:[2]}\n"
              "g 1\ni float {schema:-53 count:2.5 sum:0 bounds:[] +0:[2.5]}\n");
-        assert_int_equal(f->scrape.scraped, 4);
+        assert_int_equal(f->w.scrape.scraped, 4);
     }
-    f->histograms.classic_too = true;
+    f->w.histograms.classic_too = true;
     GOOD(OM, "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_count 3\n# EOF\n");
     ROWS("h{a=\"1\"} stale\nh{a=\"2\"} stale\ng stale\ni stale\nh_bucket{le=\"1.0\"} 1\nh_count 3\n"
          "h {schema:-53 count:3 sum:0 bounds:[1] +0:[1 2]}\n");
@@ -594,7 +553,7 @@ static void classic_histograms_become_native_ones(void **state) {
 
 static void a_classic_histogram_that_is_wrong_is_lost(void **state) {
     struct fixture *const f = *state;
-    f->histograms.convert = true;
+    f->w.histograms.convert = true;
     GOOD(TEXT, "# TYPE h histogram\nh_bucket{a=\"1\",le=\"1\"} 5\nh_bucket{a=\"1\",le=\"2\"} 3\n"
                "h_bucket{a=\"2\",le=\"1\"} -1\nh_count{a=\"3\"} -1\n"
                "h_bucket{a=\"4\",le=\"+Inf\"} 2\nh_count{a=\"4\"} 3\n"
@@ -608,7 +567,7 @@ static void a_classic_histogram_that_is_wrong_is_lost(void **state) {
 
 static void buckets_may_come_in_any_order(void **state) {
     struct fixture *const f = *state;
-    f->histograms.convert = true;
+    f->w.histograms.convert = true;
     GOOD(TEXT, "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 9\nh_bucket{le=\"1\"} 1\n"
                "h_bucket{le=\"4\"} 9\nh_bucket{le=\"2\"} 5\nh_bucket{le=\"2.0\"} 4\n"
                "h_bucket{le=\"3\"} 5\n");
@@ -620,14 +579,14 @@ static void buckets_may_come_in_any_order(void **state) {
         buf_printf(&page, "h_bucket{le=\"%d\"} %d\n", i, i);
     }
     assert_ok(feed(f, TEXT, buf_str(&page)), &f->err);
-    const char *const got = row_storage_take(f->rows, false);
+    const char *const got = row_storage_take(f->w.rows, false);
     assert_non_null(strstr(got, "h {schema:-53 count:1000 sum:0 bounds:[1 2 3 "));
     buf_release(&page);
 }
 
 static void times_of_converted_histograms_are_as_in_prometheus(void **state) {
     struct fixture *const f = *state;
-    f->histograms.convert = true;
+    f->w.histograms.convert = true;
     GOOD(TEXT, "# TYPE h histogram\nh_bucket{a=\"1\",le=\"1\"} 1 10\nh_count{a=\"1\"} 1 11\n"
                "h_count{a=\"2\"} 1 12\n# TYPE i histogram\ni_count 1 13\ng 1\n");
     ROWS("i {schema:-53 count:1 sum:0 bounds:[] +0:[1]}\ng 1\n"
@@ -646,7 +605,7 @@ static void a_converted_histogram_in_protobuf_must_be_sound(void **state) {
         {5, 4, 4, NAN, "bucket boundary must not be NaN"},
         {5, 4, 4, INFINITY, "count mismatch: count=5 != le=+Inf count=4"},
     };
-    f->histograms.convert = true;
+    f->w.histograms.convert = true;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         pb_uint(&f->value, 1, cases[i].count);
         pb_uint(&f->inner, 1, cases[i].first);
@@ -692,9 +651,9 @@ static void metadata_of_protobuf_pages_can_be_asked(void **state) {
         struct buf got;
         buf_init(&comments, 1 << 16);
         buf_init(&got, 1 << 16);
-        const enum expo_format format = ingest_copy_comments(f->ingest, &comments);
+        const enum expo_format format = ingest_copy_comments(f->w.ingest, &comments);
         assert_true(metadata_each(buf_str(&comments), format, (struct labels){NULL, 0}, STR(""),
-                                  &f->arena, print_metadata, &got));
+                                  &f->w.arena, print_metadata, &got));
         assert_str(buf_str(&got), "h|gaugehistogram|parsecs|one\\ \"two\"\nthree\n"
                                   "odd name|unknown||\n");
         buf_release(&got);

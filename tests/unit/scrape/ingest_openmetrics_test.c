@@ -4,69 +4,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/buf.h"
 #include "base/labels.h"
 #include "base/mem.h"
-#include "scrape/ingest.h"
 #include "scrape/metadata.h"
 #include "tests/support/check_err.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/row_storage.h"
+#include "tests/unit/scrape/ingest_world.h"
 
 #define TEXT EXPO_FORMAT_TEXT
 #define OM EXPO_FORMAT_OPENMETRICS
 
-enum { START_MS = 1700000000 };
-
-struct fixture {
-    struct arena arena;
-    struct fake_clock clock;
-    struct row_storage *rows;
-    struct ingest *ingest;
-    struct ingest_scratch *scratch;
-    struct scrape_config config;
-    struct labels target;
-    struct ingest_scrape scrape; /* of the last page */
-    int64_t now_ms;
-};
-
 static int setup(void **state) {
-    struct fixture *const f = mem_zalloc(sizeof(*f));
-    const struct label job = {STR("job"), STR("j")};
-    arena_init(&f->arena, 0);
-    fake_clock_init(&f->clock, START_MS * NS_PER_MS);
-    f->rows = row_storage_new(true);
-    f->ingest = ingest_new(row_storage_as_storage(f->rows), 0);
-    f->scratch = ingest_scratch_new();
-    f->config = (struct scrape_config){.job_name = STR("j"), .honor_timestamps = true};
-    f->target = labels_of(&f->arena, &job, 1);
-    f->now_ms = START_MS;
+    struct ingest_world *const f = mem_zalloc(sizeof(*f));
+    ingest_world_init(f);
     *state = f;
     return 0;
 }
 
 static int teardown(void **state) {
-    struct fixture *const f = *state;
-    ingest_free(f->ingest);
-    ingest_scratch_free(f->scratch);
-    row_storage_free(f->rows);
-    arena_release(&f->arena);
+    struct ingest_world *const f = *state;
+    ingest_world_release(f);
     mem_free(f);
     return 0;
 }
 
 /* One scrape. room: readable bytes behind the page, full of what looks like more of it; with
  * enough of them even the last line may be known. */
-static enum err_code feed(struct fixture *f, enum expo_format format, struct str page, size_t room,
-                          struct err *err) {
+static enum err_code feed(struct ingest_world *f, enum expo_format format, struct str page,
+                          size_t room, struct err *err) {
     const struct ingest_report report = {.up = true};
-    f->scrape = (struct ingest_scrape){.config = &f->config,
-                                       .target = f->target,
-                                       .clock = &f->clock.clock,
-                                       .format = format,
-                                       .ts_ms = f->now_ms,
-                                       .now_ms = f->now_ms};
+    ingest_world_begin(f, format);
     char *const copy = malloc(page.len + room);
     memcpy(copy, page.ptr, page.len);
     for (size_t i = 0; i < room; i++) {
@@ -76,34 +42,21 @@ static enum err_code feed(struct fixture *f, enum expo_format format, struct str
     const enum err_code code =
         ingest_page(f->ingest, f->scratch, &f->scrape, (struct str){copy, page.len}, room, err);
     free(copy);
-    struct err commit_err;
-    assert_ok(ingest_commit(f->ingest, f->scratch, &f->scrape, &report, &commit_err), &commit_err);
-    f->now_ms += 1000;
+    ingest_world_commit(f, f->ingest, &report);
     return code;
 }
 
 /* The row of a page that must be read; samples with the time of the scrape show none. */
-static void expect(struct fixture *f, enum expo_format format, const char *page, const char *want,
-                   const char *file, int line) {
+static void expect(struct ingest_world *f, enum expo_format format, const char *page,
+                   const char *want, const char *file, int line) {
     struct err err = {0};
     check_ok(feed(f, format, str_of(page), 64, &err), &err, file, line);
-    struct buf text;
-    char prefix[32];
-    buf_init(&text, 1 << 20);
-    (void)snprintf(prefix, sizeof(prefix), "%lld ", (long long)f->now_ms - 1000);
-    for (struct str rest = str_of(row_storage_take(f->rows, false)); rest.len > 0;) {
-        const struct str one = str_sub(rest, 0, (size_t)str_find_char(rest, '\n') + 1);
-        const bool now = str_starts(one, str_of(prefix));
-        buf_append_str(&text, now ? str_from(one, strlen(prefix)) : one);
-        rest = str_from(rest, one.len);
-    }
-    check_str(buf_str(&text), want, file, line);
-    buf_release(&text);
+    ingest_world_expect(f, want, file, line);
 }
 
 #define EXPECT(format, page, want) expect(f, (format), (page), (want), __FILE__, __LINE__)
 
-static void expect_fail(struct fixture *f, enum expo_format format, const char *page,
+static void expect_fail(struct ingest_world *f, enum expo_format format, const char *page,
                         const char *text) {
     struct err err = {0};
     assert_err(feed(f, format, str_of(page), 64, &err), ERR_INVALID, text, &err);
@@ -111,7 +64,7 @@ static void expect_fail(struct fixture *f, enum expo_format format, const char *
 }
 
 static void known_lines_give_the_same_rows(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     for (int i = 0; i < 3; i++) {
         EXPECT(OM,
                "# TYPE a counter\na_total 1 # {id=\"x\"} 1\na_created 1.5e9\n"
@@ -125,7 +78,7 @@ static void known_lines_give_the_same_rows(void **state) {
 }
 
 static void own_times_of_known_lines_are_seconds(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     EXPECT(OM, "a 1 1000.5\nb 2 1001 # {} 1\n# EOF\n",
            "1000500 a{job=\"j\"} 1\n1001000 b{job=\"j\"} 2\n");
     EXPECT(OM, "a 3 1002.25\nb 4 1e3\n# EOF\n", "1002250 a{job=\"j\"} 3\n1000000 b{job=\"j\"} 4\n");
@@ -135,7 +88,7 @@ static void own_times_of_known_lines_are_seconds(void **state) {
 }
 
 static void exemplars_of_known_lines_are_checked(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     EXPECT(OM, "a_total 1\nb_total 2\n# EOF\n", "a_total{job=\"j\"} 1\nb_total{job=\"j\"} 2\n");
     EXPECT(OM, "a_total 2 # {x=\"y\"} 1 5\nb_total 3 7 # {} 1\n# EOF\n",
            "a_total{job=\"j\"} 2\nb_total{job=\"j\"} stale\n7000 b_total{job=\"j\"} 3\n");
@@ -150,7 +103,7 @@ static void exemplars_of_known_lines_are_checked(void **state) {
 }
 
 static void a_known_page_must_have_its_end(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     EXPECT(OM, "a 1\nb 2\n# EOF\n", "a{job=\"j\"} 1\nb{job=\"j\"} 2\n");
     expect_fail(f, OM, "a 1\nb 2\n", "data does not end with # EOF");
     expect_fail(f, OM, "a 1\nb 2\n# EOF\na 1\n", "unexpected data after # EOF");
@@ -158,7 +111,7 @@ static void a_known_page_must_have_its_end(void **state) {
 }
 
 static void series_are_known_in_either_format(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     EXPECT(TEXT, "# HELP a x\na 1\nb 2 7\n", "a{job=\"j\"} 1\n7 b{job=\"j\"} 2\n");
     EXPECT(OM, "# HELP a x\na 1\nb 2 7\n# EOF\n", "a{job=\"j\"} 1\n7000 b{job=\"j\"} 2\n");
     assert_int_equal(f->scrape.series_added, 0);
@@ -169,7 +122,7 @@ static void series_are_known_in_either_format(void **state) {
 }
 
 static void what_one_format_allows_is_not_known_to_the_other(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     EXPECT(TEXT, "# a note\na 1\n", "a{job=\"j\"} 1\n");
     expect_fail(f, OM, "# a note\na 1\n# EOF\n", "expected a valid start token, got \"# a\"");
     expect_fail(f, OM, "# TYPE b info\nb 1\nc\n# EOF\n", "expected value after metric");
@@ -185,7 +138,7 @@ static bool print_metadata(void *ctx, const struct metric_metadata *md) {
 }
 
 static void metadata_has_units_and_all_kinds(void **state) {
-    struct fixture *const f = *state;
+    struct ingest_world *const f = *state;
     struct buf comments;
     struct buf got;
     struct err err;

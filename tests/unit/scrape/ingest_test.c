@@ -8,55 +8,31 @@
 #include <string.h>
 
 #include "base/attr.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "scrape/ingest.h"
 #include "scrape/metadata.h"
 #include "tests/support/check_err.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/row_storage.h"
-
-enum { START_MS = 1700000000 };
+#include "tests/unit/scrape/ingest_world.h"
 
 struct fixture {
-    struct arena arena;
-    struct fake_clock clock;
-    struct row_storage *rows;
+    struct ingest_world w;
     struct blob_store *blobs;
-    struct ingest *ingest;
-    struct ingest_scratch *scratch;
-    struct scrape_config config;
-    struct labels target;
-    struct ingest_scrape scrape; /* of the last page */
-    int64_t now_ms;
 };
 
 static int setup(void **state) {
     struct fixture *const f = mem_zalloc(sizeof(*f));
-    arena_init(&f->arena, 0);
-    fake_clock_init(&f->clock, START_MS * NS_PER_MS);
-    f->rows = row_storage_new(true);
+    ingest_world_init(&f->w);
     f->blobs = blob_store_new();
-    f->ingest = ingest_new(row_storage_as_storage(f->rows), 0);
-    ingest_use_blobs(f->ingest, f->blobs);
-    f->scratch = ingest_scratch_new();
-    f->config = (struct scrape_config){.job_name = STR("j"), .honor_timestamps = true};
-    const struct label job = {STR("job"), STR("j")};
-    f->target = labels_of(&f->arena, &job, 1);
-    f->now_ms = START_MS;
+    ingest_use_blobs(f->w.ingest, f->blobs);
     *state = f;
     return 0;
 }
 
 static int teardown(void **state) {
     struct fixture *const f = *state;
-    ingest_free(f->ingest);
+    ingest_world_release(&f->w);
     blob_store_free(f->blobs);
-    ingest_scratch_free(f->scratch);
-    row_storage_free(f->rows);
-    arena_release(&f->arena);
     mem_free(f);
     return 0;
 }
@@ -65,27 +41,21 @@ static int teardown(void **state) {
 static enum err_code feed(struct fixture *f, struct ingest *ingest, const char *page, size_t size,
                           struct err *err) {
     const struct ingest_report report = {.up = true, .duration_ns = 1500000};
-    f->scrape = (struct ingest_scrape){.config = &f->config,
-                                       .target = f->target,
-                                       .clock = &f->clock.clock,
-                                       .ts_ms = f->now_ms,
-                                       .now_ms = f->now_ms};
-    ingest_begin(ingest, f->scratch);
+    ingest_world_begin(&f->w, EXPO_FORMAT_TEXT);
+    ingest_begin(ingest, f->w.scratch);
     enum err_code code = ERR_OK;
     if (page != NULL && size > 0) {
         /* Every other time there is room behind the page, full of what looks like more of it. */
-        const size_t room = f->now_ms / 1000 % 2 == 0 ? 0 : 64;
+        const size_t room = f->w.now_ms / 1000 % 2 == 0 ? 0 : 64;
         char *const copy = malloc(size + room);
         memcpy(copy, page, size);
         for (size_t i = 0; i < room; i++) {
             copy[size + i] = page[i % size];
         }
-        code = ingest_page(ingest, f->scratch, &f->scrape, (struct str){copy, size}, room, err);
+        code = ingest_page(ingest, f->w.scratch, &f->w.scrape, (struct str){copy, size}, room, err);
         free(copy);
     }
-    struct err commit_err;
-    assert_ok(ingest_commit(ingest, f->scratch, &f->scrape, &report, &commit_err), &commit_err);
-    f->now_ms += 1000;
+    ingest_world_commit(&f->w, ingest, &report);
     return code;
 }
 
@@ -93,28 +63,16 @@ static enum err_code feed(struct fixture *f, struct ingest *ingest, const char *
 static void expect(struct fixture *f, const char *page, const char *want, const char *file,
                    int line) {
     struct err err = {0};
-    struct buf text;
-    const enum err_code code = feed(f, f->ingest, page, page != NULL ? strlen(page) : 0, &err);
+    const enum err_code code = feed(f, f->w.ingest, page, page != NULL ? strlen(page) : 0, &err);
     check_ok(code, &err, file, line);
-    buf_init(&text, 1 << 20);
-    char prefix[32];
-    (void)snprintf(prefix, sizeof(prefix), "%lld ", (long long)f->now_ms - 1000);
-    const struct str got = str_of(row_storage_take(f->rows, false));
-    for (struct str rest = got; rest.len > 0;) {
-        const struct str one = str_sub(rest, 0, (size_t)str_find_char(rest, '\n') + 1);
-        const bool now = str_starts(one, str_of(prefix));
-        buf_append_str(&text, now ? str_from(one, strlen(prefix)) : one);
-        rest = str_from(rest, one.len);
-    }
-    check_str(buf_str(&text), want, file, line);
-    buf_release(&text);
+    ingest_world_expect(&f->w, want, file, line);
 }
 
 #define EXPECT(page, want) expect(f, (page), (want), __FILE__, __LINE__)
 
 static void expect_fail(struct fixture *f, const char *page, enum err_code want, const char *text) {
     struct err err = {0};
-    assert_err(feed(f, f->ingest, page, strlen(page), &err), want, text, &err);
+    assert_err(feed(f, f->w.ingest, page, strlen(page), &err), want, text, &err);
 }
 
 static void a_page_becomes_a_row_in_page_order(void **state) {
@@ -123,24 +81,25 @@ static void a_page_becomes_a_row_in_page_order(void **state) {
            "a{job=\"j\"} 1\nb{job=\"j\", x=\"y\"} 2.5\n");
     EXPECT("# TYPE a counter\na 2\nb{x=\"y\"} 2.5\n",
            "a{job=\"j\"} 2\nb{job=\"j\", x=\"y\"} 2.5\n");
-    assert_int_equal(f->scrape.scraped, 2);
-    assert_int_equal(f->scrape.added, 2);
-    assert_int_equal(f->scrape.series_added, 0);
+    assert_int_equal(f->w.scrape.scraped, 2);
+    assert_int_equal(f->w.scrape.added, 2);
+    assert_int_equal(f->w.scrape.series_added, 0);
 }
 
 static void report_series_are_in_the_row(void **state) {
     struct fixture *const f = *state;
     struct err err;
-    f->config.extra_metrics = true;
-    assert_ok(feed(f, f->ingest, "a 1\nb 2\n", 8, &err), &err);
-    assert_true(row_storage_last(f->rows, "up{job=\"j\"}") == 1);
-    assert_true(row_storage_last(f->rows, "scrape_duration_seconds{job=\"j\"}") == 0.0015);
-    assert_true(row_storage_last(f->rows, "scrape_samples_scraped{job=\"j\"}") == 2);
-    assert_true(row_storage_last(f->rows, "scrape_samples_post_metric_relabeling{job=\"j\"}") == 2);
-    assert_true(row_storage_last(f->rows, "scrape_series_added{job=\"j\"}") == 2);
-    assert_true(row_storage_last(f->rows, "scrape_sample_limit{job=\"j\"}") == 0);
-    assert_true(row_storage_last(f->rows, "scrape_body_size_bytes{job=\"j\"}") == 0);
-    assert_int_equal(row_storage_row_count(f->rows), 1);
+    f->w.config.extra_metrics = true;
+    assert_ok(feed(f, f->w.ingest, "a 1\nb 2\n", 8, &err), &err);
+    assert_true(row_storage_last(f->w.rows, "up{job=\"j\"}") == 1);
+    assert_true(row_storage_last(f->w.rows, "scrape_duration_seconds{job=\"j\"}") == 0.0015);
+    assert_true(row_storage_last(f->w.rows, "scrape_samples_scraped{job=\"j\"}") == 2);
+    assert_true(row_storage_last(f->w.rows, "scrape_samples_post_metric_relabeling{job=\"j\"}") ==
+                2);
+    assert_true(row_storage_last(f->w.rows, "scrape_series_added{job=\"j\"}") == 2);
+    assert_true(row_storage_last(f->w.rows, "scrape_sample_limit{job=\"j\"}") == 0);
+    assert_true(row_storage_last(f->w.rows, "scrape_body_size_bytes{job=\"j\"}") == 0);
+    assert_int_equal(row_storage_row_count(f->w.rows), 1);
 }
 
 static void report_series_lack_exported_labels_whose_name_a_later_label_has(void **state) {
@@ -150,11 +109,12 @@ static void report_series_lack_exported_labels_whose_name_a_later_label_has(void
                                    {STR("exported_job"), STR("gone")},
                                    {STR("job"), STR("j")}};
     struct err err;
-    f->target = labels_of(&f->arena, labels, COUNT_OF(labels));
-    assert_ok(feed(f, f->ingest, "a 1\n", 4, &err), &err);
-    assert_true(row_storage_last(f->rows, "up{env=\"e\", exported_env=\"kept\", job=\"j\"}") == 1);
-    assert_true(row_storage_last(f->rows, "a{env=\"e\", exported_env=\"kept\", "
-                                          "exported_job=\"gone\", job=\"j\"}") == 1);
+    f->w.target = labels_of(&f->w.arena, labels, COUNT_OF(labels));
+    assert_ok(feed(f, f->w.ingest, "a 1\n", 4, &err), &err);
+    assert_true(row_storage_last(f->w.rows, "up{env=\"e\", exported_env=\"kept\", job=\"j\"}") ==
+                1);
+    assert_true(row_storage_last(f->w.rows, "a{env=\"e\", exported_env=\"kept\", "
+                                            "exported_job=\"gone\", job=\"j\"}") == 1);
 }
 
 static void a_series_that_vanishes_gets_a_marker_once(void **state) {
@@ -162,9 +122,9 @@ static void a_series_that_vanishes_gets_a_marker_once(void **state) {
     EXPECT("a 1\nb 2\nc 3\n", "a{job=\"j\"} 1\nb{job=\"j\"} 2\nc{job=\"j\"} 3\n");
     EXPECT("a 1\nc 3\n", "a{job=\"j\"} 1\nb{job=\"j\"} stale\nc{job=\"j\"} 3\n");
     EXPECT("a 1\nc 3\n", "a{job=\"j\"} 1\nc{job=\"j\"} 3\n");
-    assert_int_equal(f->scrape.series_added, 0);
+    assert_int_equal(f->w.scrape.series_added, 0);
     EXPECT("a 1\nb 4\nc 3\n", "a{job=\"j\"} 1\nb{job=\"j\"} 4\nc{job=\"j\"} 3\n");
-    assert_int_equal(f->scrape.series_added, 1); /* it had left the cache */
+    assert_int_equal(f->w.scrape.series_added, 1); /* it had left the cache */
 }
 
 static void a_failed_fetch_ends_all_series_and_they_come_back(void **state) {
@@ -173,30 +133,30 @@ static void a_failed_fetch_ends_all_series_and_they_come_back(void **state) {
     EXPECT(NULL, "a{job=\"j\"} stale\nb{job=\"j\"} stale\n");
     EXPECT(NULL, "");
     EXPECT("a 1\nb 2\n", "a{job=\"j\"} 1\nb{job=\"j\"} 2\n");
-    assert_int_equal(f->scrape.series_added, 0); /* still cached */
+    assert_int_equal(f->w.scrape.series_added, 0); /* still cached */
 }
 
 static void a_parse_error_rolls_back_and_ends_only_what_was_not_reached(void **state) {
     struct fixture *const f = *state;
     EXPECT("a 1\nb 2\nc 3\n", "a{job=\"j\"} 1\nb{job=\"j\"} 2\nc{job=\"j\"} 3\n");
     expect_fail(f, "a 5\nnew 1\nb bad\nc 3\n", ERR_INVALID, "parsing \"bad\"");
-    assert_string_equal(row_storage_take(f->rows, false),
+    assert_string_equal(row_storage_take(f->w.rows, false),
                         "1700001000 b{job=\"j\"} stale\n1700001000 c{job=\"j\"} stale\n");
-    assert_int_equal(f->scrape.scraped, 2);
+    assert_int_equal(f->w.scrape.scraped, 2);
     EXPECT("c 3\n", "a{job=\"j\"} stale\nc{job=\"j\"} 3\nnew{job=\"j\"} stale\n");
 }
 
 static void a_passed_sample_limit_counts_to_the_end(void **state) {
     struct fixture *const f = *state;
-    f->config.sample_limit = 2;
+    f->w.config.sample_limit = 2;
     EXPECT("a 1\nb 2\n", "a{job=\"j\"} 1\nb{job=\"j\"} 2\n");
     expect_fail(f, "a 1\nb 2\nc 3\nd 4\n", ERR_LIMIT, "sample limit exceeded");
-    assert_int_equal(f->scrape.scraped, 4);
-    assert_int_equal(f->scrape.added, 4);
-    assert_int_equal(f->scrape.series_added, 0);
-    assert_true(f->scrape.sample_limit_hit);
+    assert_int_equal(f->w.scrape.scraped, 4);
+    assert_int_equal(f->w.scrape.added, 4);
+    assert_int_equal(f->w.scrape.series_added, 0);
+    assert_true(f->w.scrape.sample_limit_hit);
     /* The two that were reached fade without a marker. */
-    assert_string_equal(row_storage_take(f->rows, false), "");
+    assert_string_equal(row_storage_take(f->w.rows, false), "");
     EXPECT("a 1\nb 2\n", "a{job=\"j\"} 1\nb{job=\"j\"} 2\n");
 }
 
@@ -204,8 +164,8 @@ static void the_same_series_twice_counts_as_duplicate(void **state) {
     struct fixture *const f = *state;
     for (int i = 0; i < 3; i++) { /* first sight, template, template again */
         EXPECT("a 1\na 1\nb 2\n", "a{job=\"j\"} 1\nb{job=\"j\"} 2\n");
-        assert_int_equal(f->scrape.duplicates, 1);
-        assert_int_equal(f->scrape.added, 3);
+        assert_int_equal(f->w.scrape.duplicates, 1);
+        assert_int_equal(f->w.scrape.added, 3);
     }
 }
 
@@ -214,10 +174,10 @@ static void two_texts_for_one_series_conflict_only_with_other_values(void **stat
     for (int i = 0; i < 2; i++) {
         EXPECT("a{x=\"1\",y=\"2\"} 1\na{y=\"2\",x=\"1\"} 1\n",
                "a{job=\"j\", x=\"1\", y=\"2\"} 1\n");
-        assert_int_equal(f->scrape.duplicates, 0);
+        assert_int_equal(f->w.scrape.duplicates, 0);
     }
     EXPECT("a{x=\"1\",y=\"2\"} 1\na{y=\"2\",x=\"1\"} 2\n", "a{job=\"j\", x=\"1\", y=\"2\"} 1\n");
-    assert_int_equal(f->scrape.duplicates, 1);
+    assert_int_equal(f->w.scrape.duplicates, 1);
 }
 
 static void own_timestamps_are_kept_and_not_tracked(void **state) {
@@ -232,19 +192,19 @@ static void own_timestamps_are_kept_and_not_tracked(void **state) {
 
 static void own_timestamps_can_be_tracked_or_ignored(void **state) {
     struct fixture *const f = *state;
-    f->config.track_timestamps_staleness = true;
+    f->w.config.track_timestamps_staleness = true;
     EXPECT("a 1 1699999000\n", "1699999000 a{job=\"j\"} 1\n");
     EXPECT("", "a{job=\"j\"} stale\n");
-    f->config.honor_timestamps = false;
+    f->w.config.honor_timestamps = false;
     EXPECT("a 1 1699999000\n", "a{job=\"j\"} 1\n");
 }
 
 static void samples_from_the_future_are_dropped(void **state) {
     struct fixture *const f = *state;
     EXPECT("a 1 1700600001\nb 1 1700600000\n", "1700600000 b{job=\"j\"} 1\n");
-    assert_int_equal(f->scrape.out_of_bounds, 1);
+    assert_int_equal(f->w.scrape.out_of_bounds, 1);
     EXPECT("a 1\n", "a{job=\"j\"} 1\n");
-    assert_int_equal(f->scrape.series_added, 1); /* it had not been cached */
+    assert_int_equal(f->w.scrape.series_added, 1); /* it had not been cached */
 }
 
 static void target_labels_win_and_push_exposed_ones_aside(void **state) {
@@ -256,7 +216,7 @@ static void target_labels_win_and_push_exposed_ones_aside(void **state) {
 
 static void honored_labels_win_even_when_empty(void **state) {
     struct fixture *const f = *state;
-    f->config.honor_labels = true;
+    f->w.config.honor_labels = true;
     EXPECT("a{job=\"x\"} 1\nb{job=\"\"} 1\nc 1\n", "a{job=\"x\"} 1\nb 1\nc{job=\"j\"} 1\n");
 }
 
@@ -283,11 +243,11 @@ static void relabelling_drops_and_renames_once_per_series(void **state) {
          .target_label = STR("was"),
          .replacement = STR("$1")},
     };
-    f->config.metric_relabel = (struct relabel_rules){rules, COUNT_OF(rules)};
+    f->w.config.metric_relabel = (struct relabel_rules){rules, COUNT_OF(rules)};
     for (int i = 0; i < 3; i++) {
         EXPECT("go_gc 1\na 1\ngo_x{y=\"z\"} 2\n", "a{job=\"j\", was=\"a\"} 1\n");
-        assert_int_equal(f->scrape.scraped, 3);
-        assert_int_equal(f->scrape.added, 1);
+        assert_int_equal(f->w.scrape.scraped, 3);
+        assert_int_equal(f->w.scrape.added, 1);
     }
     expect_fail(f, "go_gc bad\n", ERR_INVALID, "bad"); /* dropped lines are read all the same */
     regex_free(any);
@@ -296,18 +256,18 @@ static void relabelling_drops_and_renames_once_per_series(void **state) {
 
 static void label_limits_fail_the_scrape_with_their_text(void **state) {
     struct fixture *const f = *state;
-    f->config.label_limit = 3;
+    f->w.config.label_limit = 3;
     EXPECT("a{x=\"1\"} 1\n", "a{job=\"j\", x=\"1\"} 1\n");
     expect_fail(f, "a{x=\"1\",y=\"2\"} 1\n", ERR_LIMIT,
                 "label_limit exceeded (metric: a, number of labels: 4, limit: 3)");
-    assert_true(f->scrape.label_limit_hit);
-    f->config.label_limit = 0;
-    f->config.label_name_length_limit = 8;
+    assert_true(f->w.scrape.label_limit_hit);
+    f->w.config.label_limit = 0;
+    f->w.config.label_name_length_limit = 8;
     expect_fail(f, "a{x23456789=\"1\"} 1\n", ERR_LIMIT,
                 "label_name_length_limit exceeded (metric: a, label name: x23456789, length: 9, "
                 "limit: 8)");
-    f->config.label_name_length_limit = 0;
-    f->config.label_value_length_limit = 4;
+    f->w.config.label_name_length_limit = 0;
+    f->w.config.label_value_length_limit = 4;
     expect_fail(f, "a{x=\"12345\"} 1\n", ERR_LIMIT,
                 "label_value_length_limit exceeded (metric: a, label name: x, value: \"12345\", "
                 "length: 5, limit: 4)");
@@ -317,7 +277,7 @@ static void bad_label_sets_fail_the_scrape(void **state) {
     struct fixture *const f = *state;
     expect_fail(f, "a{x=\"1\",x=\"2\"} 1\n", ERR_INVALID,
                 "label name \"x\" is not unique: invalid sample");
-    f->config.name_scheme = NAMES_LEGACY;
+    f->w.config.name_scheme = NAMES_LEGACY;
     expect_fail(f, "  a 1\n", ERR_INVALID, "invalid metric name or label names: ");
     expect_fail(f, "{\"a.b\"} 1\n", ERR_INVALID, "invalid metric name or label names: ");
 }
@@ -325,20 +285,20 @@ static void bad_label_sets_fail_the_scrape(void **state) {
 static void a_full_storage_keeps_known_series_going(void **state) {
     struct fixture *const f = *state;
     EXPECT("a 1\n", "a{job=\"j\"} 1\n");
-    row_storage_set_series_max(f->rows, row_storage_series_count(f->rows));
+    row_storage_set_series_max(f->w.rows, row_storage_series_count(f->w.rows));
     EXPECT("new 1\na 2\nnew 1\n", "a{job=\"j\"} 2\n");
-    assert_int_equal(f->scrape.refused, 2);
-    row_storage_set_series_max(f->rows, SIZE_MAX);
+    assert_int_equal(f->w.scrape.refused, 2);
+    row_storage_set_series_max(f->w.rows, SIZE_MAX);
     EXPECT("new 1\na 2\n", "a{job=\"j\"} 2\nnew{job=\"j\"} 1\n");
-    assert_int_equal(f->scrape.refused, 0);
+    assert_int_equal(f->w.scrape.refused, 0);
 }
 
 static void an_ended_target_marks_series_and_reports(void **state) {
     struct fixture *const f = *state;
     struct err err;
     EXPECT("a 1\n", "a{job=\"j\"} 1\n");
-    assert_ok(ingest_end(f->ingest, f->scratch, f->now_ms, &err), &err);
-    assert_string_equal(row_storage_take(f->rows, true),
+    assert_ok(ingest_end(f->w.ingest, f->w.scratch, f->w.now_ms, &err), &err);
+    assert_string_equal(row_storage_take(f->w.rows, true),
                         "1700001000 a{job=\"j\"} stale\n1700001000 up{job=\"j\"} stale\n"
                         "1700001000 scrape_duration_seconds{job=\"j\"} stale\n"
                         "1700001000 scrape_samples_scraped{job=\"j\"} stale\n"
@@ -349,20 +309,20 @@ static void an_ended_target_marks_series_and_reports(void **state) {
 static void forgotten_lines_are_resolved_anew_and_renamed_series_end(void **state) {
     struct fixture *const f = *state;
     EXPECT("a{job=\"x\"} 1\n", "a{exported_job=\"x\", job=\"j\"} 1\n");
-    f->config.honor_labels = true;
-    ingest_forget_lines(f->ingest);
+    f->w.config.honor_labels = true;
+    ingest_forget_lines(f->w.ingest);
     EXPECT("a{job=\"x\"} 1\n", "a{exported_job=\"x\", job=\"j\"} stale\na{job=\"x\"} 1\n");
 }
 
 static void targets_with_equal_labels_get_groups_of_their_own(void **state) {
     struct fixture *const f = *state;
     struct err err;
-    struct ingest *const twin = ingest_new(row_storage_as_storage(f->rows), 0);
+    struct ingest *const twin = ingest_new(row_storage_as_storage(f->w.rows), 0);
     EXPECT("a 1\n", "a{job=\"j\"} 1\n");
     assert_ok(feed(f, twin, "a 2\n", 4, &err), &err);
-    assert_int_equal(row_storage_open_groups(f->rows), 2);
+    assert_int_equal(row_storage_open_groups(f->w.rows), 2);
     ingest_free(twin);
-    assert_int_equal(row_storage_open_groups(f->rows), 1);
+    assert_int_equal(row_storage_open_groups(f->w.rows), 1);
 }
 
 /* ---- metadata ---- */
@@ -380,8 +340,8 @@ static void metadata_is_what_the_last_page_said(void **state) {
     buf_init(&got, 1 << 20);
     EXPECT("# HELP b old\n# TYPE b gauge\nb 1\n# HELP a lone\n", "b{job=\"j\"} 1\n");
     EXPECT("# HELP b new\\n\n# TYPE b gauge\nb 1\n# HELP a lone\n", "b{job=\"j\"} 1\n");
-    const enum expo_format format = ingest_copy_comments(f->ingest, &comments);
-    assert_true(metadata_each(buf_str(&comments), format, f->target, STR(""), &f->arena,
+    const enum expo_format format = ingest_copy_comments(f->w.ingest, &comments);
+    assert_true(metadata_each(buf_str(&comments), format, f->w.target, STR(""), &f->w.arena,
                               print_metadata, &got));
     assert_string_equal(got.ptr, "a|unknown|lone\nb|gauge|new\n\n");
     buf_release(&got);
@@ -490,10 +450,10 @@ static void check_against_fresh(struct fixture *f, struct str page) {
     struct buf want;
     buf_init(&got, 1 << 20);
     buf_init(&want, 1 << 20);
-    const enum err_code code = feed(f, f->ingest, page.ptr, page.len, &err);
-    const struct ingest_scrape scrape = f->scrape;
-    sorted_rows(row_storage_take(f->rows, false), &got);
-    f->now_ms -= 1000;
+    const enum err_code code = feed(f, f->w.ingest, page.ptr, page.len, &err);
+    const struct ingest_scrape scrape = f->w.scrape;
+    sorted_rows(row_storage_take(f->w.rows, false), &got);
+    f->w.now_ms -= 1000;
     struct row_storage *const other = row_storage_new(true);
     struct ingest *const fresh = ingest_new(row_storage_as_storage(other), 0);
     const enum err_code fresh_code = feed(f, fresh, page.ptr, page.len, &fresh_err);
@@ -503,9 +463,9 @@ static void check_against_fresh(struct fixture *f, struct str page) {
     assert_int_equal(code, fresh_code);
     assert_string_equal(err.text, fresh_err.text);
     assert_string_equal(got.ptr != NULL ? got.ptr : "", want.ptr != NULL ? want.ptr : "");
-    assert_int_equal(scrape.scraped, f->scrape.scraped);
-    assert_int_equal(scrape.added, f->scrape.added);
-    assert_int_equal(scrape.duplicates, f->scrape.duplicates);
+    assert_int_equal(scrape.scraped, f->w.scrape.scraped);
+    assert_int_equal(scrape.added, f->w.scrape.added);
+    assert_int_equal(scrape.duplicates, f->w.scrape.duplicates);
     buf_release(&got);
     buf_release(&want);
 }
@@ -541,11 +501,11 @@ static void a_page_of_constant_shape_is_never_rebuilt(void **state) {
             buf_printf(&page, "# HELP metric_%d Help of it\n# TYPE metric_%d gauge\n", i, i);
             buf_printf(&page, "metric_%d{label=\"value\"} %d\n", i, round * i);
         }
-        assert_ok(feed(f, f->ingest, page.ptr, page.len, &err), &err);
+        assert_ok(feed(f, f->w.ingest, page.ptr, page.len, &err), &err);
     }
-    assert_int_equal(ingest_line_count(f->ingest), 1000);
+    assert_int_equal(ingest_line_count(f->w.ingest), 1000);
     const size_t text = page.len / 1000; /* the numbers' bytes are slack enough */
-    assert_true(ingest_memory_bytes(f->ingest) / 1000 <= text + 20);
+    assert_true(ingest_memory_bytes(f->w.ingest) / 1000 <= text + 20);
     buf_release(&page);
 }
 
@@ -559,10 +519,10 @@ static void a_failing_target_does_not_collect_lines_for_ever(void **state) {
             buf_printf(&page, "m_%d_%d 1\n", round, i);
         }
         buf_append_cstr(&page, "oops\n");
-        assert_int_equal(feed(f, f->ingest, page.ptr, page.len, &err), ERR_INVALID);
+        assert_int_equal(feed(f, f->w.ingest, page.ptr, page.len, &err), ERR_INVALID);
         buf_release(&page);
     }
-    assert_true(ingest_line_count(f->ingest) < 1500);
+    assert_true(ingest_line_count(f->w.ingest) < 1500);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
