@@ -97,11 +97,6 @@ static enum err_code write_section(struct index_writer *ix, enum partition_secti
 
 /* ---- lists ---- */
 
-static void append_uvarint(struct buf *to, uint64_t v) {
-    uint8_t bytes[UVARINT_MAX];
-    buf_append(to, bytes, (size_t)(put_uvarint(bytes, v) - bytes));
-}
-
 static void list_init(struct list_writer *list, uint32_t group) {
     *list = (struct list_writer){.group = group};
     buf_init(&list->payload, SECTION_MAX);

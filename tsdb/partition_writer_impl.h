@@ -1,5 +1,5 @@
-/* The two halves of the writer of partitions. Private to partition_writer.c, which makes pages, and
- * partition_index_writer.c, which makes the index of what the pages have. */
+/* The parts of the writer of partitions. Private to partition_writer.c, which encodes series, partition_page_writer.c,
+ * which stores pages of them, and partition_index_writer.c, which makes the index of what the pages have. */
 #ifndef TSDB_PARTITION_WRITER_IMPL_H
 #define TSDB_PARTITION_WRITER_IMPL_H
 
@@ -84,6 +84,19 @@ struct partition_writer {
     struct block_encoder *encoders[WRITER_ENCODERS + 1];
     struct block_column count_scratch;
 };
+
+static inline void append_uvarint(struct buf *to, uint64_t v) {
+    uint8_t bytes[UVARINT_MAX];
+    buf_append(to, bytes, (size_t)(put_uvarint(bytes, v) - bytes));
+}
+
+/* ---- partition_page_writer.c ---- */
+
+/* Ends the open page, if there is one; ERR_LIMIT when it is too large. */
+MUST_CHECK enum err_code partition_finish_page(struct partition_writer *w, struct err *err);
+/* Writes finished pages when they have at_least bytes. */
+MUST_CHECK enum err_code partition_flush_pages(struct partition_writer *w, size_t at_least,
+                                               struct err *err);
 
 /* Writes and syncs the file "index"; the pages are complete. */
 MUST_CHECK enum err_code partition_write_index(struct partition_writer *w, struct err *err);
