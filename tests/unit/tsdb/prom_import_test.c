@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "tests/support/check_err.h"
 #include "tests/support/mem_vfs.h"
 #include "tests/support/prom_files.h"
@@ -201,6 +202,31 @@ static struct mem_vfs *prometheus(void) {
     return disk;
 }
 
+/* Prometheus' folder and a database that is open, for a test. */
+struct import_case {
+    struct mem_vfs *disk;
+    struct world w;
+};
+
+static int setup(void **state) {
+    struct import_case *c = mem_zalloc(sizeof(*c));
+    c->disk = prometheus();
+    world_init(&c->w);
+    c->w.options.max_exemplars = 10;
+    world_open(&c->w);
+    *state = c;
+    return 0;
+}
+
+static int teardown(void **state) {
+    struct import_case *c = *state;
+    world_close(&c->w);
+    world_release(&c->w);
+    mem_vfs_free(c->disk);
+    mem_free(c);
+    return 0;
+}
+
 static const char *const history =
     "a{job=\"x\"} 1000:1 1500:1.5 2000:2 5000:5 6000:6 9000000:40 9000500:41\n"
     "b 1500:-0 4000000:8 8000000:9\n"
@@ -214,30 +240,25 @@ static enum err_code import_into(struct world *w, struct mem_vfs *disk, struct i
 }
 
 static void blocks_and_log_become_one_history(void **state) {
-    (void)state;
-    struct mem_vfs *disk = prometheus();
-    struct world w;
+    struct import_case *c = *state;
+    struct world *w = &c->w;
+    struct mem_vfs *disk = c->disk;
     struct import_result r;
     struct err err;
-    world_init(&w);
-    world_open(&w);
-    assert_ok(import_into(&w, disk, &r, &err), &err);
-    assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
+    assert_ok(import_into(w, disk, &r, &err), &err);
+    assert_string_equal(world_dump(w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
     assert_int_equal(r.samples, 13);
     assert_int_equal(r.histograms, 2);
     assert_int_equal(r.unknown_series, 1);
     assert_int_equal(r.blocks, 2);
-    assert_ok(import_into(&w, disk, &r, &err), &err);
+    assert_ok(import_into(w, disk, &r, &err), &err);
     assert_int_equal(r.samples, 0);
     assert_int_equal(r.present, 13);
-    world_close(&w);
-    world_open(&w);
-    assert_ok(import_into(&w, disk, &r, &err), &err);
+    world_close(w);
+    world_open(w);
+    assert_ok(import_into(w, disk, &r, &err), &err);
     assert_int_equal(r.present, 13);
-    assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
-    world_close(&w);
-    world_release(&w);
-    mem_vfs_free(disk);
+    assert_string_equal(world_dump(w, "__name__=~.+", INT64_MIN, INT64_MAX), history);
 }
 
 static void expect_notes(struct world *w) {
@@ -269,26 +290,20 @@ static void expect_notes(struct world *w) {
 }
 
 static void exemplars_and_metadata_of_the_log_are_taken_over(void **state) {
-    (void)state;
-    struct mem_vfs *disk = prometheus();
-    struct world w;
+    struct import_case *c = *state;
+    struct world *w = &c->w;
+    struct mem_vfs *disk = c->disk;
     struct import_result r;
     struct err err;
-    world_init(&w);
-    w.options.max_exemplars = 10;
-    world_open(&w);
-    assert_ok(import_into(&w, disk, &r, &err), &err);
+    assert_ok(import_into(w, disk, &r, &err), &err);
     assert_int_equal(r.exemplars, 2);
     assert_int_equal(r.metadata, 3);
-    expect_notes(&w);
-    assert_ok(import_into(&w, disk, &r, &err), &err); /* again: nothing new */
+    expect_notes(w);
+    assert_ok(import_into(w, disk, &r, &err), &err); /* again: nothing new */
     assert_int_equal(r.exemplars, 0);
-    world_close(&w);
-    world_open(&w);
-    expect_notes(&w);
-    world_close(&w);
-    world_release(&w);
-    mem_vfs_free(disk);
+    world_close(w);
+    world_open(w);
+    expect_notes(w);
 }
 
 static void start_times_of_the_log_are_taken_over(void **state) {
@@ -396,73 +411,52 @@ static void append_one(struct world *w, const char *labels, int64_t ts_ms, doubl
 }
 
 static void a_storage_with_newer_data_refuses(void **state) {
-    (void)state;
-    struct mem_vfs *disk = prometheus();
-    struct world w;
+    struct import_case *c = *state;
+    struct world *w = &c->w;
+    struct mem_vfs *disk = c->disk;
     struct import_result r;
     struct err err;
-    world_init(&w);
-    world_open(&w);
-    append_one(&w, "new", 9000501, 1);
-    assert_err(import_into(&w, disk, &r, &err), ERR_EXISTS,
+    append_one(w, "new", 9000501, 1);
+    assert_err(import_into(w, disk, &r, &err), ERR_EXISTS,
                "the database has newer samples, up to 9000501, than /p, up to 9000500", &err);
     assert_int_equal(r.samples, 0);
-    world_close(&w);
-    world_release(&w);
-    mem_vfs_free(disk);
 }
 
 static void a_storage_that_lacks_older_samples_refuses_them(void **state) {
-    (void)state;
-    struct mem_vfs *disk = prometheus();
-    struct world w;
+    struct import_case *c = *state;
+    struct world *w = &c->w;
+    struct mem_vfs *disk = c->disk;
     struct import_result r;
     struct err err;
-    world_init(&w);
-    world_open(&w);
-    append_one(&w, "new", 9000000, 1);
-    assert_err(import_into(&w, disk, &r, &err), ERR_EXISTS,
+    append_one(w, "new", 9000000, 1);
+    assert_err(import_into(w, disk, &r, &err), ERR_EXISTS,
                "the database has samples up to 9000000 and takes none from 1", &err);
-    world_close(&w);
-    world_release(&w);
-    mem_vfs_free(disk);
 }
 
 static void another_stored_value_stays_and_is_counted(void **state) {
-    (void)state;
-    struct mem_vfs *disk = prometheus();
-    struct world w;
+    struct import_case *c = *state;
+    struct world *w = &c->w;
+    struct mem_vfs *disk = c->disk;
     struct import_result r;
     struct err err;
-    world_init(&w);
-    world_open(&w);
-    append_one(&w, "a job=x", 1000, 77);
-    assert_ok(import_into(&w, disk, &r, &err), &err);
+    append_one(w, "a job=x", 1000, 77);
+    assert_ok(import_into(w, disk, &r, &err), &err);
     assert_int_equal(r.conflicts, 1);
     assert_int_equal(r.samples, 12);
-    assert_string_equal(world_dump(&w, "__name__=a", 0, 1500), "a{job=\"x\"} 1000:77 1500:1.5\n");
-    world_close(&w);
-    world_release(&w);
-    mem_vfs_free(disk);
+    assert_string_equal(world_dump(w, "__name__=a", 0, 1500), "a{job=\"x\"} 1000:77 1500:1.5\n");
 }
 
 static void a_damaged_block_stops_the_import_and_is_named(void **state) {
-    (void)state;
-    struct mem_vfs *disk = prometheus();
-    struct world w;
+    struct import_case *c = *state;
+    struct world *w = &c->w;
+    struct mem_vfs *disk = c->disk;
     struct import_result r;
     struct err err;
-    world_init(&w);
-    world_open(&w);
     put_in(mem_vfs_base(disk), second_ulid, "tombstones", STR("\x01\x30\xBA\x30\x01garbage"));
-    assert_err(import_into(&w, disk, &r, &err), ERR_CORRUPT,
+    assert_err(import_into(w, disk, &r, &err), ERR_CORRUPT,
                "/p/01M81SMZTBJT0DH1YXQ2C55HTT/tombstones: checksum does not match", &err);
     put_in(mem_vfs_base(disk), second_ulid, "meta.json", STR("{\"version\":2}"));
-    assert_err(import_into(&w, disk, &r, &err), ERR_CORRUPT, "unexpected meta file version 2",
-               &err);
-    world_close(&w);
-    world_release(&w);
-    mem_vfs_free(disk);
+    assert_err(import_into(w, disk, &r, &err), ERR_CORRUPT, "unexpected meta file version 2", &err);
 }
 
 static void a_block_that_was_merged_into_another_is_left_out(void **state) {
@@ -548,14 +542,17 @@ static void a_dump_is_sorted_and_cut_to_times_and_selectors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(blocks_and_log_become_one_history),
-        cmocka_unit_test(exemplars_and_metadata_of_the_log_are_taken_over),
+        cmocka_unit_test_setup_teardown(blocks_and_log_become_one_history, setup, teardown),
+        cmocka_unit_test_setup_teardown(exemplars_and_metadata_of_the_log_are_taken_over, setup,
+                                        teardown),
         cmocka_unit_test(start_times_of_the_log_are_taken_over),
         cmocka_unit_test(import_and_export_say_how_far_they_are),
-        cmocka_unit_test(a_storage_with_newer_data_refuses),
-        cmocka_unit_test(a_storage_that_lacks_older_samples_refuses_them),
-        cmocka_unit_test(another_stored_value_stays_and_is_counted),
-        cmocka_unit_test(a_damaged_block_stops_the_import_and_is_named),
+        cmocka_unit_test_setup_teardown(a_storage_with_newer_data_refuses, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_storage_that_lacks_older_samples_refuses_them, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(another_stored_value_stays_and_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_block_stops_the_import_and_is_named, setup,
+                                        teardown),
         cmocka_unit_test(a_log_larger_than_memory_is_taken_in_parts),
         cmocka_unit_test(a_dump_is_sorted_and_cut_to_times_and_selectors),
         cmocka_unit_test(a_block_that_was_merged_into_another_is_left_out),
