@@ -1,6 +1,7 @@
 /* Merging windows that follow each other: blocks are copied, times are chained. */
 #include <string.h>
 
+#include "base/histogram.h"
 #include "base/mem.h"
 #include "tsdb/chunk/block.h"
 #include "tsdb/compactor_merge.h"
@@ -103,9 +104,10 @@ static enum err_code chain_for(struct merge *m, const uint32_t *which, uint32_t 
     *out = chain;
     return write_chain(m, chain, err);
 }
-/* One block of the output from those of the input that it joins. */
+
+/* One block of the output from those of the input that it joins; decode: not as it is. */
 static enum err_code fill_block(struct merge *m, struct merge_input *in, uint32_t column,
-                                const struct merge_chain *chain, uint32_t number,
+                                const struct merge_chain *chain, uint32_t number, bool decode,
                                 struct row_column *to, struct err *err) {
     const struct merge_block *b = &chain->blocks[number];
     const struct partition_bytes *from =
@@ -117,7 +119,7 @@ static enum err_code fill_block(struct merge *m, struct merge_input *in, uint32_
     if (!any) {
         return ERR_OK;
     }
-    if (b->count == 1 && block_reference(from->ptr, from->n) == 0) {
+    if (b->count == 1 && !decode && block_reference(from->ptr, from->n) == 0) {
         to->blocks[number] = (struct partition_block){.bytes = from->ptr, .n = from->n};
         return ERR_OK;
     }
@@ -147,18 +149,39 @@ static enum err_code fill_block(struct merge *m, struct merge_input *in, uint32_
     return code;
 }
 
+/* In the block there is the column's first hint behind another input; true: it was found. What is before it
+ * now may not be what it was compared with: late samples have places of their own. */
+static bool forget_first_hint(struct row_column *column, const struct merge_block *b) {
+    for (uint32_t row = b->row; row < b->row + b->rows; row++) {
+        if (column->states[row] == SLOT_VALUE) {
+            if (num_double(column->values[row]) == HINT_NOT_RESET) {
+                column->values[row] = num_of_i64(HINT_UNKNOWN);
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/* is_first: nothing of the series is before the input. */
 static enum err_code fill_columns(struct merge *m, const struct merge_chain *chain,
-                                  struct merge_input *in, uint32_t input,
+                                  struct merge_input *in, uint32_t input, bool is_first,
                                   const struct column_list *list, struct row_column *columns,
                                   struct err *err) {
     for (uint32_t k = 0; k < in->series.column_count; k++) {
         const uint32_t to = merge_column_of(m, in, in->series.keys[k], list);
+        bool forgets = !is_first && in->series.keys[k].kind == COLUMN_HINT;
         for (uint32_t b = 0; b < chain->block_count && to != MERGE_NONE; b++) {
-            if (chain->blocks[b].input == input) {
-                const enum err_code code = fill_block(m, in, k, chain, b, &columns[to], err);
-                if (code != ERR_OK) {
-                    return code;
-                }
+            if (chain->blocks[b].input != input) {
+                continue;
+            }
+            struct row_column *column = &columns[to];
+            const enum err_code code = fill_block(m, in, k, chain, b, forgets, column, err);
+            if (code != ERR_OK) {
+                return code;
+            }
+            if (forgets && column->blocks[b].encode) {
+                forgets = !forget_first_hint(column, &chain->blocks[b]);
             }
         }
     }
@@ -196,7 +219,7 @@ enum err_code merge_in_row(struct merge *m, const uint32_t *which, uint32_t n, s
             arena_zalloc(&m->arena, (chain->block_count + (size_t)1) * sizeof(*columns->blocks));
     }
     for (uint32_t i = 0; i < n && code == ERR_OK; i++) {
-        code = fill_columns(m, chain, &m->inputs[which[i]], which[i], &list, columns, err);
+        code = fill_columns(m, chain, &m->inputs[which[i]], which[i], i == 0, &list, columns, err);
     }
     if (code == ERR_OK && list.count != 0) {
         code =
