@@ -1,13 +1,23 @@
-# brasa_unit_test(NAME SOURCES... LINK libs...): one cmocka program, label "unit".
+# brasa_unit_test(NAME SOURCES... LINK libs... [PARTS n]): one cmocka program, label "unit"; with PARTS
+# as so many tests, which get their number and n (tests/support/test_part.h).
 function(brasa_unit_test name)
-  cmake_parse_arguments(T "" "LABEL" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(T "" "LABEL;PARTS" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${T_SOURCES})
   target_link_libraries(${name} PRIVATE test_support ${T_LINK} base build_flags PkgConfig::CMOCKA)
-  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set(tests ${name})
+  if(T_PARTS)
+    set(tests "")
+    foreach(part RANGE 1 ${T_PARTS})
+      add_test(NAME ${name}_${part} COMMAND ${name} ${part} ${T_PARTS} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+      list(APPEND tests ${name}_${part})
+    endforeach()
+  else()
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  endif()
   if(NOT T_LABEL)
     set(T_LABEL unit)
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS ${T_LABEL} TIMEOUT 300
+  set_tests_properties(${tests} PROPERTIES LABELS ${T_LABEL} TIMEOUT 300
     ENVIRONMENT "ASAN_OPTIONS=detect_leaks=1:abort_on_error=0;UBSAN_OPTIONS=print_stacktrace=1")
 endfunction()
 

@@ -1,6 +1,5 @@
 /* Cutting and merging change where samples are and nothing else: a database that compacts has what
- * one that does not has, after any history, restart, crash, full disk and failing call. */
-#include <errno.h>
+ * one that does not has, after any history and restart. What disks do: compact_disk_test.c. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,24 +8,8 @@
 #include "base/mutex.h"
 #include "compact_world.h"
 #include "tests/support/check_err.h"
-#include "tests/support/fault_vfs.h"
-#include "tests/support/mem_vfs.h"
-#include "tests/support/thread_check.h"
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
-
-static void assert_same_text(const char *got, const char *want) {
-    if (strcmp(got, want) != 0) {
-        size_t at = 0;
-        while (got[at] == want[at]) {
-            at++;
-        }
-        const size_t from = at < 200 ? 0 : at - 200;
-        print_message("differs at %zu\ngot  ...%.400s\nwant ...%.400s\n", at, got + from,
-                      want + from);
-        fail();
-    }
-}
 
 static size_t partition_count(struct world *w) {
     struct view *view = view_ref_newest(&w->db->views);
@@ -71,7 +54,7 @@ static void a_history_with_compactions_reads_as_without(void **state) {
             compact_play_for(&p, COMPACT_WINDOW_MS / 2);
             compact_play_for(&q, COMPACT_WINDOW_MS / 2);
             tsdb_maintain(with.db);
-            assert_same_text(compact_dump(&with), compact_dump(&without));
+            compact_assert_same(compact_dump(&with), compact_dump(&without));
         }
         assert_true(partition_count(&with) >= 1);
         assert_int_equal(partition_count(&without), 0);
@@ -80,12 +63,12 @@ static void a_history_with_compactions_reads_as_without(void **state) {
         world_close(&with);
         world_open(&with);
         assert_int_equal(with.replayed.damaged_records, 0);
-        assert_same_text(compact_dump(&with), compact_dump(&without));
+        compact_assert_same(compact_dump(&with), compact_dump(&without));
         struct err err;
         assert_ok(tsdb_compact(with.db, true, &err), &err);
-        assert_same_text(compact_dump(&with), compact_dump(&without));
+        compact_assert_same(compact_dump(&with), compact_dump(&without));
         size_t n;
-        assert_same_text(compact_dump_partitions(&with, &n), compact_dump(&without));
+        compact_assert_same(compact_dump_partitions(&with, &n), compact_dump(&without));
         assert_int_equal(run_count(&with), 0);
         world_release(&with);
         world_release(&without);
@@ -177,7 +160,7 @@ static void the_memory_of_a_cut_is_bounded(void **state) {
     const char *before = compact_dump(&w);
     struct err err;
     assert_ok(tsdb_compact(w.db, true, &err), &err);
-    assert_same_text(compact_dump(&w), before);
+    compact_assert_same(compact_dump(&w), before);
     const size_t peak = compactor_memory_peak(w.db->compactor);
     print_message("most memory for samples: %zu of %d asked for\n", peak, (int)MEMORY);
     assert_true(peak > 0 && peak <= 4 * MEMORY);
@@ -246,7 +229,7 @@ static void windows_are_merged_by_three(void **state) {
     world_close(&w);
     world_open(&w);
     assert_string_equal(layout(&w), "3:-5-4 1:4-5");
-    assert_same_text(compact_dump(&w), before);
+    compact_assert_same(compact_dump(&w), before);
     world_release(&w);
 }
 
@@ -303,13 +286,13 @@ static void a_snapshot_has_the_partitions(void **state) {
     s.options.path = path;
     world_open(&s);
     assert_int_equal(partition_count(&s), count);
-    assert_same_text(compact_dump(&s), want);
-    assert_same_text(compact_dump(&w), want);
+    compact_assert_same(compact_dump(&s), want);
+    compact_assert_same(compact_dump(&w), want);
     assert_ok(tsdb_compact(s.db, true, &err), &err);
-    assert_same_text(compact_dump(&s), want);
+    compact_assert_same(compact_dump(&s), want);
     world_close(&s);
     world_open(&s);
-    assert_same_text(compact_dump(&s), want);
+    compact_assert_same(compact_dump(&s), want);
     world_release(&s);
     compact_play_end(&p);
     world_release(&w);
@@ -391,224 +374,12 @@ static void queries_see_each_sample_once_while_partitions_come(void **state) {
     world_release(&w);
 }
 
-/* ---- disks ---- */
-
-struct on_disk {
-    struct world w;
-    struct mem_vfs *disk;
-};
-
-static void open_on(struct on_disk *d, struct mem_vfs *disk) {
-    compact_world_init(&d->w);
-    d->disk = disk;
-    d->w.options.vfs = mem_vfs_base(disk);
-    d->w.options.path = "db";
-    world_open(&d->w);
-}
-
-static void close_disk(struct on_disk *d) {
-    world_release(&d->w);
-    mem_vfs_free(d->disk);
-}
-
-/* A database with several windows to be cut, synced. */
-static const char *fill_disk(struct on_disk *d, uint64_t seed, int windows) {
-    struct compact_play p;
-    d->w.options.no_compaction = true;
-    open_on(d, mem_vfs_new());
-    compact_play_begin(&p, &d->w, seed);
-    p.step_ms = 400; /* some 100 rows a group: sealed runs and open rows */
-    compact_play_for(&p, windows * COMPACT_WINDOW_MS);
-    compact_play_end(&p);
-    world_close(&d->w);
-    world_open(&d->w);
-    return compact_dump(&d->w);
-}
-
-static void check_after_crash(struct mem_vfs *disk, size_t op, enum mem_crash crash,
-                              const char *want) {
-    struct on_disk after;
-    struct err err;
-    open_on(&after, mem_vfs_after_crash(disk, op, crash, op * 7 + crash));
-    const char *got = compact_dump(&after.w);
-    const bool damaged = crash == MEM_CRASH_KEEP && after.w.replayed.damaged_records != 0;
-    if (strcmp(got, want) != 0 || damaged) {
-        struct buf text;
-        buf_init(&text, 1 << 12);
-        mem_vfs_describe_op(disk, op == 0 ? 0 : op - 1, &text);
-        print_message("op %zu crash %d, behind %.*s\n", op, (int)crash, (int)text.len, text.ptr);
-        buf_release(&text);
-    }
-    assert_same_text(got, want);
-    assert_false(damaged);
-    assert_ok(tsdb_compact(after.w.db, true, &err), &err);
-    assert_same_text(compact_dump(&after.w), want);
-    size_t n;
-    assert_same_text(compact_dump_partitions(&after.w, &n), want);
-    world_close(&after.w);
-    world_open(&after.w);
-    assert_same_text(compact_dump(&after.w), want);
-    close_disk(&after);
-}
-
-/* A sync changes only what is there when the unsynced is lost, all else only what is there when it is
- * kept. */
-static bool is_sync(struct mem_vfs *disk, size_t op) {
-    struct buf text;
-    buf_init(&text, 1 << 12);
-    mem_vfs_describe_op(disk, op, &text);
-    buf_append(&text, "", 1);
-    const bool sync = strstr(text.ptr, ": sync") != NULL;
-    buf_release(&text);
-    return sync;
-}
-
-static void a_crash_at_any_operation_loses_nothing(void **state) {
-    (void)state;
-    struct on_disk d;
-    const char *want = fill_disk(&d, 9, 4);
-    struct err err;
-    const size_t first = mem_vfs_op_count(d.disk);
-    assert_ok(tsdb_compact(d.w.db, true, &err), &err);
-    assert_same_text(compact_dump(&d.w), want);
-    const size_t last = mem_vfs_op_count(d.disk);
-    print_message("%zu operations\n", last - first);
-    assert_true(last > first + 20);
-    size_t syncs = 0;
-    for (size_t op = first; op <= last; op += THREAD_CHECK ? 40 : 1) {
-        const enum mem_crash crash = (enum mem_crash)(op % MEM_CRASH_COUNT);
-        const bool sync = op != first && is_sync(d.disk, op - 1);
-        syncs += sync;
-        if (!sync) {
-            check_after_crash(d.disk, op, MEM_CRASH_KEEP, want);
-        }
-        if (sync || op == first) {
-            check_after_crash(d.disk, op, MEM_CRASH_LOSE, want);
-        }
-        if (crash != MEM_CRASH_KEEP && crash != MEM_CRASH_LOSE) {
-            check_after_crash(d.disk, op, crash, want);
-        }
-    }
-    assert_true(THREAD_CHECK || (syncs > 20 && syncs < last - first));
-    close_disk(&d);
-}
-
-static void flip(struct mem_vfs *disk, const char *path, uint64_t offset) {
-    struct vfs_file *f;
-    struct err err;
-    uint8_t byte;
-    assert_ok(vfs_open(mem_vfs_base(disk), path, VFS_WRITE, &f, &err), &err);
-    assert_ok(vfs_file_pread(f, &byte, 1, offset, NULL, &err), &err);
-    byte ^= 1;
-    assert_ok(vfs_file_pwrite(f, &byte, 1, offset, &err), &err);
-    vfs_file_close(f);
-}
-
-static void a_damaged_manifest_costs_nothing(void **state) {
-    (void)state;
-    struct on_disk d;
-    struct err err;
-    const char *want = fill_disk(&d, 17, 5);
-    assert_ok(tsdb_compact(d.w.db, true, &err), &err);
-    char path[64];
-    for (unsigned i = 0; i < 20; i++) {
-        struct vfs_stat st;
-        const unsigned newest = 20 - i;
-        (void)snprintf(path, sizeof(path), "db/partitions/MANIFEST-%08u", newest);
-        if (vfs_stat(d.w.options.vfs, path, &st, NULL) == ERR_OK) {
-            break;
-        }
-    }
-    world_close(&d.w);
-    flip(d.disk, path, 60);
-    world_open(&d.w);
-    assert_same_text(compact_dump(&d.w), want);
-    assert_ok(tsdb_compact(d.w.db, true, &err), &err);
-    world_close(&d.w);
-    world_open(&d.w);
-    assert_same_text(compact_dump(&d.w), want);
-    close_disk(&d);
-}
-
-static void a_full_disk_leaves_the_head_and_is_tried_again(void **state) {
-    (void)state;
-    struct on_disk d;
-    struct err err;
-    const char *want = fill_disk(&d, 11, 4);
-    uint64_t free_bytes;
-    uint64_t total;
-    assert_ok(vfs_total_bytes(d.w.options.vfs, "db", &total, &err), &err);
-    size_t failures = 0;
-    for (uint64_t room = 0;; room += 4000) {
-        mem_vfs_set_capacity(d.disk, total); /* files that are removed still count there */
-        assert_ok(vfs_free_bytes(d.w.options.vfs, "db", &free_bytes, &err), &err);
-        mem_vfs_set_capacity(d.disk, total - free_bytes + room);
-        const enum err_code code = tsdb_compact(d.w.db, true, &err);
-        assert_same_text(compact_dump(&d.w), want);
-        if (code == ERR_OK) {
-            break;
-        }
-        assert_true(code == ERR_NO_SPACE || code == ERR_UNAVAILABLE);
-        failures++;
-    }
-    assert_true(failures > 2);
-    size_t n;
-    assert_same_text(compact_dump_partitions(&d.w, &n), want);
-    mem_vfs_set_capacity(d.disk, total);
-    world_close(&d.w);
-    world_open(&d.w);
-    assert_same_text(compact_dump(&d.w), want);
-    close_disk(&d);
-}
-
-static void each_call_of_the_disk_fails_once(void **state) {
-    (void)state;
-    const unsigned kinds[] = {FAULT_CHANGES, FAULT_OPEN | FAULT_STAT | FAULT_LIST | FAULT_SIZE};
-    for (size_t kind = 0; kind < COUNT_OF(kinds); kind++) {
-        for (size_t n = 0;; n += THREAD_CHECK ? 10 + n / 4 : 1 + n / 40) {
-            struct on_disk d;
-            struct err err;
-            const char *want = fill_disk(&d, 13, 3);
-            world_close(&d.w);
-            struct fault_vfs *faulty = fault_vfs_new(mem_vfs_base(d.disk));
-            d.w.options.vfs = fault_vfs_base(faulty);
-            world_open(&d.w);
-            fault_vfs_plan(faulty,
-                           (struct fault_plan){.ops = kinds[kind], .after = n, .sys_errno = EIO});
-            (void)!tsdb_compact(d.w.db, true, &err);
-            const size_t failures = fault_vfs_failures(faulty);
-            fault_vfs_plan(faulty, (struct fault_plan){0});
-            assert_same_text(compact_dump(&d.w), want);
-            /* Runs of a file whose sync failed are written again first, a run each time. */
-            enum err_code code = ERR_UNAVAILABLE;
-            for (int i = 0; i < 50 && code == ERR_UNAVAILABLE; i++) {
-                code = tsdb_compact(d.w.db, true, &err);
-            }
-            assert_ok(code, &err);
-            assert_same_text(compact_dump(&d.w), want);
-            world_close(&d.w);
-            world_open(&d.w);
-            assert_same_text(compact_dump(&d.w), want);
-            close_disk(&d);
-            fault_vfs_free(faulty);
-            if (failures == 0) {
-                assert_true(n > 5);
-                break;
-            }
-        }
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_are_merged_by_three),
         cmocka_unit_test(old_partitions_go_by_time_and_by_size),
         cmocka_unit_test(a_snapshot_has_the_partitions),
         cmocka_unit_test(queries_see_each_sample_once_while_partitions_come),
-        cmocka_unit_test(a_damaged_manifest_costs_nothing),
-        cmocka_unit_test(a_full_disk_leaves_the_head_and_is_tried_again),
-        cmocka_unit_test(a_crash_at_any_operation_loses_nothing),
-        cmocka_unit_test(each_call_of_the_disk_fails_once),
         cmocka_unit_test(a_window_is_cut_when_the_newest_sample_is_an_eighth_of_it_behind_its_end),
         cmocka_unit_test(runs_of_a_window_share_no_file_with_those_of_the_next),
         cmocka_unit_test(data_that_is_old_is_cut_without_newer_samples),

@@ -247,3 +247,16 @@ const char *compact_dump_partitions(struct world *w, size_t *out_count) {
     *out_count = add_partitions(&lines, w);
     return text_of(&lines, w);
 }
+
+void compact_assert_same(const char *got, const char *want) {
+    if (strcmp(got, want) != 0) {
+        size_t at = 0;
+        while (got[at] == want[at]) {
+            at++;
+        }
+        const size_t from = at < 200 ? 0 : at - 200;
+        print_message("differs at %zu\ngot  ...%.400s\nwant ...%.400s\n", at, got + from,
+                      want + from);
+        fail();
+    }
+}

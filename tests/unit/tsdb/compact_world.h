@@ -31,5 +31,7 @@ void compact_play_end(struct compact_play *p);
 const char *compact_dump(struct world *w);
 /* Of the partitions alone, and how many there are. */
 const char *compact_dump_partitions(struct world *w, size_t *out_count);
+/* Fails where two of them differ, and shows that place. */
+void compact_assert_same(const char *got, const char *want);
 
 #endif
