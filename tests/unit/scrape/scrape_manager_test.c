@@ -8,27 +8,17 @@
 #include "base/attr.h"
 #include "base/compress.h"
 #include "base/mem.h"
-#include "scrape/scrape.h"
 #include "scrape/sd/sd_provider.h"
 #include "tests/support/check_err.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/fake_transport.h"
-#include "tests/support/row_storage.h"
+#include "tests/unit/scrape/scrape_world.h"
 
 enum { INTERVAL_MS = 10000, STEP_MS = 10 };
 
-#define START_NS (INT64_C(1700000000) * NS_PER_S)
 #define URL "http://h:1/metrics"
 
 struct fixture {
     struct arena arena;
-    struct fake_clock clock;
-    struct fake_transport *scrape_net, *sd_net;
-    struct row_storage *rows;
-    struct metric_registry *registry;
-    struct scrape_manager *manager;
-    struct sd_manager *sd;
-    struct generation *generation; /* of the configuration in force; may be NULL */
+    struct scrape_world w;
     struct scrape_config config;
     struct sd_config sd_config;
     struct sd_static_group group;
@@ -61,30 +51,13 @@ static void default_config(struct fixture *f) {
 static int setup(void **state) {
     struct fixture *const f = mem_zalloc(sizeof(*f));
     arena_init(&f->arena, 0);
-    fake_clock_init(&f->clock, START_NS);
-    f->scrape_net = fake_transport_new(&f->clock);
-    f->sd_net = fake_transport_new(&f->clock);
-    f->rows = row_storage_new(true);
-    f->registry = metric_registry_new();
-    const struct scrape_options options = {.storage = row_storage_as_storage(f->rows),
-                                           .transport = fake_transport_base(f->scrape_net),
-                                           .clock = &f->clock.clock,
-                                           .registry = f->registry,
-                                           .fqdn = STR("test.example"),
+    const struct scrape_options options = {.fqdn = STR("test.example"),
                                            .adjust_timestamps = true,
                                            .timestamp_tolerance_ns = 2 * NS_PER_MS,
                                            .max_body_bytes = 1 << 20,
                                            .no_threads = true};
-    f->manager = scrape_manager_new(&options);
-    scrape_manager_start(f->manager);
-    const struct sd_options sd_options = {.name = "scrape",
-                                          .vfs = vfs_system(),
-                                          .clock = &f->clock.clock,
-                                          .transport = fake_transport_base(f->sd_net),
-                                          .registry = f->registry,
-                                          .on_update = scrape_manager_update,
-                                          .ctx = f->manager};
-    f->sd = sd_manager_new(&sd_options);
+    scrape_world_open(&f->w, &options, 0);
+    scrape_manager_start(f->w.manager);
     default_config(f);
     *state = f;
     return 0;
@@ -92,14 +65,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     struct fixture *const f = *state;
-    sd_manager_free(f->sd);
-    scrape_manager_free(f->manager);
-    fake_transport_free(f->scrape_net);
-    fake_transport_free(f->sd_net);
-    generation_unref(f->generation);
-    assert_int_equal(row_storage_open_groups(f->rows), 0);
-    row_storage_free(f->rows);
-    metric_registry_free(f->registry);
+    scrape_world_close(&f->w);
     arena_release(&f->arena);
     mem_free(f);
     return 0;
@@ -107,7 +73,6 @@ static int teardown(void **state) {
 
 /* Copies the configuration as a reload would bring it: new memory, a new generation. */
 static void apply(struct fixture *f, size_t count) {
-    struct err err;
     struct generation *const g = generation_new(0);
     struct arena *const arena = generation_arena(g);
     struct scrape_config *const config = arena_alloc(arena, sizeof(*config));
@@ -121,28 +86,24 @@ static void apply(struct fixture *f, size_t count) {
     group->targets = addresses;
     sd->groups = group;
     config->sd.configs = sd;
-    assert_ok(scrape_manager_apply(f->manager, g, config, count, (struct labels){NULL, 0}, &err),
-              &err);
-    sd_manager_apply(f->sd, g, &config->sd, count);
-    generation_unref(f->generation);
-    f->generation = g;
-    (void)sd_manager_step(f->sd);
-    (void)scrape_manager_step(f->manager);
+    scrape_world_apply(&f->w, g, config, count);
+    (void)sd_manager_step(f->w.sd);
+    (void)scrape_manager_step(f->w.manager);
 }
 
 static void run_ms(struct fixture *f, int64_t ms) {
     for (int64_t i = 0; i < ms; i += STEP_MS) {
-        fake_clock_advance_ns(&f->clock, STEP_MS * NS_PER_MS);
-        (void)sd_manager_step(f->sd);
-        (void)scrape_manager_step(f->manager);
+        fake_clock_advance_ns(&f->w.clock, STEP_MS * NS_PER_MS);
+        (void)sd_manager_step(f->w.sd);
+        (void)scrape_manager_step(f->w.manager);
     }
 }
 
 static void answer_url(struct fixture *f, const char *url, const char *body) {
     const struct fake_answer answer = {
         .url = url, .content_type = "text/plain; version=0.0.4", .body = str_of(body)};
-    fake_transport_forget(f->scrape_net, url);
-    fake_transport_answer(f->scrape_net, &answer);
+    fake_transport_forget(f->w.scrape_net, url);
+    fake_transport_answer(f->w.scrape_net, &answer);
 }
 
 static void answer(struct fixture *f, const char *body) {
@@ -151,7 +112,7 @@ static void answer(struct fixture *f, const char *body) {
 
 static struct target_info only_target(struct fixture *f) {
     struct targets_snapshot snapshot;
-    scrape_targets(f->manager, &f->arena, &snapshot);
+    scrape_targets(f->w.manager, &f->arena, &snapshot);
     assert_int_equal(snapshot.active_count, 1);
     return snapshot.active[0];
 }
@@ -171,7 +132,7 @@ static void scrapes_come_once_an_interval_with_times_an_interval_apart(void **st
     answer(f, "a 1\n");
     apply(f, 1);
     run_ms(f, 3 * INTERVAL_MS);
-    const char *const rows = row_storage_take(f->rows, false);
+    const char *const rows = row_storage_take(f->w.rows, false);
     assert_int_equal(count_lines(rows, SERIES("a") " 1\n"), 3);
     const long long first = strtoll(rows, NULL, 10);
     char want[256];
@@ -179,24 +140,24 @@ static void scrapes_come_once_an_interval_with_times_an_interval_apart(void **st
                    "%lld " SERIES("a") " 1\n%lld " SERIES("a") " 1\n%lld " SERIES("a") " 1\n",
                    first, first + INTERVAL_MS, first + 2 * INTERVAL_MS);
     assert_string_equal(rows, want);
-    assert_true(row_storage_last(f->rows, SERIES("up")) == 1);
+    assert_true(row_storage_last(f->w.rows, SERIES("up")) == 1);
     const struct target_info info = only_target(f);
     assert_int_equal(info.health, TARGET_UP);
     assert_str(info.url, URL);
     assert_str(info.last_error, "");
-    assert_true(info.last_scrape_unix_ns > START_NS);
+    assert_true(info.last_scrape_unix_ns > SCRAPE_WORLD_START_NS);
 }
 
 static void ticks_count_from_the_first_scrape_even_when_it_was_late(void **state) {
     struct fixture *const f = *state;
     answer(f, "a 1\n");
     apply(f, 1);
-    fake_clock_advance_ns(&f->clock, INTERVAL_MS * NS_PER_MS); /* well behind the offset */
-    (void)scrape_manager_step(f->manager);
+    fake_clock_advance_ns(&f->w.clock, INTERVAL_MS * NS_PER_MS); /* well behind the offset */
+    (void)scrape_manager_step(f->w.manager);
     run_ms(f, INTERVAL_MS - STEP_MS);
-    assert_int_equal(fake_transport_request_count(f->scrape_net), 1);
+    assert_int_equal(fake_transport_request_count(f->w.scrape_net), 1);
     run_ms(f, STEP_MS);
-    assert_int_equal(fake_transport_request_count(f->scrape_net), 2);
+    assert_int_equal(fake_transport_request_count(f->w.scrape_net), 2);
 }
 
 /* A sixteenth of the interval is a slot, as long as there are few targets. */
@@ -213,7 +174,7 @@ static void scrapes_begin_with_the_slots_of_the_interval(void **state) {
     f->group.target_count = COUNT_OF(urls);
     apply(f, 1);
     run_ms(f, 3 * INTERVAL_MS);
-    const char *rows = row_storage_take(f->rows, false);
+    const char *rows = row_storage_take(f->w.rows, false);
     assert_int_equal(count_lines(rows, " 1\n"), 3 * COUNT_OF(urls));
     for (char *end = NULL; *rows != '\0'; rows = strchr(end, '\n') + 1) {
         const int64_t ts_ns = strtoll(rows, &end, 10) * NS_PER_MS;
@@ -226,7 +187,7 @@ static void the_request_says_who_asks_for_what(void **state) {
     answer(f, "a 1\n");
     apply(f, 1);
     run_ms(f, INTERVAL_MS);
-    const struct fake_request request = fake_transport_request(f->scrape_net, 0);
+    const struct fake_request request = fake_transport_request(f->w.scrape_net, 0);
     assert_string_equal(request.method, "GET");
     assert_string_equal(request.url, URL);
     assert_int_equal(request.timeout_ms, 4000);
@@ -244,7 +205,7 @@ static void a_target_that_is_down_says_why(void **state) {
     struct fixture *const f = *state;
     apply(f, 1);
     run_ms(f, INTERVAL_MS);
-    assert_true(row_storage_last(f->rows, SERIES("up")) == 0);
+    assert_true(row_storage_last(f->w.rows, SERIES("up")) == 0);
     const struct target_info info = only_target(f);
     assert_int_equal(info.health, TARGET_DOWN);
     assert_str(info.last_error, "Get \"" URL "\": dial tcp: connect: connection refused");
@@ -297,14 +258,14 @@ static void bad_answers_fail_with_their_text(void **state) {
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct fake_answer say = cases[i].answer;
         say.url = URL;
-        fake_transport_forget(f->scrape_net, URL);
-        fake_transport_answer(f->scrape_net, &say);
+        fake_transport_forget(f->w.scrape_net, URL);
+        fake_transport_answer(f->w.scrape_net, &say);
         run_ms(f, INTERVAL_MS);
         if (cases[i].answer.hang) {
             run_ms(f, 4000);
         }
         assert_str(only_target(f).last_error, cases[i].error);
-        assert_true(row_storage_last(f->rows, SERIES("up")) == 0);
+        assert_true(row_storage_last(f->w.rows, SERIES("up")) == 0);
     }
 }
 
@@ -313,13 +274,13 @@ static void an_empty_page_and_a_fallback_are_good(void **state) {
     const struct fake_answer empty = {.url = URL, .times = 1};
     const struct fake_answer blank = {.url = URL, .body = STR("a 1\n")};
     f->config.fallback_protocol = PROTOCOL_TEXT_0_0_4;
-    fake_transport_answer(f->scrape_net, &empty);
-    fake_transport_answer(f->scrape_net, &blank);
+    fake_transport_answer(f->w.scrape_net, &empty);
+    fake_transport_answer(f->w.scrape_net, &blank);
     apply(f, 1);
     run_ms(f, INTERVAL_MS);
-    assert_true(row_storage_last(f->rows, SERIES("up")) == 1);
+    assert_true(row_storage_last(f->w.rows, SERIES("up")) == 1);
     run_ms(f, INTERVAL_MS);
-    assert_true(row_storage_last(f->rows, SERIES("a")) == 1);
+    assert_true(row_storage_last(f->w.rows, SERIES("a")) == 1);
 }
 
 static void compressed_pages_are_read(void **state) {
@@ -332,25 +293,25 @@ static void compressed_pages_are_read(void **state) {
                                     .content_type = "text/plain",
                                     .content_encoding = "gzip",
                                     .body = buf_str(&packed)};
-    fake_transport_answer(f->scrape_net, &say);
+    fake_transport_answer(f->w.scrape_net, &say);
     f->config.body_size_limit = 9; /* of the page: packed it is longer */
     assert_true(packed.len > 9);
     apply(f, 1);
     run_ms(f, 2 * INTERVAL_MS);
-    assert_true(row_storage_last(f->rows, SERIES("b")) == 2);
+    assert_true(row_storage_last(f->w.rows, SERIES("b")) == 2);
     const struct fake_answer zstd = {
         .url = URL, .content_type = "text/plain", .content_encoding = "zstd", .body = ZSTD_PAGE};
-    fake_transport_forget(f->scrape_net, URL);
-    fake_transport_answer(f->scrape_net, &zstd);
+    fake_transport_forget(f->w.scrape_net, URL);
+    fake_transport_answer(f->w.scrape_net, &zstd);
     run_ms(f, INTERVAL_MS);
-    assert_true(row_storage_last(f->rows, SERIES("b")) == 3);
+    assert_true(row_storage_last(f->w.rows, SERIES("b")) == 3);
     /* a name that is not exactly known is none, and the body is read as it stands */
     const struct fake_answer plain = {
         .url = URL, .content_type = "text/plain", .content_encoding = "GZIP", .body = STR("b 4\n")};
-    fake_transport_forget(f->scrape_net, URL);
-    fake_transport_answer(f->scrape_net, &plain);
+    fake_transport_forget(f->w.scrape_net, URL);
+    fake_transport_answer(f->w.scrape_net, &plain);
     run_ms(f, INTERVAL_MS);
-    assert_true(row_storage_last(f->rows, SERIES("b")) == 4);
+    assert_true(row_storage_last(f->w.rows, SERIES("b")) == 4);
     buf_release(&packed);
 }
 
@@ -364,16 +325,16 @@ static void a_slow_target_is_scraped_again_at_once_but_not_more(void **state) {
     const struct fake_answer quick = {
         .url = URL, .content_type = "text/plain", .body = STR("a 2\n")};
     f->config.timeout_ms = 10000;
-    fake_transport_answer(f->scrape_net, &slow);
-    fake_transport_answer(f->scrape_net, &quick);
+    fake_transport_answer(f->w.scrape_net, &slow);
+    fake_transport_answer(f->w.scrape_net, &quick);
     apply(f, 1);
     run_ms(f, INTERVAL_MS); /* the first starts */
-    const size_t before = fake_transport_request_count(f->scrape_net);
+    const size_t before = fake_transport_request_count(f->w.scrape_net);
     assert_int_equal(before, 1);
     run_ms(f, INTERVAL_MS + 20); /* it times out at the next tick */
-    assert_int_equal(fake_transport_request_count(f->scrape_net), 2);
+    assert_int_equal(fake_transport_request_count(f->w.scrape_net), 2);
     run_ms(f, INTERVAL_MS);
-    assert_int_equal(fake_transport_request_count(f->scrape_net), 3);
+    assert_int_equal(fake_transport_request_count(f->w.scrape_net), 3);
 }
 
 static void a_removed_target_gets_markers_after_two_ticks(void **state) {
@@ -381,20 +342,20 @@ static void a_removed_target_gets_markers_after_two_ticks(void **state) {
     answer(f, "a 1\n");
     apply(f, 1);
     run_ms(f, INTERVAL_MS);
-    const long long first = strtoll(row_storage_take(f->rows, false), NULL, 10);
+    const long long first = strtoll(row_storage_take(f->w.rows, false), NULL, 10);
     f->group.target_count = 0;
     apply(f, 1);
     /* Two ticks and a tenth of the interval behind the last scrape. */
     const int64_t due_ms = first + 2 * INTERVAL_MS + INTERVAL_MS / 10;
-    run_ms(f, due_ms - clock_unix_ms(&f->clock.clock) - 100);
-    assert_string_equal(row_storage_take(f->rows, true), "");
+    run_ms(f, due_ms - clock_unix_ms(&f->w.clock.clock) - 100);
+    assert_string_equal(row_storage_take(f->w.rows, true), "");
     run_ms(f, 200);
-    const char *const rows = row_storage_take(f->rows, true);
+    const char *const rows = row_storage_take(f->w.rows, true);
     char want[128];
     (void)snprintf(want, sizeof(want), "%lld " SERIES("a") " stale\n", first + INTERVAL_MS);
     assert_non_null(strstr(rows, want));
     assert_non_null(strstr(rows, SERIES("up") " stale\n"));
-    assert_int_equal(row_storage_open_groups(f->rows), 0);
+    assert_int_equal(row_storage_open_groups(f->w.rows), 0);
 }
 
 static void a_target_that_comes_back_in_time_goes_on(void **state) {
@@ -409,13 +370,13 @@ static void a_target_that_comes_back_in_time_goes_on(void **state) {
     f->config.interval_ms = INTERVAL_MS / 2; /* and with another interval: another target */
     apply(f, 1);
     answer(f, "a 2\n");
-    (void)row_storage_take(f->rows, true);
+    (void)row_storage_take(f->w.rows, true);
     run_ms(f, 3 * INTERVAL_MS);
-    const char *const rows = row_storage_take(f->rows, false);
+    const char *const rows = row_storage_take(f->w.rows, false);
     assert_int_equal(count_lines(rows, SERIES("b") " stale\n"), 1);
     assert_int_equal(count_lines(rows, SERIES("a") " stale\n"), 0);
     assert_int_equal(count_lines(rows, SERIES("a") " 2\n"), 6);
-    assert_int_equal(row_storage_open_groups(f->rows), 1);
+    assert_int_equal(row_storage_open_groups(f->w.rows), 1);
 }
 
 static void a_job_that_leaves_ends_without_markers(void **state) {
@@ -423,13 +384,13 @@ static void a_job_that_leaves_ends_without_markers(void **state) {
     answer(f, "a 1\n");
     apply(f, 1);
     run_ms(f, INTERVAL_MS);
-    (void)row_storage_take(f->rows, true);
+    (void)row_storage_take(f->w.rows, true);
     apply(f, 0);
     run_ms(f, 4 * INTERVAL_MS);
-    assert_string_equal(row_storage_take(f->rows, true), "");
-    assert_int_equal(row_storage_open_groups(f->rows), 0);
+    assert_string_equal(row_storage_take(f->w.rows, true), "");
+    assert_int_equal(row_storage_open_groups(f->w.rows), 0);
     struct targets_snapshot snapshot;
-    scrape_targets(f->manager, &f->arena, &snapshot);
+    scrape_targets(f->w.manager, &f->arena, &snapshot);
     assert_int_equal(snapshot.pool_count, 0);
 }
 
@@ -439,24 +400,24 @@ static void a_target_limit_fails_all_targets_without_asking_them(void **state) {
     answer_url(f, "http://h:2/metrics", "a 1\n");
     apply(f, 1);
     run_ms(f, INTERVAL_MS);
-    (void)row_storage_take(f->rows, true);
+    (void)row_storage_take(f->w.rows, true);
     f->config.target_limit = 1;
     f->addresses[1] = STR("h:2");
     f->group.target_count = 2;
     apply(f, 1);
-    const size_t asked = fake_transport_request_count(f->scrape_net);
+    const size_t asked = fake_transport_request_count(f->w.scrape_net);
     run_ms(f, 2 * INTERVAL_MS);
-    assert_int_equal(fake_transport_request_count(f->scrape_net), asked);
-    assert_int_equal(count_lines(row_storage_take(f->rows, true), SERIES("a") " stale\n"), 1);
+    assert_int_equal(fake_transport_request_count(f->w.scrape_net), asked);
+    assert_int_equal(count_lines(row_storage_take(f->w.rows, true), SERIES("a") " stale\n"), 1);
     struct targets_snapshot snapshot;
-    scrape_targets(f->manager, &f->arena, &snapshot);
+    scrape_targets(f->w.manager, &f->arena, &snapshot);
     assert_int_equal(snapshot.active_count, 2);
     assert_str(snapshot.active[1].last_error,
                "target_limit exceeded (number of targets: 2, limit: 1)");
     f->config.target_limit = 2;
     apply(f, 1);
     run_ms(f, 2 * INTERVAL_MS);
-    assert_true(row_storage_last(f->rows, SERIES("up")) == 1);
+    assert_true(row_storage_last(f->w.rows, SERIES("up")) == 1);
 }
 
 static void a_reload_keeps_the_cache_only_when_series_cannot_change(void **state) {
@@ -467,15 +428,15 @@ static void a_reload_keeps_the_cache_only_when_series_cannot_change(void **state
     f->config.sample_limit = 100;
     apply(f, 1);
     run_ms(f, INTERVAL_MS);
-    assert_true(row_storage_last(f->rows, SERIES("scrape_series_added")) == 0);
+    assert_true(row_storage_last(f->w.rows, SERIES("scrape_series_added")) == 0);
     f->config.honor_labels = true;
     apply(f, 1);
-    (void)row_storage_take(f->rows, true);
+    (void)row_storage_take(f->w.rows, true);
     run_ms(f, INTERVAL_MS);
-    const char *const rows = row_storage_take(f->rows, false);
+    const char *const rows = row_storage_take(f->w.rows, false);
     assert_non_null(strstr(rows, "a{exported_job=\"x\", instance=\"h:1\", job=\"j\"} stale\n"));
     assert_non_null(strstr(rows, "a{instance=\"h:1\", job=\"x\"} 1\n"));
-    assert_true(row_storage_last(f->rows, SERIES("scrape_series_added")) == 1);
+    assert_true(row_storage_last(f->w.rows, SERIES("scrape_series_added")) == 1);
 }
 
 static void equal_targets_are_scraped_once(void **state) {
@@ -485,7 +446,7 @@ static void equal_targets_are_scraped_once(void **state) {
     f->group.target_count = 2;
     apply(f, 1);
     run_ms(f, INTERVAL_MS);
-    assert_int_equal(fake_transport_request_count(f->scrape_net), 1);
+    assert_int_equal(fake_transport_request_count(f->w.scrape_net), 1);
     (void)only_target(f);
 }
 
@@ -497,7 +458,7 @@ static void bad_targets_are_counted_and_left_out(void **state) {
     apply(f, 1);
     (void)only_target(f);
     buf_init(&metrics, 1 << 20);
-    metric_render(f->registry, &metrics);
+    metric_render(f->w.registry, &metrics);
     assert_non_null(
         strstr(metrics.ptr, "prometheus_target_sync_failed_total{scrape_job=\"j\"} 1\n"));
     assert_non_null(
@@ -530,8 +491,8 @@ static void assert_errors(const struct target_info *info, const char *want) {
 static void answer_type(struct fixture *f, const char *type, const char *body, int status) {
     const struct fake_answer a = {
         .url = URL, .status = status, .content_type = type, .body = str_of(body)};
-    fake_transport_forget(f->scrape_net, URL);
-    fake_transport_answer(f->scrape_net, &a);
+    fake_transport_forget(f->w.scrape_net, URL);
+    fake_transport_answer(f->w.scrape_net, &a);
 }
 
 static void a_target_tells_why_it_failed_and_what_failed_before(void **state) {
@@ -561,7 +522,7 @@ static void a_target_tells_why_it_failed_and_what_failed_before(void **state) {
     run_ms(f, INTERVAL_MS);
     answer_type(f, "text/plain", "", 503);
     run_ms(f, INTERVAL_MS);
-    fake_transport_forget(f->scrape_net, URL); /* refused */
+    fake_transport_forget(f->w.scrape_net, URL); /* refused */
     run_ms(f, INTERVAL_MS);
     info = only_target(f);
     assert_errors(&info, "connect x1;status x1;content_type x1;parse x1;sample_limit x2;");
@@ -594,13 +555,13 @@ static void failures_are_counted_by_job_and_reason(void **state) {
     answer_type(f, "text/plain", "", 500);
     apply(f, 1);
     run_ms(f, 3 * INTERVAL_MS);
-    metric_render(f->registry, &page);
+    metric_render(f->w.registry, &page);
     assert_true(str_find(buf_str(&page), STR("brasa_target_scrape_failures_total{reason=\"status\","
                                              "scrape_job=\"j\"} 3\n")) >= 0);
     apply(f, 0); /* the job goes, and its series with it */
     run_ms(f, INTERVAL_MS);
     buf_clear(&page);
-    metric_render(f->registry, &page);
+    metric_render(f->w.registry, &page);
     assert_true(str_find(buf_str(&page), STR("reason=\"status\"")) < 0);
     buf_release(&page);
 }
@@ -643,8 +604,8 @@ static void metadata_of_all_targets_can_be_asked(void **state) {
     answer(f, "# TYPE a gauge\na 1\n# TYPE b counter\nb 1\n");
     apply(f, 1);
     run_ms(f, INTERVAL_MS);
-    scrape_each_metadata(f->manager, STR(""), collect_metadata, &got);
-    scrape_each_metadata(f->manager, STR("b"), collect_metadata, &got);
+    scrape_each_metadata(f->w.manager, STR(""), collect_metadata, &got);
+    scrape_each_metadata(f->w.manager, STR("b"), collect_metadata, &got);
     assert_string_equal(got.ptr, "a gauge;b counter;b counter;");
     buf_release(&got);
 }

@@ -4,62 +4,29 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "scrape/scrape.h"
 #include "scrape/sd/sd_provider.h"
 #include "tests/support/check_err.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/fake_transport.h"
-#include "tests/support/row_storage.h"
+#include "tests/unit/scrape/scrape_world.h"
 
 enum { INTERVAL_MS = 1000, STEP_MS = 10, FLEET_MAX = 1500, SLICES = 2 * 256 };
 
 struct world {
     struct arena arena;
-    struct fake_clock clock;
-    struct fake_transport *scrape_net, *sd_net;
-    struct row_storage *rows;
-    struct metric_registry *registry;
-    struct scrape_manager *manager;
-    struct sd_manager *sd;
-    struct generation *generation;
+    struct scrape_world s;
     int64_t interval_ms;
 };
 
 static void world_open(struct world *w) {
     *w = (struct world){.interval_ms = INTERVAL_MS};
     arena_init(&w->arena, 0);
-    fake_clock_init(&w->clock, INT64_C(1700000000) * NS_PER_S);
-    w->scrape_net = fake_transport_new(&w->clock);
-    w->sd_net = fake_transport_new(&w->clock);
-    w->rows = row_storage_new(true);
-    w->registry = metric_registry_new();
-    const struct scrape_options options = {.storage = row_storage_as_storage(w->rows),
-                                           .transport = fake_transport_base(w->scrape_net),
-                                           .clock = &w->clock.clock,
-                                           .registry = w->registry,
-                                           .fqdn = STR("test.example"),
-                                           .max_body_bytes = 1 << 20,
-                                           .no_threads = true};
-    w->manager = scrape_manager_new(&options);
-    scrape_manager_start(w->manager);
-    const struct sd_options sd_options = {.name = "scrape",
-                                          .vfs = vfs_system(),
-                                          .clock = &w->clock.clock,
-                                          .transport = fake_transport_base(w->sd_net),
-                                          .registry = w->registry,
-                                          .on_update = scrape_manager_update,
-                                          .ctx = w->manager};
-    w->sd = sd_manager_new(&sd_options);
+    const struct scrape_options options = {
+        .fqdn = STR("test.example"), .max_body_bytes = 1 << 20, .no_threads = true};
+    scrape_world_open(&w->s, &options, 0);
+    scrape_manager_start(w->s.manager);
 }
 
 static void world_close(struct world *w) {
-    sd_manager_free(w->sd);
-    scrape_manager_free(w->manager);
-    fake_transport_free(w->scrape_net);
-    fake_transport_free(w->sd_net);
-    generation_unref(w->generation);
-    row_storage_free(w->rows);
-    metric_registry_free(w->registry);
+    scrape_world_close(&w->s);
     arena_release(&w->arena);
 }
 
@@ -93,27 +60,19 @@ static struct scrape_config job_of(struct world *w, struct arena *arena, const c
 
 /* Two steady targets and fleet ones with this prefix. */
 static void apply(struct world *w, const char *prefix, size_t fleet) {
-    struct err err;
     struct generation *const g = generation_new(0);
     struct arena *const arena = generation_arena(g);
     struct scrape_config *const configs = arena_alloc(arena, 2 * sizeof(*configs));
-    struct sd_config_set *const sets = arena_alloc(arena, 2 * sizeof(*sets));
     configs[0] = job_of(w, arena, "s", 2);
     configs[1] = job_of(w, arena, prefix, fleet);
-    sets[0] = configs[0].sd;
-    sets[1] = configs[1].sd;
-    assert_ok(scrape_manager_apply(w->manager, g, configs, 2, (struct labels){NULL, 0}, &err),
-              &err);
-    sd_manager_apply(w->sd, g, sets, 2);
-    generation_unref(w->generation);
-    w->generation = g;
-    (void)sd_manager_step(w->sd);
+    scrape_world_apply(&w->s, g, configs, 2);
+    (void)sd_manager_step(w->s.sd);
 }
 
 static void step(struct world *w) {
-    fake_clock_advance_ns(&w->clock, STEP_MS * NS_PER_MS);
-    (void)sd_manager_step(w->sd);
-    (void)scrape_manager_step(w->manager);
+    fake_clock_advance_ns(&w->s.clock, STEP_MS * NS_PER_MS);
+    (void)sd_manager_step(w->s.sd);
+    (void)scrape_manager_step(w->s.manager);
 }
 
 static void run_ms(struct world *w, int64_t ms) {
@@ -124,7 +83,7 @@ static void run_ms(struct world *w, int64_t ms) {
 
 static size_t active_count(struct world *w) {
     struct targets_snapshot snapshot;
-    scrape_targets(w->manager, &w->arena, &snapshot);
+    scrape_targets(w->s.manager, &w->arena, &snapshot);
     const size_t n = snapshot.active_count;
     arena_reset(&w->arena);
     return n;
@@ -137,7 +96,7 @@ static bool has_followed(struct world *w, int n) {
     (void)snprintf(want, sizeof(want),
                    "prometheus_target_scrape_pool_sync_total{scrape_job=\"fleet\"} %d\n", n);
     buf_init(&metrics, 1 << 20);
-    metric_render(w->registry, &metrics);
+    metric_render(w->s.registry, &metrics);
     const bool has = strstr(metrics.ptr, want) != NULL;
     buf_release(&metrics);
     return has;
@@ -158,8 +117,8 @@ static size_t steps_until_followed(struct world *w, int n) {
 static size_t regular_scrapes(struct world *w, const char *url) {
     int64_t last_ns = 0;
     size_t n = 0;
-    for (size_t i = 0; i < fake_transport_request_count(w->scrape_net); i++) {
-        const struct fake_request request = fake_transport_request(w->scrape_net, i);
+    for (size_t i = 0; i < fake_transport_request_count(w->s.scrape_net); i++) {
+        const struct fake_request request = fake_transport_request(w->s.scrape_net, i);
         if (strcmp(request.url, url) == 0) {
             assert_true(n == 0 || request.start_mono_ns - last_ns == INTERVAL_MS * NS_PER_MS);
             last_ns = request.start_mono_ns;
@@ -209,21 +168,21 @@ static void a_large_set_that_is_replaced_and_comes_back_in_time_goes_on(void **s
     apply(&w, "a", FLEET);
     run_ms(&w, 2 * INTERVAL_MS);
     assert_int_equal(active_count(&w), 2 + FLEET);
-    assert_int_equal(row_storage_open_groups(w.rows), 2 + FLEET);
+    assert_int_equal(row_storage_open_groups(w.s.rows), 2 + FLEET);
     apply(&w, "b", FLEET);
     run_ms(&w, INTERVAL_MS / 2);
     apply(&w, "a", FLEET);
-    (void)row_storage_take(w.rows, true);
+    (void)row_storage_take(w.s.rows, true);
     run_ms(&w, 5 * INTERVAL_MS);
     assert_int_equal(active_count(&w), 2 + FLEET);
-    assert_int_equal(row_storage_open_groups(w.rows), 2 + FLEET);
+    assert_int_equal(row_storage_open_groups(w.s.rows), 2 + FLEET);
     assert_null(
-        strstr(row_storage_take(w.rows, true), "up{instance=\"a:7\", job=\"fleet\"} stale"));
+        strstr(row_storage_take(w.s.rows, true), "up{instance=\"a:7\", job=\"fleet\"} stale"));
     apply(&w, "a", 0);
     run_ms(&w, 4 * INTERVAL_MS);
-    assert_int_equal(row_storage_open_groups(w.rows), 2);
+    assert_int_equal(row_storage_open_groups(w.s.rows), 2);
     assert_non_null(
-        strstr(row_storage_take(w.rows, true), "up{instance=\"a:7\", job=\"fleet\"} stale"));
+        strstr(row_storage_take(w.s.rows, true), "up{instance=\"a:7\", job=\"fleet\"} stale"));
     world_close(&w);
 }
 

@@ -7,51 +7,25 @@
 
 #include "base/attr.h"
 #include "base/mem.h"
-#include "scrape/scrape.h"
 #include "tests/support/check_err.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/fake_transport.h"
-#include "tests/support/row_storage.h"
+#include "tests/unit/scrape/scrape_world.h"
 
 enum { TARGETS = 40, INTERVAL_MS = 1000, SECONDS = 8 };
 
 struct fixture {
-    struct fake_clock clock;
-    struct fake_transport *scrape_net, *sd_net;
-    struct row_storage *rows;
-    struct metric_registry *registry;
-    struct scrape_manager *manager;
-    struct sd_manager *sd;
+    struct scrape_world w;
     char names[TARGETS][16];
 };
 
 static void start(struct fixture *f) {
-    fake_clock_init(&f->clock, INT64_C(1700000000) * NS_PER_S);
-    f->scrape_net = fake_transport_new(&f->clock);
-    f->sd_net = fake_transport_new(&f->clock);
-    fake_transport_set_limit(f->scrape_net, clock_mono_ns(&f->clock.clock));
-    fake_transport_set_limit(f->sd_net, clock_mono_ns(&f->clock.clock));
-    f->rows = row_storage_new(true);
-    f->registry = metric_registry_new();
-    const struct scrape_options options = {.storage = row_storage_as_storage(f->rows),
-                                           .transport = fake_transport_base(f->scrape_net),
-                                           .clock = &f->clock.clock,
-                                           .registry = f->registry,
-                                           .adjust_timestamps = true,
+    const struct scrape_options options = {.adjust_timestamps = true,
                                            .timestamp_tolerance_ns = 2 * NS_PER_MS,
                                            .max_body_bytes = 1 << 20};
-    f->manager = scrape_manager_new(&options);
-    scrape_manager_start(f->manager);
-    const struct sd_options sd_options = {.name = "scrape",
-                                          .vfs = vfs_system(),
-                                          .clock = &f->clock.clock,
-                                          .transport = fake_transport_base(f->sd_net),
-                                          .registry = f->registry,
-                                          .on_update = scrape_manager_update,
-                                          .ctx = f->manager,
-                                          .update_interval_ns = NS_PER_MS};
-    f->sd = sd_manager_new(&sd_options);
-    sd_manager_start(f->sd);
+    scrape_world_open(&f->w, &options, NS_PER_MS);
+    fake_transport_set_limit(f->w.scrape_net, clock_mono_ns(&f->w.clock.clock));
+    fake_transport_set_limit(f->w.sd_net, clock_mono_ns(&f->w.clock.clock));
+    scrape_manager_start(f->w.manager);
+    sd_manager_start(f->w.sd);
     for (int i = 0; i < TARGETS; i++) {
         char url[64];
         (void)snprintf(f->names[i], sizeof(f->names[i]), "h%d:1", i);
@@ -60,22 +34,15 @@ static void start(struct fixture *f) {
                                            .delay_ns = i * NS_PER_MS,
                                            .content_type = "text/plain",
                                            .body = STR("# TYPE a gauge\na 1\nb 2\n")};
-        fake_transport_answer(f->scrape_net, &answer);
+        fake_transport_answer(f->w.scrape_net, &answer);
     }
 }
 
 static void stop(struct fixture *f) {
-    sd_manager_free(f->sd);
-    scrape_manager_free(f->manager);
-    fake_transport_free(f->scrape_net);
-    fake_transport_free(f->sd_net);
-    assert_int_equal(row_storage_open_groups(f->rows), 0);
-    row_storage_free(f->rows);
-    metric_registry_free(f->registry);
+    scrape_world_close(&f->w);
 }
 
 static void apply(struct fixture *f, size_t targets, uint64_t sample_limit) {
-    struct err err;
     struct generation *const g = generation_new(0);
     struct arena *const arena = generation_arena(g);
     struct scrape_config *const config = arena_zalloc(arena, sizeof(*config));
@@ -95,9 +62,9 @@ static void apply(struct fixture *f, size_t targets, uint64_t sample_limit) {
                                      .scheme = STR("http"),
                                      .escaping_scheme = STR("allow-utf-8"),
                                      .sd = {STR("j"), sd, 1}};
-    assert_ok(scrape_manager_apply(f->manager, g, config, 1, (struct labels){NULL, 0}, &err), &err);
-    sd_manager_apply(f->sd, g, &config->sd, 1);
-    generation_unref(g);
+    scrape_world_apply(&f->w, g, config, 1);
+    generation_unref(g); /* what is at work has references of its own */
+    f->w.generation = NULL;
 }
 
 static bool count_metadata(void *ctx, const struct metric_metadata *md) {
@@ -113,11 +80,11 @@ static void look(struct fixture *f) {
     size_t families = 0;
     arena_init(&arena, 0);
     buf_init(&metrics, 1 << 22);
-    scrape_targets(f->manager, &arena, &snapshot);
+    scrape_targets(f->w.manager, &arena, &snapshot);
     assert_true(snapshot.active_count <= TARGETS);
-    scrape_each_metadata(f->manager, STR(""), count_metadata, &families);
+    scrape_each_metadata(f->w.manager, STR(""), count_metadata, &families);
     assert_true(families <= TARGETS);
-    metric_render(f->registry, &metrics);
+    metric_render(f->w.registry, &metrics);
     buf_release(&metrics);
     arena_release(&arena);
 }
@@ -128,20 +95,20 @@ static void targets_are_scraped_while_configuration_and_api_are_busy(void **stat
     start(&f);
     /* the fake clock outruns real threads on a busy machine: discovery may need more seconds */
     for (int second = 0; second < SECONDS ||
-                         (second < 1000 && fake_transport_request_count(f.scrape_net) < TARGETS);
+                         (second < 1000 && fake_transport_request_count(f.w.scrape_net) < TARGETS);
          second++) {
         if (second >= SECONDS) {
             (void)usleep(10000);
         }
         apply(&f, second % 3 == 2 ? TARGETS / 2 : TARGETS, (uint64_t)(second / 2 * 100));
-        const int64_t now = clock_mono_ns(&f.clock.clock);
-        fake_transport_set_limit(f.sd_net, now + INTERVAL_MS * NS_PER_MS);
+        const int64_t now = clock_mono_ns(&f.w.clock.clock);
+        fake_transport_set_limit(f.w.sd_net, now + INTERVAL_MS * NS_PER_MS);
         for (int part = 1; part <= 4; part++) {
-            fake_transport_run_to(f.scrape_net, now + part * INTERVAL_MS / 4 * NS_PER_MS);
+            fake_transport_run_to(f.w.scrape_net, now + part * INTERVAL_MS / 4 * NS_PER_MS);
             look(&f);
         }
     }
-    assert_true(fake_transport_request_count(f.scrape_net) >= TARGETS);
+    assert_true(fake_transport_request_count(f.w.scrape_net) >= TARGETS);
     stop(&f);
 }
 
@@ -150,7 +117,7 @@ static void a_manager_stops_in_the_middle_of_requests(void **state) {
     struct fixture f = {0};
     start(&f);
     apply(&f, TARGETS, 0);
-    fake_transport_run_to(f.scrape_net, clock_mono_ns(&f.clock.clock) + 517 * NS_PER_MS);
+    fake_transport_run_to(f.w.scrape_net, clock_mono_ns(&f.w.clock.clock) + 517 * NS_PER_MS);
     stop(&f);
 }
 
