@@ -7,6 +7,7 @@ import subprocess
 from conftest import SHARED
 from differential import OPENMETRICS, TEXT, Answer, Case
 from differential_cases import NOW_MS
+from wire import varint
 
 CORPUS = SHARED / 'data/corpus.tar.zst'
 PROTOBUF = 'application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited'
@@ -86,13 +87,6 @@ def client_cases(count, answers):
 
 
 # ---- protobuf ----
-
-def varint(n):
-    out = b''
-    while n > 127:
-        out, n = out + bytes([n & 127 | 128]), n >> 7
-    return out + bytes([n])
-
 
 def field(number, payload):
     """bytes and str: length-delimited; float: fixed64; int: varint."""

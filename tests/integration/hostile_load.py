@@ -5,28 +5,12 @@ import time
 
 import requests
 
+from wire import field, snappy, varint
 
-# ---- data: one remote write request a thousand series, its protobuf and snappy by hand ----
-
-def varint(n):
-    out = bytearray()
-    while n > 0x7f:
-        out.append(n & 0x7f | 0x80)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
-
-
-def field(number, payload):
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
-
+# ---- data: one remote write request a thousand series ----
 
 def label(name, value):
     return field(1, field(1, name.encode()) + field(2, value.encode()))
-
-
-def snappy(raw):
-    return varint(len(raw)) + b'\xfc' + struct.pack('<I', len(raw) - 1) + raw
 
 
 def push(url, series, samples):

@@ -27,6 +27,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from conftest import Brasa, Process, RELEASE, free_port, need, wait_for  # noqa: E402
+from wire import field, snappy, varint  # noqa: E402
 
 MARK = '\x01'  # behind what keeps the name in 2.42: there it is asked times 1
 FILTER = re.compile(r' (==|!=|>=|<=|>|<)(?! bool)(?= )')
@@ -50,28 +51,6 @@ EXPLAINED = {
 
 
 # ---- remote write ----
-
-def varint(n):
-    out = bytearray()
-    while n > 127:
-        out.append(n & 127 | 128)
-        n >>= 7
-    out.append(n)
-    return bytes(out)
-
-
-def field(number, body):
-    return varint(number << 3 | 2) + varint(len(body)) + body
-
-
-def snappy(raw):
-    """Literals only."""
-    out = [varint(len(raw))]
-    for at in range(0, len(raw), 65536):
-        part = raw[at:at + 65536]
-        out.append(bytes([61 << 2]) + struct.pack('<H', len(part) - 1) + part)
-    return b''.join(out)
-
 
 def write(url, series):
     """series: [(labels, [(ms, value)])], sorted by labels."""
