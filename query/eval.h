@@ -148,6 +148,8 @@ struct range_series {
 struct range_visitor {
     struct window_spec spec; /* of the source */
     bool wants_shape;
+    enum storage_want
+        want; /* what visit looks at; of a range selector samples may come condensed */
     enum err_code (*visit)(struct range_visitor *v, const struct range_series *series,
                            struct err *err);
 };

@@ -22,9 +22,10 @@ struct call_entry {
     enum call_kind kind;
     bool keeps_name; /* CALL_RANGE */
     bool wants_shape;
-    range_kernel *mixed; /* CALL_RANGE with histograms; NULL: it sees the floats alone */
-    bool any_sample;     /* CALL_RANGE: range looks at no value */
-    bool start_times;    /* CALL_RANGE: mixed also takes start timestamps */
+    range_kernel *mixed;    /* CALL_RANGE with histograms; NULL: it sees the floats alone */
+    bool any_sample;        /* CALL_RANGE: range looks at no value */
+    bool start_times;       /* CALL_RANGE: mixed also takes start timestamps */
+    enum storage_want want; /* CALL_RANGE: range takes condensed samples for that */
     union {
         range_kernel *range;
         math_kernel *math;
@@ -40,16 +41,19 @@ static const struct call_entry ENTRIES[FN_COUNT] = {
                  .wants_shape = true,
                  .range = range_rate,
                  .mixed = mixed_rate,
+                 .want = STORAGE_WANT_RISES,
                  .start_times = true},
     [FN_INCREASE] = {.kind = CALL_RANGE,
                      .wants_shape = true,
                      .range = range_increase,
                      .mixed = mixed_increase,
+                     .want = STORAGE_WANT_RISES,
                      .start_times = true},
     [FN_DELTA] = {.kind = CALL_RANGE,
                   .wants_shape = true,
                   .range = range_delta,
-                  .mixed = mixed_delta},
+                  .mixed = mixed_delta,
+                  .want = STORAGE_WANT_ENDS},
     [FN_IRATE] = {.kind = CALL_RANGE,
                   .range = range_irate,
                   .mixed = mixed_irate,
@@ -65,20 +69,34 @@ static const struct call_entry ENTRIES[FN_COUNT] = {
     [FN_DOUBLE_EXPONENTIAL_SMOOTHING] = {.kind = CALL_RANGE,
                                          .range = range_double_exponential_smoothing,
                                          .mixed = mixed_double_exponential_smoothing},
-    [FN_AVG_OVER_TIME] = {.kind = CALL_RANGE, .range = range_avg, .mixed = mixed_avg},
-    [FN_SUM_OVER_TIME] = {.kind = CALL_RANGE, .range = range_sum, .mixed = mixed_sum},
-    [FN_MIN_OVER_TIME] = {.kind = CALL_RANGE, .range = range_min},
-    [FN_MAX_OVER_TIME] = {.kind = CALL_RANGE, .range = range_max},
-    [FN_COUNT_OVER_TIME] = {.kind = CALL_RANGE, .range = range_count, .any_sample = true},
+    [FN_AVG_OVER_TIME] = {.kind = CALL_RANGE,
+                          .range = range_avg,
+                          .mixed = mixed_avg,
+                          .want = STORAGE_WANT_SUM},
+    [FN_SUM_OVER_TIME] = {.kind = CALL_RANGE,
+                          .range = range_sum,
+                          .mixed = mixed_sum,
+                          .want = STORAGE_WANT_SUM},
+    [FN_MIN_OVER_TIME] = {.kind = CALL_RANGE, .range = range_min, .want = STORAGE_WANT_MIN},
+    [FN_MAX_OVER_TIME] = {.kind = CALL_RANGE, .range = range_max, .want = STORAGE_WANT_MAX},
+    [FN_COUNT_OVER_TIME] = {.kind = CALL_RANGE,
+                            .range = range_count,
+                            .any_sample = true,
+                            .want = STORAGE_WANT_ENDS},
     [FN_LAST_OVER_TIME] = {.kind = CALL_RANGE,
                            .keeps_name = true,
                            .range = range_last,
-                           .mixed = mixed_last},
+                           .mixed = mixed_last,
+                           .want = STORAGE_WANT_ENDS},
     [FN_FIRST_OVER_TIME] = {.kind = CALL_RANGE,
                             .keeps_name = true,
                             .range = range_first,
-                            .mixed = mixed_first},
-    [FN_PRESENT_OVER_TIME] = {.kind = CALL_RANGE, .range = range_present, .any_sample = true},
+                            .mixed = mixed_first,
+                            .want = STORAGE_WANT_ENDS},
+    [FN_PRESENT_OVER_TIME] = {.kind = CALL_RANGE,
+                              .range = range_present,
+                              .any_sample = true,
+                              .want = STORAGE_WANT_ENDS},
     [FN_STDDEV_OVER_TIME] = {.kind = CALL_RANGE, .range = range_stddev},
     [FN_STDVAR_OVER_TIME] = {.kind = CALL_RANGE, .range = range_stdvar},
     [FN_QUANTILE_OVER_TIME] = {.kind = CALL_RANGE, .range = range_quantile},
@@ -316,7 +334,9 @@ static enum err_code range_into(struct eval *ev, const struct plan_node *node,
     work_begin(&results, &ev->budget);
     work_begin(&scratch, &ev->budget);
     struct range_eval r = {
-        .visitor = {.visit = range_visit, .wants_shape = ENTRIES[id].wants_shape && !extended},
+        .visitor = {.visit = range_visit,
+                    .wants_shape = ENTRIES[id].wants_shape && !extended,
+                    .want = extended ? STORAGE_WANT_ALL : ENTRIES[id].want},
         .call = {.ev = ev,
                  .node = node,
                  .grid = grid,

@@ -128,6 +128,7 @@ struct scan {
     const struct plan_selector *selector;
     struct pos_range pos;
     struct window_spec spec;
+    enum storage_want want;
     struct work scratch;
     struct window_cache cache;
     /* One series with samples in the range; labels hold the two sets. */
@@ -170,6 +171,17 @@ static enum err_code scan_one(struct scan *scan, const struct storage_series *se
     return code == ERR_OK ? scan->series(scan, samples, &row, err) : code;
 }
 
+/* The windows of the scan, when less than all samples is wanted of them. */
+static struct storage_windows windows_of(const struct scan *scan) {
+    const struct window_spec *spec = &scan->spec;
+    const bool few = spec->fixed || spec->grid->count == 1;
+    return (struct storage_windows){.first_end_ms = window_end(spec, 0),
+                                    .step_ms = few ? 1 : spec->grid->step_ms,
+                                    .count = few ? 1 : spec->grid->count,
+                                    .range_ms = spec->range_ms,
+                                    .want = scan->want};
+}
+
 static struct read_source source_of(const struct scan *scan, const struct selector_state *state) {
     const struct window_spec *spec = &scan->spec;
     /* hints of statistics look at the sample on the excluded edge as well (spec section 22) */
@@ -178,7 +190,8 @@ static struct read_source source_of(const struct scan *scan, const struct select
                                 .count = state->count,
                                 .mint = time_add(time_sub(window_end(spec, 0), spec->range_ms),
                                                  scan->selector->statistics_only ? 0 : 1),
-                                .maxt = window_end(spec, spec->grid->count - 1)};
+                                .maxt = window_end(spec, spec->grid->count - 1),
+                                .windows = windows_of(scan)};
 }
 
 static enum err_code scan_batch(struct scan *scan, const struct selector_state *state,
@@ -248,7 +261,8 @@ static enum err_code scan_run(struct scan *scan, struct err *err) {
     const struct read_source source = source_of(scan, state);
     struct kept_samples *kept = kept_samples_of(ev, scan->selector);
     if (!kept_samples_have(kept, source.mint, source.maxt)) {
-        return scan_read(scan, state, &source, kept, err);
+        /* what is condensed is read in less time than it takes to copy */
+        return scan_read(scan, state, &source, scan->want == STORAGE_WANT_ALL ? kept : NULL, err);
     }
     work_begin(&scan->scratch, &ev->budget);
     window_cache_init(&scan->cache, &scan->scratch, &scan->spec);
@@ -377,11 +391,16 @@ static enum err_code smooth_histograms(struct scan *scan, const struct window_bo
 
 static void copy_without_stale(const struct storage_samples *from, int64_t *ts, double *values,
                                const struct histogram **histograms, int64_t *start_ts,
-                               struct storage_samples *out) {
+                               uint32_t *rank, struct storage_samples *out) {
     size_t n = 0;
+    uint32_t stale = 0;
     for (size_t i = 0; i < from->count; i++) {
         if (f64_is_stale(from->values[i])) {
+            stale++;
             continue;
+        }
+        if (rank != NULL) {
+            rank[n] = from->rank[i] - stale;
         }
         ts[n] = from->ts[i];
         values[n] = from->values[i];
@@ -393,8 +412,15 @@ static void copy_without_stale(const struct storage_samples *from, int64_t *ts, 
         }
         n++;
     }
-    *out = (struct storage_samples){
-        .ts = ts, .values = values, .count = n, .histograms = histograms, .start_ts = start_ts};
+    if (rank != NULL) {
+        rank[n] = from->rank[from->count] - stale;
+    }
+    *out = (struct storage_samples){.ts = ts,
+                                    .values = values,
+                                    .count = n,
+                                    .histograms = histograms,
+                                    .start_ts = start_ts,
+                                    .rank = rank};
 }
 
 /* The column without its stale markers: then it is the series' own. */
@@ -409,6 +435,10 @@ static enum err_code without_stale(struct work *scratch, const struct storage_sa
     double *values = work_alloc(scratch, count, sizeof(*values), err);
     const struct histogram **histograms = NULL;
     int64_t *start_ts = NULL;
+    uint32_t *rank = NULL;
+    if (samples->rank != NULL) {
+        rank = work_alloc(scratch, count + 1, sizeof(*rank), err);
+    }
     if (samples->histograms != NULL) {
         histograms = work_alloc(scratch, count, sizeof(struct histogram *), err);
     }
@@ -416,10 +446,11 @@ static enum err_code without_stale(struct work *scratch, const struct storage_sa
         start_ts = work_alloc(scratch, count, sizeof(*start_ts), err);
     }
     if (ts == NULL || values == NULL || (samples->histograms != NULL && histograms == NULL) ||
-        (samples->start_ts != NULL && start_ts == NULL)) {
+        (samples->start_ts != NULL && start_ts == NULL) ||
+        (samples->rank != NULL && rank == NULL)) {
         return ERR_LIMIT;
     }
-    copy_without_stale(samples, ts, values, histograms, start_ts, out);
+    copy_without_stale(samples, ts, values, histograms, start_ts, rank, out);
     return ERR_OK;
 }
 
@@ -525,7 +556,8 @@ static uint64_t widest_weight(const struct window_bounds *b,
 enum err_code eval_visit_samples(struct eval *ev, struct window_cache *cache,
                                  const struct storage_samples *samples, const struct row *labels,
                                  struct range_visitor *visitor, struct err *err) {
-    struct window_bounds *b = window_cache_get(cache, samples->ts, samples->count, err);
+    struct window_bounds *b =
+        window_cache_get_ranked(cache, samples->ts, samples->count, samples->rank, err);
     if (b == NULL) {
         return err->code;
     }
@@ -571,6 +603,7 @@ enum err_code eval_selector_ranges(struct eval *ev, const struct plan_selector *
     struct scan scan = {.ev = ev,
                         .selector = selector,
                         .spec = visitor->spec,
+                        .want = visitor->want,
                         .series = range_series,
                         .ctx = visitor};
     return scan_run(&scan, err);

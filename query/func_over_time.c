@@ -18,10 +18,6 @@ struct window {
     size_t n; /* > 0 */
 };
 
-static double window_count(const struct window *w) {
-    return (double)w->n;
-}
-
 static double window_last(const struct window *w) {
     return w->v[w->n - 1];
 }
@@ -65,13 +61,22 @@ static ALWAYS_INLINE enum err_code each_window(const struct range_call *call,
                                struct row *out, struct err *err) {                                 \
         return each_window(call, series, out, window_##name, err);                                 \
     }
-RANGE_KERNEL(count)
 RANGE_KERNEL(last)
 RANGE_KERNEL(first)
 RANGE_KERNEL(present)
 RANGE_KERNEL(ts_of_first)
 RANGE_KERNEL(ts_of_last)
 #undef RANGE_KERNEL
+
+enum err_code range_count(const struct range_call *call, const struct range_series *series,
+                          struct row *out, struct err *err) {
+    const struct window_bounds *b = series->bounds;
+    for (size_t i = 0; i < call->grid->count; i++) {
+        out->values[i] = window_samples(b, i);
+    }
+    memcpy(out->present, b->present, bits_words(call->grid->count) * sizeof(*out->present));
+    return eval_worked(call->ev, call->grid->count, err);
+}
 
 /* ---- sums ---- */
 
@@ -168,7 +173,7 @@ static void values_of_lanes(enum sum_kind kind, const struct lane_kernels *lanes
 static void sums_by_prefix(const struct window_bounds *b, const double *prefix, bool mean,
                            size_t steps, struct row *out) {
     for (size_t i = 0; i < steps; i++) {
-        const size_t n = b->high[i] - b->low[i];
+        const uint32_t n = window_samples(b, i);
         if (n > 0) {
             const double sum = prefix[b->high[i]] - prefix[b->low[i]];
             out->values[i] = mean ? sum / (double)n : sum;
@@ -208,7 +213,8 @@ static enum err_code sums(const struct range_call *call, const struct range_seri
     const struct window_bounds *b = series->bounds;
     const size_t steps = call->grid->count;
     bool done = false;
-    if ((kind == SUM_PLAIN || kind == SUM_MEAN) && b->total > b->count) {
+    /* condensed samples are integers, promises the storage */
+    if ((kind == SUM_PLAIN || kind == SUM_MEAN) && (b->total > b->count || b->rank != NULL)) {
         struct work tmp;
         work_begin(&tmp, &call->ev->budget);
         double *prefix = work_alloc(&tmp, b->count + 1, sizeof(*prefix), err);
@@ -220,6 +226,7 @@ static enum err_code sums(const struct range_call *call, const struct range_seri
         if (prefix == NULL) {
             return ERR_LIMIT;
         }
+        ASSERT(done || b->rank == NULL);
     }
     return done ? eval_worked(call->ev, b->count, err)
                 : sums_by_window(call->ev, b, series->values, kind, steps, out, err);

@@ -221,8 +221,10 @@ static enum err_code visit(struct range_visitor *visitor, const struct range_ser
 
 void profile_visitor_init(struct profile_visitor *v, struct eval *ev, const struct plan_node *node,
                           struct range_visitor *down) {
-    *v = (struct profile_visitor){
-        .visitor = {.spec = down->spec, .wants_shape = down->wants_shape, .visit = visit},
-        .down = down,
-        .span = profile_begin(ev, node)};
+    *v = (struct profile_visitor){.visitor = {.spec = down->spec,
+                                              .wants_shape = down->wants_shape,
+                                              .want = down->want,
+                                              .visit = visit},
+                                  .down = down,
+                                  .span = profile_begin(ev, node)};
 }

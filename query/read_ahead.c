@@ -69,8 +69,9 @@ static struct read_batch *slot_at(const struct read_ahead *r, size_t i) {
 static void read_batch_now(struct read_batch *b) {
     const struct read_ahead *r = b->of;
     const struct eval *ev = r->ev;
-    b->code = storage_read(ev->storage, ev->querier, r->from.selection, b->first, b->count,
-                           r->from.mint, r->from.maxt, &b->arena, b->samples, &b->err);
+    b->code = storage_read_windows(ev->storage, ev->querier, r->from.selection, b->first, b->count,
+                                   r->from.mint, r->from.maxt, &r->from.windows, &b->arena,
+                                   b->samples, &b->err);
 }
 
 static void run_task(void *ctx) {

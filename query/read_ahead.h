@@ -48,6 +48,7 @@ struct read_source {
     const struct storage_series *series;
     size_t count;
     int64_t mint, maxt;
+    struct storage_windows windows; /* all that is looked at, unless STORAGE_WANT_ALL */
 };
 
 struct read_ahead {

@@ -42,18 +42,22 @@ static size_t new_from(const struct window_bounds *b, size_t step) {
 }
 
 /* sums: of the weights of all samples before each; NULL: each weighs one. */
-static uint64_t between(const uint64_t *sums, size_t from, size_t to) {
+static uint64_t between(const struct window_bounds *b, const uint64_t *sums, size_t from,
+                        size_t to) {
     if (to <= from) {
         return 0;
     }
-    return sums != NULL ? sums[to] - sums[from] : to - from;
+    if (sums != NULL) {
+        return sums[to] - sums[from];
+    }
+    return b->rank != NULL ? b->rank[to] - b->rank[from] : to - from;
 }
 
 static void count_each(struct eval *ev, const struct window_bounds *b, const uint64_t *sums,
                        size_t steps) {
     for (size_t i = 0; i < steps; i++) {
-        const uint64_t all = between(sums, b->low[i], b->high[i]);
-        const uint64_t fresh = between(sums, new_from(b, i), b->high[i]);
+        const uint64_t all = between(b, sums, b->low[i], b->high[i]);
+        const uint64_t fresh = between(b, sums, new_from(b, i), b->high[i]);
         ev->samples_read += all;
         ev->samples_fetched += fresh;
         if (ev->steps != NULL) {
@@ -65,7 +69,9 @@ static void count_each(struct eval *ev, const struct window_bounds *b, const uin
 
 /* Floats: windows that touch hold what the first and the last one span, others share nothing. */
 static uint64_t distinct(const struct window_bounds *b, size_t steps) {
-    const uint64_t span = b->high[steps - 1] - b->low[0];
+    const uint32_t low = b->low[0];
+    const uint32_t high = b->high[steps - 1];
+    const uint64_t span = b->rank != NULL ? b->rank[high] - b->rank[low] : high - low;
     return span < b->total ? span : b->total;
 }
 

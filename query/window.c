@@ -47,7 +47,7 @@ static size_t first_behind(const int64_t *ts, size_t count, size_t from, size_t 
 static void note(struct window_bounds *b, size_t step, size_t low, size_t high) {
     b->low[step] = (uint32_t)low;
     b->high[step] = (uint32_t)high;
-    const uint32_t width = (uint32_t)(high - low);
+    const uint32_t width = window_samples(b, step);
     b->widest = width > b->widest ? width : b->widest;
     b->total += width;
     b->present[step / 64] |= (uint64_t)(width > 0) << (step % 64);
@@ -94,7 +94,7 @@ static enum err_code find_bounds(const struct window_spec *spec, struct work_bud
 }
 
 static struct window_bounds *make_bounds(struct window_cache *cache, const int64_t *ts,
-                                         size_t count, struct err *err) {
+                                         size_t count, const uint32_t *rank, struct err *err) {
     const size_t steps = cache->spec.grid->count;
     struct window_bounds *b = work_alloc(cache->scratch, 1, sizeof(*b), err);
     uint32_t *columns =
@@ -105,31 +105,40 @@ static struct window_bounds *make_bounds(struct window_cache *cache, const int64
     if (present == NULL) {
         return NULL;
     }
-    *b = (struct window_bounds){
-        .ts = ts, .count = count, .low = columns, .high = columns + steps, .present = present};
+    *b = (struct window_bounds){.ts = ts,
+                                .count = count,
+                                .rank = rank,
+                                .low = columns,
+                                .high = columns + steps,
+                                .present = present};
     return find_bounds(&cache->spec, cache->scratch->budget, b, err) == ERR_OK ? b : NULL;
 }
 
-struct window_bounds *window_cache_get(struct window_cache *cache, const int64_t *ts, size_t count,
-                                       struct err *err) {
+struct window_bounds *window_cache_get_ranked(struct window_cache *cache, const int64_t *ts,
+                                              size_t count, const uint32_t *rank, struct err *err) {
     const uint64_t hash = ((uint64_t)(uintptr_t)ts >> 4) * UINT64_C(0x9E3779B97F4A7C15);
     const size_t home = (size_t)(hash >> 32) % WINDOW_CACHE_SLOTS;
     /* A few neighbours, then the home slot is taken over: losing bounds costs time only. */
     for (size_t i = 0; i < 8; i++) {
         struct window_bounds **slot = &cache->slots[(home + i) % WINDOW_CACHE_SLOTS];
         if (*slot == NULL) {
-            *slot = make_bounds(cache, ts, count, err);
+            *slot = make_bounds(cache, ts, count, rank, err);
             return *slot;
         }
-        if ((*slot)->ts == ts && (*slot)->count == count) {
+        if ((*slot)->ts == ts && (*slot)->count == count && (*slot)->rank == rank) {
             return *slot;
         }
     }
-    struct window_bounds *b = make_bounds(cache, ts, count, err);
+    struct window_bounds *b = make_bounds(cache, ts, count, rank, err);
     if (b != NULL) {
         cache->slots[home] = b;
     }
     return b;
+}
+
+struct window_bounds *window_cache_get(struct window_cache *cache, const int64_t *ts, size_t count,
+                                       struct err *err) {
+    return window_cache_get_ranked(cache, ts, count, NULL, err);
 }
 
 /* A difference of times in seconds, in doubles as the reference does it. */
@@ -151,7 +160,7 @@ static struct window_place place_of(const struct window_spec *spec, const struct
     return (struct window_place){.to_start_ms = time_sub(first, time_sub(end, spec->range_ms)),
                                  .to_end_ms = time_sub(end, last),
                                  .sampled_ms = time_sub(last, first),
-                                 .n = b->high[i] - b->low[i]};
+                                 .n = window_samples(b, i)};
 }
 
 static void fill_shape(const struct window_place *at, double range_s,

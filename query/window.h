@@ -46,14 +46,21 @@ struct window_times {
 struct window_bounds {
     const int64_t *ts;
     size_t count;
-    uint32_t *low;     /* per step: first index inside */
-    uint32_t *high;    /* first index behind */
-    uint64_t *present; /* a bit per step whose window holds a sample */
-    uint32_t widest;
+    const uint32_t *rank;      /* of condensed samples (storage.h), else NULL */
+    uint32_t *low;             /* per step: first index inside */
+    uint32_t *high;            /* first index behind */
+    uint64_t *present;         /* a bit per step whose window holds a sample */
+    uint32_t widest;           /* in samples, as total */
     uint64_t total;            /* samples in all windows */
     struct window_shape shape; /* made by window_shape_of, else NULLs */
     struct window_times times; /* made by window_times_of, else NULLs */
 };
+
+/* Samples of a step's window. */
+static inline uint32_t window_samples(const struct window_bounds *b, size_t step) {
+    return b->rank == NULL ? b->high[step] - b->low[step]
+                           : b->rank[b->high[step]] - b->rank[b->low[step]];
+}
 
 /* Whether the eight windows from step on (there are so many) hold n samples or more. */
 static inline bool window_all_hold(const struct window_bounds *b, uint32_t n, size_t step,
@@ -80,6 +87,10 @@ void window_cache_clear(struct window_cache *cache);
 /* NULL with *err set. ts is ascending, count < 2^32, and stays as it is until the next clear. */
 MUST_CHECK struct window_bounds *window_cache_get(struct window_cache *cache, const int64_t *ts,
                                                   size_t count, struct err *err);
+/* The same for condensed samples; rank may be NULL. */
+MUST_CHECK struct window_bounds *window_cache_get_ranked(struct window_cache *cache,
+                                                         const int64_t *ts, size_t count,
+                                                         const uint32_t *rank, struct err *err);
 /* Fills bounds->shape at the first call. */
 MUST_CHECK enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *bounds,
                                          struct err *err);

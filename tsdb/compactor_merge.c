@@ -18,7 +18,8 @@
 #include "tsdb/compactor_merge.h"
 #include "tsdb/merge_plan.h"
 
-/* What is merged to more than half a day is packed: dashboards rarely look at the most of it. */
+/* What is merged to more than half a day is packed: dashboards rarely look at the most of it. Windows
+ * that do are long, and find summaries. */
 enum { PACK_FROM_MS = 12 * 3600 * 1000 };
 
 /* ---- planning ---- */
@@ -89,6 +90,7 @@ static enum err_code write_merged(struct merge *m, const uint32_t *numbers, uint
         o->end_ms = info->end_ms > o->end_ms ? info->end_ms : o->end_ms;
     }
     m->options.pack = code == ERR_OK && m->options.end_ms - m->options.start_ms > PACK_FROM_MS;
+    m->options.summaries = m->options.pack;
     code = code != ERR_OK ? code : compactor_begin(m->c, &m->options, &m->writer, err);
     return code != ERR_OK ? code : merge_series(m, err);
 }

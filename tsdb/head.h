@@ -770,6 +770,10 @@ struct labels tsdb_set_labels(struct storage_querier *q, uint32_t set);
 enum err_code tsdb_read(struct storage_querier *q, const struct storage_selection *sel,
                         size_t first, size_t count, int64_t mint, int64_t maxt,
                         struct arena *scratch, struct storage_samples *out, struct err *err);
+enum err_code tsdb_read_windows(struct storage_querier *q, const struct storage_selection *sel,
+                                size_t first, size_t count, int64_t mint, int64_t maxt,
+                                const struct storage_windows *windows, struct arena *scratch,
+                                struct storage_samples *out, struct err *err);
 enum err_code tsdb_exemplars(struct storage_querier *q, const struct matcher *matchers, size_t n,
                              struct storage_exemplar_series **out, size_t *out_count,
                              struct err *err);

@@ -137,6 +137,14 @@ MUST_CHECK enum err_code partition_read(struct partition *p, const uint32_t *ser
                                         const struct cancel *cancel, struct storage_samples *out,
                                         struct err *err);
 
+/* The same for storage_read_windows. Whether samples of SUM are integers is the caller's to check.
+ * windows NULL: all samples. */
+MUST_CHECK enum err_code partition_read_windows(struct partition *p, const uint32_t *series,
+                                                size_t n, int64_t mint, int64_t maxt,
+                                                const struct storage_windows *windows,
+                                                struct arena *arena, const struct cancel *cancel,
+                                                struct storage_samples *out, struct err *err);
+
 /* ---- all of it, in order: merging, verifying ---- */
 
 struct partition_timeline {

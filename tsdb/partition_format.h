@@ -15,6 +15,7 @@ enum {
     PARTITION_VERSION_MIN = 4,
     PARTITION_VERSION_PACKED_PAGES = 5, /* from here on pages may be packed */
     PARTITION_VERSION = 6,              /* and the index */
+    PARTITION_VERSION_SUMMARIES = 7,    /* and there is a section of summaries */
     PARTITION_MAGIC_BYTES = 8,
     PARTITION_TRAILER_BYTES = 24,
     PARTITION_DATA_HEADER_BYTES = 16,
@@ -40,6 +41,7 @@ enum partition_section {
     SECTION_REPEATS,
     SECTION_PAGES,
     SECTION_LAYOUTS,
+    SECTION_SUMMARIES, /* from version 6 on */
     SECTION_COUNT
 };
 
@@ -52,6 +54,10 @@ enum { PACKED_BYTES_MAX = 256 << 10 };
 enum { WORD_COLUMNS = 1, WORD_FIRST_BLOCK = 2, WORD_BITS = 2 };
 enum { KEY_SAME_LAYOUT = 8 };
 enum { NUMBERS_FROM_BASE = 0, NUMBERS_BY_STEPS = 1 };
+
+static inline uint32_t partition_section_count(uint8_t version) {
+    return version >= PARTITION_VERSION_SUMMARIES ? SECTION_COUNT : SECTION_SUMMARIES;
+}
 
 /* Entries of blocks, as in L0 pages. */
 enum {

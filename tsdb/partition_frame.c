@@ -21,12 +21,13 @@ struct frame_counts {
     bool index_packed;
 };
 
-static void take_info(struct cursor *c, struct partition_info *info, struct frame_counts *counts) {
+static void take_info(struct cursor *c, uint8_t version, struct partition_info *info,
+                      struct frame_counts *counts) {
     info->level = cursor_u8(c);
     const uint8_t flags = cursor_u8(c);
     info->out_of_order = (flags & PARTITION_OUT_OF_ORDER) != 0;
     counts->index_packed = (flags & PARTITION_INDEX_PACKED) != 0;
-    c->failed |= cursor_u8(c) != SECTION_COUNT;
+    c->failed |= cursor_u8(c) != partition_section_count(version);
     info->number = cursor_u32(c);
     info->start_ms = (int64_t)cursor_u64(c);
     info->end_ms = (int64_t)cursor_u64(c);
@@ -46,7 +47,7 @@ static void take_info(struct cursor *c, struct partition_info *info, struct fram
 }
 
 static bool take_sections(struct partition *p, struct cursor *c) {
-    for (size_t i = 0; i < SECTION_COUNT; i++) {
+    for (size_t i = 0; i < partition_section_count(p->version); i++) {
         p->sections[i].offset = cursor_u64(c);
         p->sections[i].size = cursor_u64(c);
         if (p->sections[i].offset > p->index_bytes ||
@@ -80,12 +81,12 @@ static enum err_code parse_frame(struct partition *p, const uint8_t *frame, size
     struct cursor c = cursor_of(frame, size);
     struct frame_counts counts;
     const uint8_t version = cursor_u8(&c);
-    if (version < PARTITION_VERSION_MIN || version > PARTITION_VERSION) {
+    if (version < PARTITION_VERSION_MIN || version > PARTITION_VERSION_SUMMARIES) {
         return err_set(err, ERR_UNSUPPORTED, "partition file %s has format %u, not %d to %d",
-                       p->index_path, version, PARTITION_VERSION_MIN, PARTITION_VERSION);
+                       p->index_path, version, PARTITION_VERSION_MIN, PARTITION_VERSION_SUMMARIES);
     }
     p->version = version;
-    take_info(&c, &p->info, &counts);
+    take_info(&c, version, &p->info, &counts);
     if (c.failed || counts.parents > PARTITION_PARENTS_MAX) {
         return partition_bad_frame(p, "bad frame", p->frame_offset, err);
     }
@@ -96,7 +97,7 @@ static enum err_code parse_frame(struct partition *p, const uint8_t *frame, size
         p->parents[i] = cursor_u32(&c);
     }
     p->info.parents = p->parents;
-    p->index_packed = counts.index_packed && version == PARTITION_VERSION;
+    p->index_packed = counts.index_packed && version >= PARTITION_VERSION;
     if (p->index_packed) {
         p->index_bytes = cursor_u64(&c);
     }

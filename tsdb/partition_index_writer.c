@@ -496,14 +496,34 @@ static void append_u64(struct buf *to, uint64_t v) {
     buf_append(to, bytes, sizeof(bytes));
 }
 
+static enum err_code write_summaries(struct index_writer *ix) {
+    struct partition_writer *w = ix->w;
+    struct buf bytes;
+    if (w->summaries == NULL) {
+        return ERR_OK;
+    }
+    buf_init(&bytes, SECTION_MAX);
+    if (w->info.series_count % PARTITION_LIST_GROUP != 0) {
+        number_array_add(&w->summary_ends, (uint32_t)w->summary_bytes.len);
+    }
+    for (size_t i = 0; i < w->summary_ends.count; i++) {
+        append_u32(&bytes, w->summary_ends.items[i]);
+    }
+    buf_append_str(&bytes, buf_str(&w->summary_bytes));
+    bytes.failed |= w->summary_bytes.failed;
+    const enum err_code code = write_section(ix, SECTION_SUMMARIES, &bytes);
+    buf_release(&bytes);
+    return code;
+}
+
 static void make_frame(const struct index_writer *ix, struct buf *to) {
     const struct partition_writer *w = ix->w;
     const struct partition_info *info = &w->info;
-    buf_append_char(to, PARTITION_VERSION);
+    buf_append_char(to, (char)w->version);
     buf_append_char(to, (char)info->level);
     buf_append_char(to, (char)((info->out_of_order ? PARTITION_OUT_OF_ORDER : 0) |
                                (ix->packer != NULL ? PARTITION_INDEX_PACKED : 0)));
-    buf_append_char(to, SECTION_COUNT);
+    buf_append_char(to, (char)partition_section_count(w->version));
     append_u32(to, info->number);
     append_u64(to, (uint64_t)info->start_ms);
     append_u64(to, (uint64_t)info->end_ms);
@@ -526,7 +546,7 @@ static void make_frame(const struct index_writer *ix, struct buf *to) {
     if (ix->packer != NULL) {
         append_u64(to, ix->plain);
     }
-    for (size_t i = 0; i < SECTION_COUNT; i++) {
+    for (size_t i = 0; i < partition_section_count(w->version); i++) {
         append_u64(to, ix->offsets[i]);
         append_u64(to, ix->sizes[i]);
     }
@@ -584,6 +604,7 @@ static enum err_code write_sections(struct index_writer *ix) {
     code = code == ERR_OK ? write_array(ix, SECTION_REPEATS, &w->repeats, true) : code;
     code = code == ERR_OK ? write_pages(ix) : code;
     code = code == ERR_OK ? write_layouts(ix) : code;
+    code = code == ERR_OK ? write_summaries(ix) : code;
     return code == ERR_OK ? write_frame(ix) : code;
 }
 

@@ -17,7 +17,7 @@ static const char *const section_names[SECTION_COUNT] = {
     "target sets", "metric sets",       "label names",       "label values",
     "postings",    "series of targets", "series of metrics", "metric names",
     "timelines",   "series table",      "repeats",           "pages",
-    "layouts"};
+    "layouts",     "summaries"};
 
 /* ---- damage ---- */
 

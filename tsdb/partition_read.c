@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "tsdb/chunk/ts_column.h"
+#include "tsdb/partition_condense.h"
 #include "tsdb/partition_page.h"
 #include "tsdb/partition_samples.h"
 #include "tsdb/time_bound.h"
@@ -29,6 +30,7 @@ struct reader {
     size_t mask;
     size_t timeline_count;
     struct sample_scratch samples;
+    struct condenser condenser;
 
     struct arena scratch; /* of the open page, or the pages that were read together */
     bool page_open;
@@ -99,7 +101,9 @@ static enum err_code open_rows(struct reader *r, struct sample_rows *t) {
     uint32_t count;
     struct arena scratch;
     arena_init(&scratch, 0);
-    enum err_code code = partition_ts_blocks(r->p, t->timeline, &scratch, &blocks, &count, r->err);
+    const bool windows = r->condenser.windows != NULL;
+    enum err_code code = partition_ts_blocks(r->p, t->timeline, windows ? r->arena : &scratch,
+                                             &blocks, &count, r->err);
     if (code != ERR_OK) {
         goto out;
     }
@@ -120,10 +124,23 @@ static enum err_code open_rows(struct reader *r, struct sample_rows *t) {
     for (uint32_t i = 0; i < t->part_count; i++) {
         t->part_rows[i] = blocks[t->first_block + i].rows;
     }
-    code = decode_times(r, t, blocks);
+    t->blocks = windows ? blocks + t->first_block : NULL;
+    t->to = t->rows;
+    code = windows ? ERR_OK : decode_times(r, t, blocks);
 out:
     arena_release(&scratch);
     return code;
+}
+
+/* Damage costs the series of the timeline. */
+static enum err_code lost_timeline(struct reader *r, struct sample_rows *t, enum err_code code) {
+    if (code != ERR_CORRUPT) {
+        return code;
+    }
+    partition_report(r->p, r->err);
+    t->from = t->to = 0;
+    t->rows = t->part_count = 0;
+    return ERR_OK;
 }
 
 static enum err_code timeline_of(struct reader *r, uint32_t timeline, struct sample_rows **out) {
@@ -140,14 +157,14 @@ static enum err_code timeline_of(struct reader *r, uint32_t timeline, struct sam
     }
     *t = (struct sample_rows){.known = true, .timeline = timeline};
     r->timeline_count++;
-    const enum err_code code = open_rows(r, t);
-    if (code == ERR_CORRUPT) {
-        partition_report(r->p, r->err);
-        t->from = t->to = 0;
-        t->rows = t->part_count = 0;
-        return ERR_OK;
-    }
-    return code;
+    return lost_timeline(r, t, open_rows(r, t));
+}
+
+/* Decodes the times that a read of windows left out so far. */
+static enum err_code all_times(struct reader *r, struct sample_rows *t) {
+    return t->ts != NULL || t->part_count == 0
+               ? ERR_OK
+               : lost_timeline(r, t, decode_times(r, t, t->blocks - t->first_block));
 }
 
 /* ---- pages ---- */
@@ -285,7 +302,14 @@ static enum err_code read_series(struct reader *r, const uint32_t *series, size_
     if (code != ERR_OK) {
         return code;
     }
-    return sample_rows_read(rows, &r->page, s, &r->samples, r->arena, out, r->err);
+    bool done = false;
+    if (r->condenser.windows != NULL) {
+        code = condenser_read(&r->condenser, rows, &r->page, s, series[0], out, &done, r->err);
+        code = code == ERR_OK && !done ? all_times(r, rows) : code;
+    }
+    return code != ERR_OK || done || rows->from >= rows->to
+               ? code
+               : sample_rows_read(rows, &r->page, s, &r->samples, r->arena, out, r->err);
 }
 
 static enum err_code read_all(struct reader *r, const uint32_t *series, size_t n,
@@ -305,9 +329,11 @@ static enum err_code read_all(struct reader *r, const uint32_t *series, size_t n
     return ERR_OK;
 }
 
-enum err_code partition_read(struct partition *p, const uint32_t *series, size_t n, int64_t mint,
-                             int64_t maxt, struct arena *arena, const struct cancel *cancel,
-                             struct storage_samples *out, struct err *err) {
+enum err_code partition_read_windows(struct partition *p, const uint32_t *series, size_t n,
+                                     int64_t mint, int64_t maxt,
+                                     const struct storage_windows *windows, struct arena *arena,
+                                     const struct cancel *cancel, struct storage_samples *out,
+                                     struct err *err) {
     struct err own;
     struct reader r = {.p = p,
                        .min_ts_ms = mint,
@@ -316,10 +342,18 @@ enum err_code partition_read(struct partition *p, const uint32_t *series, size_t
                        .cancel = cancel,
                        .err = err != NULL ? err : &own};
     memset(out, 0, n * sizeof(*out));
+    condenser_init(&r.condenser, windows, mint, maxt, arena);
     partition_series_block_init(&r.block);
     arena_init(&r.scratch, 0);
     const enum err_code code = read_all(&r, series, n, out);
     partition_page_close(&r.page);
     arena_release(&r.scratch);
+    condenser_release(&r.condenser);
     return code;
+}
+
+enum err_code partition_read(struct partition *p, const uint32_t *series, size_t n, int64_t mint,
+                             int64_t maxt, struct arena *arena, const struct cancel *cancel,
+                             struct storage_samples *out, struct err *err) {
+    return partition_read_windows(p, series, n, mint, maxt, NULL, arena, cancel, out, err);
 }

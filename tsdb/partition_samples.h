@@ -23,6 +23,8 @@ struct sample_rows {
     uint32_t to;
     const int64_t *ts;
     struct row_pattern *patterns;
+    struct condensed_rows *condensed;        /* partition_condense.c; NULL: none yet */
+    const struct partition_ts_block *blocks; /* parts, of a read of windows; ts may be NULL then */
 };
 
 /* Memory of one reader. Zeroed at first; all in its arena. */

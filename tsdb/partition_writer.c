@@ -87,6 +87,9 @@ static void init_memory(struct partition_writer *w, const struct partition_write
     buf_init(&w->packed, BUFFER_MAX);
     w->pack_index_below =
         o->pack_index_below != 0 ? o->pack_index_below : PARTITION_PACK_INDEX_BELOW;
+    buf_init(&w->summary_bytes, BUFFER_MAX);
+    w->version = o->summaries ? PARTITION_VERSION_SUMMARIES : PARTITION_VERSION;
+    w->summaries = o->summaries ? series_summary_builder_new() : NULL;
     w->packer = o->pack ? packer_new(PACK_LEVEL) : NULL;
 }
 
@@ -105,7 +108,7 @@ enum err_code partition_writer_begin(const struct partition_writer_options *opti
         return err_wrap(err, "making partition %s", options->dir);
     }
     uint8_t header[PARTITION_DATA_HEADER_BYTES] = PARTITION_DATA_MAGIC;
-    header[PARTITION_MAGIC_BYTES] = PARTITION_VERSION;
+    header[PARTITION_MAGIC_BYTES] = w->version;
     put_u32(header + 12, options->number);
     buf_append(&w->out, header, sizeof(header));
     w->data_bytes = sizeof(header);
@@ -140,7 +143,7 @@ void partition_writer_free(struct partition_writer *w) {
     struct number_array *arrays[] = {&w->series_targets, &w->series_metrics, &w->series_timelines,
                                      &w->repeats,        &w->first_of_name,  &w->block_rows,
                                      &w->timeline_ends,  &w->pieces,         &w->entries,
-                                     &w->stored};
+                                     &w->stored,         &w->summary_ends};
     for (size_t i = 0; i < COUNT_OF(arrays); i++) {
         mem_free(arrays[i]->items);
     }
@@ -149,6 +152,8 @@ void partition_writer_free(struct partition_writer *w) {
     buf_release(&w->heads);
     buf_release(&w->blocks);
     buf_release(&w->packed);
+    buf_release(&w->summary_bytes);
+    series_summary_builder_free(w->summaries);
     packer_free(w->packer);
     mem_free(w->count_scratch.values);
     mem_free(w->count_scratch.rows);
@@ -256,6 +261,29 @@ static uint32_t count_present(struct partition_writer *w, const uint8_t *bytes, 
     return block_decode(bytes, n, rows, NULL, c) == ERR_OK ? c->count : 0;
 }
 
+/* Adds the block to the series' summary; column NULL: from its bytes. */
+static void add_summary(struct partition_writer *w, const struct partition_column *column,
+                        uint32_t row, uint32_t rows, const uint8_t *bytes, size_t n) {
+    if (column != NULL) {
+        series_summary_add_values(w->summaries, column->values + row, column->states + row, rows,
+                                  n);
+    } else {
+        series_summary_add_block(w->summaries, bytes, n, rows);
+    }
+}
+
+/* Appends the series' summary to the list. */
+static void end_summary(struct partition_writer *w) {
+    if (w->summing) {
+        series_summary_write(w->summaries, &w->summary_bytes);
+    } else if (w->summaries != NULL) {
+        append_uvarint(&w->summary_bytes, 0);
+    }
+    if (w->info.series_count % PARTITION_LIST_GROUP == 0) { /* the series is counted */
+        number_array_add(&w->summary_ends, (uint32_t)w->summary_bytes.len);
+    }
+}
+
 /* Appends the block of rows from row on; returns its entry. */
 static uint32_t add_block(struct partition_writer *w, struct block_encoder *encoder,
                           const struct partition_column *column, uint32_t block, uint32_t row,
@@ -275,6 +303,9 @@ static uint32_t add_block(struct partition_writer *w, struct block_encoder *enco
         if (n != 0) {
             memcpy(to, given->bytes, n);
         }
+    }
+    if (w->summing) {
+        add_summary(w, given == NULL || given->encode ? column : NULL, row, rows, to, n);
     }
     if (io_samples != NULL) {
         *io_samples += count_present(w, to, n, rows);
@@ -328,6 +359,10 @@ static uint32_t add_blocks(struct partition_writer *w, const struct writer_timel
     uint32_t samples = 0;
     const uint32_t *rows = w->block_rows.items + t->first_block;
     w->entries.count = 0;
+    w->summing = w->summaries != NULL && column_count == 1 && columns[0].key.kind == COLUMN_FLOAT;
+    if (w->summing) {
+        series_summary_begin(w->summaries);
+    }
     for (uint32_t b = 0, row = 0; b < t->block_count; row += rows[b++]) {
         struct block_encoder *encoder = encoder_of(w, b);
         const uint32_t before = samples;
@@ -389,60 +424,6 @@ static bool any_entry(const struct partition_writer *w, uint32_t block, uint32_t
 
 /* ---- order ---- */
 
-struct union_iter {
-    struct labels_iter a;
-    struct labels_iter b;
-    struct label next_a;
-    struct label next_b;
-    bool more_a;
-    bool more_b;
-};
-
-static struct union_iter union_begin(struct labels a, struct labels b) {
-    struct union_iter it = {.a = labels_begin(a), .b = labels_begin(b)};
-    it.more_a = labels_next(&it.a, &it.next_a);
-    it.more_b = labels_next(&it.b, &it.next_b);
-    return it;
-}
-
-static bool union_next(struct union_iter *it, struct label *out) {
-    if (it->more_a && (!it->more_b || str_cmp(it->next_a.name, it->next_b.name) < 0)) {
-        *out = it->next_a;
-        it->more_a = labels_next(&it->a, &it->next_a);
-        return true;
-    }
-    if (it->more_b) {
-        *out = it->next_b;
-        it->more_b = labels_next(&it->b, &it->next_b);
-        return true;
-    }
-    return false;
-}
-
-static struct str metric_name(struct labels target, struct labels metric) {
-    const struct str name = labels_get(metric, LABEL_NAME);
-    return name.len != 0 ? name : labels_get(target, LABEL_NAME);
-}
-
-int partition_series_cmp(struct labels target_a, struct labels metric_a, struct labels target_b,
-                         struct labels metric_b) {
-    int order = str_cmp(metric_name(target_a, metric_a), metric_name(target_b, metric_b));
-    struct union_iter a = union_begin(target_a, metric_a);
-    struct union_iter b = union_begin(target_b, metric_b);
-    while (order == 0) {
-        struct label x;
-        struct label y;
-        const bool more_a = union_next(&a, &x);
-        const bool more_b = union_next(&b, &y);
-        if (!more_a || !more_b) {
-            return (int)more_a - (int)more_b;
-        }
-        order = str_cmp(x.name, y.name);
-        order = order != 0 ? order : str_cmp(x.value, y.value);
-    }
-    return order;
-}
-
 /* Notes which series this is. False: it does not come here. */
 static bool note_series(struct partition_writer *w, uint32_t target, uint32_t metric) {
     const struct labels t = label_sets_get(&w->targets, target);
@@ -459,9 +440,9 @@ static bool note_series(struct partition_writer *w, uint32_t target, uint32_t me
         if (order == 0) {
             number_array_add(&w->repeats, number);
         }
-        before = metric_name(last_t, last_m);
+        before = partition_metric_name(last_t, last_m);
     }
-    if (!str_eq(metric_name(t, m), before)) {
+    if (!str_eq(partition_metric_name(t, m), before)) {
         number_array_add(&w->first_of_name, number);
     }
     return true;
@@ -511,6 +492,7 @@ static enum err_code add_series(struct partition_writer *w, struct labels target
     number_array_add(&w->series_timelines, timeline);
     w->info.series_count++;
     w->info.sample_count += samples;
+    end_summary(w);
     return w->heads.len + w->blocks.len >= PARTITION_PAGE_BYTES ? partition_finish_page(w, err)
                                                                 : ERR_OK;
 }

@@ -37,6 +37,7 @@ struct partition_writer_options {
     bool out_of_order;
     bool pack;                 /* pages that zstd makes a tenth smaller: for what is seldom read */
     uint32_t pack_index_below; /* bytes of data a series; 0: PARTITION_PACK_INDEX_BELOW */
+    bool summaries; /* what series_summary.h has: for what windows of days are read from */
     int64_t start_ms;
     int64_t end_ms;
     const uint32_t *parents; /* ascending; copied */

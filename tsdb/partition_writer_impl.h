@@ -10,6 +10,7 @@
 #include "tsdb/label_sets.h"
 #include "tsdb/partition_format.h"
 #include "tsdb/partition_writer.h"
+#include "tsdb/series_summary.h"
 
 enum { WRITER_ENCODERS = 16 };
 
@@ -37,6 +38,7 @@ struct partition_writer {
     struct vfs *vfs;
     char *dir;
     struct partition_info info;
+    uint8_t version; /* of the format */
     uint32_t pack_index_below;
     uint32_t *parents;
     struct err error; /* the first one */
@@ -83,6 +85,11 @@ struct partition_writer {
     struct number_array entries; /* of the series being added */
     struct block_encoder *encoders[WRITER_ENCODERS + 1];
     struct block_column count_scratch;
+
+    struct series_summary_builder *summaries; /* NULL: there are none */
+    bool summing;                             /* the series being added has one */
+    struct buf summary_bytes;                 /* of all series, a list without its table */
+    struct number_array summary_ends;         /* in summary_bytes, of groups of series */
 };
 
 static inline void append_uvarint(struct buf *to, uint64_t v) {
@@ -98,6 +105,8 @@ MUST_CHECK enum err_code partition_finish_page(struct partition_writer *w, struc
 MUST_CHECK enum err_code partition_flush_pages(struct partition_writer *w, size_t at_least,
                                                struct err *err);
 
+/* Of labels that are in two sets (partition_order.c). */
+struct str partition_metric_name(struct labels target, struct labels metric);
 /* Writes and syncs the file "index"; the pages are complete. */
 MUST_CHECK enum err_code partition_write_index(struct partition_writer *w, struct err *err);
 

@@ -108,6 +108,7 @@ MUST_CHECK enum err_code querier_group_equal(struct storage_querier *q,
 
 /* What series of one read share when their places are joined. Zeroed at first. */
 struct querier_joins {
+    bool unfit; /* set: condensed samples cannot be joined, read them as they are */
     struct querier_join *table[256];
     const struct cancel *cancel; /* may be NULL */
 };

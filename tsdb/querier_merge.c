@@ -92,12 +92,37 @@ struct querier_join { /* two columns of times, joined */
     size_t a_count;
     size_t b_count;
     const int64_t *joined;
+    const uint32_t *rank; /* NULL: of all an element is a sample */
     struct querier_join *next;
 };
 
+/* The numbers of samples before elements of both; NULL: none is condensed. */
+static bool join_ranks(struct arena *arena, const struct storage_samples *a,
+                       const struct storage_samples *b, const uint32_t **out) {
+    *out = NULL;
+    if (a->rank == NULL && b->rank == NULL) {
+        return true;
+    }
+    uint32_t *rank = arena_try_alloc(arena, a->count + b->count + 1, sizeof(*rank));
+    if (rank == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        rank[i] = a->rank != NULL ? a->rank[i] : (uint32_t)i;
+    }
+    const uint32_t before = a->rank != NULL ? a->rank[a->count] : (uint32_t)a->count;
+    for (size_t i = 0; i <= b->count; i++) {
+        rank[a->count + i] = before + (b->rank != NULL ? b->rank[i] : (uint32_t)i);
+    }
+    *out = rank;
+    return true;
+}
+
 static enum err_code join_times(struct querier_joins *joins, struct arena *arena,
-                                const int64_t **io_ts, size_t *io_count,
-                                const struct storage_samples *next, struct err *err) {
+                                struct storage_samples *io, const struct storage_samples *next,
+                                struct err *err) {
+    const int64_t **io_ts = &io->ts;
+    size_t *io_count = &io->count;
     const uintptr_t key = ((uintptr_t)*io_ts >> 4) * 31 + ((uintptr_t)next->ts >> 4);
     struct querier_join **slot = &joins->table[(key ^ key >> 8) % COUNT_OF(joins->table)];
     struct querier_join *j = *slot;
@@ -108,15 +133,17 @@ static enum err_code join_times(struct querier_joins *joins, struct arena *arena
     if (j == NULL) {
         int64_t *ts = arena_try_alloc(arena, *io_count + next->count, sizeof(*ts));
         j = arena_try_alloc(arena, 1, sizeof(*j));
-        if (ts == NULL || j == NULL) {
+        const uint32_t *rank;
+        if (ts == NULL || j == NULL || !join_ranks(arena, io, next, &rank)) {
             return over_budget(err);
         }
         memcpy(ts, *io_ts, *io_count * sizeof(*ts));
         memcpy(ts + *io_count, next->ts, next->count * sizeof(*ts));
-        *j = (struct querier_join){*io_ts, next->ts, *io_count, next->count, ts, *slot};
+        *j = (struct querier_join){*io_ts, next->ts, *io_count, next->count, ts, rank, *slot};
         *slot = j;
     }
     *io_ts = j->joined;
+    io->rank = j->rank;
     *io_count += next->count;
     return ERR_OK;
 }
@@ -154,16 +181,16 @@ static enum err_code lay_in_line(struct querier_joins *joins, struct arena *aren
     if (values == NULL || !merge_extras(arena, &any, &any, total, &histograms, &start_ts)) {
         return over_budget(err);
     }
-    const int64_t *ts = parts[0].ts;
-    size_t count = parts[0].count;
+    struct storage_samples joined = parts[0];
     enum err_code code = put_part(arena, &parts[0], 0, values, histograms, start_ts, err);
     for (size_t i = 1; i < n && code == ERR_OK; i++) {
-        code = put_part(arena, &parts[i], count, values, histograms, start_ts, err);
-        code = code == ERR_OK ? join_times(joins, arena, &ts, &count, &parts[i], err) : code;
+        code = put_part(arena, &parts[i], joined.count, values, histograms, start_ts, err);
+        code = code == ERR_OK ? join_times(joins, arena, &joined, &parts[i], err) : code;
     }
-    *out = (struct storage_samples){.ts = ts,
+    *out = (struct storage_samples){.ts = joined.ts,
                                     .values = values,
-                                    .count = count,
+                                    .count = joined.count,
+                                    .rank = joined.rank,
                                     .has_stale = any.has_stale,
                                     .histograms = histograms,
                                     .start_ts = start_ts};
@@ -222,6 +249,12 @@ enum err_code querier_join(struct querier_joins *joins, struct arena *arena,
         if (in_line(sorted, kept)) {
             return lay_in_line(joins, arena, sorted, kept, out, err);
         }
+    }
+    for (size_t i = 0; i < kept; i++) {
+        joins->unfit |= parts[i].rank != NULL;
+    }
+    if (joins->unfit) {
+        return ERR_OK;
     }
     enum err_code code = ERR_OK;
     while (kept > 1 && code == ERR_OK) { /* neighbours, so that many small ones cost little */

@@ -1,8 +1,10 @@
 /* Samples of a selection: the places of a batch are read source by source, then those of a series are
  * joined. */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/value.h"
 #include "tsdb/querier_impl.h"
 
 struct wanted { /* one place of the batch */
@@ -37,8 +39,9 @@ static void sort_wanted(struct wanted *wanted, size_t n) {
 
 /* Reads all places, source by source; results[order]. */
 static enum err_code read_places(struct storage_querier *q, struct wanted *wanted, size_t n,
-                                 const struct head_read *read, struct storage_samples *results,
-                                 struct err *err) {
+                                 const struct head_read *read,
+                                 const struct storage_windows *windows,
+                                 struct storage_samples *results, struct err *err) {
     uint32_t *slots = arena_try_alloc(read->arena, n, sizeof(*slots));
     struct storage_samples *got = arena_try_alloc(read->arena, n, sizeof(*got));
     if (slots == NULL || got == NULL) {
@@ -53,12 +56,12 @@ static enum err_code read_places(struct storage_querier *q, struct wanted *wante
             end++;
         }
         const bool head = place->kind == PLACE_HEAD || place->kind == PLACE_HEAD_LATE;
-        const enum err_code code = head
-                                       ? head_read_group(read, head_group_get(q->db, place->source),
-                                                         slots, end - at, got, err)
-                                       : partition_read(querier_partition(q, place->source), slots,
-                                                        end - at, read->min_ts_ms, read->max_ts_ms,
-                                                        read->arena, q->cancel, got, err);
+        const enum err_code code =
+            head ? head_read_group(read, head_group_get(q->db, place->source), slots, end - at, got,
+                                   err)
+                 : partition_read_windows(querier_partition(q, place->source), slots, end - at,
+                                          read->min_ts_ms, read->max_ts_ms, windows, read->arena,
+                                          q->cancel, got, err);
         if (code != ERR_OK) {
             return code;
         }
@@ -70,9 +73,49 @@ static enum err_code read_places(struct storage_querier *q, struct wanted *wante
     return ERR_OK;
 }
 
+/* What is promised of samples whose sums are wanted (storage.h, CONDENSED). */
+static bool sums_are_exact(const struct storage_samples *samples) {
+    const double most = (double)NUM_MANTISSA_LIMIT;
+    double magnitude = 0;
+    for (size_t i = 0; i < samples->count; i++) {
+        const double v = samples->values[i];
+        if (samples->has_stale && f64_is_stale(v)) {
+            continue;
+        }
+        if (!(fabs(v) <= most) || trunc(v) != v) {
+            return false;
+        }
+        magnitude += fabs(v);
+    }
+    return magnitude <= most;
+}
+
+/* Can they be handed out as they are? */
+static bool condensed_fit(const struct storage_samples *samples, enum storage_want want) {
+    return samples->rank == NULL || (samples->histograms == NULL && samples->start_ts == NULL &&
+                                     (want != STORAGE_WANT_SUM || sums_are_exact(samples)));
+}
+
+/* Deleted samples are in summaries, too. */
+static bool any_deleted(const struct storage_selection *sel, size_t first, size_t count) {
+    for (size_t i = 0; sel->deleted != NULL && i < count; i++) {
+        if (sel->deleted[first + i] != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum err_code tsdb_read(struct storage_querier *q, const struct storage_selection *sel,
                         size_t first, size_t count, int64_t mint, int64_t maxt,
                         struct arena *scratch, struct storage_samples *out, struct err *err) {
+    return tsdb_read_windows(q, sel, first, count, mint, maxt, NULL, scratch, out, err);
+}
+
+enum err_code tsdb_read_windows(struct storage_querier *q, const struct storage_selection *sel,
+                                size_t first, size_t count, int64_t mint, int64_t maxt,
+                                const struct storage_windows *windows, struct arena *scratch,
+                                struct storage_samples *out, struct err *err) {
     ASSERT(first <= sel->count && count <= sel->count - first);
     if (count == 0) {
         return ERR_OK;
@@ -98,11 +141,21 @@ enum err_code tsdb_read(struct storage_querier *q, const struct storage_selectio
         .view = q->view,
     };
     struct querier_joins joins = {.cancel = q->cancel};
-    enum err_code code = read_places(q, wanted, to - from, &read, results, err);
+    windows = windows != NULL && any_deleted(sel, first, count) ? NULL : windows;
+    enum err_code code = read_places(q, wanted, to - from, &read, windows, results, err);
     for (size_t i = 0; merged && i < count && code == ERR_OK; i++) {
         const size_t begin = sel->first_place[first + i] - from;
         const size_t end = sel->first_place[first + i + 1] - from;
+        joins.unfit = false;
         code = querier_join(&joins, scratch, results + begin, end - begin, &out[i], err);
+        if (code == ERR_OK && joins.unfit) {
+            code = tsdb_read(q, sel, first + i, 1, mint, maxt, scratch, &out[i], err);
+        }
+    }
+    for (size_t i = 0; windows != NULL && i < count && code == ERR_OK; i++) {
+        if (!condensed_fit(&out[i], windows->want)) {
+            code = tsdb_read(q, sel, first + i, 1, mint, maxt, scratch, &out[i], err);
+        }
     }
     for (size_t i = 0; sel->deleted != NULL && i < count && code == ERR_OK; i++) {
         const struct tombstone *t = sel->deleted[first + i];

@@ -134,7 +134,34 @@ struct storage_select_hints {
     size_t limit;     /* stop after so many series, 0 = all */
 };
 
-/* Samples of one series in time order. Everything lives in the arena given to the read. */
+/* What a reader looks at in windows of time, so that a storage need not give all between. */
+enum storage_want {
+    STORAGE_WANT_ALL = 0,
+    STORAGE_WANT_ENDS,  /* of each window the first and the last sample, and how many there are */
+    STORAGE_WANT_RISES, /* these, and each value that is less than the one before, with that */
+    STORAGE_WANT_MIN,   /* of each window the smallest value (NaN when there is nothing else) */
+    STORAGE_WANT_MAX,
+    STORAGE_WANT_SUM, /* the compensated sum of values, in order */
+};
+
+/* The windows (end - range, end] with count ends, step apart. */
+struct storage_windows {
+    int64_t first_end_ms;
+    int64_t step_ms; /* > 0 */
+    uint64_t count;  /* > 0 */
+    int64_t range_ms;
+    enum storage_want want;
+};
+
+/* Samples of one series in time order. Everything lives in the arena given to the read.
+ *
+ * CONDENSED. With a rank (of a read of windows only) an element may stand for several samples that
+ * follow each other, at the time of the last of them: rank[i] samples are before element i,
+ * rank[count] in all. No window begins or ends within them. What is wanted comes out of the elements
+ * as out of the samples, bit for bit. ENDS, RISES: neither the first nor the last sample of a window
+ * is one of them, and the elements fall where the samples do. MIN, MAX, SUM: the element has the
+ * value of them all; for SUM all elements but stale ones are integers, whose magnitudes add up to at
+ * most 2^53, as those of the samples do. */
 struct storage_samples {
     const int64_t *ts;    /* equal pointer and count for series with the same rows of one group */
     const double *values; /* stale markers included, as the stale NaN, of histograms too */
@@ -143,6 +170,7 @@ struct storage_samples {
     const struct histogram *const *histograms; /* NULL: floats only; else [i] is NULL for a float;
                                                   a marker behind one may have the stale NaN as sum */
     const int64_t *start_ts;                   /* NULL: unknown for all */
+    const uint32_t *rank; /* count + 1 numbers, equal for equal ts; NULL: an element is a sample */
 };
 
 struct storage_stats {
@@ -237,6 +265,10 @@ struct storage_ops {
     void (*stats)(struct storage *st, struct storage_stats *out);
 
     /* May be NULL: the storage keeps no such thing. */
+    enum err_code (*read_windows)(struct storage_querier *q, const struct storage_selection *sel,
+                                  size_t first, size_t count, int64_t mint, int64_t maxt,
+                                  const struct storage_windows *windows, struct arena *scratch,
+                                  struct storage_samples *out, struct err *err);
     void (*group_release)(struct storage_group *g, uint32_t slot);
     enum err_code (*append_sample)(struct storage_appender *a, struct labels labels,
                                    const struct storage_sample *sample);
@@ -456,6 +488,18 @@ MUST_CHECK static inline enum err_code storage_read(struct storage *st, struct s
                                                     int64_t maxt, struct arena *scratch,
                                                     struct storage_samples *out, struct err *err) {
     return st->ops->read(q, sel, first, count, mint, maxt, scratch, out, err);
+}
+
+/* The same for who looks at it through windows only: samples may come condensed. All windows lie in
+ * [mint, maxt]. */
+MUST_CHECK static inline enum err_code
+storage_read_windows(struct storage *st, struct storage_querier *q,
+                     const struct storage_selection *sel, size_t first, size_t count, int64_t mint,
+                     int64_t maxt, const struct storage_windows *windows, struct arena *scratch,
+                     struct storage_samples *out, struct err *err) {
+    return st->ops->read_windows != NULL && windows->want != STORAGE_WANT_ALL
+               ? st->ops->read_windows(q, sel, first, count, mint, maxt, windows, scratch, out, err)
+               : st->ops->read(q, sel, first, count, mint, maxt, scratch, out, err);
 }
 
 /* Sorted, unique; n = 0 matchers means all series; limit 0 = all (pass limit + 1 to notice a cut). */

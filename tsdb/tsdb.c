@@ -243,6 +243,7 @@ static const struct storage_ops ops = {
     .selection_series = tsdb_selection_series,
     .set_labels = tsdb_set_labels,
     .read = tsdb_read,
+    .read_windows = tsdb_read_windows,
     .label_names = tsdb_label_names,
     .label_values = tsdb_label_values,
     .cardinality = tsdb_cardinality,

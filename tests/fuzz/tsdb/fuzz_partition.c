@@ -2,7 +2,7 @@
  *
  * Input: u8 mode, then edits (edited_file.h). Mode bit 0: of data, else of index; bit 1: the
  * checksums are made right again afterwards, so that what is behind them is reached; bit 2: pages
- * and the index are packed. Property: without bit 1, and with no edit, each sample that comes back is one that was
+ * and the index are packed; bit 3: there are summaries. Property: without bit 1, and with no edit, each sample that comes back is one that was
  * written. */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 #include "tsdb/partition_writer.h"
 
 enum { SERIES = 40, ROWS = 60, EDITS_MAX = 64, FRAME_FIXED = 96 };
-enum mode { MODE_DATA = 1, MODE_SEAL = 2, MODE_PACKED = 4 };
+enum mode { MODE_DATA = 1, MODE_SEAL = 2, MODE_PACKED = 4, MODE_SUMMARIES = 8 };
 
 struct files {
     uint8_t *index;
@@ -58,7 +58,7 @@ static void add_series(struct partition_writer *w, struct arena *arena, uint32_t
                                    timeline, columns, i == 8 ? 2 : 1, NULL) == ERR_OK);
 }
 
-static struct files make(bool packed) {
+static struct files make(bool packed, bool summaries) {
     struct mem_vfs *mem = mem_vfs_new();
     struct vfs *vfs = mem_vfs_base(mem);
     struct partition_writer *w;
@@ -67,13 +67,17 @@ static struct files make(bool packed) {
     struct files f;
     int64_t ts[ROWS];
     uint32_t timelines[2];
-    const uint32_t block_rows[] = {25, 35};
+    static const uint32_t few[] = {25, 35};
+    static const uint32_t many[] = {7, 8, 7, 8, 7, 8, 7, 8};
+    const uint32_t *block_rows = summaries ? many : few;
+    const uint32_t block_count = summaries ? COUNT_OF(many) : COUNT_OF(few);
     const struct partition_writer_options options = {.vfs = vfs,
                                                      .dir = "/p",
                                                      .number = 4,
                                                      .level = 1,
                                                      .pack = packed,
                                                      .pack_index_below = packed ? 0 : 1,
+                                                     .summaries = summaries,
                                                      .start_ms = 0,
                                                      .end_ms = 7200000};
     arena_init(&arena, 0);
@@ -82,8 +86,8 @@ static struct files make(bool packed) {
         for (uint32_t row = 0; row < ROWS; row++) {
             ts[row] = 1000 + row * 15000 + t;
         }
-        ASSERT(partition_writer_timeline(w, ts, ROWS, t == 0 ? NULL : block_rows, 2, &timelines[t],
-                                         NULL) == ERR_OK);
+        ASSERT(partition_writer_timeline(w, ts, ROWS, t == 0 ? NULL : block_rows, block_count,
+                                         &timelines[t], NULL) == ERR_OK);
     }
     const struct hist_layout layout = {.schema = 3, .zero_threshold = 1e-9};
     const uint32_t number = partition_writer_layout(w, &layout);
@@ -132,7 +136,7 @@ static void seal(struct vfs *vfs) {
     const uint64_t pieces = offset / PARTITION_PIECE_BYTES + 1;
     const uint64_t end = f.index_size - PARTITION_TRAILER_BYTES;
     if (offset == 0 || offset >= f.index_size || offset >= end ||
-        end - offset < FRAME_FIXED + SECTION_COUNT * 16 + pieces * 4) {
+        end - offset < FRAME_FIXED + SECTION_SUMMARIES * 16 + pieces * 4) {
         mem_free(f.index);
         mem_free(f.data);
         return;
@@ -181,6 +185,40 @@ static void check_samples(const struct storage_samples *s, uint32_t series) {
     }
 }
 
+/* Elements that are one sample are as written. */
+static void check_condensed(const struct storage_samples *s, uint32_t series) {
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->rank == NULL || s->rank[i + 1] - s->rank[i] == 1) {
+            const struct storage_samples one = {
+                .ts = &s->ts[i],
+                .values = &s->values[i],
+                .count = 1,
+                .histograms = s->histograms != NULL ? &s->histograms[i] : NULL};
+            check_samples(&one, series);
+        }
+    }
+}
+
+static void read_condensed(struct partition *p, const uint32_t *series, size_t count,
+                           struct arena *arena, bool trusted) {
+    struct storage_samples *got = arena_alloc(arena, (count + 1) * sizeof(*got));
+    for (int want = STORAGE_WANT_ENDS; want <= STORAGE_WANT_SUM; want++) {
+        const struct storage_windows windows = {.first_end_ms = 450000,
+                                                .step_ms = 400000,
+                                                .count = 2,
+                                                .range_ms = 400000,
+                                                .want = (enum storage_want)want};
+        if (partition_read_windows(p, series, count, 50001, 850000, &windows, arena, NULL, got,
+                                   NULL) != ERR_OK) {
+            continue;
+        }
+        for (size_t i = 0; i < count && trusted; i++) {
+            const uint32_t k = series[i] % 4;
+            check_condensed(&got[i], series[i] / 4 * 4 + (k == 1 ? 2 : k == 2 ? 1 : k));
+        }
+    }
+}
+
 static void use(struct partition *p, bool trusted) {
     struct arena arena;
     struct partition_hit *hits;
@@ -214,6 +252,7 @@ static void use(struct partition *p, bool trusted) {
 
             check_samples(&got[i], series[i] / 4 * 4 + (k == 1 ? 2 : k == 2 ? 1 : k));
         }
+        read_condensed(p, series, count, &arena, trusted);
     }
     uint64_t damaged;
     (void)!partition_verify(p, NULL, &damaged, NULL);
@@ -222,12 +261,13 @@ static void use(struct partition *p, bool trusted) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct files made[2];
+    static struct files made[4];
     if (made[0].index == NULL) {
-        made[0] = make(false);
-        made[1] = make(true);
+        for (unsigned i = 0; i < COUNT_OF(made); i++) {
+            made[i] = make((i & 1) != 0, (i & 2) != 0);
+        }
     }
-    const struct files good = made[size != 0 && (data[0] & MODE_PACKED) != 0];
+    const struct files good = made[size != 0 ? data[0] / MODE_PACKED % COUNT_OF(made) : 0];
     if (size == 0 || size > 1 + EDITS_MAX * 4) {
         return 0;
     }
