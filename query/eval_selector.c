@@ -12,6 +12,7 @@
 #include "query/histogram_stats.h"
 #include "query/interpolate.h"
 #include "query/kept_samples.h"
+#include "query/plain_sets.h"
 #include "query/read_ahead.h"
 #include "query/selector_state.h"
 
@@ -86,6 +87,17 @@ static enum err_code compare_plain(struct eval *ev, const struct selector_state 
     return code;
 }
 
+static enum err_code compare_sets(struct eval *ev, const struct selector_state *state, bool *out,
+                                  struct err *err) {
+    enum plain_sets sets = PLAIN_SETS_UNLIKE;
+    const enum err_code code = plain_sets_compare(ev, state->series, state->count, &sets, err);
+    if (code == ERR_OK && sets == PLAIN_SETS_UNLIKE) {
+        return compare_plain(ev, state, out, err);
+    }
+    *out = sets == PLAIN_SETS_DIFFER;
+    return code;
+}
+
 enum err_code eval_selector_unique(struct eval *ev, const struct plan_selector *selector, bool *out,
                                    struct err *err) {
     struct selector_state *state = NULL;
@@ -95,7 +107,7 @@ enum err_code eval_selector_unique(struct eval *ev, const struct plan_selector *
         code = any_type_or_unit(ev, state, &others, err);
         state->unique = true;
         if (code == ERR_OK && (others || !name_is_pinned(selector))) {
-            code = compare_plain(ev, state, &state->unique, err);
+            code = compare_sets(ev, state, &state->unique, err);
         }
         state->unique_known = code == ERR_OK;
     }
@@ -129,6 +141,7 @@ struct scan {
     struct pos_range pos;
     struct window_spec spec;
     enum storage_want want;
+    struct work kept; /* bounds that outlive a batch */
     struct work scratch;
     struct window_cache cache;
     /* One series with samples in the range; labels hold the two sets. */
@@ -182,6 +195,18 @@ static struct storage_windows windows_of(const struct scan *scan) {
                                     .want = scan->want};
 }
 
+static void begin_windows(struct scan *scan) {
+    work_begin(&scan->kept, &scan->ev->budget);
+    work_begin(&scan->scratch, &scan->ev->budget);
+    window_cache_init(&scan->cache, &scan->scratch, &scan->spec);
+    window_cache_keep(&scan->cache, &scan->kept);
+}
+
+static void end_windows(struct scan *scan) {
+    work_end(&scan->scratch);
+    work_end(&scan->kept);
+}
+
 static struct read_source source_of(const struct scan *scan, const struct selector_state *state) {
     const struct window_spec *spec = &scan->spec;
     /* hints of statistics look at the sample on the excluded edge as well (spec section 22) */
@@ -231,8 +256,7 @@ static enum err_code scan_read(struct scan *scan, const struct selector_state *s
     struct read_batch *batch = NULL;
     enum err_code code = ERR_OK;
     work_begin(&slots, &scan->ev->budget);
-    work_begin(&scan->scratch, &scan->ev->budget);
-    window_cache_init(&scan->cache, &scan->scratch, &scan->spec);
+    begin_windows(scan);
     read_ahead_begin(&reader, scan->ev, &slots, source);
     kept_samples_begin(keep, source->count, source->mint, source->maxt);
     do {
@@ -246,7 +270,7 @@ static enum err_code scan_read(struct scan *scan, const struct selector_state *s
     } while (code == ERR_OK && batch != NULL);
     kept_samples_end(keep, code == ERR_OK);
     read_ahead_end(&reader);
-    work_end(&scan->scratch);
+    end_windows(scan);
     work_end(&slots);
     return code;
 }
@@ -264,10 +288,9 @@ static enum err_code scan_run(struct scan *scan, struct err *err) {
         /* what is condensed is read in less time than it takes to copy */
         return scan_read(scan, state, &source, scan->want == STORAGE_WANT_ALL ? kept : NULL, err);
     }
-    work_begin(&scan->scratch, &ev->budget);
-    window_cache_init(&scan->cache, &scan->scratch, &scan->spec);
+    begin_windows(scan);
     code = scan_kept(scan, state, kept, err);
-    work_end(&scan->scratch);
+    end_windows(scan);
     return code;
 }
 

@@ -62,8 +62,13 @@ static void shelf_put(struct read_shelf *shelf, struct arena *arena) {
 
 /* ---- slots ---- */
 
+/* As few as are ever in use at once: their memory is warm when it comes again. */
+static size_t ring_size(const struct read_ahead *r) {
+    return r->ev->crew != NULL ? r->ev->crew->size + 2 : 1;
+}
+
 static struct read_batch *slot_at(const struct read_ahead *r, size_t i) {
-    return r->slots[(r->head + i) % READ_SLOTS_MAX];
+    return r->slots[(r->head + i) % ring_size(r)];
 }
 
 static void read_batch_now(struct read_batch *b) {
@@ -108,7 +113,7 @@ static size_t batch_end(const struct read_source *from, size_t first, size_t n) 
 
 /* A slot behind the others with the next series in it, nothing read yet. */
 static enum err_code append_slot(struct read_ahead *r, struct read_batch **out, struct err *err) {
-    struct read_batch **slot = &r->slots[(r->head + r->used) % READ_SLOTS_MAX];
+    struct read_batch **slot = &r->slots[(r->head + r->used) % ring_size(r)];
     if (*slot == NULL) {
         *slot = work_alloc(r->work, 1, sizeof(**slot), err);
         if (*slot == NULL) {
@@ -152,7 +157,7 @@ static void size_batches(struct read_ahead *r, const struct read_batch *b, size_
 }
 
 static enum err_code ask_for_more(struct read_ahead *r, struct err *err) {
-    const size_t slots = r->helped ? (size_t)r->ev->crew->size + 2 : 1;
+    const size_t slots = r->helped ? ring_size(r) : 1;
     while (r->used < slots && r->next_series < r->from.count) {
         struct read_batch *b = NULL;
         const enum err_code code = append_slot(r, &b, err);
@@ -251,8 +256,8 @@ enum err_code read_ahead_next(struct read_ahead *r, size_t more_bytes, struct re
     if (r->handed_out) {
         size_batches(r, slot_at(r, 0), more_bytes);
         drop_batch(slot_at(r, 0));
-        r->head = (r->head + 1) % READ_SLOTS_MAX;
         r->used--;
+        r->head = r->used != 0 ? (r->head + 1) % ring_size(r) : r->head;
         r->handed_out = false;
     }
     if (r->used == 0 && r->next_series == r->from.count) {

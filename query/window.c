@@ -12,8 +12,13 @@ void window_cache_init(struct window_cache *cache, struct work *scratch,
     cache->spec = *spec;
 }
 
+void window_cache_keep(struct window_cache *cache, struct work *work) {
+    cache->kept_work = work;
+}
+
 void window_cache_clear(struct window_cache *cache) {
     memset(cache->slots, 0, sizeof(cache->slots));
+    cache->keeps = cache->kept_work != NULL;
 }
 
 /* First index in [from, count] behind which all ts are > limit. Samples mostly come in step: guess,
@@ -93,15 +98,14 @@ static enum err_code find_bounds(const struct window_spec *spec, struct work_bud
     return code;
 }
 
-static struct window_bounds *make_bounds(struct window_cache *cache, const int64_t *ts,
-                                         size_t count, const uint32_t *rank, struct err *err) {
+static struct window_bounds *make_bounds(const struct window_cache *cache, struct work *work,
+                                         const int64_t *ts, size_t count, const uint32_t *rank,
+                                         struct err *err) {
     const size_t steps = cache->spec.grid->count;
-    struct window_bounds *b = work_alloc(cache->scratch, 1, sizeof(*b), err);
-    uint32_t *columns =
-        b != NULL ? work_alloc(cache->scratch, steps, 2 * sizeof(*columns), err) : NULL;
-    uint64_t *present = columns != NULL
-                            ? work_zalloc(cache->scratch, bits_words(steps), sizeof(*present), err)
-                            : NULL;
+    struct window_bounds *b = work_alloc(work, 1, sizeof(*b), err);
+    uint32_t *columns = b != NULL ? work_alloc(work, steps, 2 * sizeof(*columns), err) : NULL;
+    uint64_t *present =
+        columns != NULL ? work_zalloc(work, bits_words(steps), sizeof(*present), err) : NULL;
     if (present == NULL) {
         return NULL;
     }
@@ -110,8 +114,55 @@ static struct window_bounds *make_bounds(struct window_cache *cache, const int64
                                 .rank = rank,
                                 .low = columns,
                                 .high = columns + steps,
-                                .present = present};
-    return find_bounds(&cache->spec, cache->scratch->budget, b, err) == ERR_OK ? b : NULL;
+                                .present = present,
+                                .work = work};
+    return find_bounds(&cache->spec, work->budget, b, err) == ERR_OK ? b : NULL;
+}
+
+/* ---- columns known by their times ---- */
+
+enum { KEPT_BYTES_MAX = 1 << 20 };
+
+static size_t kept_slot(const int64_t *ts, size_t count) {
+    const uint64_t mix = ((uint64_t)ts[0] * 31 + (uint64_t)ts[count / 2]) * 31 +
+                         (uint64_t)ts[count - 1] + (uint64_t)count;
+    return (size_t)(mix * UINT64_C(0x9E3779B97F4A7C15) >> 32) % WINDOW_CACHE_KEPT;
+}
+
+/* A small budget keeps little. */
+static bool may_keep(const struct window_cache *cache, size_t bytes) {
+    const struct work *work = cache->kept_work;
+    const size_t share = work->budget->max_bytes / 16;
+    const size_t max = share != 0 && share < KEPT_BYTES_MAX ? share : KEPT_BYTES_MAX;
+    return work->arena.used_bytes + bytes <= max;
+}
+
+static struct window_bounds *make_kept(struct window_cache *cache, const int64_t *ts, size_t count,
+                                       struct err *err) {
+    const size_t bytes = count * sizeof(*ts) + cache->spec.grid->count * 6 * sizeof(double);
+    int64_t *copy =
+        may_keep(cache, bytes) ? work_alloc(cache->kept_work, count, sizeof(*copy), err) : NULL;
+    if (copy == NULL) {
+        return NULL;
+    }
+    memcpy(copy, ts, count * sizeof(*copy));
+    return make_bounds(cache, cache->kept_work, copy, count, NULL, err);
+}
+
+/* The first of two columns with one slot has it. Those of condensed samples are few and not kept: with
+ * equal times they may stand for other numbers of samples. */
+static struct window_bounds *bounds_of(struct window_cache *cache, const int64_t *ts, size_t count,
+                                       const uint32_t *rank, struct err *err) {
+    struct window_bounds *b = NULL;
+    if (cache->keeps && count != 0 && rank == NULL) {
+        struct window_bounds **slot = &cache->kept[kept_slot(ts, count)];
+        if (*slot == NULL) {
+            *slot = b = make_kept(cache, ts, count, err);
+        } else if ((*slot)->count == count && memcmp((*slot)->ts, ts, count * sizeof(*ts)) == 0) {
+            b = *slot;
+        }
+    }
+    return b != NULL ? b : make_bounds(cache, cache->scratch, ts, count, rank, err);
 }
 
 struct window_bounds *window_cache_get_ranked(struct window_cache *cache, const int64_t *ts,
@@ -120,18 +171,18 @@ struct window_bounds *window_cache_get_ranked(struct window_cache *cache, const 
     const size_t home = (size_t)(hash >> 32) % WINDOW_CACHE_SLOTS;
     /* A few neighbours, then the home slot is taken over: losing bounds costs time only. */
     for (size_t i = 0; i < 8; i++) {
-        struct window_bounds **slot = &cache->slots[(home + i) % WINDOW_CACHE_SLOTS];
-        if (*slot == NULL) {
-            *slot = make_bounds(cache, ts, count, rank, err);
-            return *slot;
+        struct window_slot *slot = &cache->slots[(home + i) % WINDOW_CACHE_SLOTS];
+        if (slot->bounds == NULL) {
+            *slot = (struct window_slot){ts, count, rank, bounds_of(cache, ts, count, rank, err)};
+            return slot->bounds;
         }
-        if ((*slot)->ts == ts && (*slot)->count == count && (*slot)->rank == rank) {
-            return *slot;
+        if (slot->ts == ts && slot->count == count && slot->rank == rank) {
+            return slot->bounds;
         }
     }
-    struct window_bounds *b = make_bounds(cache, ts, count, rank, err);
+    struct window_bounds *b = bounds_of(cache, ts, count, rank, err);
     if (b != NULL) {
-        cache->slots[home] = b;
+        cache->slots[home] = (struct window_slot){ts, count, rank, b};
     }
     return b;
 }
@@ -196,7 +247,7 @@ enum err_code window_shape_of(struct window_cache *cache, struct window_bounds *
     }
     const struct window_spec *spec = &cache->spec;
     const size_t steps = spec->grid->count;
-    double *columns = work_alloc(cache->scratch, steps, 5 * sizeof(*columns), err);
+    double *columns = work_alloc(bounds->work, steps, 5 * sizeof(*columns), err);
     if (columns == NULL) {
         return ERR_LIMIT;
     }
@@ -281,9 +332,9 @@ enum err_code window_times_of(struct window_cache *cache, struct window_bounds *
         return ERR_OK;
     }
     const size_t steps = cache->spec.grid->count;
-    int64_t *reference_ms = work_alloc(cache->scratch, steps, sizeof(*reference_ms), err);
+    int64_t *reference_ms = work_alloc(bounds->work, steps, sizeof(*reference_ms), err);
     double *columns =
-        reference_ms != NULL ? work_alloc(cache->scratch, steps, 2 * sizeof(*columns), err) : NULL;
+        reference_ms != NULL ? work_alloc(bounds->work, steps, 2 * sizeof(*columns), err) : NULL;
     if (columns == NULL) {
         return ERR_LIMIT;
     }

@@ -2,7 +2,9 @@
  * (t - range, t] of a timestamp column. They depend on the column alone, so series that share
  * one share the bounds, and everything of rate's extrapolation that does not look at values.
  *
- * Owner: the evaluation of one selector; memory is the batch's scratch, emptied with it. */
+ * Owner: the evaluation of one selector; memory is the batch's scratch, emptied with it. Where targets
+ * come again in each batch, columns with equal times are known again by their content: their bounds
+ * stay in memory that lasts, up to 1 MiB. */
 #ifndef QUERY_WINDOW_H
 #define QUERY_WINDOW_H
 
@@ -54,6 +56,7 @@ struct window_bounds {
     uint64_t total;            /* samples in all windows */
     struct window_shape shape; /* made by window_shape_of, else NULLs */
     struct window_times times; /* made by window_times_of, else NULLs */
+    struct work *work;         /* where they lie */
 };
 
 /* Samples of a step's window. */
@@ -72,16 +75,28 @@ static inline bool window_all_hold(const struct window_bounds *b, uint32_t n, si
     return all;
 }
 
-enum { WINDOW_CACHE_SLOTS = 1024 };
+enum { WINDOW_CACHE_SLOTS = 1024, WINDOW_CACHE_KEPT = 256 };
+
+struct window_slot { /* a column of the batch */
+    const int64_t *ts;
+    size_t count;
+    const uint32_t *rank;
+    struct window_bounds *bounds; /* NULL: free */
+};
 
 struct window_cache {
     struct work *scratch;
+    struct work *kept_work; /* NULL: nothing outlives the batch */
     struct window_spec spec;
-    struct window_bounds *slots[WINDOW_CACHE_SLOTS]; /* by hash of the ts pointer */
+    struct window_slot slots[WINDOW_CACHE_SLOTS];  /* by hash of the ts pointer */
+    struct window_bounds *kept[WINDOW_CACHE_KEPT]; /* by hash of their times */
+    bool keeps;                                    /* a batch went by */
 };
 
 void window_cache_init(struct window_cache *cache, struct work *scratch,
                        const struct window_spec *spec);
+/* Bounds may stay in work, whose owner ends it after the cache's last use. */
+void window_cache_keep(struct window_cache *cache, struct work *work);
 /* After the scratch was reset. */
 void window_cache_clear(struct window_cache *cache);
 /* NULL with *err set. ts is ascending, count < 2^32, and stays as it is until the next clear. */

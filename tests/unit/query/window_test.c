@@ -2,6 +2,8 @@
  * edges; columns are told apart by their pointer; the shape is that of the extrapolation rules. */
 #include "tests/support/check_err.h"
 
+#include <string.h>
+
 #include "query/kahan.h"
 #include "query/window.h"
 
@@ -107,6 +109,66 @@ static void one_column_has_its_bounds_once(void **state) {
     }
 }
 
+static void equal_times_of_a_later_batch_have_their_bounds_already(void **state) {
+    struct fixture *f = *state;
+    enum { BATCHES = 4, SAMPLES = 40 };
+    int64_t ts[2][SAMPLES];
+    const struct grid grid = grid_of(0, 400, 20);
+    const struct window_spec spec = {.grid = &grid, .range_ms = 100};
+    struct work scratch;
+    struct err err;
+    const struct window_bounds *first[2] = {NULL, NULL};
+    work_begin(&scratch, &f->budget);
+    window_cache_init(&f->cache, &scratch, &spec);
+    window_cache_keep(&f->cache, &f->work);
+    for (size_t batch = 0; batch < BATCHES; batch++) {
+        for (size_t c = 0; c < 2; c++) {
+            for (size_t i = 0; i < SAMPLES; i++) { /* the second differs in its middle alone */
+                ts[c][i] = (int64_t)i * 10 + (c == 1 && i > 5 && i < 9 ? 3 : 0);
+            }
+            struct window_bounds *b = window_cache_get(&f->cache, ts[c], SAMPLES, &err);
+            assert_non_null(b);
+            assert_memory_equal(b->ts, ts[c], sizeof(ts[c]));
+            check_bounds(&spec, b);
+            assert_ok(window_shape_of(&f->cache, b, &err), &err);
+            assert_true(b->shape.sampled[10] == 0.09);
+            first[c] = batch == 1 ? b : first[c];
+            assert_true(batch < 2 || c == 1 || b == first[c]);
+        }
+        memset(ts, 0xA5, sizeof(ts)); /* a batch's columns are gone with it */
+        work_reset(&scratch);
+        window_cache_clear(&f->cache);
+    }
+    work_end(&scratch);
+}
+
+static void a_small_budget_keeps_no_bounds_and_is_enough_as_before(void **state) {
+    struct fixture *f = *state;
+    enum { SAMPLES = 1000 };
+    static int64_t ts[SAMPLES];
+    const struct grid grid = grid_of(0, 1000, 10);
+    const struct window_spec spec = {.grid = &grid, .range_ms = 100};
+    struct work scratch;
+    struct err err;
+    f->budget.max_bytes = 20 * 1000;
+    work_begin(&scratch, &f->budget);
+    window_cache_init(&f->cache, &scratch, &spec);
+    window_cache_keep(&f->cache, &f->work);
+    for (int64_t batch = 0; batch < 50; batch++) {
+        for (int64_t i = 0; i < SAMPLES; i++) {
+            ts[i] = i + batch;
+        }
+        const struct window_bounds *b = window_cache_get(&f->cache, ts, SAMPLES, &err);
+        assert_non_null(b);
+        check_bounds(&spec, b);
+        work_reset(&scratch);
+        window_cache_clear(&f->cache);
+    }
+    assert_int_equal(f->work.arena.used_bytes, 0);
+    work_end(&scratch);
+    f->budget.max_bytes = 0;
+}
+
 static void the_shape_cuts_far_borders_to_half_an_interval(void **state) {
     struct fixture *f = *state;
     static const int64_t TS[] = {100000, 110000, 120000};
@@ -197,6 +259,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(bounds_equal_a_plain_search, setup, teardown),
         cmocka_unit_test_setup_teardown(with_at_all_steps_have_the_same_window, setup, teardown),
         cmocka_unit_test_setup_teardown(one_column_has_its_bounds_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(equal_times_of_a_later_batch_have_their_bounds_already,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_small_budget_keeps_no_bounds_and_is_enough_as_before,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(the_shape_cuts_far_borders_to_half_an_interval, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(sums_over_times_are_those_of_every_window, setup, teardown),
