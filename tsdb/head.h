@@ -663,10 +663,6 @@ struct head_read {
     const struct cancel *cancel;
     const struct view *view; /* runs that its partitions have are left out; NULL: none are */
 };
-/* Samples of slots (ascending) of one group to out[0 .. n - 1]. */
-MUST_CHECK enum err_code head_read_group(const struct head_read *read, struct head_group *g,
-                                         const uint32_t *slots, size_t n,
-                                         struct storage_samples *out, struct err *err);
 /* Drops hits whose series certainly have no sample in the range; all are of one group. Returns how
  * many are left, moved to the front. */
 size_t head_filter_hits(struct head_group *g, int64_t min_ts_ms, int64_t max_ts_ms,

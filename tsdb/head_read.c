@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head_read.h"
+#include "tsdb/head_reader.h"
 #include "tsdb/time_bound.h"
 
 enum err_code read_over_budget(struct group_read *r) {
@@ -221,9 +222,8 @@ static enum err_code build_column(struct group_read *r) {
     const uint32_t capacity = block_decode_capacity(rows_max);
     int64_t *ts = arena_try_alloc(arena, r->rows, sizeof(*ts));
     r->present = arena_try_alloc(arena, (r->rows + 63) / 64, sizeof(*r->present));
-    r->column.values = arena_try_alloc(arena, capacity, sizeof(*r->column.values));
     r->column.rows = arena_try_alloc(arena, capacity, sizeof(*r->column.rows));
-    if (ts == NULL || r->present == NULL || r->column.values == NULL || r->column.rows == NULL) {
+    if (ts == NULL || r->present == NULL || r->column.rows == NULL) {
         return read_over_budget(r);
     }
     for (size_t i = 0; i < r->part_count; i++) {
@@ -236,34 +236,37 @@ static enum err_code build_column(struct group_read *r) {
 
 /* ---- one slot ---- */
 
+/* Decoded right where the samples go, with the rows of the run before and behind the range. */
 static enum err_code read_sealed(struct group_read *r, const struct read_part *p, uint32_t slot,
-                                 double *values, struct storage_samples *out) {
-    struct block_column *c = &r->column;
-    const enum err_code code = segment_run_column(p->run, slot, c, r->err);
+                                 double *to, struct storage_samples *out) {
+    struct block_column c = {.values = to, .rows = r->column.rows};
+    const enum err_code code = segment_run_column(p->run, slot, &c, r->err);
     if (code != ERR_OK) {
         return code;
     }
-    if (c->dense) {
-        const uint32_t to = c->count < p->to ? c->count : p->to;
-        if (p->from < to) {
-            memcpy(values + out->count, c->values + p->from, (to - p->from) * sizeof(*values));
-            out->count += to - p->from;
-            read_mark_rows(r, p->at, p->at + (to - p->from));
+    if (c.dense) {
+        const uint32_t end = c.count < p->to ? c.count : p->to;
+        const uint32_t n = end > p->from ? end - p->from : 0;
+        if (p->from != 0 && n != 0) {
+            memmove(to, to + p->from, n * sizeof(*to));
         }
+        out->count += n;
+        read_mark_rows(r, p->at, p->at + n);
     }
-    for (uint32_t i = 0; i < c->count && !c->dense; i++) {
-        const uint32_t row = c->rows[i];
+    for (uint32_t i = 0, n = 0; i < c.count && !c.dense; i++) {
+        const uint32_t row = c.rows[i];
         if (row >= p->from && row < p->to) {
-            values[out->count++] = c->values[i];
+            to[n++] = to[i];
+            out->count++;
             read_mark(r, p->at + (row - p->from));
         }
     }
-    out->has_stale |= c->has_stale;
+    out->has_stale |= c.has_stale;
     return ERR_OK;
 }
 
 static enum err_code read_open(struct group_read *r, const struct read_part *p,
-                               const struct open_slot *slot, double *values,
+                               const struct open_slot *slot, double *to,
                                struct storage_samples *out) {
     struct open_chunk_iter it;
     struct open_chunk_span span;
@@ -276,9 +279,12 @@ static enum err_code read_open(struct group_read *r, const struct read_part *p,
         }
         const double v = span.state == SLOT_STALE ? f64_stale() : num_double(span.value);
         const uint32_t from = span.begin < p->from ? p->from : span.begin;
-        for (uint32_t row = from; row < span.end; row++) {
-            values[out->count++] = v;
+        const uint32_t n = span.end - from;
+        for (uint32_t i = 0; i < n; i++) {
+            to[i] = v;
         }
+        to += n;
+        out->count += n;
         read_mark_rows(r, p->at + (from - p->from), p->at + (span.end - p->from));
         out->has_stale |= span.state == SLOT_STALE;
     }
@@ -318,24 +324,38 @@ enum err_code read_choose_column(struct group_read *r, struct storage_samples *o
     return ERR_OK;
 }
 
-static enum err_code read_slot(struct group_read *r, uint32_t slot, const struct open_slot *open,
-                               struct storage_samples *out) {
+/* A block is decoded up to a vector behind the rows of its run. */
+static size_t floats_room(const struct group_read *r) {
+    return r->rows + block_decode_capacity(r->rows_max);
+}
+
+static enum err_code read_floats(struct group_read *r, uint32_t slot, const struct open_slot *open,
+                                 struct sample_room *room, struct storage_samples *out) {
     *out = (struct storage_samples){0};
-    double *values = arena_try_alloc(r->read->arena, r->rows, sizeof(*values));
+    double *values = sample_room_begin(room, r->read->arena, floats_room(r));
     if (values == NULL) {
         return read_over_budget(r);
     }
     memset(r->present, 0, (r->rows + 63) / 64 * sizeof(*r->present));
     for (size_t i = 0; i < r->part_count; i++) {
         const struct read_part *p = &r->parts[i];
-        const enum err_code code = p->run != NULL ? read_sealed(r, p, slot, values, out)
-                                                  : read_open(r, p, open, values, out);
+        double *to = values + out->count;
+        const enum err_code code =
+            p->run != NULL ? read_sealed(r, p, slot, to, out) : read_open(r, p, open, to, out);
         if (code != ERR_OK) {
             return code;
         }
     }
     out->values = values;
+    sample_room_end(room, values + out->count);
     return read_choose_column(r, out);
+}
+
+static enum err_code read_slot(struct group_read *r, const uint32_t *slots, size_t n, size_t i,
+                               struct sample_room *room, struct storage_samples *out) {
+    const bool plain = r->bundles == NULL || r->bundles[i].count == 0;
+    return plain ? read_floats(r, slots[i], r->open != NULL ? &r->open[i] : NULL, room, out)
+                 : read_bundle(r, slots[i], i, n, out);
 }
 
 enum err_code read_slots(struct group_read *r, const uint32_t *slots, size_t n,
@@ -345,27 +365,61 @@ enum err_code read_slots(struct group_read *r, const uint32_t *slots, size_t n,
         if (i % 256 == 0 && (code = cancel_check(r->read->cancel)) != ERR_OK) {
             return err_set(r->err, code, "query stopped while it read samples");
         }
-        const bool plain = r->bundles == NULL || r->bundles[i].count == 0;
-        code = plain ? read_slot(r, slots[i], r->open != NULL ? &r->open[i] : NULL, &out[i])
-                     : read_bundle(r, slots[i], i, n, &out[i]);
+        code = read_slot(r, slots, n, i, NULL, &out[i]);
     }
     return code;
 }
 
-enum err_code head_read_group(const struct head_read *read, struct head_group *g,
-                              const uint32_t *slots, size_t n, struct storage_samples *out,
-                              struct err *err) {
-    struct group_read r = {.read = read, .group = g, .err = err};
-    memset(out, 0, n * sizeof(*out));
+/* ---- all of them ---- */
+
+struct head_reader {
+    struct group_read group;
+    const uint32_t *slots;
+    size_t count;
+    struct storage_samples *ready; /* of each slot, of a late group; NULL: read when asked for */
+};
+
+static enum err_code read_late(struct head_reader *reader) {
+    struct group_read *r = &reader->group;
+    reader->ready = arena_try_alloc(r->read->arena, reader->count, sizeof(*reader->ready));
+    if (reader->ready == NULL) {
+        return read_over_budget(r);
+    }
+    memset(reader->ready, 0, reader->count * sizeof(*reader->ready));
+    return read_late_slots(r, reader->slots, reader->count, reader->ready);
+}
+
+enum err_code head_reader_open(const struct head_read *read, struct head_group *g,
+                               const uint32_t *slots, size_t n, struct head_reader **out,
+                               struct err *err) {
+    struct head_reader *reader = arena_try_alloc(read->arena, 1, sizeof(*reader));
+    struct group_read start = {.read = read, .group = g, .err = err};
+    if (reader == NULL) {
+        return read_over_budget(&start);
+    }
+    *reader = (struct head_reader){.group = start, .slots = slots, .count = n};
+    *out = reader;
     enum err_code code = head_replay(g, err);
     if (code == ERR_OK) {
-        code = take_snapshot(&r, slots, n);
+        code = take_snapshot(&reader->group, slots, n);
     }
-    if (code != ERR_OK || r.part_count == 0) {
+    if (code != ERR_OK || reader->group.part_count == 0) {
         return code;
     }
-    return g->late && r.part_count > 1 ? read_late_slots(&r, slots, n, out)
-                                       : read_slots(&r, slots, n, out);
+    return g->late && reader->group.part_count > 1 ? read_late(reader)
+                                                   : build_column(&reader->group);
+}
+
+size_t head_reader_room(const struct head_reader *reader) {
+    return reader->ready == NULL && reader->group.part_count != 0 ? floats_room(&reader->group) : 0;
+}
+
+enum err_code head_reader_read(struct head_reader *reader, size_t i, struct sample_room *room,
+                               struct storage_samples *out) {
+    *out = reader->ready != NULL ? reader->ready[i] : (struct storage_samples){0};
+    return reader->ready != NULL || reader->group.part_count == 0
+               ? ERR_OK
+               : read_slot(&reader->group, reader->slots, reader->count, i, room, out);
 }
 
 size_t head_filter_hits(struct head_group *g, int64_t min_ts_ms, int64_t max_ts_ms,

@@ -3,6 +3,7 @@
 #define TSDB_HEAD_READ_H
 
 #include "tsdb/head.h"
+#include "tsdb/sample_room.h"
 
 struct read_part {           /* rows [from, to) of a run or of the window, at column offset at */
     struct segment_run *run; /* NULL: the window */

@@ -144,6 +144,27 @@ MUST_CHECK enum err_code partition_read_windows(struct partition *p, const uint3
                                                 const struct storage_windows *windows,
                                                 struct arena *arena, const struct cancel *cancel,
                                                 struct storage_samples *out, struct err *err);
+/* The same one by one. What is given is borrowed until the close, as err is. */
+struct partition_read {
+    struct partition *partition;
+    const uint32_t *series; /* ascending */
+    size_t count;
+    int64_t min_ts_ms;
+    int64_t max_ts_ms;
+    const struct storage_windows *windows; /* as of partition_read_windows */
+    struct arena *arena;
+};
+struct partition_reader;
+struct sample_room;
+MUST_CHECK enum err_code partition_reader_open(const struct partition_read *read,
+                                               struct partition_reader **out, struct err *err);
+void partition_reader_close(struct partition_reader *r);
+/* Elements of a sample_room that the floats of series[i] may need. */
+size_t partition_reader_room(struct partition_reader *r, size_t i);
+/* Samples of series[i], best with i ascending. room may be NULL. */
+MUST_CHECK enum err_code partition_reader_read(struct partition_reader *r, size_t i,
+                                               struct sample_room *room,
+                                               struct storage_samples *out);
 
 /* ---- all of it, in order: merging, verifying ---- */
 

@@ -18,12 +18,13 @@
 
 enum { READ_AHEAD_BYTES = 256 << 10, TABLE_MIN = 16, SCRATCH_KEEP_BYTES = 64 << 10 };
 
-struct reader {
+struct partition_reader {
     struct partition *p;
     int64_t min_ts_ms;
     int64_t max_ts_ms;
     struct arena *arena;
-    const struct cancel *cancel;
+    const uint32_t *series; /* ascending */
+    size_t count;
     struct err *err;
     struct partition_series_block block;
     struct sample_rows *timelines; /* open addressing by timeline */
@@ -42,13 +43,13 @@ struct reader {
     const uint8_t *ahead;
 };
 
-static enum err_code over_budget(struct reader *r) {
+static enum err_code over_budget(struct partition_reader *r) {
     return err_set(r->err, ERR_LIMIT, "query needs more memory than its budget to read samples");
 }
 
 /* ---- timelines ---- */
 
-static struct sample_rows *timeline_slot(const struct reader *r, uint32_t timeline) {
+static struct sample_rows *timeline_slot(const struct partition_reader *r, uint32_t timeline) {
     size_t at = (timeline * UINT32_C(2654435761)) & r->mask;
     while (r->timelines[at].known && r->timelines[at].timeline != timeline) {
         at = (at + 1) & r->mask;
@@ -56,7 +57,7 @@ static struct sample_rows *timeline_slot(const struct reader *r, uint32_t timeli
     return &r->timelines[at];
 }
 
-static enum err_code grow_table(struct reader *r) {
+static enum err_code grow_table(struct partition_reader *r) {
     const size_t old_size = r->timelines == NULL ? 0 : r->mask + 1;
     const struct sample_rows *old = r->timelines;
     const size_t size = old_size == 0 ? TABLE_MIN : old_size * 2;
@@ -75,7 +76,7 @@ static enum err_code grow_table(struct reader *r) {
 }
 
 /* Times of the blocks [first, end). */
-static enum err_code decode_times(struct reader *r, struct sample_rows *t,
+static enum err_code decode_times(struct partition_reader *r, struct sample_rows *t,
                                   const struct partition_ts_block *blocks) {
     int64_t *ts = arena_try_alloc(r->arena, t->rows + (size_t)8, sizeof(*ts));
     if (ts == NULL) {
@@ -96,7 +97,7 @@ static enum err_code decode_times(struct reader *r, struct sample_rows *t,
     return ERR_OK;
 }
 
-static enum err_code open_rows(struct reader *r, struct sample_rows *t) {
+static enum err_code open_rows(struct partition_reader *r, struct sample_rows *t) {
     struct partition_ts_block *blocks;
     uint32_t count;
     struct arena scratch;
@@ -133,7 +134,8 @@ out:
 }
 
 /* Damage costs the series of the timeline. */
-static enum err_code lost_timeline(struct reader *r, struct sample_rows *t, enum err_code code) {
+static enum err_code lost_timeline(struct partition_reader *r, struct sample_rows *t,
+                                   enum err_code code) {
     if (code != ERR_CORRUPT) {
         return code;
     }
@@ -143,7 +145,8 @@ static enum err_code lost_timeline(struct reader *r, struct sample_rows *t, enum
     return ERR_OK;
 }
 
-static enum err_code timeline_of(struct reader *r, uint32_t timeline, struct sample_rows **out) {
+static enum err_code timeline_of(struct partition_reader *r, uint32_t timeline,
+                                 struct sample_rows **out) {
     if (r->timelines == NULL || r->timeline_count * 2 > r->mask) {
         const enum err_code code = grow_table(r);
         if (code != ERR_OK) {
@@ -161,7 +164,7 @@ static enum err_code timeline_of(struct reader *r, uint32_t timeline, struct sam
 }
 
 /* Decodes the times that a read of windows left out so far. */
-static enum err_code all_times(struct reader *r, struct sample_rows *t) {
+static enum err_code all_times(struct partition_reader *r, struct sample_rows *t) {
     return t->ts != NULL || t->part_count == 0
                ? ERR_OK
                : lost_timeline(r, t, decode_times(r, t, t->blocks - t->first_block));
@@ -169,7 +172,7 @@ static enum err_code all_times(struct reader *r, struct sample_rows *t) {
 
 /* ---- pages ---- */
 
-static void drop_pages(struct reader *r) {
+static void drop_pages(struct partition_reader *r) {
     partition_page_close(&r->page);
     arena_rewind(&r->scratch, SCRATCH_KEEP_BYTES);
     r->page_open = false;
@@ -177,8 +180,9 @@ static void drop_pages(struct reader *r) {
 }
 
 /* Pages from number on without gaps of wanted series; only pages without pieces. */
-static enum err_code last_wanted_page(struct reader *r, uint32_t number, const uint32_t *series,
-                                      size_t n, uint32_t *out_last, uint64_t *out_end) {
+static enum err_code last_wanted_page(struct partition_reader *r, uint32_t number,
+                                      const uint32_t *series, size_t n, uint32_t *out_last,
+                                      uint64_t *out_end) {
     struct page_place place;
     enum err_code code = partition_page_place(r->p, number, &place, r->err);
     *out_last = number;
@@ -204,7 +208,7 @@ static enum err_code last_wanted_page(struct reader *r, uint32_t number, const u
     return code;
 }
 
-static enum err_code read_ahead(struct reader *r, uint32_t number, const uint32_t *series,
+static enum err_code read_ahead(struct partition_reader *r, uint32_t number, const uint32_t *series,
                                 size_t n) {
     struct page_place place;
     uint32_t last;
@@ -234,7 +238,7 @@ static enum err_code read_ahead(struct reader *r, uint32_t number, const uint32_
 }
 
 /* The page that has series[0]; the others are what comes next. */
-static enum err_code open_page(struct reader *r, const uint32_t *series, size_t n) {
+static enum err_code open_page(struct partition_reader *r, const uint32_t *series, size_t n) {
     const struct page_place *place = &r->page.place;
     if (r->page_open && series[0] - place->first_series < place->series_count) {
         return ERR_OK;
@@ -283,13 +287,16 @@ static enum err_code open_page(struct reader *r, const uint32_t *series, size_t 
 
 /* ---- series ---- */
 
-static enum err_code read_series(struct reader *r, const uint32_t *series, size_t left,
-                                 struct storage_samples *out) {
-    enum err_code code = partition_series_block_load(r->p, series[0], &r->block, r->err);
+static enum err_code rows_of(struct partition_reader *r, uint32_t series,
+                             struct sample_rows **out) {
+    const enum err_code code = partition_series_block_load(r->p, series, &r->block, r->err);
+    return code != ERR_OK ? code : timeline_of(r, r->block.timelines[series - r->block.first], out);
+}
+
+static enum err_code read_series(struct partition_reader *r, const uint32_t *series, size_t left,
+                                 struct sample_room *room, struct storage_samples *out) {
     struct sample_rows *rows = NULL;
-    if (code == ERR_OK) {
-        code = timeline_of(r, r->block.timelines[series[0] - r->block.first], &rows);
-    }
+    enum err_code code = rows_of(r, series[0], &rows);
     if (code != ERR_OK || rows->from >= rows->to) {
         return code;
     }
@@ -309,24 +316,61 @@ static enum err_code read_series(struct reader *r, const uint32_t *series, size_
     }
     return code != ERR_OK || done || rows->from >= rows->to
                ? code
-               : sample_rows_read(rows, &r->page, s, &r->samples, r->arena, out, r->err);
+               : sample_rows_read(rows, &r->page, s, &r->samples, r->arena, room, out, r->err);
 }
 
-static enum err_code read_all(struct reader *r, const uint32_t *series, size_t n,
-                              struct storage_samples *out) {
-    for (size_t i = 0; i < n; i++) {
-        enum err_code code = i % 256 == 0 ? cancel_check(r->cancel) : ERR_OK;
-        if (code != ERR_OK) {
-            return err_set(r->err, code, "query stopped while it read samples");
-        }
-        code = read_series(r, series + i, n - i, &out[i]);
-        if (code == ERR_CORRUPT) {
-            out[i] = (struct storage_samples){0};
-        } else if (code != ERR_OK) {
-            return code;
-        }
+/* ---- all of them ---- */
+
+static void begin(struct partition_reader *r, const struct storage_windows *windows) {
+    const bool has_summaries = r->p->version >= PARTITION_VERSION_SUMMARIES;
+    condenser_init(&r->condenser, has_summaries ? windows : NULL, r->min_ts_ms, r->max_ts_ms,
+                   r->arena);
+    partition_series_block_init(&r->block);
+    arena_init(&r->scratch, 0);
+}
+
+void partition_reader_close(struct partition_reader *r) {
+    condenser_release(&r->condenser);
+    partition_page_close(&r->page);
+    arena_release(&r->scratch);
+}
+
+enum err_code partition_reader_open(const struct partition_read *read,
+                                    struct partition_reader **out, struct err *err) {
+    struct partition_reader *r = arena_try_alloc(read->arena, 1, sizeof(*r));
+    if (r == NULL) {
+        return err_set(err, ERR_LIMIT, "query needs more memory than its budget to read samples");
     }
+    memset(r, 0, sizeof(*r));
+    r->p = read->partition;
+    r->min_ts_ms = read->min_ts_ms;
+    r->max_ts_ms = read->max_ts_ms;
+    r->arena = read->arena;
+    r->series = read->series;
+    r->count = read->count;
+    r->err = err;
+    begin(r, read->windows);
+    *out = r;
     return ERR_OK;
+}
+
+size_t partition_reader_room(struct partition_reader *r, size_t i) {
+    struct sample_rows *rows = NULL;
+    return r->condenser.windows == NULL && rows_of(r, r->series[i], &rows) == ERR_OK
+               ? sample_rows_room(rows)
+               : 0;
+}
+
+enum err_code partition_reader_read(struct partition_reader *r, size_t i, struct sample_room *room,
+                                    struct storage_samples *out) {
+    *out = (struct storage_samples){0};
+    const enum err_code code = read_series(r, r->series + i, r->count - i,
+                                           r->condenser.windows == NULL ? room : NULL, out);
+    if (code == ERR_CORRUPT) {
+        *out = (struct storage_samples){0};
+        return ERR_OK;
+    }
+    return code;
 }
 
 enum err_code partition_read_windows(struct partition *p, const uint32_t *series, size_t n,
@@ -335,20 +379,25 @@ enum err_code partition_read_windows(struct partition *p, const uint32_t *series
                                      const struct cancel *cancel, struct storage_samples *out,
                                      struct err *err) {
     struct err own;
-    struct reader r = {.p = p,
-                       .min_ts_ms = mint,
-                       .max_ts_ms = maxt,
-                       .arena = arena,
-                       .cancel = cancel,
-                       .err = err != NULL ? err : &own};
+    struct partition_reader r = {.p = p,
+                                 .min_ts_ms = mint,
+                                 .max_ts_ms = maxt,
+                                 .arena = arena,
+                                 .series = series,
+                                 .count = n,
+                                 .err = err != NULL ? err : &own};
+    enum err_code code = ERR_OK;
     memset(out, 0, n * sizeof(*out));
-    condenser_init(&r.condenser, windows, mint, maxt, arena);
-    partition_series_block_init(&r.block);
-    arena_init(&r.scratch, 0);
-    const enum err_code code = read_all(&r, series, n, out);
-    partition_page_close(&r.page);
-    arena_release(&r.scratch);
-    condenser_release(&r.condenser);
+    begin(&r, windows);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        code = i % 256 == 0 ? cancel_check(cancel) : ERR_OK;
+        if (code != ERR_OK) {
+            code = err_set(r.err, code, "query stopped while it read samples");
+            break;
+        }
+        code = partition_reader_read(&r, i, NULL, &out[i]);
+    }
+    partition_reader_close(&r);
     return code;
 }
 

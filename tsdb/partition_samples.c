@@ -120,11 +120,11 @@ static void keep(const struct sample_rows *r, struct filling *f, const struct bl
     }
 }
 
-/* All values lie in arena; a block decodes up to 7 elements behind its rows. */
-static enum err_code decode_column(struct sampler *s, uint32_t column, struct arena *arena,
+/* values: sample_rows_room elements, or NULL, which is an error. */
+static enum err_code decode_column(struct sampler *s, uint32_t column, double *values,
                                    struct decoded *out) {
     const struct sample_rows *r = s->rows;
-    struct filling f = {.values = arena_try_alloc(arena, r->rows + (size_t)8, sizeof(double))};
+    struct filling f = {.values = values};
     if (f.values == NULL) {
         return over_budget(s);
     }
@@ -154,12 +154,15 @@ static enum err_code decode_column(struct sampler *s, uint32_t column, struct ar
     return ERR_OK;
 }
 
-static enum err_code read_float(struct sampler *s, struct storage_samples *out) {
+static enum err_code read_float(struct sampler *s, struct sample_room *room,
+                                struct storage_samples *out) {
     struct decoded d;
-    enum err_code code = decode_column(s, 0, s->arena, &d);
+    double *to = sample_room_begin(room, s->arena, sample_rows_room(s->rows));
+    enum err_code code = decode_column(s, 0, to, &d);
     if (code != ERR_OK || d.count == 0) {
         return code;
     }
+    sample_room_end(room, d.values + d.count);
     out->values = d.values;
     out->has_stale = d.has_stale;
     out->count = d.count;
@@ -180,7 +183,8 @@ static enum err_code read_float(struct sampler *s, struct storage_samples *out) 
 static enum err_code decode_rows(struct sampler *s, uint32_t column, struct arena *scratch,
                                  struct hist_column *out, bool *io_stale) {
     struct decoded d;
-    enum err_code code = decode_column(s, column, scratch, &d);
+    double *to = arena_try_alloc(scratch, sample_rows_room(s->rows), sizeof(*to));
+    enum err_code code = decode_column(s, column, to, &d);
     if (code != ERR_OK) {
         return code;
     }
@@ -341,7 +345,8 @@ static enum err_code read_mixed(struct sampler *s, struct arena *scratch,
 
 enum err_code sample_rows_read(struct sample_rows *rows, struct partition_page *page,
                                const struct page_series *series, struct sample_scratch *scratch,
-                               struct arena *arena, struct storage_samples *out, struct err *err) {
+                               struct arena *arena, struct sample_room *room,
+                               struct storage_samples *out, struct err *err) {
     struct sampler s = {.rows = rows,
                         .page = page,
                         .series = series,
@@ -353,7 +358,7 @@ enum err_code sample_rows_read(struct sample_rows *rows, struct partition_page *
         return code;
     }
     if (series->keys == NULL) {
-        return read_float(&s, out);
+        return read_float(&s, room, out);
     }
     struct arena columns;
     arena_init(&columns, arena->budget_bytes);

@@ -3,6 +3,7 @@
 #define TSDB_PARTITION_SAMPLES_H
 
 #include "tsdb/partition_page.h"
+#include "tsdb/sample_room.h"
 
 struct row_pattern { /* series with these rows present share this column */
     const uint64_t *present;
@@ -34,10 +35,16 @@ struct sample_scratch {
     size_t words;
 };
 
-/* Samples of a series of the page in the range; all in arena. */
+/* Elements of a sample_room that a float's column needs: a block decodes up to 7 behind its rows. */
+static inline size_t sample_rows_room(const struct sample_rows *rows) {
+    return rows->rows + (size_t)8;
+}
+
+/* Samples of a series of the page in the range; all in arena, floats in room unless it is NULL. */
 MUST_CHECK enum err_code sample_rows_read(struct sample_rows *rows, struct partition_page *page,
                                           const struct page_series *series,
                                           struct sample_scratch *scratch, struct arena *arena,
-                                          struct storage_samples *out, struct err *err);
+                                          struct sample_room *room, struct storage_samples *out,
+                                          struct err *err);
 
 #endif

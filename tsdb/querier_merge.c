@@ -164,36 +164,55 @@ static enum err_code put_part(struct arena *arena, const struct storage_samples 
                : over_budget(err);
 }
 
+/* Were they read one behind the other? */
+static bool lie_in_line(const struct storage_samples *parts, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        if (parts[i].values != parts[i - 1].values + parts[i - 1].count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum err_code copy_parts(struct arena *arena, const struct storage_samples *parts, size_t n,
+                                struct storage_samples *io, struct err *err) {
+    double *values = arena_try_alloc(arena, io->count, sizeof(*values));
+    const struct histogram **histograms;
+    int64_t *start_ts;
+    size_t at = 0;
+    if (values == NULL || !merge_extras(arena, io, io, io->count, &histograms, &start_ts)) {
+        return over_budget(err);
+    }
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < n && code == ERR_OK; at += parts[i++].count) {
+        code = put_part(arena, &parts[i], at, values, histograms, start_ts, err);
+    }
+    io->values = values;
+    io->histograms = histograms;
+    io->start_ts = start_ts;
+    return code;
+}
+
 static enum err_code lay_in_line(struct querier_joins *joins, struct arena *arena,
                                  const struct storage_samples *parts, size_t n,
                                  struct storage_samples *out, struct err *err) {
-    size_t total = 0;
-    struct storage_samples any = {0};
-    for (size_t i = 0; i < n; i++) {
-        total += parts[i].count;
-        any.has_stale |= parts[i].has_stale;
-        any.histograms = parts[i].histograms != NULL ? parts[i].histograms : any.histograms;
-        any.start_ts = parts[i].start_ts != NULL ? parts[i].start_ts : any.start_ts;
-    }
-    double *values = arena_try_alloc(arena, total, sizeof(*values));
-    const struct histogram **histograms;
-    int64_t *start_ts;
-    if (values == NULL || !merge_extras(arena, &any, &any, total, &histograms, &start_ts)) {
-        return over_budget(err);
-    }
+    struct storage_samples all = {.values = parts[0].values};
     struct storage_samples joined = parts[0];
-    enum err_code code = put_part(arena, &parts[0], 0, values, histograms, start_ts, err);
-    for (size_t i = 1; i < n && code == ERR_OK; i++) {
-        code = put_part(arena, &parts[i], joined.count, values, histograms, start_ts, err);
-        code = code == ERR_OK ? join_times(joins, arena, &joined, &parts[i], err) : code;
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        all.count += parts[i].count;
+        all.has_stale |= parts[i].has_stale;
+        all.histograms = parts[i].histograms != NULL ? parts[i].histograms : all.histograms;
+        all.start_ts = parts[i].start_ts != NULL ? parts[i].start_ts : all.start_ts;
+        code = i != 0 ? join_times(joins, arena, &joined, &parts[i], err) : ERR_OK;
     }
-    *out = (struct storage_samples){.ts = joined.ts,
-                                    .values = values,
-                                    .count = joined.count,
-                                    .rank = joined.rank,
-                                    .has_stale = any.has_stale,
-                                    .histograms = histograms,
-                                    .start_ts = start_ts};
+    all.ts = joined.ts;
+    all.rank = joined.rank;
+    if (code == ERR_OK &&
+        (all.histograms != NULL || all.start_ts != NULL || !lie_in_line(parts, n))) {
+        code = copy_parts(arena, parts, n, &all, err);
+    }
+    *out = all;
     return code;
 }
 

@@ -1,15 +1,18 @@
-/* Samples of a selection: the places of a batch are read source by source, then those of a series are
- * joined. */
+/* Samples of a selection: the places of a batch are read source by source, those of a series one behind
+ * the other in memory, then joined. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/value.h"
+#include "tsdb/head_reader.h"
 #include "tsdb/querier_impl.h"
 
 struct wanted { /* one place of the batch */
     struct place place;
-    uint32_t order; /* its number in the batch */
+    uint32_t order;  /* its number in the batch */
+    uint32_t series; /* that it is of */
 };
 
 static bool same_source(const struct place *a, const struct place *b) {
@@ -37,38 +40,119 @@ static void sort_wanted(struct wanted *wanted, size_t n) {
     }
 }
 
-/* Reads all places, source by source; results[order]. */
-static enum err_code read_places(struct storage_querier *q, struct wanted *wanted, size_t n,
-                                 const struct head_read *read,
-                                 const struct storage_windows *windows,
-                                 struct storage_samples *results, struct err *err) {
-    uint32_t *slots = arena_try_alloc(read->arena, n, sizeof(*slots));
-    struct storage_samples *got = arena_try_alloc(read->arena, n, sizeof(*got));
-    if (slots == NULL || got == NULL) {
-        return querier_over_budget(err);
+/* The wanted places [from, to) are in one source. */
+struct source {
+    struct head_reader *group;          /* or */
+    struct partition_reader *partition; /* until it is closed */
+    size_t from;
+    size_t to;
+};
+
+struct batch {
+    struct storage_querier *q;
+    const struct head_read *read;
+    const struct storage_windows *windows; /* NULL: all samples */
+    struct wanted *wanted;                 /* by source */
+    size_t wanted_count;
+    uint32_t *slots; /* of the wanted */
+    struct source *sources;
+    size_t source_count;
+    struct sample_room *rooms;       /* of each series; NULL: they have one place each */
+    struct storage_samples *results; /* by order */
+    struct err *err;
+};
+
+static enum err_code open_source(struct batch *b, struct source *s) {
+    struct storage_querier *q = b->q;
+    const struct place *place = &b->wanted[s->from].place;
+    if (place->kind == PLACE_HEAD || place->kind == PLACE_HEAD_LATE) {
+        return head_reader_open(b->read, head_group_get(q->db, place->source), b->slots + s->from,
+                                s->to - s->from, &s->group, b->err);
     }
-    sort_wanted(wanted, n);
-    for (size_t at = 0; at < n;) {
-        const struct place *place = &wanted[at].place;
-        size_t end = at;
-        while (end < n && same_source(&wanted[end].place, place)) {
-            slots[end - at] = wanted[end].place.slot;
-            end++;
+    const struct partition_read read = {
+        .partition = querier_partition(q, place->source),
+        .series = b->slots + s->from,
+        .count = s->to - s->from,
+        .min_ts_ms = b->read->min_ts_ms,
+        .max_ts_ms = b->read->max_ts_ms,
+        .windows = b->windows,
+        .arena = b->read->arena,
+    };
+    return partition_reader_open(&read, &s->partition, b->err);
+}
+
+static enum err_code open_sources(struct batch *b) {
+    size_t count = 0;
+    for (size_t i = 0; i < b->wanted_count; i++) {
+        b->slots[i] = b->wanted[i].place.slot;
+        count += i == 0 || !same_source(&b->wanted[i - 1].place, &b->wanted[i].place) ? 1 : 0;
+    }
+    b->sources = arena_try_alloc(b->read->arena, count, sizeof(*b->sources));
+    if (b->sources == NULL) {
+        return querier_over_budget(b->err);
+    }
+    enum err_code code = ERR_OK;
+    for (size_t at = 0; at < b->wanted_count && code == ERR_OK;) {
+        struct source *s = &b->sources[b->source_count++];
+        *s = (struct source){.from = at, .to = at + 1};
+        while (s->to < b->wanted_count &&
+               same_source(&b->wanted[s->to].place, &b->wanted[at].place)) {
+            s->to++;
         }
-        const bool head = place->kind == PLACE_HEAD || place->kind == PLACE_HEAD_LATE;
-        const enum err_code code =
-            head ? head_read_group(read, head_group_get(q->db, place->source), slots, end - at, got,
-                                   err)
-                 : partition_read_windows(querier_partition(q, place->source), slots, end - at,
-                                          read->min_ts_ms, read->max_ts_ms, windows, read->arena,
-                                          q->cancel, got, err);
+        at = s->to;
+        code = open_source(b, s);
+    }
+    return code;
+}
+
+static void close_source(struct source *s) {
+    if (s->partition != NULL) {
+        partition_reader_close(s->partition);
+        s->partition = NULL;
+    }
+}
+
+/* What places behind a series' first may need; those are in the order of precedence, as sources are. */
+static enum err_code plan_rooms(struct batch *b, size_t series_count) {
+    b->rooms = arena_try_alloc(b->read->arena, series_count, sizeof(*b->rooms));
+    bool *begun = arena_try_alloc(b->read->arena, series_count, sizeof(*begun));
+    if (b->rooms == NULL || begun == NULL) {
+        return querier_over_budget(b->err);
+    }
+    memset(b->rooms, 0, series_count * sizeof(*b->rooms));
+    memset(begun, 0, series_count * sizeof(*begun));
+    for (size_t k = 0; k < b->source_count; k++) {
+        const struct source *s = &b->sources[k];
+        for (size_t i = s->from; i < s->to; i++) {
+            const uint32_t series = b->wanted[i].series;
+            if (begun[series]) {
+                b->rooms[series].behind += s->group != NULL
+                                               ? head_reader_room(s->group)
+                                               : partition_reader_room(s->partition, i - s->from);
+            }
+            begun[series] = true;
+        }
+    }
+    return ERR_OK;
+}
+
+enum { READ_BETWEEN_CHECKS = 256 };
+
+static enum err_code read_source(struct batch *b, const struct source *s) {
+    for (size_t i = s->from; i < s->to; i++) {
+        const struct wanted *w = &b->wanted[i];
+        struct sample_room *room = b->rooms != NULL ? &b->rooms[w->series] : NULL;
+        struct storage_samples *out = &b->results[w->order];
+        enum err_code code = ERR_OK;
+        if ((i - s->from) % READ_BETWEEN_CHECKS == 0 &&
+            (code = cancel_check(b->q->cancel)) != ERR_OK) {
+            return err_set(b->err, code, "query stopped while it read samples");
+        }
+        code = s->group != NULL ? head_reader_read(s->group, i - s->from, room, out)
+                                : partition_reader_read(s->partition, i - s->from, room, out);
         if (code != ERR_OK) {
             return code;
         }
-        for (size_t i = at; i < end; i++) {
-            results[wanted[i].order] = got[i - at];
-        }
-        at = end;
     }
     return ERR_OK;
 }
@@ -106,6 +190,27 @@ static bool any_deleted(const struct storage_selection *sel, size_t first, size_
     return false;
 }
 
+/* Reads all places, source by source; series_count is 0 when each series has one place. */
+static enum err_code read_places(struct batch *b, size_t series_count) {
+    b->slots = arena_try_alloc(b->read->arena, b->wanted_count, sizeof(*b->slots));
+    if (b->slots == NULL) {
+        return querier_over_budget(b->err);
+    }
+    sort_wanted(b->wanted, b->wanted_count);
+    enum err_code code = open_sources(b);
+    if (code == ERR_OK && series_count != 0) {
+        code = plan_rooms(b, series_count);
+    }
+    for (size_t i = 0; i < b->source_count && code == ERR_OK; i++) {
+        code = read_source(b, &b->sources[i]);
+        close_source(&b->sources[i]);
+    }
+    for (size_t i = 0; i < b->source_count; i++) {
+        close_source(&b->sources[i]);
+    }
+    return code;
+}
+
 enum err_code tsdb_read(struct storage_querier *q, const struct storage_selection *sel,
                         size_t first, size_t count, int64_t mint, int64_t maxt,
                         struct arena *scratch, struct storage_samples *out, struct err *err) {
@@ -129,8 +234,9 @@ enum err_code tsdb_read_windows(struct storage_querier *q, const struct storage_
     if (wanted == NULL || results == NULL) {
         return querier_over_budget(err);
     }
-    for (size_t i = from; i < to; i++) {
-        wanted[i - from] = (struct wanted){sel->places[i], (uint32_t)(i - from)};
+    for (size_t i = from, series = 0; i < to; i++) {
+        series += merged && i == sel->first_place[first + series + 1] ? 1 : 0;
+        wanted[i - from] = (struct wanted){sel->places[i], (uint32_t)(i - from), (uint32_t)series};
     }
     const struct head_read read = {
         .db = q->db,
@@ -142,7 +248,14 @@ enum err_code tsdb_read_windows(struct storage_querier *q, const struct storage_
     };
     struct querier_joins joins = {.cancel = q->cancel};
     windows = windows != NULL && any_deleted(sel, first, count) ? NULL : windows;
-    enum err_code code = read_places(q, wanted, to - from, &read, windows, results, err);
+    struct batch batch = {.q = q,
+                          .read = &read,
+                          .windows = windows,
+                          .wanted = wanted,
+                          .wanted_count = to - from,
+                          .results = results,
+                          .err = err};
+    enum err_code code = read_places(&batch, merged ? count : 0);
     for (size_t i = 0; merged && i < count && code == ERR_OK; i++) {
         const size_t begin = sel->first_place[first + i] - from;
         const size_t end = sel->first_place[first + i + 1] - from;
