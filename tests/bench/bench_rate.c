@@ -1,12 +1,12 @@
 /* Decoding and rate() over real pages, one core: what a range query costs per sample from storage to
  * the sums, without HTTP.
  *
- *     bench_rate DATA PAGES [TARGETS]
+ *     bench_rate DATA PAGES [TARGETS [head|both|partitions]]
  *
  * DATA is an empty folder, PAGES holds one exporter's pages as <unix milliseconds>.txt. Each of TARGETS
- * (100) targets gets all of them, 15 s apart; steps of 1 m. One line for the head and one for
- * partitions: nanoseconds of CPU per stored sample of the counters (names in _total, _bucket, _count,
- * _sum), the best of five, for reading them and for rate[5m] by target. */
+ * (100) targets gets all of them, 15 s apart; steps of 1 m. One line for the head, one when the first 80
+ * minutes are in a partition, one for partitions alone: nanoseconds of CPU per stored sample of the counters (names in _total, _bucket, _count,
+ * _sum), the best of 15, for reading them and for rate[5m] by target. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 #include "tsdb/storage.h"
 #include "tsdb/tsdb.h"
 
-enum { PAGES_MAX = 4096, SERIES_MAX = 1 << 16, PAGE_BYTES_MAX = 64 << 20, ROUNDS = 5 };
+enum { PAGES_MAX = 4096, SERIES_MAX = 1 << 16, PAGE_BYTES_MAX = 64 << 20, ROUNDS = 15 };
 #define ROW_MS INT64_C(15000)
 #define COUNTERS "{__name__=~\".+_(total|bucket|count|sum)\"}"
 
@@ -138,9 +138,6 @@ static void write_rows(struct bench *b, const char *dir) {
                  &err);
         }
         mem_free(text);
-        if (i % 16 == 15) {
-            tsdb_maintain(b->db);
-        }
     }
 }
 
@@ -176,7 +173,11 @@ static double measure(struct bench *b, struct query_engine *engine, const char *
     return best_ns / (double)(*out_samples != 0 ? *out_samples : 1);
 }
 
-static void measure_both(struct bench *b, const char *where) {
+/* only: "", or the one place that counts */
+static void measure_both(struct bench *b, const char *where, const char *only) {
+    if (only[0] != 0 && strcmp(only, where) != 0) {
+        return;
+    }
     struct query_options options;
     uint64_t samples = 0;
     query_options_default(&options);
@@ -227,10 +228,12 @@ int main(int argc, char **argv) {
     must(tsdb_open(&options, &b->db, NULL, &err), &err);
     open_groups(b);
     write_rows(b, argv[2]);
-    measure_both(b, "head");
-    must(tsdb_compact(b->db, false, &err), &err);
+    const char *where = argc > 4 ? argv[4] : "";
+    measure_both(b, "head", where);
     tsdb_maintain(b->db);
-    measure_both(b, "partitions");
+    measure_both(b, "both", where);
+    must(tsdb_compact(b->db, true, &err), &err);
+    measure_both(b, "partitions", where);
     for (uint32_t t = 0; t < b->target_count; t++) {
         storage_group_close(tsdb_storage(b->db), b->groups[t]);
     }
