@@ -62,6 +62,10 @@ void postings_release(struct postings *p) {
     *p = (struct postings){0};
 }
 
+size_t postings_bytes(const struct postings *p) {
+    return p->closed != NULL ? sizeof(*p->closed) + p->closed->capacity : 0;
+}
+
 static uint32_t take(const uint8_t *bytes, uint32_t *at) {
     uint32_t v = 0;
     for (unsigned shift = 0;; shift += 7) {

@@ -7,6 +7,7 @@
 #define TSDB_POSTINGS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct postings {
@@ -18,6 +19,8 @@ struct postings {
 /* id is larger than all before; the same id again does nothing. */
 void postings_add(struct postings *p, uint32_t id);
 void postings_release(struct postings *p);
+/* Memory beyond the struct. */
+size_t postings_bytes(const struct postings *p);
 
 struct postings_iter {
     const struct postings *list;
