@@ -184,6 +184,9 @@ static enum err_code scan_one(struct scan *scan, const struct storage_series *se
     return code == ERR_OK ? scan->series(scan, samples, &row, err) : code;
 }
 
+/* No block of a storage lies whole in shorter windows, or few do. */
+#define CONDENSED_RANGE_MIN_MS (30 * INT64_C(60000))
+
 /* The windows of the scan, when less than all samples is wanted of them. */
 static struct storage_windows windows_of(const struct scan *scan) {
     const struct window_spec *spec = &scan->spec;
@@ -626,7 +629,8 @@ enum err_code eval_selector_ranges(struct eval *ev, const struct plan_selector *
     struct scan scan = {.ev = ev,
                         .selector = selector,
                         .spec = visitor->spec,
-                        .want = visitor->want,
+                        .want = visitor->spec.range_ms >= CONDENSED_RANGE_MIN_MS ? visitor->want
+                                                                                 : STORAGE_WANT_ALL,
                         .series = range_series,
                         .ctx = visitor};
     return scan_run(&scan, err);
