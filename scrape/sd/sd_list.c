@@ -172,12 +172,19 @@ static enum err_code yaml_group(const struct yaml_node *element, struct sd_box *
     if (element->kind != YAML_MAPPING) {
         return err_set(err, ERR_INVALID, "line %d: target group is not a map", element->line);
     }
+    bool has_targets = false;
+    bool has_labels = false;
     for (size_t i = 0; i + 1 < element->count; i += 2) {
         const struct yaml_node *const key = element->items[i];
+        const bool is_targets = str_eq(key->text, STR("targets"));
+        const bool is_labels = str_eq(key->text, STR("labels"));
         enum err_code code = ERR_OK;
-        if (str_eq(key->text, STR("targets"))) {
+        if ((is_targets && has_targets) || (is_labels && has_labels)) {
+            code = err_set(err, ERR_INVALID, "line %d: field %.*s already set", key->line,
+                           STR_ARG(key->text));
+        } else if (is_targets) {
             code = yaml_targets(element->items[i + 1], box, err);
-        } else if (str_eq(key->text, STR("labels"))) {
+        } else if (is_labels) {
             code = yaml_labels(element->items[i + 1], b, err);
         } else {
             code = err_set(err, ERR_INVALID, "line %d: field %.*s not found", key->line,
@@ -186,6 +193,8 @@ static enum err_code yaml_group(const struct yaml_node *element, struct sd_box *
         if (code != ERR_OK) {
             return code;
         }
+        has_targets = has_targets || is_targets;
+        has_labels = has_labels || is_labels;
     }
     return ERR_OK;
 }

@@ -303,6 +303,8 @@ static void bad_lists_are_refused(void **state) {
         {"a: b\n", false, "not a list of target groups"},
         {"- target: [x]\n", false, "field target not found"},
         {"- targets: x\n", false, "targets is not a list"},
+        {"- targets: [a]\n  targets: [b, c]\n", false, "line 2: field targets already set"},
+        {"- labels: {a: b}\n  labels: {c: d}\n", false, "line 2: field labels already set"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
