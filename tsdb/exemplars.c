@@ -289,6 +289,7 @@ enum err_code exemplars_add(struct exemplars *ring, struct labels series,
         put(ring, series, hash, exemplar, tag);
         ring->added++;
     }
+    ring->out_of_order += code == ERR_OUT_OF_ORDER;
     mutex_unlock(&ring->mu);
     return code;
 }

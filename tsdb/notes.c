@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/mutex.h"
 #include "base/value.h"
+#include "tsdb/exemplar_gather.h"
 #include "tsdb/wal.h"
 
 enum {
@@ -24,6 +25,7 @@ struct notes {
     struct wal *wal;
     struct log *log;
     struct exemplars *exemplars;
+    struct exemplar_gather *gather; /* while the log is read, else NULL */
     struct metadata_map *metadata;
     struct buf payload;
     bool failed; /* it was said already */
@@ -57,16 +59,16 @@ static struct labels take_labels(struct cursor *from) {
     return (struct labels){(const uint8_t *)text.ptr, text.len};
 }
 
-/* notes NULL: only read */
-static void load_exemplars(struct notes *notes, struct cursor *from, uint32_t segment) {
+/* gather NULL: only read */
+static void load_exemplars(struct exemplar_gather *gather, struct cursor *from, uint32_t segment) {
     while (!from->failed && cursor_left(from) != 0) {
         const struct labels series = take_labels(from);
         const int64_t ts_ms = cursor_varint(from);
         const double value = f64_of_bits(cursor_u64(from));
         const struct storage_exemplar e = {
             .labels = take_labels(from), .ts_ms = ts_ms, .value = value};
-        if (!from->failed && notes != NULL) {
-            (void)!exemplars_add(notes->exemplars, series, &e, segment);
+        if (!from->failed && gather != NULL) {
+            exemplar_gather_add(gather, series, &e, segment);
         }
     }
 }
@@ -87,7 +89,7 @@ static enum err_code load_record(void *ctx, const struct wal_record *record, str
     struct notes *notes = ctx;
     struct cursor from = cursor_of(record->payload, record->size);
     if (record->type == NOTE_EXEMPLARS) {
-        load_exemplars(notes, &from, record->at.segment);
+        load_exemplars(notes->gather, &from, record->at.segment);
     } else if (record->type == NOTE_FAMILY) {
         load_family(notes, &from, record->at.segment);
     }
@@ -113,6 +115,7 @@ enum err_code notes_open(const struct notes_options *options, struct notes **out
     mutex_init(&notes->mu);
     notes->log = options->log;
     notes->exemplars = exemplars_new(options->max_exemplars);
+    notes->gather = exemplar_gather_new(options->max_exemplars);
     notes->metadata = metadata_map_new();
     buf_init(&notes->payload, PAYLOAD_BYTES_MAX);
     struct wal_replay_stats stats;
@@ -132,6 +135,9 @@ enum err_code notes_open(const struct notes_options *options, struct notes **out
         notes_close(notes);
         return code;
     }
+    exemplar_gather_pour(notes->gather, notes->exemplars);
+    exemplar_gather_free(notes->gather);
+    notes->gather = NULL;
     *out = notes;
     return ERR_OK;
 }
@@ -141,6 +147,7 @@ void notes_close(struct notes *notes) {
         return;
     }
     wal_close(notes->wal);
+    exemplar_gather_free(notes->gather);
     exemplars_free(notes->exemplars);
     metadata_map_free(notes->metadata);
     buf_release(&notes->payload);
@@ -186,31 +193,25 @@ static uint32_t write_payload(struct notes *notes, uint8_t type) REQUIRES(notes-
     return at.segment;
 }
 
-static void add_part(struct notes *notes, const struct series_exemplar *items, size_t n)
-    REQUIRES(notes->mu) {
-    const uint32_t segment = write_payload(notes, NOTE_EXEMPLARS);
-    for (size_t i = 0; i < n; i++) {
-        (void)!exemplars_add(notes->exemplars, items[i].series, &items[i].exemplar, segment);
-    }
-}
-
+/* To memory first: the log holds nothing that the ring refuses. The tag is that of the segment before the
+ * write, which may begin another. */
 void notes_add_exemplars(struct notes *notes, const struct series_exemplar *items, size_t n) {
-    size_t first = 0;
     mutex_lock(&notes->mu);
+    const uint32_t segment = wal_current_segment(notes->wal);
     buf_clear(&notes->payload);
     for (size_t i = 0; i < n; i++) {
-        if (exemplars_check(notes->exemplars, items[i].series, &items[i].exemplar) == ERR_OK &&
-            items[i].series.size <= EXEMPLAR_LABELS_MAX) {
+        if (items[i].series.size <= EXEMPLAR_LABELS_MAX &&
+            exemplars_add(notes->exemplars, items[i].series, &items[i].exemplar, segment) ==
+                ERR_OK) {
             put_exemplar(&notes->payload, items[i].series, &items[i].exemplar);
         }
         if (notes->payload.len > PAYLOAD_BYTES_MAX / 2) {
-            add_part(notes, items + first, i + 1 - first);
-            first = i + 1;
+            (void)write_payload(notes, NOTE_EXEMPLARS);
             buf_clear(&notes->payload);
         }
     }
     if (notes->payload.len != 0) {
-        add_part(notes, items + first, n - first);
+        (void)write_payload(notes, NOTE_EXEMPLARS);
     }
     mutex_unlock(&notes->mu);
 }

@@ -51,7 +51,7 @@ struct series_exemplar {
     struct storage_exemplar exemplar;
 };
 
-/* Writes them with one record, then adds them; what the ring refuses is left out. */
+/* Adds them and writes them with one record; what the ring refuses is left out. */
 void notes_add_exemplars(struct notes *notes, const struct series_exemplar *items, size_t n);
 void notes_put_metadata(struct notes *notes, struct str family, const struct storage_metadata *m);
 

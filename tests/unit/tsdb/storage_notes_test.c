@@ -1,11 +1,13 @@
 /* Exemplars and metadata: what the rules take, what comes back, also after a crash and when the
  * bound is reached. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "storage_world.h"
 #include "tests/support/check_err.h"
+#include "tests/support/fault_vfs.h"
 #include "tests/support/mem_vfs.h"
 #include "tsdb/exemplars.h"
 #include "tsdb/family_map.h"
@@ -271,6 +273,61 @@ static void the_log_of_notes_is_bounded(void **state) {
     mem_vfs_free(disk);
 }
 
+static size_t count_of(struct notes *notes) {
+    struct exemplar_stats stats;
+    exemplars_stats_get(notes_exemplars(notes), &stats);
+    return stats.count;
+}
+
+/* After a failure all was written again, the old segments were removed, and a loss of power brings the
+ * second of them back, with the newer exemplars of the series, but not the first. */
+static void a_removed_segment_that_comes_back_takes_no_exemplars_away(void **state) {
+    struct world *w = *state;
+    struct mem_vfs *disk = mem_vfs_new();
+    struct fault_vfs *faults = fault_vfs_new(mem_vfs_base(disk));
+    struct err err;
+    struct notes *notes;
+    assert_ok(vfs_mkdir(mem_vfs_base(disk), "d", &err), &err);
+    const struct notes_options options = {
+        .vfs = fault_vfs_base(faults), .dir = "d/notes", .max_exemplars = 100};
+    struct series_exemplar item = {.series = world_labels(w, "a job=j")};
+    for (int i = 0; i < 6; i++) { /* each opening begins a segment */
+        assert_ok(notes_open(&options, &notes, &err), &err);
+        item.exemplar.ts_ms = i;
+        notes_add_exemplars(notes, &item, 1);
+        if (i < 5) {
+            notes_maintain(notes);
+            notes_close(notes);
+        }
+    }
+    char *bytes = NULL;
+    size_t size = 0;
+    assert_ok(vfs_read_file(mem_vfs_base(disk), "d/notes/00000004", 1 << 20, &bytes, &size, &err),
+              &err);
+    fault_vfs_plan(faults, (struct fault_plan){.ops = FAULT_WRITE, .sys_errno = EIO});
+    item.exemplar.ts_ms = 6;
+    notes_add_exemplars(notes, &item, 1);
+    assert_int_equal(fault_vfs_failures(faults), 1);
+    notes_maintain(notes);
+    notes_close(notes);
+    struct vfs_file *f;
+    assert_int_equal(vfs_open(mem_vfs_base(disk), "d/notes/00000004", VFS_READ, &f, &err),
+                     ERR_NOT_FOUND);
+    assert_ok(vfs_open(mem_vfs_base(disk), "d/notes/00000004", VFS_WRITE | VFS_CREATE, &f, &err),
+              &err);
+    assert_ok(vfs_file_pwrite(f, bytes, size, 0, &err), &err);
+    vfs_file_close(f);
+    mem_free(bytes);
+    for (int i = 0; i < 3; i++) { /* also when segments are dropped again */
+        assert_ok(notes_open(&options, &notes, &err), &err);
+        assert_int_equal(count_of(notes), 7);
+        notes_maintain(notes);
+        notes_close(notes);
+    }
+    fault_vfs_free(faults);
+    mem_vfs_free(disk);
+}
+
 static void note_finding(void *ctx, const struct verify_finding *finding) {
     (void)ctx;
     print_message("%s at %u: %s\n", finding->path, (unsigned)finding->offset, finding->text);
@@ -321,6 +378,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(metadata_of_families_is_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_has_them_and_is_sound, setup, teardown),
         cmocka_unit_test(the_log_of_notes_is_bounded),
+        cmocka_unit_test_setup_teardown(a_removed_segment_that_comes_back_takes_no_exemplars_away,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
