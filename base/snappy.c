@@ -3,17 +3,34 @@
 #include <snappy-c.h>
 
 #include "base/check.h"
+#include "base/snappy_unpack.h"
 
 /* The densest element is a copy of 64 bytes by 3. */
-enum { RATIO_MAX = 22 };
+enum { RATIO_MAX = 22, SIZE_BYTES_MAX = 5 };
 
 static enum err_code corrupt(struct err *err) {
     return err_set(err, ERR_INVALID, "snappy: corrupt input");
 }
 
+/* The size in front; *out_rest is what follows. */
+static bool take_size(struct str in, size_t *out, struct str *out_rest) {
+    uint64_t size = 0;
+    for (size_t i = 0; i < in.len && i < SIZE_BYTES_MAX; i++) {
+        const uint8_t byte = (uint8_t)in.ptr[i];
+        size |= (uint64_t)(byte & 0x7F) << (7 * i);
+        if (byte < 0x80) {
+            *out = (size_t)size;
+            *out_rest = str_from(in, i + 1);
+            return size <= UINT32_MAX;
+        }
+    }
+    return false;
+}
+
 enum err_code snappy_unpack(struct str in, struct buf *to, struct err *err) {
-    size_t size = 0;
-    if (snappy_uncompressed_length(in.ptr, in.len, &size) != SNAPPY_OK) {
+    size_t size;
+    struct str rest;
+    if (!take_size(in, &size, &rest)) {
         return corrupt(err);
     }
     if (size > to->max_bytes - to->len) {
@@ -26,8 +43,7 @@ enum err_code snappy_unpack(struct str in, struct buf *to, struct err *err) {
     if (at == NULL) {
         return err_set(err, ERR_LIMIT, "snappy: no room for %zu bytes", size);
     }
-    size_t written = size;
-    if (snappy_uncompress(in.ptr, in.len, at, &written) != SNAPPY_OK || written != size) {
+    if (!snappy_unpack_elements((const uint8_t *)rest.ptr, rest.len, (uint8_t *)at, size)) {
         at[0] = '\0';
         return corrupt(err);
     }
