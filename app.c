@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/duration.h"
 #include "base/mem.h"
 #include "base/mutex.h"
@@ -503,6 +504,14 @@ static struct str port_of(struct str listen) {
     return colon < 0 ? STR("9090") : str_from(listen, (size_t)colon + 1);
 }
 
+/* With the port that was bound: the one asked for may be 0, any that is free. */
+static struct str bound_address(const struct app *app, size_t listener) {
+    const struct str asked = app->flags->web_listen_address.items[listener];
+    const ptrdiff_t colon = str_rfind_char(asked, ':');
+    ASSERT(colon >= 0); /* else it could not be bound */
+    return arena_printf(app->arena, "%.*s:%u", (int)colon, asked.ptr, web_port(app->web, listener));
+}
+
 static bool is_loopback(struct str listen) {
     return str_starts(listen, STR("127.")) || str_starts(listen, STR("localhost:")) ||
            str_starts(listen, STR("[::1]:"));
@@ -551,7 +560,7 @@ static enum err_code start_web(struct app *app, struct err *err) {
     };
     const enum err_code code = web_start(&options, &app->web, err);
     for (size_t i = 0; i < f->web_listen_address.count && code == ERR_OK; i++) {
-        const struct str listen = f->web_listen_address.items[i];
+        const struct str listen = bound_address(app, i);
         log_info(app->log, "web", "Start listening for connections", log_str("address", listen));
         if (!is_loopback(listen)) {
             log_warn(app->log, "web", "This address is open to the network without authentication",
