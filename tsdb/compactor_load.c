@@ -68,6 +68,37 @@ static enum err_code list_from_folders(struct compactor *c, const struct compact
     return ERR_OK;
 }
 
+/* Each store keeps the manifest before: one that is alone may be older than the folders are. What it does
+ * not name, or does not find, then says that the newest is gone. */
+static bool is_outdated(const struct compactor *c, const struct compactor_folders *f) {
+    size_t named = 0;
+    size_t whole = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        whole += !f->temporary[i];
+        named += !f->temporary[i] && manifest_find(&c->manifest, f->numbers[i]) != NULL;
+    }
+    return named != whole || named != c->manifest.partition_count;
+}
+
+static void report_manifest(struct compactor *c, const struct manifest_found *found) {
+    if (!found->is_damaged &&
+        found->number == 0) { /* the first cut was never finished, or all are gone */
+        log_warn(c->db->options.log, "tsdb",
+                 "there is no manifest, partitions are taken as they are");
+        return;
+    }
+    if (found->is_damaged) {
+        log_error(c->db->options.log, "tsdb",
+                  "the manifest is damaged, partitions are taken as they are",
+                  log_err(&found->damage));
+    } else {
+        log_error(c->db->options.log, "tsdb",
+                  "the newest manifest is gone, partitions are taken as they are",
+                  log_u64("manifest", found->number));
+    }
+    atomic_fetch_add(&c->db->damage_count, 1);
+}
+
 static void remove_garbage(struct compactor *c, const struct compactor_folders *f,
                            bool list_is_sure) {
     for (size_t i = 0; i < f->count; i++) {
@@ -113,22 +144,21 @@ static void note_times(struct compactor *c) {
 enum err_code compactor_load(struct compactor *c, struct err *err) {
     struct manifest_found found;
     struct compactor_folders folders = {.count = 0};
+    bool list_is_sure = true;
     enum err_code code = vfs_make_dir(c->vfs, c->dir, err);
     code = code != ERR_OK ? code : manifest_load(c->vfs, c->dir, &c->manifest, &found, err);
     code = code != ERR_OK ? code : vfs_list(c->vfs, c->dir, compactor_note_folder, &folders, err);
     if (code == ERR_OK) {
         c->manifest_number = found.number;
-        if (found.is_damaged) {
-            log_error(c->db->options.log, "tsdb",
-                      "the manifest is damaged, partitions are taken as they are",
-                      log_err(&found.damage));
-            atomic_fetch_add(&c->db->damage_count, 1);
+        list_is_sure = !found.is_damaged && !(found.is_alone && is_outdated(c, &folders));
+        if (!list_is_sure) {
+            report_manifest(c, &found);
             code = list_from_folders(c, &folders, err);
         }
     }
     if (code == ERR_OK) {
         note_times(c);
-        remove_garbage(c, &folders, !found.is_damaged);
+        remove_garbage(c, &folders, list_is_sure);
         code = open_live(c, err);
     }
     if (code == ERR_OK) {

@@ -375,6 +375,7 @@ enum err_code manifest_load(struct vfs *vfs, const char *dir, struct manifest *o
     *found = (struct manifest_found){0};
     enum err_code code = vfs_list(vfs, dir, note_name, &names, err);
     found->number = names.newest;
+    found->is_alone = names.newest != 1 && (names.before == 0 || names.before + 1 != names.newest);
     if (code != ERR_OK || names.newest == 0) {
         return code;
     }

@@ -102,6 +102,7 @@ struct manifest_found {
     uint32_t number;   /* of the newest file, readable or not; 0 = there is none */
     bool is_damaged;   /* the newest is damaged; what was read is the one before, or nothing */
     struct err damage; /* when is_damaged: what and where */
+    bool is_alone;     /* the one before is not there, or there is none: a newer one may be gone */
 };
 
 /* Reads the newest manifest in the folder to out, which is empty. Damage is no error: see above.

@@ -22,6 +22,7 @@ struct verify {
     void *ctx;
     struct verify_result *out;
     struct manifest manifest;
+    bool manifest_is_alone;
     uint32_t shard;  /* that is looked at */
     uint32_t *slots; /* by group: how many are defined */
     uint32_t group_count;
@@ -387,6 +388,7 @@ static enum err_code verify_manifest(struct verify *v, struct err *err) {
         return code;
     }
     code = manifest_load(&v->vfs.base, dir, &v->manifest, &found, err);
+    v->manifest_is_alone = found.is_alone && found.number != 0;
     if (code == ERR_OK && found.is_damaged) {
         report(v, "", 0, 0, found.damage.text);
     }
@@ -398,9 +400,27 @@ static enum err_code verify_manifest(struct verify *v, struct err *err) {
     return code;
 }
 
+/* A manifest that is alone and does not name a folder is not the newest that there was. */
+static bool note_folder(void *ctx, const char *name) {
+    struct verify *v = ctx;
+    uint64_t number = 0;
+    if (v->manifest_is_alone && number_parse_u64(str_of(name), &number) == NUMBER_OK &&
+        number <= UINT32_MAX && manifest_find(&v->manifest, (uint32_t)number) == NULL) {
+        char text[128];
+        (void)snprintf(text, sizeof(text),
+                       "partition %" PRIu64 " is in no manifest: the newest one is gone", number);
+        report(v, "", 0, 0, text);
+    }
+    return true;
+}
+
 static enum err_code verify_partitions(struct verify *v, struct err *err) {
     char dir[PATH_BYTES];
-    const enum err_code code = join(dir, v->root, "partitions", err);
+    struct vfs_stat st;
+    enum err_code code = join(dir, v->root, "partitions", err);
+    if (code == ERR_OK && vfs_stat(&v->vfs.base, dir, &st, NULL) == ERR_OK) {
+        code = vfs_list(&v->vfs.base, dir, note_folder, v, err);
+    }
     for (size_t i = 0; code == ERR_OK && i < v->manifest.partition_count; i++) {
         verify_partition(v, dir, &v->manifest.partitions[i]);
     }
