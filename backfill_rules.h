@@ -2,7 +2,10 @@
  * rules, spec/promtool.md section 7).
  *
  * A server is asked each rule over each window of a block's length, at the times at which the group
- * would have been evaluated. One thread. Memory: the samples of one window and one answer. */
+ * would have been evaluated. One thread. Memory: the samples of one window and one answer.
+ *
+ * A window in which a rule has no time is passed over. promtool ends there, and so makes nothing of a range
+ * that begins behind the last such time of a block. */
 #ifndef BACKFILL_RULES_H
 #define BACKFILL_RULES_H
 
