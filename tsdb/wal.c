@@ -87,7 +87,10 @@ static struct wal_segment *list_find_locked(const struct wal *wal, uint32_t numb
 
 /* Makes the file of a new segment; it is not on the list yet. */
 static enum err_code tail_begin(struct wal *wal, struct tail *tail, struct err *err) {
-    struct wal_segment *s = wal_segment_new(wal, wal->next_segment++);
+    mutex_lock(&wal->mu);
+    const uint32_t number = wal->next_segment++;
+    mutex_unlock(&wal->mu);
+    struct wal_segment *s = wal_segment_new(wal, number);
     const struct record_file_id id = {WAL_MAGIC, wal->shard, s->number};
     uint8_t header[RECORD_FILE_HEADER_BYTES];
     enum err_code code =

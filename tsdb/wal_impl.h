@@ -46,8 +46,8 @@ struct wal {
 
     /* the writer's */
     struct tail tail;
-    uint32_t next_segment;
-    bool cannot_allocate; /* the file system does not know how */
+    uint32_t next_segment; /* grows under mu, for others who look */
+    bool cannot_allocate;  /* the file system does not know how */
     uint8_t *buffer;
     size_t buffer_capacity;
 

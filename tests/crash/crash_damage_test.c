@@ -52,6 +52,7 @@ static struct damage_world world;
 static struct damage_found expected;
 static struct files files;
 static struct files copied; /* of the snapshot */
+static size_t damaged_at;   /* where a byte is changed, for messages */
 
 /* ---- the files ---- */
 
@@ -265,7 +266,8 @@ static size_t missing_rows(const struct files *all, const struct file *f, enum d
         for (int series = first; series < end; series++) {
             const bool missing = expected.rows[series][row] && !found->rows[series][row];
             if (missing && !may_miss(all, f, loss, row)) {
-                print_message("%s: row %d of series %d is lost\n", f->path, row, series);
+                print_message("%s, damaged at %zu: row %d of series %d is lost\n", f->path,
+                              damaged_at, row, series);
                 fail();
             }
             misses |= missing;
@@ -372,6 +374,7 @@ static bool check_flip(const struct files *all, const struct file *f, size_t at,
     struct mem_vfs *disk = copy_disk();
     struct outcome out;
     put(disk, f->path, at, &byte, 1);
+    damaged_at = at;
     if (survive(all, disk, f->path, &out)) {
         check_loss(all, f, f->kind->flip, &out.found);
     }

@@ -56,7 +56,7 @@ bool damage_partition_window(const uint8_t *index, size_t n, int64_t *out_start,
 const struct damage_kind damage_kinds[] = {
     {"wal/<shard>/<number>", "", NULL, LOSS_ROWS, LOSS_HEAD, true},
     {"l0/<shard>/<number>", "", NULL, LOSS_ROWS, LOSS_HEAD, true},
-    {"series/<number>", "", NULL, LOSS_NONE, LOSS_HEAD, true},
+    {"series/<number>", "", NULL, LOSS_ROWS, LOSS_HEAD, true}, /* of what has no copy yet */
     {"notes/<number>", "", NULL, LOSS_NOTE, LOSS_NOTES, true},
     {"partitions/<number>/index", "plain", is_plain_index, LOSS_PARTITION, LOSS_PARTITION, true},
     {"partitions/<number>/index", "packed", is_packed_index, LOSS_PARTITION, LOSS_PARTITION, true},
