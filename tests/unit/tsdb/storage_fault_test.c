@@ -1,15 +1,18 @@
 /* Disks that fail: what was accepted stays readable, commit says when it is not durable, and
  * maintenance repairs the log as soon as the disk works again. Every write and every sync of a short
- * history is failed once, and once for a while; afterwards a crash must lose nothing. */
+ * history is failed once, and once for a while, and the disk is full from every write on; afterwards a crash must lose nothing. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "storage_world.h"
 #include "tests/support/check_err.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/mem_vfs.h"
+#include "tests/support/test_part.h"
+#include "tests/support/thread_check.h"
 
 enum { BASE = 1000000000, SLOTS = 4, ROWS = 90 };
 
@@ -103,38 +106,38 @@ static size_t play(struct fault_plan plan, int heal_at) {
     return failures;
 }
 
+/* Plays with each number of calls that succeed first; returns the first with which nothing failed. */
+static size_t play_each(const struct test_part *part, struct fault_plan plan, int heal_at) {
+    for (size_t n = 0;; n += THREAD_CHECK ? 5 : 1) {
+        plan.after = n;
+        if (test_part_has(part, n) && play(plan, heal_at) == 0) {
+            return n;
+        }
+    }
+}
+
 static void each_write_fails_once(void **state) {
-    (void)state;
-    for (size_t n = 0;; n++) {
-        const struct fault_plan plan = {.ops = FAULT_WRITE,
-                                        .after = n,
-                                        .sys_errno = n % 2 == 0 ? EIO : ENOSPC,
-                                        .short_write = true};
-        if (play(plan, 60) == 0) {
-            assert_true(n > 20);
-            break;
-        }
-    }
-}
-
-static void each_sync_fails_once(void **state) {
-    (void)state;
-    for (size_t n = 0;; n++) {
-        const struct fault_plan plan = {.ops = FAULT_SYNC, .after = n, .sys_errno = EIO};
-        if (play(plan, 60) == 0) {
-            assert_true(n > 3);
-            break;
-        }
-    }
-}
-
-static void a_full_disk_is_survived_and_left(void **state) {
-    (void)state;
-    for (size_t n = 0; n < 40; n += 3) {
+    for (int i = 0; i < 2; i++) {
         const struct fault_plan plan = {
-            .ops = FAULT_WRITE | FAULT_ALLOCATE, .after = n, .sys_errno = ENOSPC, .sticky = true};
-        assert_true(play(plan, 75) > 0);
+            .ops = FAULT_WRITE, .sys_errno = i == 0 ? EIO : ENOSPC, .short_write = i == 0};
+        assert_true(play_each(*state, plan, 60) > 20);
     }
+}
+
+/* Once, and from then on until the disk works again; of files and of folders. */
+static void each_sync_fails(void **state) {
+    for (int i = 0; i < 4; i++) {
+        const struct fault_plan plan = {
+            .ops = i < 2 ? FAULT_SYNC : FAULT_SYNC_DIR, .sys_errno = EIO, .sticky = i % 2 == 1};
+        assert_true(play_each(*state, plan, 60) > (i < 2 ? 3 : 0));
+    }
+}
+
+/* It is full from the n-th write on, for each n, until there is space again. */
+static void a_disk_that_is_full_from_any_write_on_costs_nothing(void **state) {
+    const struct fault_plan plan = {
+        .ops = FAULT_WRITE | FAULT_ALLOCATE, .sys_errno = ENOSPC, .sticky = true};
+    assert_true(play_each(*state, plan, 75) > 20);
 }
 
 /* ---- a full disk ---- */
@@ -208,6 +211,49 @@ static struct storage_stats stats_of(struct full *d) {
     struct storage_stats stats;
     storage_stats(d->f.w.st, &stats);
     return stats;
+}
+
+/* Nobody calls for maintenance: the database's own thread notices that there is space. */
+static void rows_of_a_full_disk_are_written_by_itself_within_30_s_of_space(void **state) {
+    (void)state;
+    struct full d = {.disk = NULL};
+    init_full(&d, mem_vfs_new());
+    d.f.w.options.no_background = false;
+    d.f.w.options.wal_allocate_bytes = 512;
+    d.f.w.options.clock = clock_system();
+    open_full(&d);
+    int row = 0;
+    for (; row < 10; row++) {
+        write_row(&d.f, row);
+    }
+    mem_vfs_set_capacity(d.disk, 0);
+    for (; row < 200; row++) {
+        write_row(&d.f, row);
+    }
+    assert_true(d.f.refused > 100);
+    assert_true(stats_of(&d).is_failing);
+    check_rows(&d.f, row); /* queries go on */
+    mem_vfs_set_capacity(d.disk, 1 << 30);
+    const int64_t until_ns = clock_mono_ns(clock_system()) + 30 * NS_PER_S;
+    while (stats_of(&d).is_failing && clock_mono_ns(clock_system()) < until_ns) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    assert_false(stats_of(&d).is_failing);
+    d.f.refused = 0;
+    write_row(&d.f, row++);
+    assert_int_equal(d.f.refused, 0);
+    storage_group_close(d.f.w.st, d.f.group);
+    struct mem_vfs *after =
+        mem_vfs_after_crash(d.disk, mem_vfs_op_count(d.disk), MEM_CRASH_KEEP, 1);
+    world_close(&d.f.w);
+    world_release(&d.f.w);
+    mem_vfs_free(d.disk);
+    init_full(&d, after);
+    open_full(&d);
+    check_rows(&d.f, row);
+    close_full(&d);
+    world_release(&d.f.w);
+    mem_vfs_free(d.disk);
 }
 
 static void a_failing_disk_is_reported_by_log_metric_and_status(void **state) {
@@ -301,12 +347,14 @@ static void rows_of_a_failing_disk_have_a_budget_of_bytes(void **state) {
     mem_vfs_free(d.disk);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    struct test_part part = test_part_of(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_write_fails_once),
-        cmocka_unit_test(each_sync_fails_once),
-        cmocka_unit_test(a_full_disk_is_survived_and_left),
+        cmocka_unit_test_prestate(each_write_fails_once, &part),
+        cmocka_unit_test_prestate(each_sync_fails, &part),
+        cmocka_unit_test_prestate(a_disk_that_is_full_from_any_write_on_costs_nothing, &part),
         cmocka_unit_test(a_database_opens_without_a_free_byte_and_goes_on_when_there_are_some),
+        cmocka_unit_test(rows_of_a_full_disk_are_written_by_itself_within_30_s_of_space),
         cmocka_unit_test(a_failing_disk_is_reported_by_log_metric_and_status),
         cmocka_unit_test(rows_of_a_failing_disk_have_a_budget_of_bytes),
     };
