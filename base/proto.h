@@ -50,13 +50,18 @@ static inline bool proto_ok(const struct proto *p) {
     return p->error == NULL;
 }
 
-/* Varints of more than one byte, and all failures. */
+/* Varints of more than two bytes, and all failures. */
 MUST_CHECK bool proto_long_varint(struct proto *p, uint64_t *out);
 
 /* False when it is cut off or longer than 64 bits (the error is set). For packed fields. */
 MUST_CHECK static inline bool proto_varint(struct proto *p, uint64_t *out) {
     if (LIKELY(p->at < p->end && *p->at < 0x80)) {
         *out = *p->at++;
+        return true;
+    }
+    if (LIKELY(p->end - p->at > 1 && p->at[1] < 0x80)) {
+        *out = (p->at[0] & 0x7FU) | (uint32_t)p->at[1] << 7;
+        p->at += 2;
         return true;
     }
     return proto_long_varint(p, out);

@@ -115,9 +115,11 @@ static ALWAYS_INLINE void move_step(uint8_t *to, const uint8_t *from) {
 
 /* In order, so that a copy may reach into what it writes but for the last STEP bytes. */
 static ALWAYS_INLINE void move_short(uint8_t *to, const uint8_t *from) {
-    for (size_t i = 0; i < SHORT_MAX; i += STEP) {
-        move_step(to + i, from + i);
-    }
+    _Static_assert(SHORT_MAX == 4 * STEP, "four steps"); /* a loop would stay one */
+    move_step(to, from);
+    move_step(to + STEP, from + STEP);
+    move_step(to + 2 * STEP, from + 2 * STEP);
+    move_step(to + 3 * STEP, from + 3 * STEP);
 }
 
 /* Elements for which both sides have room for 64 bytes, up to one that is not short or not sound. */
@@ -138,17 +140,23 @@ static void take_short(struct unpacker *u) {
             continue;
         }
         size_t before;
+        size_t behind;
         if (kind == KIND_NEAR) {
             n = 4 + (tag >> 2 & 7);
             before = (size_t)(tag & 0xE0) << 3 | at[1];
+            behind = 1;
         } else {
             before = load_u16(at + 1);
+            behind = 2;
+            if (UNLIKELY(kind != KIND_MIDDLE)) {
+                break;
+            }
         }
-        if (UNLIKELY((kind > KIND_MIDDLE) | (before < STEP) | (before > (size_t)(to - u->begin)))) {
+        if (UNLIKELY((before < STEP) | (before > (size_t)(to - u->begin)))) {
             break;
         }
         move_short(to, to - before);
-        at += kind + 1;
+        at += behind + 1;
         to += n;
     }
     u->at = at;

@@ -8,6 +8,7 @@ enum {
     FIRST = 4, /* looked up behind a series that was not expected */
     GROWTH = 4,
     SKIP_MAX = 4, /* series that a sender may leave out */
+    CACHE_LINE_BYTES = 64,
 };
 
 /* The newest group of the target set that is not one of late samples: a series that moved has a place
@@ -33,6 +34,11 @@ static void look_up_labels(struct tsdb *db, struct expected *e) REQUIRES(db->ind
         const uint32_t set = slots->slots[e->slot + i];
         e->metrics[i] = LIKELY(set < INDEX_SLOT_WHOLE) ? label_sets_get(&live->metrics.sets, set)
                                                        : (struct labels){0};
+    }
+    for (uint32_t i = 0; i < e->count; i++) { /* they are compared at once */
+        for (size_t at = 0; at < e->metrics[i].size; at += CACHE_LINE_BYTES) {
+            __builtin_prefetch(e->metrics[i].data + at);
+        }
     }
 }
 

@@ -40,6 +40,7 @@ struct storage_appender {
     struct push_sample *samples;
     size_t count;
     size_t capacity;
+    bool is_row; /* they are of one group and time, in the order of slots, plain floats */
     struct push_sample *late; /* in the order of arrival */
     size_t late_count;
     size_t late_capacity;

@@ -251,6 +251,7 @@ struct tsdb_metrics {
     struct metric *failing;
     struct metric *refused_rows;
     struct metric *refused_memory;
+    struct metric *refused_series;
     struct metric *wal_truncations;
     struct metric *chunks_created;
     struct metric *chunks_removed;
@@ -590,6 +591,11 @@ MUST_CHECK enum err_code head_push_check(struct head_group *g, const struct push
 MUST_CHECK enum err_code head_push_row(struct head_group *g, uint32_t row,
                                        const struct push_sample *samples, size_t n,
                                        const struct push_extra *extras, struct err *err)
+    REQUIRES(g->shard->mu);
+/* Stores samples of one time, plain floats in the order of slots, if they are a new row at the end of the
+ * group; *out is then head_push's. False: they are not, nothing is done. */
+MUST_CHECK bool head_push_next_row(struct head_group *g, const struct push_sample *samples,
+                                   size_t n, enum err_code *out, struct err *err)
     REQUIRES(g->shard->mu);
 /* Stores samples, any order; each is newer than its series' newest. Sorts the array, and changes
  * the place of samples that need another group. */

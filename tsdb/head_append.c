@@ -191,6 +191,8 @@ static enum err_code insert_held(struct head_group *g, uint32_t row,
     return head_insert_cell(g, row, change);
 }
 
+enum { PRESENT_KNOWN = FORM_PRESENT | FORM_KNOWN };
+
 /* A pushed slot that was not named in the rows since it was last confirmed is absent there. */
 static enum err_code apply_pushed(struct head_group *g, uint32_t row, int64_t ts_ms,
                                   const struct head_change *change) REQUIRES(g->mu) {
@@ -198,6 +200,12 @@ static enum err_code apply_pushed(struct head_group *g, uint32_t row, int64_t ts
     const uint32_t confirmed = g->confirmed[slot];
     if (row < confirmed) {
         return g->late ? insert_held(g, row, change) : ERR_CORRUPT;
+    }
+    if (LIKELY(change->op.code == 0 && confirmed == row && g->columns == NULL &&
+               (g->forms[slot] & PRESENT_KNOWN) == PRESENT_KNOWN)) {
+        g->confirmed[slot] = (uint16_t)(row + 1);
+        g->last_ts_ms[slot] = ts_ms;
+        return ERR_OK; /* the same again */
     }
     enum err_code code = ERR_OK;
     if (confirmed < row && (g->forms[slot] & FORM_PRESENT) != 0) {

@@ -208,6 +208,26 @@ static bool has_extras(const struct push_sample *samples, size_t n) {
     return any != 0;
 }
 
+/* Logs and publishes what becomes of slots in a row. */
+static enum err_code push_changes(struct head_group *g, uint32_t row, int64_t ts_ms,
+                                  const struct head_change *changes, size_t n, struct err *err)
+    REQUIRES(g->shard->mu) {
+    const bool full = row == 0 && g->rows == 0;
+    const struct head_row_header header = {
+        .group = g->id,
+        .row = g->first_row + row,
+        .flags = (uint8_t)(ROW_PUSHED | (full ? ROW_FULL : 0)),
+        .ts_ms = ts_ms,
+    };
+    if (full || !g->late) { /* late rows may trickle in for hours, and they hold the log */
+        g->last_commit_ns = clock_mono_ns(g->shard->db->options.clock);
+    }
+    const enum err_code code = head_log_row(g, &header, changes, n, err);
+    const enum err_code applied = head_apply_row(g, row, ts_ms, header.flags, changes, n);
+    ASSERT(applied == ERR_OK);
+    return code;
+}
+
 enum err_code head_push_row(struct head_group *g, uint32_t row, const struct push_sample *samples,
                             size_t n, const struct push_extra *extras, struct err *err) {
     head_shard_held(g->shard);
@@ -224,21 +244,51 @@ enum err_code head_push_row(struct head_group *g, uint32_t row, const struct pus
             return result;
         }
     }
-    const bool full = row == 0 && g->rows == 0;
-    const struct head_row_header header = {
-        .group = g->id,
-        .row = g->first_row + row,
-        .flags = (uint8_t)(ROW_PUSHED | (full ? ROW_FULL : 0)),
-        .ts_ms = samples[0].ts_ms,
-    };
-    if (full || !g->late) { /* late rows may trickle in for hours, and they hold the log */
-        g->last_commit_ns = clock_mono_ns(g->shard->db->options.clock);
-    }
-    const enum err_code code = head_log_row(g, &header, changes, n, err);
-    const enum err_code applied =
-        head_apply_row(g, row, samples[0].ts_ms, header.flags, changes, n);
-    ASSERT(applied == ERR_OK);
+    const enum err_code code = push_changes(g, row, samples[0].ts_ms, changes, n, err);
     return code != ERR_OK ? code : result;
+}
+
+/* The changes of a new row at the end of a group without columns. False: a sample is not newer than its
+ * series. */
+static bool next_changes(const struct head_group *g, const struct push_sample *samples, size_t n,
+                         struct head_change *changes) REQUIRES(g->shard->mu) {
+    const int64_t ts_ms = samples[0].ts_ms;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = samples[i].slot;
+        if (UNLIKELY(ts_ms <= g->last_ts_ms[slot])) {
+            return false;
+        }
+        struct head_change *change = &changes[i];
+        change->slot = slot;
+        if (UNLIKELY(samples[i].state != SLOT_VALUE)) {
+            change->op = (struct value_op){.code = OP_STALE};
+        } else if (value_op_of(head_slot_state(g, slot), samples[i].value, &change->op)) {
+            const struct head_chunk *c = &g->chunks[slot];
+            if (LIKELY(c->len != 0)) { /* what the change is appended to */
+                __builtin_prefetch(slab_at(&g->shard->slab, c->ref) + c->len, 1);
+            }
+        } else {
+            change->op = (struct value_op){.code = 0};
+        }
+    }
+    return true;
+}
+
+bool head_push_next_row(struct head_group *g, const struct push_sample *samples, size_t n,
+                        enum err_code *out, struct err *err) {
+    head_shard_held(g->shard);
+    const int64_t ts_ms = samples[0].ts_ms;
+    if (g->columns != NULL || g->late || g->rows == HEAD_ROWS_MAX || g->shard->is_failing ||
+        ts_ms <= atomic_load_explicit(&g->max_ts_ms, memory_order_relaxed)) {
+        return false;
+    }
+    struct head_change *changes = head_changes(g->shard, n);
+    if (!next_changes(g, samples, n, changes)) {
+        return false;
+    }
+    *out = push_changes(g, g->rows, ts_ms, changes, n, err);
+    head_seal_if_due(g);
+    return true;
 }
 
 /* The row for a time: an open one, or a new one at the end. False: it would lie between rows. */

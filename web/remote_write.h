@@ -77,6 +77,7 @@ struct write_batch {
 
     struct storage_expected expected; /* v1: series that the storage expects */
     size_t expected_at;               /* the next one */
+    struct str target_run;            /* bytes of their target's labels, in the plain body */
 
     uint64_t samples;          /* taken; floats */
     uint64_t histograms;       /* taken */
@@ -147,10 +148,11 @@ void write_metadata(struct write_batch *b, struct str name, uint64_t type, struc
 /* ---- remote_write_usual.c ---- */
 
 /* Reads a series of v1 (bytes of the scratch's plain body) if it is expected[*io_at] or one of the next few
- * with one sample: *io_at is then which. False: it is not, nothing is known of it. */
+ * with one sample: *io_at is then which. False: it is not, nothing is known of it. *io_run is empty at
+ * first, and again when the target of expected is another one. */
 MUST_CHECK bool write_read_expected(const struct write_scratch *scratch, struct str series,
                                     const struct storage_expected *expected, size_t *io_at,
-                                    double *out_value, int64_t *out_ts_ms);
+                                    struct str *io_run, double *out_value, int64_t *out_ts_ms);
 /* Reads a series of v1 (bytes of the scratch's plain body) if it looks as most do: a second and
  * faster decoder. False: it does not, nothing is known of it. *out_labels as above. */
 MUST_CHECK bool write_read_usual(struct write_scratch *scratch, struct str series,

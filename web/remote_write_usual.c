@@ -8,6 +8,10 @@
  * the storage expects next, its labels are compared where they are, and nothing else is to be known of
  * them. Else, when they are in order and ASCII, one pass checks and packs them. Anything else is left to
  * the general decoder: what is refused here is not wrong. */
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "web/remote_write.h"
@@ -52,64 +56,103 @@ static inline bool is_label(const uint8_t *at, const uint8_t *end) {
     return end - at > 6 && *at == TAG_FIRST;
 }
 
-/* Of 16 bytes the first 0 .. 16. */
-#define FIRST(n) ((n) >= 8 ? UINT64_MAX : UINT64_MAX >> (8 * (8 - (n)) & 63))
-static const uint64_t first_bytes[SLACK_BYTES + 1][2] = {
-    {0, 0},
-    {FIRST(1), 0},
-    {FIRST(2), 0},
-    {FIRST(3), 0},
-    {FIRST(4), 0},
-    {FIRST(5), 0},
-    {FIRST(6), 0},
-    {FIRST(7), 0},
-    {FIRST(8), 0},
-    {FIRST(8), FIRST(1)},
-    {FIRST(8), FIRST(2)},
-    {FIRST(8), FIRST(3)},
-    {FIRST(8), FIRST(4)},
-    {FIRST(8), FIRST(5)},
-    {FIRST(8), FIRST(6)},
-    {FIRST(8), FIRST(7)},
-    {FIRST(8), FIRST(8)},
-};
+#if defined(__SSE2__)
+
+static ALWAYS_INLINE unsigned same_bits(const uint8_t *a, const uint8_t *b) {
+    return (unsigned)_mm_movemask_epi8(
+        _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b)));
+}
+
+#else
+
+/* A bit for each of 16 bytes that are equal. */
+static ALWAYS_INLINE unsigned same_bits(const uint8_t *a, const uint8_t *b) {
+    unsigned bits = 0;
+    for (size_t i = 0; i < SLACK_BYTES; i++) {
+        bits |= (a[i] == b[i] ? 1U : 0U) << i;
+    }
+    return bits;
+}
+
+#endif
 
 /* SLACK_BYTES behind both can be read: most strings are one step, whatever their length. */
 static ALWAYS_INLINE bool same_bytes(const uint8_t *a, const uint8_t *b, size_t n) {
+    enum { ALL = (1 << SLACK_BYTES) - 1 };
     for (; n > SLACK_BYTES; a += SLACK_BYTES, b += SLACK_BYTES, n -= SLACK_BYTES) {
-        if (((load_u64(a) ^ load_u64(b)) | (load_u64(a + 8) ^ load_u64(b + 8))) != 0) {
+        if (same_bits(a, b) != ALL) {
             return false;
         }
     }
-    const uint64_t *mask = first_bytes[n];
-    return (((load_u64(a) ^ load_u64(b)) & mask[0]) |
-            ((load_u64(a + 8) ^ load_u64(b + 8)) & mask[1])) == 0;
+    return (~same_bits(a, b) & ((1U << n) - 1)) == 0;
 }
 
-/* Takes the label from the front of packed labels; false: another one is there. */
-static ALWAYS_INLINE bool take_packed(struct labels *from, const struct wire_label *l) {
-    const size_t name = (size_t)*l->name + 1;
-    const size_t value = (size_t)*l->value + 1;
-    if (name + value > from->size || !same_bytes(l->name, from->data, name) ||
-        !same_bytes(l->value, from->data + name, value)) {
+/* Takes the label in front of packed labels from both; false: another one, or none, is there. What the
+ * bytes should be is known from the packed ones, so that no step waits for a length that came. */
+static ALWAYS_INLINE bool take_known(const uint8_t **io_at, const uint8_t *end,
+                                     struct labels *from) {
+    const uint8_t *at = *io_at;
+    const uint8_t *name = from->data;
+    if (from->size == 0 || *name + 2U > from->size) {
         return false;
     }
-    *from = (struct labels){from->data + name + value, from->size - name - value};
+    const size_t name_len = *name;
+    const uint8_t *value = name + 1 + name_len;
+    const size_t all = name_len + *value + 4; /* of strings of 255 bytes and more *name says so */
+    const uint32_t front =
+        TAG_FIRST | (uint32_t)all << 8 | TAG_FIRST << 16 | (uint32_t)name_len << 24;
+    if (all > SHORT_MAX || (size_t)(end - at) < all + 2 || load_u32(at) != front ||
+        !same_bytes(at + 4, name + 1, name_len) || at[4 + name_len] != TAG_SECOND ||
+        !same_bytes(at + 5 + name_len, value, (size_t)*value + 1)) {
+        return false;
+    }
+    const size_t packed = all - 2;
+    *from = (struct labels){name + packed, from->size - packed};
+    *io_at = at + all + 2;
+    return true;
+}
+
+/* Takes the labels of the target as they were in the series before, where they were side by side. */
+static ALWAYS_INLINE bool take_run(const uint8_t **io_at, const uint8_t *end, struct str run) {
+    if (run.len == 0 || (size_t)(end - *io_at) < run.len ||
+        !same_bytes(*io_at, (const uint8_t *)run.ptr, run.len)) {
+        return false;
+    }
+    *io_at += run.len;
     return true;
 }
 
 /* Are the labels those of two sets together? Each set has its own in order, so that any order of the
- * two is the same series. Returns where they end, or NULL. */
+ * two is the same series. Returns where they end, or NULL. *io_run: the target's. */
 static const uint8_t *match_labels(const uint8_t *at, const uint8_t *end, struct labels target,
-                                   struct labels metric) {
+                                   struct labels metric, struct str *io_run) {
+    const size_t target_bytes = target.size;
+    const uint8_t *run_begin = NULL;
+    const uint8_t *run_end = NULL;
+    bool parted = false;
     while (is_label(at, end)) {
-        struct wire_label l;
-        at = take_label(at, end, &l);
-        if (at == NULL || !(take_packed(&metric, &l) || take_packed(&target, &l))) {
+        if (LIKELY(take_known(&at, end, &metric))) {
+            continue;
+        }
+        if (LIKELY(target.size == target_bytes && take_run(&at, end, *io_run))) {
+            target.size = 0;
+            continue;
+        }
+        const uint8_t *begin = at;
+        if (!take_known(&at, end, &target)) {
             return NULL;
         }
+        run_begin = run_begin != NULL ? run_begin : begin;
+        parted = parted || (run_end != NULL && run_end != begin);
+        run_end = at;
     }
-    return metric.size == 0 && target.size == 0 ? at : NULL;
+    if (metric.size != 0 || target.size != 0) {
+        return NULL;
+    }
+    if (UNLIKELY(run_begin != NULL && !parted)) {
+        *io_run = (struct str){(const char *)run_begin, (size_t)(run_end - run_begin)};
+    }
+    return at;
 }
 
 /* The first eight bytes so that they compare as the names do; the rest as zeros. */
@@ -210,8 +253,8 @@ static bool has_slack(const struct write_scratch *scratch, struct str series) {
 }
 
 bool write_read_expected(const struct write_scratch *scratch, struct str series,
-                         const struct storage_expected *expected, size_t *io_at, double *out_value,
-                         int64_t *out_ts_ms) {
+                         const struct storage_expected *expected, size_t *io_at, struct str *io_run,
+                         double *out_value, int64_t *out_ts_ms) {
     const uint8_t *begin = (const uint8_t *)series.ptr;
     const uint8_t *end = begin + series.len;
     if (!has_slack(scratch, series)) {
@@ -220,7 +263,7 @@ bool write_read_expected(const struct write_scratch *scratch, struct str series,
     for (size_t i = *io_at; i < expected->count && i - *io_at <= SKIP_MAX; i++) {
         const struct labels metric = expected->metrics[i];
         const uint8_t *at =
-            metric.data != NULL ? match_labels(begin, end, expected->target, metric) : NULL;
+            metric.data != NULL ? match_labels(begin, end, expected->target, metric, io_run) : NULL;
         if (at != NULL) {
             *io_at = i;
             return take_sample(at, end, out_value, out_ts_ms);

@@ -114,14 +114,18 @@ static bool read_expected(struct write_batch *b, struct str bytes) {
     double value;
     int64_t ts_ms;
     if (UNLIKELY(b->expected_at >= b->expected.count)) {
+        const uint8_t *target = b->expected.target.data;
         b->expected_at = 0;
         if (!storage_expect(b->storage, b->appender, &b->expected)) {
             b->expected.count = 0;
             return false;
         }
+        if (b->expected.target.data != target) {
+            b->target_run = STR("");
+        }
     }
-    if (UNLIKELY(!write_read_expected(b->scratch, bytes, &b->expected, &b->expected_at, &value,
-                                      &ts_ms))) {
+    if (UNLIKELY(!write_read_expected(b->scratch, bytes, &b->expected, &b->expected_at,
+                                      &b->target_run, &value, &ts_ms))) {
         b->expected.count = 0; /* what comes now changes what is expected */
         return false;
     }

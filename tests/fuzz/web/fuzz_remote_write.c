@@ -216,7 +216,14 @@ static void match_pairs(struct arena *arena, struct write_scratch *scratch) {
         size_t at = 0;
         const bool usual = write_read_usual(scratch, found, &packed, &usual_value, &usual_ts_ms);
         const bool equal = labels_eq(labels[i / n], labels[i % n]);
-        const bool taken = write_read_expected(scratch, found, &expected, &at, &value, &ts_ms);
+        struct str run = STR(""); /* as a series of the same target left it, or not */
+        const bool own =
+            write_read_expected(scratch, series[i % n], &expected, &at, &run, &value, &ts_ms);
+        const bool again =
+            write_read_expected(scratch, series[i % n], &expected, &at, &run, &value, &ts_ms);
+        ASSERT(own == again);
+        const bool taken =
+            write_read_expected(scratch, found, &expected, &at, &run, &value, &ts_ms);
         ASSERT(!taken || equal);
         ASSERT(taken || !usual || !equal);
         ASSERT(!taken || !usual ||
