@@ -206,7 +206,8 @@ bool head_split_labels(struct labels labels, struct labels target, struct buf *t
     }
 }
 
-static enum err_code too_many_series(uint64_t limit, struct err *err) {
+static enum err_code too_many_series(const struct tsdb *db, uint64_t limit, struct err *err) {
+    metric_inc(db->metrics.refused_series);
     return err_set(err, ERR_LIMIT, "the storage has %llu series, which is the limit",
                    (unsigned long long)limit);
 }
@@ -216,7 +217,7 @@ enum err_code head_new_series(struct head_group *g, uint32_t metric_set, uint32_
     const struct tsdb *db = g->shard->db;
     const uint64_t limit = g->late ? 0 : db->options.max_series; /* late: a series that there is */
     if (limit != 0 && atomic_load(&db->series_count) >= limit) {
-        return too_many_series(limit, err);
+        return too_many_series(db, limit, err);
     }
     return head_place_series(g, metric_set, out_slot, err);
 }
@@ -277,7 +278,7 @@ enum err_code head_group_slot(struct head_group *g, struct labels labels, uint32
         /* Refuse before the set is interned: a refused series must not cost memory. */
         const uint64_t limit = db->options.max_series;
         if (limit != 0 && atomic_load(&db->series_count) >= limit) {
-            return too_many_series(limit, err);
+            return too_many_series(db, limit, err);
         }
         mutex_lock(&db->index.mu);
         const uint32_t set = index_metric_locked(&db->index, metric);

@@ -180,6 +180,10 @@ void tsdb_metrics_init(struct tsdb *db) {
     m->refused_memory =
         metric_counter(r, "brasa_tsdb_refused_rows_total",
                        "Number of rows that were refused while the disk failed.", &memory, 1);
+    const struct label limit = {STR("reason"), STR("limit")};
+    m->refused_series = metric_counter(
+        r, "brasa_tsdb_refused_series_total",
+        "Number of samples of new series that were refused: the limit is reached.", &limit, 1);
     init_summaries(db);
 }
 

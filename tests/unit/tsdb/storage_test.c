@@ -414,6 +414,54 @@ static void series_limit_is_refused(void **state) {
     storage_group_close(w->st, g);
 }
 
+/* New series are refused and counted, by scrape or push, before and after a restart; known ones go on. */
+static void a_full_storage_counts_what_it_refuses_and_takes_what_it_knows(void **state) {
+    struct world *w = *state;
+    const double values[] = {1, 2};
+    struct err err;
+    uint32_t slot;
+    world_close(w);
+    w->options.max_series = 3;
+    w->options.registry = metric_registry_new();
+    world_open(w);
+    struct storage_appender *a = begin(w);
+    assert_int_equal(world_append(w, a, "p job=k", S, 1), ERR_OK);
+    assert_ok(storage_appender_commit(w->st, a, &err), &err);
+    for (int start = 0; start < 2; start++) {
+        struct storage_group *g = world_group(w, "job=j");
+        world_slot(w, g, "a job=j");
+        world_slot(w, g, "b job=j");
+        assert_int_equal(storage_group_series(w->st, g, world_labels(w, "c job=j"), &slot, &err),
+                         ERR_LIMIT);
+        const int64_t ts = S + 1 + start;
+        assert_int_equal(world_row(w, g, ts, values, 2).accepted, 2);
+        a = begin(w);
+        assert_int_equal(world_append(w, a, "z job=k", ts, 1), ERR_LIMIT);
+        assert_int_equal(world_append(w, a, "a job=k", ts, 1), ERR_LIMIT); /* both sets are known */
+        assert_int_equal(world_append(w, a, "p job=k", ts, 2), ERR_OK);
+        assert_ok(storage_appender_commit(w->st, a, &err), &err);
+        storage_group_close(w->st, g);
+        if (start == 0) {
+            world_close(w);
+            world_open(w);
+        }
+    }
+    assert_string_equal(world_dump(w, "job=~.+", S, S + 2),
+                        "a{job=\"j\"} 1000000001:1 1000000002:1\n"
+                        "b{job=\"j\"} 1000000001:2 1000000002:2\n"
+                        "p{job=\"k\"} 1000000000:1 1000000001:2 1000000002:2\n");
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    metric_render(w->options.registry, &text);
+    buf_append(&text, "", 1);
+    assert_non_null(strstr(text.ptr, "\nbrasa_tsdb_refused_series_total{reason=\"limit\"} 6\n"));
+    buf_release(&text);
+    world_close(w);
+    metric_registry_free(w->options.registry);
+    w->options.registry = NULL;
+    world_open(w);
+}
+
 static void a_second_process_is_refused(void **state) {
     struct world *w = *state;
     struct tsdb *db;
@@ -485,6 +533,7 @@ int main(void) {
         CASE(series_with_equal_labels_are_one),
         CASE(an_open_group_cannot_be_opened_twice),
         CASE(series_limit_is_refused),
+        CASE(a_full_storage_counts_what_it_refuses_and_takes_what_it_knows),
         CASE(a_second_process_is_refused),
         CASE(equal_presence_shares_the_time_column),
         CASE(wal_is_dropped_once_rows_are_sealed_and_durable),
