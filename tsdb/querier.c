@@ -11,7 +11,7 @@
  * say is left out; the partition reports it. */
 #include <string.h>
 
-#include "base/sort.h"
+#include "tsdb/label_order.h"
 #include "tsdb/querier_impl.h"
 
 static void release_tombstones(void *t) {
@@ -114,18 +114,9 @@ static enum err_code fill_merged(struct storage_querier *q, struct storage_selec
     return ERR_OK;
 }
 
-struct sort_item {
-    struct labels labels;
-    uint32_t series;
-};
-
-static int by_labels(const void *a, const void *b) {
-    return labels_cmp(((const struct sort_item *)a)->labels, ((const struct sort_item *)b)->labels);
-}
-
 /* The place list for another order of the series. */
 static enum err_code permute(struct storage_querier *q, struct storage_selection *sel,
-                             const struct sort_item *items, struct err *err) {
+                             const uint32_t *order, struct err *err) {
     const size_t n = sel->count;
     const size_t place_count = sel->first_place != NULL ? sel->first_place[n] : n;
     struct storage_series *series = arena_try_alloc(q->arena, n, sizeof(*series));
@@ -137,7 +128,7 @@ static enum err_code permute(struct storage_querier *q, struct storage_selection
     }
     uint32_t at = 0;
     for (size_t i = 0; i < n; i++) {
-        const uint32_t s = items[i].series;
+        const uint32_t s = order[i];
         series[i] = sel->series[s];
         const uint32_t from = sel->first_place != NULL ? sel->first_place[s] : s;
         const uint32_t to = sel->first_place != NULL ? sel->first_place[s + 1] : s + 1;
@@ -156,41 +147,28 @@ static enum err_code permute(struct storage_querier *q, struct storage_selection
     return ERR_OK;
 }
 
-/* Sorts the items, whose labels are spelled out in scratch first. */
-static enum err_code spell_and_sort(struct storage_querier *q, const struct storage_selection *sel,
-                                    struct sort_item *items, struct arena *scratch,
-                                    struct err *err) {
-    enum { LABELS_BETWEEN_CHECKS = 1024 };
-    enum err_code code = ERR_OK;
-    void **pointers = arena_try_alloc(scratch, sel->count, 2 * sizeof(void *));
-    if (pointers == NULL) {
-        return querier_over_budget(err);
-    }
-    for (size_t i = 0; i < sel->count && code == ERR_OK; i++) {
-        const struct storage_series *s = &sel->series[i];
-        items[i].series = (uint32_t)i;
-        items[i].labels = labels_merge(scratch, tsdb_set_labels(q, s->target_set),
-                                       tsdb_set_labels(q, s->metric_set));
-        if (scratch->budget_bytes != 0 && scratch->used_bytes > scratch->budget_bytes) {
-            return querier_over_budget(err);
-        }
-        code = i % LABELS_BETWEEN_CHECKS == 0 ? cancel_check(q->cancel) : ERR_OK;
-    }
-    if (code == ERR_OK) {
-        code = sort_items(items, sel->count, sizeof(*items), by_labels, pointers, q->cancel);
-    }
-    return code == ERR_OK ? ERR_OK : err_set(err, code, "query stopped while it sorted its series");
+static struct labels labels_of_set(void *querier, uint32_t set) {
+    return tsdb_set_labels(querier, set);
 }
 
 static enum err_code sort_selection(struct storage_querier *q, struct storage_selection *sel,
                                     struct err *err) {
     struct arena scratch;
     querier_begin_scratch(q, &scratch);
-    struct sort_item *items = arena_try_alloc(&scratch, sel->count, sizeof(*items));
+    const struct label_order_source source = {.series = sel->series,
+                                              .count = sel->count,
+                                              .set_labels = labels_of_set,
+                                              .ctx = q,
+                                              .seed = q->db->index.seed};
+    uint32_t *order = arena_try_alloc(&scratch, sel->count, sizeof(*order));
     enum err_code code =
-        items != NULL ? spell_and_sort(q, sel, items, &scratch, err) : querier_over_budget(err);
+        order != NULL ? label_order_sort(&source, &scratch, q->cancel, order) : ERR_LIMIT;
     if (code == ERR_OK) {
-        code = permute(q, sel, items, err);
+        code = permute(q, sel, order, err);
+    } else if (code == ERR_LIMIT) {
+        code = querier_over_budget(err);
+    } else {
+        code = err_set(err, code, "query stopped while it sorted its series");
     }
     arena_release(&scratch);
     return code;
