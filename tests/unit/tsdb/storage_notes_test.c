@@ -328,6 +328,31 @@ static void a_removed_segment_that_comes_back_takes_no_exemplars_away(void **sta
     mem_vfs_free(disk);
 }
 
+/* Texts have a budget each and all together; what is known goes on to change. */
+static void texts_that_do_not_fit_are_forgotten(void **state) {
+    (void)state;
+    enum { WHOLE = METADATA_TEXT_MAX - 5, FITTING = METADATA_BYTES_MAX / METADATA_TEXT_MAX };
+    struct metadata_map *map = metadata_map_new();
+    char *text = mem_alloc(METADATA_TEXT_MAX + 1);
+    memset(text, 'h', METADATA_TEXT_MAX + 1);
+    struct storage_metadata m = {.help = {text, WHOLE + 1}};
+    assert_false(metadata_map_put(map, STR("00000"), &m, 1));
+    m.help.len = WHOLE;
+    for (int i = 0; i <= FITTING; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof(name), "%05d", i);
+        assert_int_equal(metadata_map_put(map, str_of(name), &m, 1), i < FITTING);
+    }
+    text[0] = 'x';
+    assert_true(metadata_map_put(map, STR("00000"), &m, 1));
+    m.help.len = 10;
+    assert_false(metadata_map_put(map, STR("new"), &m, 1));
+    assert_true(metadata_map_put(map, STR("00001"), &m, 1)); /* makes room */
+    assert_true(metadata_map_put(map, STR("new"), &m, 1));
+    mem_free(text);
+    metadata_map_free(map);
+}
+
 static void note_finding(void *ctx, const struct verify_finding *finding) {
     (void)ctx;
     print_message("%s at %u: %s\n", finding->path, (unsigned)finding->offset, finding->text);
@@ -377,6 +402,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(exemplars_of_rows_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_of_families_is_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_has_them_and_is_sound, setup, teardown),
+        cmocka_unit_test(texts_that_do_not_fit_are_forgotten),
         cmocka_unit_test(the_log_of_notes_is_bounded),
         cmocka_unit_test_setup_teardown(a_removed_segment_that_comes_back_takes_no_exemplars_away,
                                         setup, teardown),
