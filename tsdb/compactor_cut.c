@@ -270,24 +270,25 @@ static void list_timeline(struct cut *cut, uint32_t timeline) REQUIRES(cut->db->
             continue;
         }
         cut->series[cut->series_count++] = (struct cut_series){
-            .timeline = timeline,
-            .slot_bits = slot << 1 | ((set & INDEX_SLOT_WHOLE) != 0 ? 1U : 0U),
-            .metric = label_sets_get(&index->live->metrics.sets, set & ~INDEX_SLOT_WHOLE),
+            .timeline_bits = timeline << 1,
+            .place = slot << 1 | ((set & INDEX_SLOT_WHOLE) != 0 ? 1U : 0U),
+            .metric = label_sets_get(&index->live->metrics.sets, set & ~INDEX_SLOT_WHOLE).data,
         };
     }
 }
 
 /* What the series has beside its slot, to be changed. */
 static struct cut_extra *add_extra(struct cut *cut, struct cut_series *s) {
-    if (s->extra == 0) {
+    if ((s->timeline_bits & 1) == 0) {
         if (cut->extra_count == cut->extra_capacity) {
             cut->extra_capacity = mem_grow(cut->extra_capacity, cut->extra_count + 1);
             cut->extras = mem_resize(cut->extras, cut->extra_capacity, sizeof(*cut->extras));
         }
-        s->extra = (uint32_t)cut->extra_count++;
-        cut->extras[s->extra] = (struct cut_extra){0};
+        cut->extras[cut->extra_count] = (struct cut_extra){.slot_bits = s->place};
+        s->place = (uint32_t)cut->extra_count++;
+        s->timeline_bits |= 1;
     }
-    return &cut->extras[s->extra];
+    return &cut->extras[s->place];
 }
 
 /* The hidden columns of the series from first on, all of the timeline's group. */
@@ -302,7 +303,7 @@ static void list_columns(struct cut *cut, struct cut_timeline *t, size_t first) 
     }
     for (size_t i = first; i < cut->series_count && g->columns != NULL; i++) {
         struct cut_series *s = &cut->series[i];
-        const struct column_bundle *b = group_columns_of(g->columns, cut_slot(s));
+        const struct column_bundle *b = group_columns_of(g->columns, cut_slot(cut, s));
         if (b == NULL) {
             continue;
         }
@@ -320,9 +321,7 @@ static void list_columns(struct cut *cut, struct cut_timeline *t, size_t first) 
 }
 
 static void list_series(struct cut *cut) {
-    struct cut_series none = {.extra = 0};
     cut->series = mem_array(count_slots(cut) + 1, sizeof(*cut->series));
-    (void)add_extra(cut, &none);
     for (uint32_t i = 0; i < cut->timeline_count; i++) {
         const size_t first = cut->series_count;
         mutex_lock(&cut->db->index.mu);
@@ -338,16 +337,20 @@ static int by_labels(const void *a, const void *b, void *ctx) {
     const struct cut_series *x = &cut->series[*(const uint32_t *)a];
     const struct cut_series *y = &cut->series[*(const uint32_t *)b];
     const int order =
-        partition_series_cmp(cut_target(cut, x), x->metric, cut_target(cut, y), y->metric);
+        partition_series_cmp(cut_target(cut, x), cut_metric(x), cut_target(cut, y), cut_metric(y));
     if (order != 0) {
         return order;
     }
-    if (x->timeline != y->timeline) {
-        const uint32_t g = cut->timelines[x->timeline].group;
-        const uint32_t h = cut->timelines[y->timeline].group;
-        return g != h ? (g < h ? -1 : 1) : (x->timeline < y->timeline ? -1 : 1);
+    const uint32_t t = cut_timeline_of(x);
+    const uint32_t u = cut_timeline_of(y);
+    if (t != u) {
+        const uint32_t g = cut->timelines[t].group;
+        const uint32_t h = cut->timelines[u].group;
+        return g != h ? (g < h ? -1 : 1) : (t < u ? -1 : 1);
     }
-    return (x->slot_bits > y->slot_bits) - (x->slot_bits < y->slot_bits);
+    const uint32_t place = cut_slot_bits(cut, x);
+    const uint32_t other = cut_slot_bits(cut, y);
+    return (place > other) - (place < other);
 }
 
 /* Sorts their numbers, which needs room for two more numbers a series and not for two more series, and
@@ -384,7 +387,7 @@ static void find_deleted(struct cut *cut) {
     for (size_t i = 0; i < cut->series_count; i++) {
         struct cut_series *s = &cut->series[i];
         const struct tombstone *t =
-            tombstones_find_pair(cut->tombstones, cut_target(cut, s), s->metric, &scratch);
+            tombstones_find_pair(cut->tombstones, cut_target(cut, s), cut_metric(s), &scratch);
         if (t != NULL && tombstone_overlaps(t, cut->start_ms, cut->end_ms - 1)) {
             add_extra(cut, s)->deleted = t;
         }

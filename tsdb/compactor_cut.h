@@ -32,14 +32,14 @@ struct cut_timeline { /* runs of one group */
     bool is_reported;  /* that there are such */
 };
 
-struct cut_series { /* there are as many at once as the head has: small */
-    struct labels metric;
-    uint32_t timeline;
-    uint32_t slot_bits; /* slot * 2 + 1 when metric has all labels */
-    uint32_t extra;     /* 0: none */
+struct cut_series {         /* there are as many at once as the head has: small */
+    const uint8_t *metric;  /* label_sets_at */
+    uint32_t timeline_bits; /* timeline * 2 + 1 with an extra */
+    uint32_t place;         /* number of that, which has slot_bits; else slot_bits itself */
 };
 
 struct cut_extra {         /* what few series have */
+    uint32_t slot_bits;    /* slot * 2 + 1 when metric has all labels */
     uint32_t first_column; /* hidden ones beside the slot */
     uint32_t column_count;
     const struct tombstone *deleted; /* NULL: nothing */
@@ -63,7 +63,7 @@ struct cut {
     size_t timeline_capacity;
     struct cut_series *series;
     size_t series_count;
-    struct cut_extra *extras; /* the first one is none */
+    struct cut_extra *extras;
     size_t extra_count;
     size_t extra_capacity;
     struct group_column *columns;
@@ -75,18 +75,31 @@ struct cut {
     int64_t since_ns;
 };
 
-static inline uint32_t cut_slot(const struct cut_series *s) {
-    return s->slot_bits >> 1;
-}
-
-static inline struct labels cut_target(const struct cut *cut, const struct cut_series *s) {
-    return (s->slot_bits & 1) != 0 ? (struct labels){(const uint8_t *)"", 0}
-                                   : cut->timelines[s->timeline].target;
+static inline uint32_t cut_timeline_of(const struct cut_series *s) {
+    return s->timeline_bits >> 1;
 }
 
 static inline const struct cut_extra *cut_extra_of(const struct cut *cut,
                                                    const struct cut_series *s) {
-    return &cut->extras[s->extra];
+    static const struct cut_extra none = {0};
+    return (s->timeline_bits & 1) != 0 ? &cut->extras[s->place] : &none;
+}
+
+static inline uint32_t cut_slot_bits(const struct cut *cut, const struct cut_series *s) {
+    return (s->timeline_bits & 1) != 0 ? cut->extras[s->place].slot_bits : s->place;
+}
+
+static inline uint32_t cut_slot(const struct cut *cut, const struct cut_series *s) {
+    return cut_slot_bits(cut, s) >> 1;
+}
+
+static inline struct labels cut_metric(const struct cut_series *s) {
+    return label_sets_at(s->metric);
+}
+
+static inline struct labels cut_target(const struct cut *cut, const struct cut_series *s) {
+    return (cut_slot_bits(cut, s) & 1) != 0 ? (struct labels){(const uint8_t *)"", 0}
+                                            : cut->timelines[cut_timeline_of(s)].target;
 }
 
 /* Says so in log and metrics; the cut goes on. */

@@ -41,10 +41,14 @@ static int by_place(const void *a, const void *b, void *ctx) {
     const struct slice *slice = ctx;
     const struct cut_series *x = &slice->series[*(const uint32_t *)a];
     const struct cut_series *y = &slice->series[*(const uint32_t *)b];
-    if (x->timeline != y->timeline) {
-        return x->timeline < y->timeline ? -1 : 1;
+    const uint32_t t = cut_timeline_of(x);
+    const uint32_t u = cut_timeline_of(y);
+    if (t != u) {
+        return t < u ? -1 : 1;
     }
-    return (x->slot_bits > y->slot_bits) - (x->slot_bits < y->slot_bits);
+    const uint32_t place = cut_slot_bits(slice->cut, x);
+    const uint32_t other = cut_slot_bits(slice->cut, y);
+    return (place > other) - (place < other);
 }
 
 static enum err_code take_piece(struct slice *slice, struct segment_run *run, uint32_t slot,
@@ -79,7 +83,7 @@ static enum err_code take_pieces(struct slice *slice, struct segment_run *run, u
     const struct cut_series *s = &slice->series[number];
     const struct cut_extra *extra = cut_extra_of(slice->cut, s);
     struct piece *pieces = slice->pieces + slice->first_piece[number] + i;
-    enum err_code code = take_piece(slice, run, cut_slot(s), pieces, err);
+    enum err_code code = take_piece(slice, run, cut_slot(slice->cut, s), pieces, err);
     enum err_code taken = ERR_OK;
     const bool goes_on = code == ERR_OK || cut_is_damage(code);
     for (uint32_t k = 0; goes_on && k < extra->column_count && taken == ERR_OK; k++) {
@@ -137,7 +141,7 @@ static enum err_code judge_run(struct slice *slice, struct cut_timeline *t, uint
 static enum err_code take_run(struct slice *slice, size_t from, size_t to, uint32_t i,
                               struct err *err) {
     struct cut *cut = slice->cut;
-    struct cut_timeline *t = &cut->timelines[slice->series[slice->order[from]].timeline];
+    struct cut_timeline *t = &cut->timelines[cut_timeline_of(&slice->series[slice->order[from]])];
     const struct cut_run *at = &cut->runs[t->first_run + i];
     struct arena arena;
     struct segment_run *run = NULL;
@@ -183,9 +187,9 @@ static enum err_code fill_slice(struct slice *slice, struct err *err) {
     struct cut *cut = slice->cut;
     enum err_code code = ERR_OK;
     for (size_t from = 0; from < slice->count && code == ERR_OK;) {
-        const uint32_t timeline = slice->series[slice->order[from]].timeline;
+        const uint32_t timeline = cut_timeline_of(&slice->series[slice->order[from]]);
         size_t to = from + 1;
-        while (to < slice->count && slice->series[slice->order[to]].timeline == timeline) {
+        while (to < slice->count && cut_timeline_of(&slice->series[slice->order[to]]) == timeline) {
             to++;
         }
         struct cut_timeline *t = &cut->timelines[timeline];
@@ -380,7 +384,7 @@ static enum err_code write_series_of(struct slice *slice, size_t number, struct 
     struct cut *cut = slice->cut;
     const struct cut_series *s = &slice->series[number];
     const struct cut_extra *extra = cut_extra_of(cut, s);
-    struct cut_timeline *t = &cut->timelines[s->timeline];
+    struct cut_timeline *t = &cut->timelines[cut_timeline_of(s)];
     uint32_t n = 0;
     if (extra->deleted != NULL) {
         const enum err_code code = cut_load_times(cut, t, err);
@@ -414,7 +418,7 @@ static enum err_code write_series_of(struct slice *slice, size_t number, struct 
     }
     qsort(slice->columns, n, sizeof(*slice->columns), by_key);
     cut->writing = t;
-    return partition_writer_series(cut->writer, cut_target(cut, s), s->metric, t->number,
+    return partition_writer_series(cut->writer, cut_target(cut, s), cut_metric(s), t->number,
                                    slice->columns, n, err);
 }
 
@@ -448,7 +452,7 @@ static size_t slice_count(const struct cut *cut, size_t first) {
     size_t bytes = 0;
     size_t n = 0;
     while (first + n < cut->series_count && (n == 0 || bytes < cut->memory_bytes)) {
-        const struct cut_timeline *t = &cut->timelines[cut->series[first + n].timeline];
+        const struct cut_timeline *t = &cut->timelines[cut_timeline_of(&cut->series[first + n])];
         const size_t columns = (size_t)cut_extra_of(cut, &cut->series[first + n])->column_count + 1;
         bytes +=
             columns * (t->run_count * sizeof(struct piece) + t->slot_bytes) + 2 * sizeof(uint32_t);
@@ -468,7 +472,7 @@ static enum err_code cut_slice(struct slice *slice, size_t first, size_t count, 
         slice->order[i] = i;
         slice->first_piece[i] = (uint32_t)pieces;
         pieces += ((size_t)cut_extra_of(cut, &slice->series[i])->column_count + 1) *
-                  cut->timelines[slice->series[i].timeline].run_count;
+                  cut->timelines[cut_timeline_of(&slice->series[i])].run_count;
     }
     slice->pieces = mem_zalloc((pieces + 1) * sizeof(*slice->pieces));
     slice->piece_count = pieces;

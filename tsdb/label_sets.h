@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/bytes.h"
 #include "base/labels.h"
 
 struct label_sets {
@@ -55,5 +56,9 @@ uint32_t label_sets_finish(struct label_sets *sets);
 void label_sets_skip(struct label_sets *sets, uint32_t next);
 /* LABEL_SETS_SLACK bytes behind it can be read too. */
 struct labels label_sets_get(const struct label_sets *sets, uint32_t id);
+/* The same set by its data, for those who keep many: the size is in front. No lock. */
+static inline struct labels label_sets_at(const uint8_t *data) {
+    return (struct labels){data, load_u32(data - sizeof(uint32_t))};
+}
 
 #endif

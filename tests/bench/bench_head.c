@@ -10,6 +10,7 @@
  * before the clock starts: this measures the storage, not the scraper. Memory is the anonymous part
  * of the resident set above what the parsed pages took. */
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,15 +172,15 @@ static struct labels key_labels(struct arena *arena, struct str key, struct labe
 
 /* ---- measures ---- */
 
-static double anon_bytes(void) {
+static double status_bytes(const char *name) {
     char *text;
     size_t len;
     struct err err;
     double kib = 0;
     must(vfs_read_file(vfs_system(), "/proc/self/status", 1 << 16, &text, &len, &err), &err);
-    const char *at = strstr(text, "RssAnon:");
+    const char *at = strstr(text, name);
     if (at != NULL) {
-        for (at += 8; *at == ' ' || *at == '\t'; at++) {
+        for (at += strlen(name); *at == ' ' || *at == '\t'; at++) {
         }
         for (; *at >= '0' && *at <= '9'; at++) {
             kib = kib * 10 + (*at - '0');
@@ -187,6 +188,21 @@ static double anon_bytes(void) {
     }
     mem_free(text);
     return kib * 1024;
+}
+
+static double anon_bytes(void) {
+    return status_bytes("RssAnon:");
+}
+
+/* What is resident now is the most that was ever. */
+static double forget_peak(void) {
+    FILE *f = fopen("/proc/self/clear_refs", "w");
+    (void)malloc_trim(0); /* what was freed before must not hide what is needed */
+    if (f != NULL) {
+        (void)fputs("5", f);
+        (void)fclose(f);
+    }
+    return status_bytes("VmRSS:");
 }
 
 static void measure_query(struct storage *st, const char *name, const struct matcher *m, size_t n) {
@@ -249,18 +265,21 @@ static void measure_compaction(struct tsdb *db, uint64_t samples, double base_by
     tsdb_maintain(db);
     must(tsdb_compact(db, false, &err), &err); /* there is nothing yet: what opening left */
     storage_stats(tsdb_storage(db), &before);
+    const double resident = forget_peak();
     const double memory = anon_bytes();
     const int64_t start = cpu_ns();
     must(tsdb_compact(db, true, &err), &err);
     const int64_t took = cpu_ns() - start;
+    const double peak = status_bytes("VmHWM:") - resident;
     const double more = anon_bytes() - memory;
     tsdb_maintain(db);
     storage_stats(tsdb_storage(db), &after);
     printf(
         "cut %.1f ns/sample, %.3f B/sample on disk before (with definitions), %.3f after; memory "
-        "%.1f MB, %+.1f MB after the cut\n",
+        "%.1f MB, %+.1f MB at most meanwhile, %+.1f MB after the cut\n",
         (double)took / (double)samples, (double)before.disk_bytes / (double)samples,
-        (double)after.disk_bytes / (double)samples, (memory - base_bytes) / 1e6, more / 1e6);
+        (double)after.disk_bytes / (double)samples, (memory - base_bytes) / 1e6, peak / 1e6,
+        more / 1e6);
 }
 
 /* The measured_ functions are not inlined: scripts/bench -i counts the instructions in them. */
