@@ -8,7 +8,7 @@
  * the same blocks share their times.
  *
  * A block that is there in some rows only, or anything else that does not fit, and the series is
- * read as a whole. */
+ * read as a whole; so is all of a timeline that edges touch most blocks of. */
 #include "tsdb/partition_condense.h"
 
 #include <math.h>
@@ -39,7 +39,7 @@ struct condensed_rows {
     uint8_t *edges;           /* enum edges, by part */
     const int64_t **block_ts; /* by part; NULL: not decoded */
     struct condensed_pattern *patterns;
-    bool any; /* block that edges leave whole */
+    bool worth_it; /* edges leave most blocks whole */
 };
 
 struct work_of { /* one series */
@@ -113,6 +113,13 @@ static enum edges edges_of(const struct condenser *c, const struct sample_rows *
     return edge_in(c->windows, b[-1].max_ts_ms, b[1].min_ts_ms) ? EDGES_BESIDE : EDGES_NONE;
 }
 
+/* Can a block be left out? */
+static bool leaves_whole(const struct condenser *c, uint8_t edges) {
+    const enum storage_want want = c->windows->want;
+    const bool to_both_sides = want == STORAGE_WANT_ENDS || want == STORAGE_WANT_RISES;
+    return edges == EDGES_NONE || (edges == EDGES_BESIDE && !to_both_sides);
+}
+
 static enum err_code prepare_rows(struct condenser *c, struct sample_rows *r, struct err *err) {
     struct condensed_rows *out = arena_try_alloc(c->arena, 1, sizeof(*out));
     uint8_t *edges = arena_try_alloc(c->arena, r->part_count, sizeof(*edges));
@@ -120,13 +127,15 @@ static enum err_code prepare_rows(struct condenser *c, struct sample_rows *r, st
     if (out == NULL || edges == NULL || block_ts == NULL) {
         return over_budget(err);
     }
-    bool any = false;
+    uint32_t whole = 0;
     for (uint32_t i = 0; i < r->part_count; i++) {
         edges[i] = (uint8_t)edges_of(c, r, i);
         block_ts[i] = NULL;
-        any |= edges[i] != EDGES_WITHIN;
+        whole += leaves_whole(c, edges[i]) ? 1 : 0;
     }
-    *out = (struct condensed_rows){.edges = edges, .block_ts = block_ts, .any = any};
+    /* decoding a block takes about as long as reading around one */
+    *out = (struct condensed_rows){
+        .edges = edges, .block_ts = block_ts, .worth_it = whole >= (r->part_count + 1) / 2};
     r->condensed = out;
     return ERR_OK;
 }
@@ -397,7 +406,7 @@ enum err_code condenser_read(struct condenser *c, struct sample_rows *rows,
             return code;
         }
     }
-    if (!rows->condensed->any) {
+    if (!rows->condensed->worth_it) {
         return ERR_OK;
     }
     struct work_of w = {.c = c, .rows = rows, .page = page, .series = series, .err = err};
