@@ -84,11 +84,36 @@ void series_summary_built(const struct series_summary_builder *b, struct series_
 
 /* ---- one block ---- */
 
-/* Decimals of one scale. */
-static void take_range(const int64_t *m, uint32_t n, struct block_summary *s) {
-    s->min = m[0];
-    s->max = m[0];
+static bool never_falls(const int64_t *m, uint32_t n) {
     for (uint32_t i = 1; i < n; i++) {
+        if (m[i] < m[i - 1]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Modulo 2^64. The inner loop has a fixed length, so that the compiler makes vectors of it. */
+static uint64_t sum_of(const int64_t *m, uint32_t n) {
+    enum { LANES = 16 };
+    uint64_t sum = 0;
+    uint32_t i = 0;
+    for (; n - i >= LANES; i += LANES) {
+        for (uint32_t k = 0; k < LANES; k++) {
+            sum += (uint64_t)m[i + k];
+        }
+    }
+    for (; i < n; i++) {
+        sum += (uint64_t)m[i];
+    }
+    return sum;
+}
+
+/* Decimals of one scale. Those that rise, as most do, have their range at their ends. */
+static void take_range(const int64_t *m, uint32_t n, bool rises, struct block_summary *s) {
+    s->min = m[0];
+    s->max = rises ? m[n - 1] : m[0];
+    for (uint32_t i = 1; i < n && !rises; i++) {
         s->min = m[i] < s->min ? m[i] : s->min;
         s->max = m[i] > s->max ? m[i] : s->max;
     }
@@ -97,8 +122,8 @@ static void take_range(const int64_t *m, uint32_t n, struct block_summary *s) {
     }
     s->has_range = true;
     s->has_sum = s->scale == 0 && (uint64_t)(s->max - s->min) <= EXCESS_MAX / n;
-    for (uint32_t i = 0; i < n && s->has_sum; i++) {
-        s->excess += (uint64_t)(m[i] - s->min);
+    if (s->has_sum && s->max != s->min) {
+        s->excess = sum_of(m, n) - (uint64_t)n * (uint64_t)s->min;
     }
 }
 
@@ -139,10 +164,8 @@ static void add_ints(struct series_summary_builder *b, uint32_t rows) {
     bool has_nan = false;
     if (ints->decimal) {
         s.scale = ints->scale;
-        for (uint32_t i = 1; i < rows; i++) {
-            rises &= ints->m[i] >= ints->m[i - 1];
-        }
-        take_range(ints->m, rows, &s);
+        rises = never_falls(ints->m, rows);
+        take_range(ints->m, rows, rises, &s);
     } else {
         double before = -INFINITY;
         for (uint32_t i = 0; i < rows; i++) {
