@@ -75,8 +75,9 @@ static bool copy_before(struct unpacker *u, size_t n, size_t before) {
     if (before >= n) {
         memcpy(u->to, u->to - before, n);
     } else {
+        const uint8_t *from = u->to - before;
         for (size_t i = 0; i < n; i++) {
-            u->to[i] = u->to[i - before];
+            u->to[i] = from[i];
         }
     }
     u->to += n;
