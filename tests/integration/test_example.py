@@ -17,13 +17,13 @@ def test_example_at_another_port_scrapes_itself_and_has_its_rules(tmp_path):
                       f'--web.listen-address=127.0.0.1:{port}'], tmp_path / 'log')
     try:
         wait_for(lambda: server.answers(f'{base}/-/ready'), what='ready')
-        targets = requests.get(f'{base}/api/v1/targets', timeout=10).json()['data']['activeTargets']
-        own = [t['labels']['instance'] for t in targets if t['labels']['job'] == 'brasa']
-        assert own == [f'localhost:{port}']
-        groups = requests.get(f'{base}/api/v1/rules', timeout=10).json()['data']['groups']
-        assert len({g['file'] for g in groups}) == len(list((ROOT / 'examples/rules').glob('*.yml')))
-        up = lambda: requests.get(f'{base}/api/v1/query', params={'query': 'up{job="brasa"}'}, timeout=10).json()['data']['result']
-        assert wait_for(up, timeout=60, what='own scrape')[0]['value'][1] == '1'
+        data = lambda path, **params: requests.get(f'{base}/api/v1/{path}', params=params, timeout=10).json()['data']
+        own = lambda: [t['labels']['instance'] for t in data('targets')['activeTargets'] if t['labels']['job'] == 'brasa']
+        assert wait_for(own, timeout=60, what='own target') == [f'localhost:{port}']
+        files = len(list((ROOT / 'examples/rules').glob('*.yml')))
+        wait_for(lambda: len({g['file'] for g in data('rules')['groups']}) == files, timeout=60, what='groups of every rule file')
+        up = lambda: data('query', query='up{job="brasa"} == 1')['result']
+        wait_for(up, timeout=60, what='own scrape')
     finally:
         server.stop()
 
