@@ -215,13 +215,16 @@ MUST_CHECK enum err_code partition_cursor_next(struct partition_cursor *c,
                                                struct partition_series *out, bool *out_more,
                                                struct partition_skipped *out_skipped,
                                                struct err *err);
+/* How many rows a block of the current series has. */
+uint32_t partition_cursor_rows(const struct partition_cursor *c, uint32_t block);
 /* Values and states (enum slot_state: absent, value, stale) of a block of the current series, for
  * all its rows. */
 MUST_CHECK enum err_code partition_cursor_decode(struct partition_cursor *c, uint32_t column,
                                                  uint32_t block, struct num *values,
                                                  uint8_t *states, struct err *err);
 
-/* Reads and decodes everything; damage goes to the callback, and is counted. */
+/* Reads and decodes everything, and holds summaries against samples; damage goes to the callback, and is
+ * counted. */
 MUST_CHECK enum err_code partition_verify(struct partition *p, const struct cancel *cancel,
                                           uint64_t *out_damaged, struct err *err);
 

@@ -16,7 +16,7 @@
 
 #include "base/check.h"
 #include "tsdb/chunk/ts_column.h"
-#include "tsdb/series_summary.h"
+#include "tsdb/partition_summary.h"
 #include "tsdb/time_bound.h"
 
 enum { SCRATCH_KEEP_BYTES = 64 << 10, PATTERNS_LOOKED_AT = 64 };
@@ -141,28 +141,6 @@ static enum err_code prepare_rows(struct condenser *c, struct sample_rows *r, st
 }
 
 /* ---- which blocks ---- */
-
-static enum err_code load_summary(struct work_of *w, uint32_t number) {
-    struct partition *p = w->page->p;
-    const struct partition_list list =
-        partition_section_list(p, SECTION_SUMMARIES, p->info.series_count, PARTITION_LIST_GROUP);
-    struct cursor block;
-    enum err_code code =
-        partition_list_block(p, &list, number / PARTITION_LIST_GROUP, &block, w->err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    bool good = true;
-    for (uint32_t i = 0; i < number % PARTITION_LIST_GROUP && good; i++) {
-        good = series_summary_skip(&block);
-    }
-    code = good ? series_summary_read(&block, w->rows->block_count, &w->c->scratch, &w->summary)
-                : ERR_CORRUPT;
-    if (code == ERR_CORRUPT) {
-        return partition_bad_index(p, SECTION_SUMMARIES, 0, w->err);
-    }
-    return code == ERR_OK ? ERR_OK : over_budget(w->err);
-}
 
 static bool summary_gives(const struct work_of *w, const struct block_summary *b, uint8_t edges) {
     switch (w->c->windows->want) {
@@ -366,13 +344,14 @@ static void hand_out(const struct work_of *w, const struct condensed_pattern *p,
 
 static enum err_code read_condensed(struct work_of *w, uint32_t number, struct storage_samples *out,
                                     bool *out_done) {
-    enum err_code code = load_summary(w, number);
+    enum err_code code = partition_summary(w->page->p, number, w->rows->block_count, &w->c->scratch,
+                                           &w->summary, w->err);
     if (code == ERR_CORRUPT) { /* the samples are there all the same */
         partition_report(w->page->p, w->err);
         return ERR_OK;
     }
     if (code != ERR_OK || w->summary.blocks == NULL) {
-        return code;
+        return code == ERR_LIMIT ? over_budget(w->err) : code;
     }
     w->states = arena_try_alloc(&w->c->scratch, w->rows->part_count, sizeof(*w->states));
     if (w->states == NULL) {

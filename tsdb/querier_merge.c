@@ -86,65 +86,96 @@ static enum err_code merge_samples(const struct querier_joins *joins, struct are
 
 /* ---- one behind the other ---- */
 
-struct querier_join { /* two columns of times, joined */
-    const int64_t *a;
-    const int64_t *b;
-    size_t a_count;
-    size_t b_count;
+struct join_part {
+    const int64_t *ts;
+    size_t count;
+};
+
+struct querier_join { /* columns of times, joined */
+    const struct join_part *parts;
+    size_t part_count;
     const int64_t *joined;
     const uint32_t *rank; /* NULL: of all an element is a sample */
     struct querier_join *next;
 };
 
-/* The numbers of samples before elements of both; NULL: none is condensed. */
-static bool join_ranks(struct arena *arena, const struct storage_samples *a,
-                       const struct storage_samples *b, const uint32_t **out) {
+/* The numbers of samples before elements of all; NULL: none is condensed. */
+static bool join_ranks(struct arena *arena, const struct storage_samples *parts, size_t n,
+                       size_t count, const uint32_t **out) {
+    bool condensed = false;
+    for (size_t i = 0; i < n; i++) {
+        condensed |= parts[i].rank != NULL;
+    }
     *out = NULL;
-    if (a->rank == NULL && b->rank == NULL) {
+    if (!condensed) {
         return true;
     }
-    uint32_t *rank = arena_try_alloc(arena, a->count + b->count + 1, sizeof(*rank));
+    uint32_t *rank = arena_try_alloc(arena, count + 1, sizeof(*rank));
     if (rank == NULL) {
         return false;
     }
-    for (size_t i = 0; i < a->count; i++) {
-        rank[i] = a->rank != NULL ? a->rank[i] : (uint32_t)i;
+    uint32_t before = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct storage_samples *p = &parts[i];
+        for (size_t k = 0; k < p->count; k++) {
+            rank[at++] = before + (p->rank != NULL ? p->rank[k] : (uint32_t)k);
+        }
+        before += p->rank != NULL ? p->rank[p->count] : (uint32_t)p->count;
     }
-    const uint32_t before = a->rank != NULL ? a->rank[a->count] : (uint32_t)a->count;
-    for (size_t i = 0; i <= b->count; i++) {
-        rank[a->count + i] = before + (b->rank != NULL ? b->rank[i] : (uint32_t)i);
-    }
+    rank[at] = before;
     *out = rank;
     return true;
 }
 
+static struct querier_join **slot_of(struct querier_joins *joins,
+                                     const struct storage_samples *parts, size_t n) {
+    uintptr_t key = n;
+    for (size_t i = 0; i < n; i++) {
+        key = key * 31 + ((uintptr_t)parts[i].ts >> 4);
+    }
+    return &joins->table[(key ^ key >> 8) % COUNT_OF(joins->table)];
+}
+
+static bool is_join_of(const struct querier_join *j, const struct storage_samples *parts,
+                       size_t n) {
+    bool same = j->part_count == n;
+    for (size_t i = 0; i < n && same; i++) {
+        same = j->parts[i].ts == parts[i].ts && j->parts[i].count == parts[i].count;
+    }
+    return same;
+}
+
+/* The times of all parts, n of them, count in all. One list for all: one per part would take memory as
+ * the square of how many there are. */
 static enum err_code join_times(struct querier_joins *joins, struct arena *arena,
-                                struct storage_samples *io, const struct storage_samples *next,
-                                struct err *err) {
-    const int64_t **io_ts = &io->ts;
-    size_t *io_count = &io->count;
-    const uintptr_t key = ((uintptr_t)*io_ts >> 4) * 31 + ((uintptr_t)next->ts >> 4);
-    struct querier_join **slot = &joins->table[(key ^ key >> 8) % COUNT_OF(joins->table)];
+                                const struct storage_samples *parts, size_t n, size_t count,
+                                const struct querier_join **out, struct err *err) {
+    struct querier_join **slot = slot_of(joins, parts, n);
     struct querier_join *j = *slot;
-    while (j != NULL && (j->a != *io_ts || j->b != next->ts || j->a_count != *io_count ||
-                         j->b_count != next->count)) {
+    while (j != NULL && !is_join_of(j, parts, n)) {
         j = j->next;
     }
-    if (j == NULL) {
-        int64_t *ts = arena_try_alloc(arena, *io_count + next->count, sizeof(*ts));
-        j = arena_try_alloc(arena, 1, sizeof(*j));
-        const uint32_t *rank;
-        if (ts == NULL || j == NULL || !join_ranks(arena, io, next, &rank)) {
-            return over_budget(err);
-        }
-        memcpy(ts, *io_ts, *io_count * sizeof(*ts));
-        memcpy(ts + *io_count, next->ts, next->count * sizeof(*ts));
-        *j = (struct querier_join){*io_ts, next->ts, *io_count, next->count, ts, rank, *slot};
-        *slot = j;
+    *out = j;
+    if (j != NULL) {
+        return ERR_OK;
     }
-    *io_ts = j->joined;
-    io->rank = j->rank;
-    *io_count += next->count;
+    int64_t *ts = arena_try_alloc(arena, count, sizeof(*ts));
+    struct join_part *key = arena_try_alloc(arena, n, sizeof(*key));
+    const uint32_t *rank;
+    j = arena_try_alloc(arena, 1, sizeof(*j));
+    if (ts == NULL || key == NULL || j == NULL || !join_ranks(arena, parts, n, count, &rank)) {
+        return over_budget(err);
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        key[i] = (struct join_part){parts[i].ts, parts[i].count};
+        memcpy(ts + at, parts[i].ts, parts[i].count * sizeof(*ts));
+        at += parts[i].count;
+    }
+    *j = (struct querier_join){key, n, ts, rank, *slot};
+    *slot = j;
+    *out = j;
     return ERR_OK;
 }
 
@@ -197,17 +228,18 @@ static enum err_code lay_in_line(struct querier_joins *joins, struct arena *aren
                                  const struct storage_samples *parts, size_t n,
                                  struct storage_samples *out, struct err *err) {
     struct storage_samples all = {.values = parts[0].values};
-    struct storage_samples joined = parts[0];
-    enum err_code code = ERR_OK;
-    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+    const struct querier_join *joined;
+    for (size_t i = 0; i < n; i++) {
         all.count += parts[i].count;
         all.has_stale |= parts[i].has_stale;
         all.histograms = parts[i].histograms != NULL ? parts[i].histograms : all.histograms;
         all.start_ts = parts[i].start_ts != NULL ? parts[i].start_ts : all.start_ts;
-        code = i != 0 ? join_times(joins, arena, &joined, &parts[i], err) : ERR_OK;
     }
-    all.ts = joined.ts;
-    all.rank = joined.rank;
+    enum err_code code = join_times(joins, arena, parts, n, all.count, &joined, err);
+    if (code == ERR_OK) {
+        all.ts = joined->joined;
+        all.rank = joined->rank;
+    }
     if (code == ERR_OK &&
         (all.histograms != NULL || all.start_ts != NULL || !lie_in_line(parts, n))) {
         code = copy_parts(arena, parts, n, &all, err);

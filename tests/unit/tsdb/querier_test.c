@@ -219,6 +219,44 @@ static void places_that_come_out_of_order_are_laid_in_the_order_of_time(void **s
     arena_release(&arena);
 }
 
+static void many_places_take_no_more_memory_than_their_samples(void **state) {
+    (void)state;
+    enum { PLACES = 500, EACH = 20, SERIES_OF_ONE_TARGET = 3 };
+    static int64_t ts[PLACES * EACH];
+    static double values[PLACES * EACH];
+    static struct storage_samples parts[PLACES];
+    struct querier_joins joins = {0};
+    struct storage_samples out[SERIES_OF_ONE_TARGET];
+    struct arena arena;
+    struct err err;
+    for (size_t i = 0; i < PLACES * EACH; i++) {
+        ts[i] = (int64_t)i * 15000;
+        values[i] = (double)i;
+    }
+    arena_init(&arena, 2 * sizeof(ts)); /* times once, and what names the places */
+    for (size_t s = 0; s < SERIES_OF_ONE_TARGET; s++) {
+        for (size_t i = 0; i < PLACES; i++) {
+            parts[i] = (struct storage_samples){
+                .ts = ts + i * EACH, .values = values + i * EACH, .count = EACH};
+        }
+        assert_ok(querier_join(&joins, &arena, parts, PLACES, &out[s], &err), &err);
+        assert_int_equal(out[s].count, PLACES * EACH);
+        assert_memory_equal(out[s].ts, ts, sizeof(ts));
+        assert_ptr_equal(out[s].values, values);
+        assert_ptr_equal(out[s].ts, out[0].ts);
+    }
+    /* One place less is another list. */
+    for (size_t i = 0; i + 1 < PLACES; i++) {
+        parts[i] = (struct storage_samples){
+            .ts = ts + i * EACH, .values = values + i * EACH, .count = EACH};
+    }
+    arena.budget_bytes *= 2;
+    assert_ok(querier_join(&joins, &arena, parts, PLACES - 1, &out[1], &err), &err);
+    assert_int_equal(out[1].count, (PLACES - 1) * EACH);
+    assert_memory_equal(out[1].ts, ts, sizeof(ts) - EACH * sizeof(*ts));
+    arena_release(&arena);
+}
+
 static void labels_of_head_and_partitions_are_one_list(void **state) {
     (void)state;
     struct world w;
@@ -295,6 +333,7 @@ int main(void) {
         cmocka_unit_test(a_query_that_was_open_during_a_cut_sees_all),
         cmocka_unit_test(places_in_line_share_the_joined_times),
         cmocka_unit_test(places_that_come_out_of_order_are_laid_in_the_order_of_time),
+        cmocka_unit_test(many_places_take_no_more_memory_than_their_samples),
         cmocka_unit_test(labels_of_head_and_partitions_are_one_list),
         cmocka_unit_test(dump_and_list_show_partitions),
     };

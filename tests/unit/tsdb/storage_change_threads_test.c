@@ -16,7 +16,9 @@
 #include "tests/support/thread_check.h"
 
 enum { SERIES = 8, DELETED = 3, BASE = 1000000000, STEP_MS = 500, WINDOW_MS = 20000 };
-enum { ROWS = THREAD_CHECK ? 600 : 1200, SNAPSHOTS = 3, DELETIONS = 12, BUDGET = 64 << 20 };
+enum { ROWS = THREAD_CHECK ? 600 : 1200, SNAPSHOTS = 3, DELETIONS = 12 };
+/* Rows are sealed as soon as they come here: a series has hundreds of runs, each with room to decode in. */
+enum { BUDGET = 512 << 20 };
 
 enum job { SCRAPED, PUSHED, JOBS };
 
