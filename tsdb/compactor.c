@@ -245,6 +245,11 @@ static enum err_code round_locked(struct compactor *c, enum compactor_extent ext
         code = removed;
         *err = failure;
     }
+    const enum err_code repaired = tsdb_tombstones_repair(c->db, &failure);
+    if (code == ERR_OK && repaired != ERR_OK) {
+        code = repaired;
+        *err = failure;
+    }
     compactor_clean_head(c);
     code = code != ERR_OK ? code : compactor_survey(c, err);
     if (code == ERR_OK) {

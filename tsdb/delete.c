@@ -2,7 +2,9 @@
  *
  * A deletion reads what is visible of the series, and covers that: from the first to the last sample
  * in the range. So a series that comes again shows its new samples, and one without a sample costs
- * nothing. The file is replaced before readers see the new set. */
+ * nothing. Both files are replaced before readers see the new set. When that fails the deletion failed, and
+ * rounds of the compactor write the old set until it is in both: else damage to one of them would decide
+ * what is deleted. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "tsdb/compactor.h"
@@ -51,6 +53,14 @@ static void on_damage(void *ctx, const struct record_damage *damage) {
               log_text("why", damage->reason));
 }
 
+static enum err_code store(struct tsdb *db, const struct tombstones *t, struct err *err)
+    REQUIRES(db->delete_mu) {
+    const enum err_code code =
+        tombstone_file_store(db->options.vfs, db->options.path, t, ++db->tombstones_serial, err);
+    db->tombstones_unwritten = code != ERR_OK;
+    return code;
+}
+
 enum err_code tsdb_tombstones_open(struct tsdb *db, const char *quarantine_dir, struct err *err) {
     struct tombstone_file_found found;
     struct err failure;
@@ -69,9 +79,10 @@ enum err_code tsdb_tombstones_open(struct tsdb *db, const char *quarantine_dir, 
         tombstones_set_number(db->tombstones, ++db->deletions);
     }
     if (found.wants_writing) {
-        code = tombstone_file_store(db->options.vfs, db->options.path, db->tombstones,
-                                    ++db->tombstones_serial, &failure);
-        if (code != ERR_OK) { /* what was read holds, and the next deletion writes all of it */
+        mutex_lock(&db->delete_mu);
+        code = store(db, db->tombstones, &failure);
+        mutex_unlock(&db->delete_mu);
+        if (code != ERR_OK) { /* what was read holds, and rounds of the compactor try again */
             log_warn(db->options.log, "tsdb", "tombstones could not be repaired",
                      log_err(&failure));
         }
@@ -79,11 +90,21 @@ enum err_code tsdb_tombstones_open(struct tsdb *db, const char *quarantine_dir, 
     return ERR_OK;
 }
 
+enum err_code tsdb_tombstones_repair(struct tsdb *db, struct err *err) {
+    mutex_lock(&db->delete_mu);
+    const bool due = db->tombstones_unwritten;
+    const enum err_code code = due ? store(db, db->tombstones, err) : ERR_OK;
+    mutex_unlock(&db->delete_mu);
+    if (due && code == ERR_OK) {
+        log_info(db->options.log, "tsdb", "tombstones are written again");
+    }
+    return code != ERR_OK ? err_wrap(err, "writing tombstones again") : ERR_OK;
+}
+
 /* The set on disk, then for readers. next may be empty. */
 static enum err_code replace(struct tsdb *db, struct tombstones *next, struct err *err)
     REQUIRES(db->delete_mu) {
-    const enum err_code code =
-        tombstone_file_store(db->options.vfs, db->options.path, next, ++db->tombstones_serial, err);
+    const enum err_code code = store(db, next, err);
     if (code == ERR_OK && tombstones_count(next) == 0) {
         tombstones_unref(next);
         next = NULL;

@@ -343,6 +343,7 @@ struct tsdb {
     struct mutex tombstones_mu;    /* a leaf */
     struct tombstones *tombstones; /* changed with both held; NULL: nothing is deleted */
     uint64_t tombstones_serial;    /* of the files; delete_mu */
+    bool tombstones_unwritten;     /* the files may say something else; delete_mu */
     uint64_t deletions;            /* so far, 1 at opening if there are tombstones; delete_mu */
     struct compactor *compactor;
     struct head_shard **shards;
@@ -731,6 +732,8 @@ struct tombstones *tsdb_tombstones(struct tsdb *db);
 /* Reads the files of the data directory; damage is reported and repaired. */
 MUST_CHECK enum err_code tsdb_tombstones_open(struct tsdb *db, const char *quarantine_dir,
                                               struct err *err);
+/* After a failure: both files get what readers see. A deletion that failed half-way is undone. */
+MUST_CHECK enum err_code tsdb_tombstones_repair(struct tsdb *db, struct err *err);
 /* Forgets the intervals of known that are not used (one flag each, by series), unless the set was
  * changed meanwhile. */
 MUST_CHECK enum err_code tsdb_tombstones_retire(struct tsdb *db, const struct tombstones *known,
