@@ -7,6 +7,8 @@
  * holds once so many records behind it, the copies of what followed, are intact: a file that was cut
  * short while it began takes nothing away. Type 3, as the first of a file: an image; older files do not
  * count any more. Such a file gets its name when all of it is durable.
+ * Type 6, one of these copies: what the record of type 2 says, then the payload of type 1. So no part of
+ * such a file passes for new definitions when its beginning is lost.
  * Type 4, a copy of an earlier record of type 1; type 5, filler before it (series_log_copy.h).
  *
  * INVARIANTS
@@ -55,9 +57,10 @@ static enum err_code frame_file(struct series_log *log, struct log_file *file, s
     record_file_header(header, &id);
     buf_clear(&log->frame);
     buf_append(&log->frame, header, sizeof(header));
-    if (log->file != NULL) {
+    uint8_t payload[CONTINUE_BYTES];
+    const bool continues = log->file != NULL;
+    if (continues) {
         uint8_t record[RECORD_HEADER_BYTES + CONTINUE_BYTES];
-        uint8_t payload[CONTINUE_BYTES];
         const struct log_file *older = log->file;
         const bool is_void = older->synced == 0 && older->continued_file != 0; /* L5 */
         file->continued_file = is_void ? older->continued_file : older->number;
@@ -70,8 +73,12 @@ static enum err_code frame_file(struct series_log *log, struct log_file *file, s
     }
     struct series_framer framer = {.to = &log->frame, .seed = file->seed, .number = file->next};
     series_copy_queue_clear(&log->copies);
-    series_log_frame(&log->copies, &framer, (const uint8_t *)log->unsynced.ptr, log->unsynced.len,
-                     false);
+    const uint8_t *unsynced = (const uint8_t *)log->unsynced.ptr;
+    if (continues) {
+        series_log_frame_carried(&log->copies, &framer, payload, unsynced, log->unsynced.len);
+    } else {
+        series_log_frame(&log->copies, &framer, unsynced, log->unsynced.len, false);
+    }
     series_copy_frame(&log->copies, &framer, false);
     log->filler_bytes = 0;
     file->next = framer.number;

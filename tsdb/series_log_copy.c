@@ -69,10 +69,11 @@ void series_copy_queue_add(struct series_copy_queue *q, uint32_t number, uint64_
 }
 
 void series_copy_queue_follow(struct series_copy_queue *q, const struct record_view *record) {
-    if (record->type == SERIES_RECORD_BATCH) {
+    struct series_definitions d;
+    if (series_definitions_of(record, &d)) {
         series_copy_queue_add(q, record->number,
-                              record->offset + RECORD_HEADER_BYTES + record->size, record->payload,
-                              record->size);
+                              record->offset + RECORD_HEADER_BYTES + record->size, d.payload,
+                              d.size);
     } else if (record->type == SERIES_RECORD_COPY && record->size >= SERIES_COPY_HEAD_BYTES) {
         const uint32_t number = load_u32(record->payload);
         while (!series_copy_queue_empty(q) && first_of(q).number <= number) {
@@ -131,6 +132,14 @@ void series_copy_frame(struct series_copy_queue *q, struct series_framer *to, bo
 }
 
 /* ---- reading ---- */
+
+bool series_definitions_of(const struct record_view *record, struct series_definitions *out) {
+    const bool carried =
+        record->type == SERIES_RECORD_CARRIED && record->size >= SERIES_CARRIED_HEAD_BYTES;
+    const uint32_t skip = carried ? SERIES_CARRIED_HEAD_BYTES : 0;
+    *out = (struct series_definitions){record->payload + skip, record->size - skip};
+    return carried || record->type == SERIES_RECORD_BATCH;
+}
 
 struct copy_place {
     uint32_t number; /* of the record */

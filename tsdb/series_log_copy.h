@@ -27,6 +27,8 @@ enum {
     SERIES_RECORD_IMAGE = 3,
     SERIES_RECORD_COPY = 4,
     SERIES_RECORD_FILLER = 5,
+    SERIES_RECORD_CARRIED = 6,
+    SERIES_CARRIED_HEAD_BYTES = 12,     /* the payload of the file's type 2 record */
     SERIES_COPY_HEAD_BYTES = 4,         /* number of the record */
     SERIES_COPY_DISTANCE = 8 << 10,     /* two pages */
     SERIES_COPY_WAITING_MAX = 16 << 20, /* of records found at opening; older ones get no copy */
@@ -62,7 +64,15 @@ void series_copy_frame(struct series_copy_queue *q, struct series_framer *to, bo
 /* At most so many bytes of filler would come with all of them. */
 uint64_t series_copy_filler(const struct series_copy_queue *q, uint64_t position);
 
-/* As record_scan; where a record is damaged and has a copy, fn gets that in its place, in order. */
+/* What a record of type 1 or 6 defines; false: it is none. */
+struct series_definitions {
+    const uint8_t *payload;
+    uint32_t size;
+};
+bool series_definitions_of(const struct record_view *record, struct series_definitions *out);
+
+/* As record_scan; where a record is damaged and has a copy, fn gets that in its place, as a record
+ * of type 1, in order. */
 MUST_CHECK enum err_code series_copy_scan(struct vfs_file *f,
                                           const struct record_scan_options *options,
                                           record_scan_fn *fn, void *ctx, uint64_t *out_end,

@@ -12,7 +12,7 @@
 #define SERIES_MAGIC "BRASASER"
 
 enum {
-    CONTINUE_BYTES = 12,
+    CONTINUE_BYTES = SERIES_CARRIED_HEAD_BYTES,
     SCAN_READ_BYTES = 256 << 10,
     UNSYNCED_SOON_BYTES = 32 << 20, /* an append that passes this syncs by itself */
     BATCH_BYTES_MAX = 512 << 20,
@@ -65,6 +65,10 @@ void series_log_file_free(struct log_file *file);
  * those that are due between them. */
 void series_log_frame(struct series_copy_queue *waiting, struct series_framer *to,
                       const uint8_t *list, size_t list_bytes, bool copies);
+/* The same for what is carried over from an older file, without copies; head: payload of the record of type 2. */
+void series_log_frame_carried(struct series_copy_queue *waiting, struct series_framer *to,
+                              const uint8_t head[CONTINUE_BYTES], const uint8_t *list,
+                              size_t list_bytes);
 /* What was before an image goes when its name is durable. */
 void series_log_drop_older(struct series_log *log) REQUIRES(&log->mu);
 

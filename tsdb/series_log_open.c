@@ -15,7 +15,9 @@ struct replay {
     uint32_t limit; /* records of this file that count */
     uint32_t continued_file;
     uint32_t continued_records;
-    uint32_t copies;     /* still to come */
+    bool knows_copies; /* the record of type 2, or one that repeats it, was seen */
+    uint32_t copies_seen;
+    uint32_t copies;     /* that are missing */
     uint32_t copies_end; /* the number behind theirs */
     uint32_t first;      /* records of this file before it are copies that do not count */
 };
@@ -27,12 +29,13 @@ static enum err_code replay_record(void *ctx, const struct record_view *record, 
     if (record->type == SERIES_RECORD_FILLER) {
         replay->log->filler_bytes += record->size;
     }
-    if (record->type != SERIES_RECORD_BATCH || record->number < replay->first ||
+    struct series_definitions d;
+    if (!series_definitions_of(record, &d) || record->number < replay->first ||
         record->number >= replay->limit) {
         return ERR_OK;
     }
-    const enum err_code code = series_batch_decode(record->payload, record->size, replay->handler,
-                                                   replay->ctx, &replay->next, err);
+    const enum err_code code =
+        series_batch_decode(d.payload, d.size, replay->handler, replay->ctx, &replay->next, err);
     if (code == ERR_CORRUPT) {
         *out_extra = UINT64_MAX; /* a good checksum over nonsense: damaged before it was written */
         return ERR_OK;
@@ -40,22 +43,29 @@ static enum err_code replay_record(void *ctx, const struct record_view *record, 
     return code;
 }
 
+/* Copies have the numbers 1 to copies_end - 1. Those that are damaged may be given as records of type 1
+ * before one that says how many there are. */
 static enum err_code peek_continue(void *ctx, const struct record_view *record, uint64_t *out_extra,
                                    struct err *err) {
     struct replay *replay = ctx;
+    struct series_definitions d;
     (void)out_extra;
-    if (record->number == 0 && record->type == SERIES_RECORD_CONTINUE &&
-        record->size == CONTINUE_BYTES) {
+    const bool says = (record->number == 0 && record->type == SERIES_RECORD_CONTINUE &&
+                       record->size == CONTINUE_BYTES) ||
+                      (record->number != 0 && record->type == SERIES_RECORD_CARRIED &&
+                       record->size >= CONTINUE_BYTES);
+    if (says && !replay->knows_copies) {
+        const uint32_t copies = load_u32(record->payload + 8);
+        replay->knows_copies = true;
         replay->continued_file = load_u32(record->payload);
         replay->continued_records = load_u32(record->payload + 4);
-        replay->copies = load_u32(record->payload + 8);
-        replay->copies_end = replay->copies < UINT32_MAX ? replay->copies + 1 : UINT32_MAX;
-    } else if (replay->copies != 0 && record->type == SERIES_RECORD_BATCH) {
-        replay->copies--;
+        replay->copies_end = copies < UINT32_MAX ? copies + 1 : UINT32_MAX;
     }
-    return replay->continued_file != 0 && replay->copies != 0
-               ? ERR_OK
-               : err_set(err, ERR_CANCELED, "seen enough");
+    const bool begins_anew = record->number == 0 && !says;
+    const bool is_behind = replay->knows_copies && record->number >= replay->copies_end;
+    replay->copies_seen += record->number != 0 && !is_behind && series_definitions_of(record, &d);
+    const bool all = replay->knows_copies && replay->copies_seen + 1 >= replay->copies_end;
+    return begins_anew || is_behind || all ? err_set(err, ERR_CANCELED, "seen enough") : ERR_OK;
 }
 
 /* What cannot be read for now is not damage: without what a file begins with, older ones would count
@@ -73,15 +83,17 @@ static enum err_code peek(const struct series_log *log, struct log_file *file,
     return code == ERR_CANCELED ? ERR_OK : code;
 }
 
-/* What a file says in its first record about an older one. */
+/* What a file says in its first record, or in one that repeats it, about an older one. */
 static enum err_code read_continue(const struct series_log *log, uint32_t number,
                                    struct replay *replay, struct err *err) {
     struct log_file *file = series_log_file_new(log, number);
     const struct record_scan_options scan = {
         .id = {SERIES_MAGIC, 0, number}, .path = file->path, .read_ahead_bytes = 4096};
     replay->continued_file = 0;
-    replay->copies = 0;
+    replay->knows_copies = false;
+    replay->copies_seen = 0;
     const enum err_code code = peek(log, file, &scan, peek_continue, replay, err);
+    replay->copies = replay->knows_copies ? replay->copies_end - 1 - replay->copies_seen : 0;
     if (replay->copies != 0) {
         replay->continued_file = 0; /* nor may the file go on: what comes would pass for copies */
     }
@@ -127,12 +139,13 @@ static enum err_code keep_payload(void *ctx, const struct record_view *record, u
                                   struct err *err) {
     struct keeping *keeping = ctx;
     uint8_t size[sizeof(uint32_t)];
+    struct series_definitions d;
     (void)out_extra;
-    if (record->type == SERIES_RECORD_BATCH && record->number >= keeping->first &&
+    if (series_definitions_of(record, &d) && record->number >= keeping->first &&
         record->number < keeping->limit) {
-        put_u32(size, record->size);
+        put_u32(size, d.size);
         buf_append(keeping->list, size, sizeof(size));
-        buf_append(keeping->list, record->payload, record->size);
+        buf_append(keeping->list, d.payload, d.size);
     }
     return buf_ok(keeping->list) ? ERR_OK
                                  : err_set(err, ERR_LIMIT, "series log is too large to be copied");
