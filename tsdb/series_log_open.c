@@ -121,12 +121,12 @@ static enum err_code find_limit(const struct series_log *log, const uint32_t *nu
 
 /* The newest file takes more when it is whole. A torn end is cut off in any case: in an older file it
  * would count as damage. */
-static bool can_go_on(struct log_file *file, bool damaged) {
+static bool can_go_on(struct log_file *file, bool is_bad) {
     uint64_t size = 0;
     const bool whole = file->end >= RECORD_FILE_HEADER_BYTES &&
                        vfs_file_size(file->f, &size, NULL) == ERR_OK &&
                        (size == file->end || vfs_file_truncate(file->f, file->end, NULL) == ERR_OK);
-    return whole && !damaged;
+    return whole && !is_bad;
 }
 
 struct keeping {
@@ -213,7 +213,7 @@ static enum err_code open_file(struct series_log *log, const struct series_log_o
     file->synced_end = file->end;
     if (newest) {
         log->fresh =
-            replay->copies != 0 || !can_go_on(file, stats->damaged_records > damage_before);
+            !can_go_on(file, replay->copies != 0 || stats->damaged_records > damage_before);
     }
     code = code == ERR_OK ? sync_found(log, file, replay, &scan, err) : code;
     file->older = log->file;
