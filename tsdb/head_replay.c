@@ -289,6 +289,7 @@ struct replay_walk {
     uint64_t next_row;            /* behind all rows that the log names */
     bool joined;                  /* a complete row came behind open ones */
     uint64_t returns;             /* how often the walk went back */
+    uint32_t cut_rows;            /* of the open rows of a late group: first ones, in partitions */
     struct lost_list lost;
     struct head_change *changes; /* scratch */
     size_t change_capacity;
@@ -451,6 +452,25 @@ static void split_hole(struct replay_walk *w, uint64_t row) REQUIRES(w->g->shard
     w->complete.row = UINT64_MAX;
 }
 
+/* Rows of a late group are of any time, so it is not their numbers that say which are in partitions. The
+ * first ones that are go before any is written: a deleted one may have no tombstone any more. */
+static void cover_cut_rows(struct replay_walk *w, const struct wal_record *record,
+                           uint64_t first_before, uint32_t rows_before) REQUIRES(w->g->shard->mu) {
+    struct head_group *g = w->g;
+    const struct head_shard *shard = g->shard;
+    const bool anew = g->first_row != first_before || rows_before == 0;
+    w->cut_rows = anew ? 0 : w->cut_rows;
+    uint32_t row = anew ? 0 : rows_before;
+    while (g->late && row < g->rows && row == w->cut_rows &&
+           compactor_has_row(shard->db->compactor, shard->number, g->row_ts_ms[row],
+                             record->at.segment)) {
+        w->cut_rows = ++row;
+    }
+    if (w->cut_rows != 0 && g->first_row + w->cut_rows > g->covered_row) {
+        g->covered_row = g->first_row + w->cut_rows;
+    }
+}
+
 /* Says nothing about the records: they are looked at again later. */
 static bool is_disk_failure(enum err_code code) {
     return code != ERR_OK && code != ERR_CORRUPT && code != ERR_NOT_FOUND;
@@ -482,11 +502,13 @@ static enum err_code walk_record(struct replay_walk *w, const struct wal_record 
         open_before(w, record, row);
     }
     const uint32_t rows_before = g->rows;
+    const uint64_t first_before = g->first_row;
     enum err_code code = head_replay_record(g, record, &w->changes, &w->change_capacity, err);
 
     if (is_disk_failure(code)) {
         return code;
     }
+    cover_cut_rows(w, record, first_before, rows_before);
     if (code == ERR_NOT_FOUND && needs_rewind(w, row) && may_return(w)) {
         resume_at(w, w->complete);
         return ERR_OK;
