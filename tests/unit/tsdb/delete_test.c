@@ -1,9 +1,13 @@
 /* Deleting series: what is gone, what stays, and after which ends of the process. */
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "compact_world.h"
 #include "tests/support/check_err.h"
+#include "tests/support/fault_vfs.h"
+#include "tsdb/tombstone_file.h"
 #include "tsdb/tombstones.h"
 
 enum { S = COMPACT_BASE_MS };
@@ -141,6 +145,81 @@ static void partitions_and_cleaning_keep_what_is_left(void **state) {
     }
 }
 
+static bool files_are_the_same(struct world *w) {
+    struct tombstones *t;
+    struct tombstone_file_found found;
+    struct err err;
+    const struct tombstone_file_options options = {.vfs = vfs_system(), .dir = w->dir};
+    assert_ok(tombstone_file_load(&options, &t, &found, &err), &err);
+    tombstones_unref(t);
+    return !found.wants_writing;
+}
+
+/* The first file has the deletion, the second has not. */
+static void a_deletion_that_failed_half_way_is_undone_in_both_files(void **state) {
+    (void)state;
+    struct world w;
+    struct matcher m[4];
+    struct err err;
+    char path[128];
+    compact_world_init(&w);
+    struct fault_vfs *faults = fault_vfs_new(vfs_system());
+    w.options.vfs = fault_vfs_base(faults);
+    world_open(&w);
+    append(&w, "a job=j", S, 1);
+    append(&w, "a job=j", S + 1000, 2);
+    append(&w, "a job=j", S + 2000, 3);
+    delete_in(&w, "__name__=a", S, S);
+    const char *want = "a{job=\"j\"} 1000001000:2 1000002000:3\n";
+    const size_t n = world_matchers(&w, "__name__=a", m, 4);
+    fault_vfs_plan(
+        faults,
+        (struct fault_plan){.ops = FAULT_WRITE, .after = 1, .sys_errno = ENOSPC, .sticky = true});
+    assert_err(storage_delete_series(w.st, m, n, S + 1000, S + 1000, &err), ERR_NO_SPACE, NULL,
+               &err);
+    assert_false(files_are_the_same(&w));
+    tsdb_maintain(w.db);
+    assert_false(files_are_the_same(&w));
+    fault_vfs_plan(faults, (struct fault_plan){0});
+    tsdb_maintain(w.db);
+    assert_true(files_are_the_same(&w));
+    assert_string_equal(world_dump(&w, ALL, INT64_MIN, INT64_MAX), want);
+    world_close(&w);
+    (void)snprintf(path, sizeof(path), "%s/" TOMBSTONE_FILE_NAME, w.dir);
+    assert_ok(vfs_unlink(vfs_system(), path, &err), &err);
+    world_open(&w);
+    assert_string_equal(world_dump(&w, ALL, INT64_MIN, INT64_MAX), want);
+    world_close(&w);
+    world_release(&w);
+    fault_vfs_free(faults);
+}
+
+/* Opening finds the one and the other, and has no space. */
+static void what_opening_could_not_write_is_written_later(void **state) {
+    (void)state;
+    struct world w;
+    struct err err;
+    char path[128];
+    begin(&w);
+    delete_in(&w, "__name__=a", INT64_MIN, INT64_MAX);
+    world_close(&w);
+    (void)snprintf(path, sizeof(path), "%s/" TOMBSTONE_COPY_NAME, w.dir);
+    assert_ok(vfs_unlink(vfs_system(), path, &err), &err);
+    struct fault_vfs *faults = fault_vfs_new(vfs_system());
+    w.options.vfs = fault_vfs_base(faults);
+    fault_vfs_plan(faults,
+                   (struct fault_plan){.ops = FAULT_WRITE, .sys_errno = ENOSPC, .sticky = true});
+    world_open(&w);
+    assert_int_equal(series_count(&w, ALL), 1);
+    assert_false(files_are_the_same(&w));
+    fault_vfs_plan(faults, (struct fault_plan){0});
+    tsdb_maintain(w.db);
+    assert_true(files_are_the_same(&w));
+    world_close(&w);
+    world_release(&w);
+    fault_vfs_free(faults);
+}
+
 static struct tombstones *some(struct arena *arena) {
     struct tombstones *t = NULL;
     struct err err;
@@ -184,6 +263,8 @@ int main(void) {
         cmocka_unit_test(a_series_that_comes_again_shows_new_samples_only),
         cmocka_unit_test(a_range_without_samples_deletes_nothing),
         cmocka_unit_test(partitions_and_cleaning_keep_what_is_left),
+        cmocka_unit_test(a_deletion_that_failed_half_way_is_undone_in_both_files),
+        cmocka_unit_test(what_opening_could_not_write_is_written_later),
         cmocka_unit_test(neighbouring_intervals_become_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

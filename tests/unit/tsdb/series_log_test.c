@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "base/mutex.h"
 #include "tests/support/fault_vfs.h"
@@ -76,7 +77,8 @@ struct seen {
     bool groups[THINGS_MAX];
     bool series[THINGS_MAX];
     uint32_t group_count;
-    size_t gaps; /* groups that came before the one below them */
+    size_t gaps;  /* groups that came before the one below them */
+    size_t again; /* groups that were defined before */
     size_t damages;
     size_t torn;
 };
@@ -112,6 +114,7 @@ static enum err_code see_group(void *ctx, uint32_t group, uint32_t target_set, s
     assert_int_equal(target_set, group);
     assert_true(seen->targets[target_set]); /* a set before its group */
     seen->group_count += !seen->groups[group];
+    seen->again += seen->groups[group];
     seen->gaps += group > 1 && !seen->groups[group - 1];
     seen->groups[group] = true;
     return ERR_OK;
@@ -609,6 +612,55 @@ static void what_a_lost_file_said_of_an_older_one_is_said_again(void **state) {
     mem_free(seen);
 }
 
+/* A durable file cannot be synced at opening, so a second one begins with what is in it. */
+static struct mem_vfs *disk_with_carried(struct seen *seen) {
+    struct mem_vfs *disk = mem_vfs_new();
+    struct fault_vfs *faults = fault_vfs_new(mem_vfs_base(disk));
+    struct series_log *log = open_log(fault_vfs_base(faults), seen);
+    struct err err;
+    define(log, 1);
+    assert_ok(series_log_sync(log, &err), &err);
+    define(log, 1);
+    assert_ok(series_log_sync(log, &err), &err);
+    series_log_close(log);
+    fault_vfs_plan(faults, (struct fault_plan){.ops = FAULT_SYNC, .sys_errno = EIO});
+    log = open_log(fault_vfs_base(faults), seen);
+    fault_vfs_plan(faults, (struct fault_plan){0});
+    define(log, 1);
+    series_log_close(log);
+    fault_vfs_free(faults);
+    return disk;
+}
+
+/* Groups that are defined once more are empty. Each set of the first records of the second file is lost. */
+static void what_is_left_of_carried_definitions_is_not_new(void **state) {
+    (void)state;
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    for (unsigned lost = 0; lost < 8; lost++) {
+        struct mem_vfs *disk = disk_with_carried(seen);
+        struct vfs_file *f = open_file(disk, "/series/00000002");
+        uint64_t at = RECORD_FILE_HEADER_BYTES;
+        for (unsigned i = 0; i < 3; i++) {
+            uint8_t head[RECORD_HEADER_BYTES + 1];
+            size_t got = 0;
+            assert_int_equal(vfs_file_pread(f, head, sizeof(head), at, &got, NULL), ERR_OK);
+            const uint8_t bad = (uint8_t)~head[RECORD_HEADER_BYTES];
+            if ((lost >> i & 1) != 0) {
+                assert_int_equal(vfs_file_pwrite(f, &bad, 1, at + RECORD_HEADER_BYTES, NULL),
+                                 ERR_OK);
+            }
+            at += RECORD_HEADER_BYTES + (load_u32(head) >> 8);
+        }
+        vfs_file_close(f);
+        struct series_log *log = open_log(mem_vfs_base(disk), seen);
+        assert_whole(seen, 3);
+        assert_int_equal(seen->again, 0);
+        series_log_close(log);
+        mem_vfs_free(disk);
+    }
+    mem_free(seen);
+}
+
 static void a_label_set_too_large_changes_nothing(void **state) {
     (void)state;
     struct err err;
@@ -816,6 +868,7 @@ int main(void) {
         cmocka_unit_test(a_number_that_is_referred_to_is_taken_though_its_definition_is_lost),
         cmocka_unit_test(a_torn_end_behind_damage_is_no_damage_later),
         cmocka_unit_test(what_a_lost_file_said_of_an_older_one_is_said_again),
+        cmocka_unit_test(what_is_left_of_carried_definitions_is_not_new),
         cmocka_unit_test(a_label_set_too_large_changes_nothing),
         cmocka_unit_test(a_crash_at_any_operation_keeps_what_was_synced),
         cmocka_unit_test(any_call_may_fail_once_and_no_number_changes_its_meaning),
