@@ -80,9 +80,21 @@ static uint32_t slot_of(struct head_group *g, struct labels labels) REQUIRES(g->
     return slot < g->slot_count ? slot : INDEX_NONE;
 }
 
+/* What the rows in memory go on from must stay. A group at the side may have older samples of a series than
+ * partitions have from other groups. */
+static bool has_open_rows(const struct head_group *g, uint32_t slot) REQUIRES(g->shard->mu) {
+    const struct column_bundle *b = group_columns_of(g->columns, slot);
+    bool has = g->confirmed[slot] != 0;
+    for (uint32_t i = 0; b != NULL && i < b->count && !has; i++) {
+        const uint32_t column = b->columns[i].slot;
+        has = column < g->slot_count && g->confirmed[column] != 0;
+    }
+    return has;
+}
+
 static void restore_sample(struct head_group *g, uint32_t slot, const struct storage_samples *s)
     REQUIRES(g->shard->mu) {
-    if (s->count == 0 || s->ts[s->count - 1] <= g->last_ts_ms[slot]) {
+    if (s->count == 0 || s->ts[s->count - 1] <= g->last_ts_ms[slot] || has_open_rows(g, slot)) {
         return;
     }
     const struct histogram *h = s->histograms != NULL ? s->histograms[s->count - 1] : NULL;
