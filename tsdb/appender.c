@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "tsdb/appender_impl.h"
 #include "tsdb/late_group.h"
+#include "tsdb/tsdb_ops.h"
 
 enum { LABELS_MAX = 64 << 20, SAMPLES_MIN = 256 };
 

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "tsdb/compactor_cut.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/span.h"
 
 enum {

@@ -10,6 +10,7 @@
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
 #include "tsdb/tombstone_file.h"
+#include "tsdb/tsdb_ops.h"
 
 enum { BATCH = 128, SELECT_BYTES_MAX = 1 << 30 };
 

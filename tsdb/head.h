@@ -47,6 +47,8 @@
 #include "tsdb/view.h"
 #include "tsdb/wal.h"
 
+struct head_row_header; /* head_row.h */
+
 enum {
     HEAD_SEAL_ROWS = 64,
     /* Rows a group keeps in memory at most, when sealing keeps failing. */
@@ -433,32 +435,6 @@ MUST_CHECK bool head_reserve_slots(struct head_group *g, uint32_t slot_count);
 /* After replay: numbers go on where the log's do. */
 void head_definitions_opened(struct tsdb *db, struct series_log_next next);
 
-/* ---- head_row.c: bytes of a row in the WAL; FORMAT.md section 8 ---- */
-
-enum { HEAD_RECORD_ROW = 1, HEAD_RECORD_WINDOW = 2 };
-enum head_row_flags {
-    ROW_FULL = 1,   /* slots not named are absent, named ones do not refer to what was before */
-    ROW_PUSHED = 2, /* slots not named are absent */
-};
-
-struct head_row_header {
-    uint32_t group;
-    uint64_t row;
-    uint8_t flags;
-    int64_t ts_ms;
-};
-
-/* Appends to to; changes ascend by slot. A repeat is made of neighbouring OP_DELTA 0. */
-void head_row_encode(struct buf *to, const struct head_row_header *header,
-                     const struct head_change *changes, size_t n);
-/* ERR_CORRUPT for bytes that head_row_encode never writes. */
-MUST_CHECK enum err_code head_row_decode_header(struct cursor *from, struct head_row_header *out);
-/* The changes; *io_changes is an array of *io_capacity that grows (mem_free). Slots are below
- * slot_limit, else ERR_CORRUPT. */
-MUST_CHECK enum err_code head_row_decode_changes(struct cursor *from, uint32_t slot_limit,
-                                                 struct head_change **io_changes,
-                                                 size_t *io_capacity, size_t *out_count);
-
 /* ---- head_append.c ---- */
 
 MUST_CHECK enum err_code head_group_commit(struct head_group *g, const struct storage_row *row,
@@ -626,40 +602,6 @@ MUST_CHECK enum err_code head_slot_column(const struct head_group *g, uint32_t s
                                           struct num *values, uint8_t *states)
     REQUIRES(g->shard->mu);
 
-/* ---- head_found.c, head_replay.c, head_replay_record.c, head_window.c, head_lost.c, head_restore.c ---- */
-
-/* At opening: notes a run or a WAL record for its group. */
-MUST_CHECK enum err_code head_found_run(void *shard, const struct segment_run_info *run,
-                                        struct err *err);
-MUST_CHECK enum err_code head_found_record(void *shard, const struct wal_record *record,
-                                           struct err *err);
-/* Decodes the group's rows if that is still to be done. ERR_IO: the disk did not let them be read, which
- * says nothing about them; ERR_NO_SPACE (rare, see end_hole): they cannot be put in order without room.
- * The group is as before then, nothing may be added to it, the next call tries again. */
-MUST_CHECK enum err_code head_replay_locked(struct head_group *g, struct err *err)
-    REQUIRES(g->shard->mu);
-MUST_CHECK enum err_code head_replay(struct head_group *g, struct err *err);
-/* A record written by head_log_window or head_rewrite_windows becomes the open window. ERR_CORRUPT, or
- * why the rows before it could not be sealed. */
-MUST_CHECK enum err_code head_replay_window(struct head_group *g, struct cursor *from,
-                                            struct err *err) REQUIRES(g->shard->mu);
-/* Its group (0 = damaged) and the times of its first and last row. */
-uint32_t head_scan_window(struct cursor *from, int64_t *out_first_ms, int64_t *out_last_ms);
-/* Calls fn for each of its rows. */
-typedef void head_window_row_fn(void *ctx, uint64_t row, int64_t ts_ms);
-void head_window_rows(struct cursor from, head_window_row_fn *fn, void *ctx);
-/* At opening, or behind replay. */
-void head_find_lost_slots(struct head_group *g) REQUIRES(g->shard->mu);
-/* Those that are free now have nothing any more. */
-void head_forget_lost_slots(struct head_group *g) REQUIRES(g->shard->mu);
-/* Newest sample of a pushed group's series that have no open row, from the newest runs. */
-void head_restore_times(struct head_group *g) REQUIRES(g->shard->mu);
-/* For wal_rotate_after_failure: the windows of all groups of the shard. */
-MUST_CHECK enum err_code head_rewrite_windows(void *shard, struct wal_rewriter *to,
-                                              struct err *err);
-/* After it worked: the windows are where they were written to. */
-void head_windows_rewritten(struct head_shard *shard) REQUIRES(shard->mu);
-
 /* ---- head_read.c ---- */
 
 struct head_read {
@@ -742,56 +684,5 @@ MUST_CHECK enum err_code tsdb_tombstones_retire(struct tsdb *db, const struct to
 enum err_code tsdb_delete_series(struct storage *st, const struct matcher *matchers, size_t n,
                                  int64_t mint, int64_t maxt, struct err *err);
 enum err_code tsdb_clean_tombstones(struct storage *st, struct err *err);
-
-/* ---- appender.c, querier.c, tsdb_metrics.c ---- */
-
-/* The shard that pushed series of a target set, and groups without any row yet, belong to. */
-struct head_shard *tsdb_shard_for(struct tsdb *db, struct labels target);
-enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **out,
-                                  struct err *err);
-bool tsdb_expect(struct storage_appender *a, struct storage_expected *out);
-enum err_code tsdb_append_expected(struct storage_appender *a, size_t i, int64_t ts_ms,
-                                   double value);
-enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int64_t ts_ms,
-                          double value);
-enum err_code tsdb_append_sample(struct storage_appender *a, struct labels labels,
-                                 const struct storage_sample *sample);
-enum err_code tsdb_append_exemplar(struct storage_appender *a, struct labels labels,
-                                   const struct storage_exemplar *exemplar);
-enum err_code tsdb_appender_commit(struct storage_appender *a, struct err *err);
-void tsdb_appender_rollback(struct storage_appender *a);
-void tsdb_appender_in_order_only(struct storage_appender *a);
-
-struct storage_querier;
-enum err_code tsdb_querier_open(struct storage *st, int64_t mint, int64_t maxt, struct arena *arena,
-                                const struct cancel *cancel, struct storage_querier **out,
-                                struct err *err);
-enum err_code tsdb_select(struct storage_querier *q, const struct matcher *matchers, size_t n,
-                          const struct storage_select_hints *hints, struct storage_selection **out,
-                          struct err *err);
-const struct storage_series *tsdb_selection_series(const struct storage_selection *sel,
-                                                   size_t *out_count);
-struct labels tsdb_set_labels(struct storage_querier *q, uint32_t set);
-enum err_code tsdb_read(struct storage_querier *q, const struct storage_selection *sel,
-                        size_t first, size_t count, int64_t mint, int64_t maxt,
-                        struct arena *scratch, struct storage_samples *out, struct err *err);
-enum err_code tsdb_read_windows(struct storage_querier *q, const struct storage_selection *sel,
-                                size_t first, size_t count, int64_t mint, int64_t maxt,
-                                const struct storage_windows *windows, struct arena *scratch,
-                                struct storage_samples *out, struct err *err);
-enum err_code tsdb_exemplars(struct storage_querier *q, const struct matcher *matchers, size_t n,
-                             struct storage_exemplar_series **out, size_t *out_count,
-                             struct err *err);
-enum err_code tsdb_label_names(struct storage_querier *q, const struct matcher *matchers, size_t n,
-                               size_t limit, struct str **out, size_t *out_count, struct err *err);
-enum err_code tsdb_label_values(struct storage_querier *q, struct str name,
-                                const struct matcher *matchers, size_t n, size_t limit,
-                                struct str **out, size_t *out_count, struct err *err);
-
-enum err_code tsdb_cardinality(struct storage_querier *q, size_t limit,
-                               struct storage_cardinality *out, struct err *err);
-
-void tsdb_metrics_init(struct tsdb *db);
-void tsdb_metrics_update(struct tsdb *db);
 
 #endif

@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
+#include "tsdb/head_row.h"
 
 struct head_change *head_changes(struct head_shard *shard, size_t n) {
     if (n > shard->change_capacity) {

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/late_group.h"
 
 enum {

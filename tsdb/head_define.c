@@ -8,7 +8,9 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/late_group.h"
+#include "tsdb/tsdb_ops.h"
 
 void head_note_series_locked(struct tsdb *db, uint32_t group, uint32_t slot, uint32_t target_set,
                              uint32_t metric_set) {

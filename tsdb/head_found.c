@@ -4,7 +4,9 @@
 
 #include "base/mem.h"
 #include "tsdb/compactor.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/head_replay.h"
+#include "tsdb/head_row.h"
 
 static void replace_runs(struct head_group *g, uint32_t begin, uint32_t end,
                          const struct segment_run_info *info) REQUIRES(g->mu) {

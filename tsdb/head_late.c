@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/late_group.h"
 
 /* Time of the slot's newest sample in a row; INT64_MIN when no row of the window has one. */

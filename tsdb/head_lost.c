@@ -7,6 +7,7 @@
  * (head_collect.c). None is lost later: the list is made once and only gets shorter. */
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
 
 /* Hidden slots, and those of series that ended, are without labels too. */
 static uint32_t list_unlabelled(struct head_group *g, uint32_t **out) {

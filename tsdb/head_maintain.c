@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
+#include "tsdb/tsdb_ops.h"
 
 /* A group that was not written to for so long is sealed, whatever its rows. */
 #define IDLE_SEAL_NS (INT64_C(15) * 60 * NS_PER_S)

@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
+#include "tsdb/head_row.h"
 
 static bool takes_pushes(const struct head_shard *shard, const struct head_group *g,
                          uint32_t target_set) {

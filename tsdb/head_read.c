@@ -10,6 +10,7 @@
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head_read.h"
 #include "tsdb/head_reader.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/time_bound.h"
 
 enum err_code read_over_budget(struct group_read *r) {

@@ -17,7 +17,9 @@
 #include "base/mem.h"
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/head_replay.h"
+#include "tsdb/head_row.h"
 
 /* ---- a group ---- */
 

@@ -3,6 +3,7 @@
 #define TSDB_HEAD_REPLAY_H
 
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
 
 /* Number of the record's row, or of its first one: both kinds begin alike. */
 uint64_t head_record_row(const struct wal_record *record);

@@ -1,7 +1,9 @@
 /* One record of the log becomes a row, or more, of the open window. */
 #include "base/check.h"
 #include "base/mem.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/head_replay.h"
+#include "tsdb/head_row.h"
 #include "tsdb/late_group.h"
 
 uint64_t head_record_row(const struct wal_record *record) {

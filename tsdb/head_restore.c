@@ -9,6 +9,7 @@
 #include "base/matcher.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/partition.h"
 
 enum { ARENA_BYTES = 64 << 20, TARGET_LABELS_MAX = 64 };

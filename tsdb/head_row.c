@@ -3,6 +3,7 @@
  *     uvarint group | uvarint row | u8 flags | varint time in ms | operations to the end
  *
  * An operation is that of chunk/value_op.h; its gap is the number of slots between. */
+#include "tsdb/head_row.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "tsdb/head.h"

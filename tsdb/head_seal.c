@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/late_group.h"
 #include "tsdb/span.h"
 

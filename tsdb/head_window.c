@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
+#include "tsdb/head_row.h"
 #include "tsdb/late_group.h"
 
 enum { WINDOW_PART_BYTES = 8 << 20, WINDOW_SLOT_MAX = 3 * UVARINT_MAX + 1 };

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/span.h"
 
 enum { GROUPS_MAX = 16 };

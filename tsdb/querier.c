@@ -13,6 +13,7 @@
 
 #include "tsdb/label_order.h"
 #include "tsdb/querier_impl.h"
+#include "tsdb/tsdb_ops.h"
 
 static void release_tombstones(void *t) {
     tombstones_unref(t);

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "tsdb/querier_impl.h"
+#include "tsdb/tsdb_ops.h"
 
 static bool same_names(struct labels a, struct labels b) {
     struct labels_iter x = labels_begin(a);

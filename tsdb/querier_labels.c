@@ -1,6 +1,7 @@
 /* Label names and values, of the head and of partitions. */
 #include "tsdb/index_stats.h"
 #include "tsdb/querier_impl.h"
+#include "tsdb/tsdb_ops.h"
 
 struct str_list {
     struct str *items; /* sorted, unique */

@@ -8,6 +8,7 @@
 #include "base/value.h"
 #include "tsdb/head_reader.h"
 #include "tsdb/querier_impl.h"
+#include "tsdb/tsdb_ops.h"
 
 struct wanted { /* one place of the batch */
     struct place place;

@@ -1,6 +1,7 @@
 /* One number for equal label sets, wherever they are. What a partition's set is in the head is
  * remembered with the partition, so that repeated queries look it up in an array. */
 #include "tsdb/querier_impl.h"
+#include "tsdb/tsdb_ops.h"
 
 struct labels tsdb_set_labels(struct storage_querier *q, uint32_t set) {
     if ((set & QUERIER_FOREIGN) != 0) {

@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
 #include "tsdb/record_file.h"
 #include "tsdb/tombstone_file.h"
 

@@ -11,6 +11,8 @@
  * OPENING reads the series log to the end, run frames and WAL headers; rows are decoded later. There
  * may be more shards on disk than asked for now: they stay, a group keeps its shard. */
 #include "tsdb/tsdb.h"
+#include "tsdb/head_recover.h"
+#include "tsdb/tsdb_ops.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 
 #include "tsdb/head.h"
 #include "tsdb/page_cache.h"
+#include "tsdb/tsdb_ops.h"
 
 static const struct label type_float[] = {{STR_INIT("type"), STR_INIT("float")}};
 static const struct label type_histogram[] = {{STR_INIT("type"), STR_INIT("histogram")}};

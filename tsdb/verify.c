@@ -9,6 +9,8 @@
 #include "base/number.h"
 #include "base/vfs_read_only.h"
 #include "tsdb/head.h"
+#include "tsdb/head_recover.h"
+#include "tsdb/head_row.h"
 #include "tsdb/manifest.h"
 #include "tsdb/partition.h"
 #include "tsdb/tombstone_file.h"

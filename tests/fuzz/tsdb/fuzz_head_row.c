@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "tsdb/head.h"
+#include "tsdb/head_row.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,6 +7,7 @@
 #include "tests/support/check_err.h"
 #include "tsdb/chunk/open_chunk.h"
 #include "tsdb/head.h"
+#include "tsdb/head_row.h"
 
 static void value_operations_lead_from_state_to_value(void **state) {
     (void)state;
