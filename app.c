@@ -1,6 +1,7 @@
-/* START: configuration, data folder, engine, notifier, rules, scraping, discovery, listeners; then
- * the configuration is applied and threads start. STOP is the reverse, but the listeners go first:
- * nobody may ask modules that are being freed.
+/* START: configuration, listening sockets (a start that fails for a taken port changes no data),
+ * data folder, notifier, rules, scraping, discovery, web server; then the configuration is applied
+ * and threads start. STOP is the reverse, but the web server goes first: nobody may ask modules that
+ * are being freed.
  *
  * CONCURRENCY. reload_mu serialises reloads (signal, POST /-/reload). status_mu guards what the
  * status pages show. Lock order: reload_mu, then the modules' own, then status_mu. */
@@ -44,6 +45,7 @@ struct app {
     struct rule_manager *rules;
     struct scrape_manager *scrapes;
     struct sd_manager *scrape_sd, *notify_sd;
+    struct web_sockets *sockets; /* until web has them */
     struct web *web;
     struct str external_url;
     const char *config_path;
@@ -528,6 +530,7 @@ static enum err_code start_web(struct app *app, struct err *err) {
     const struct web_options options = {
         .listen = f->web_listen_address.items,
         .listen_count = f->web_listen_address.count,
+        .sockets = app->sockets,
         .external_url = app->external_url,
         .route_prefix = f->web_route_prefix,
         .max_connections = (size_t)f->web_max_connections,
@@ -559,6 +562,8 @@ static enum err_code start_web(struct app *app, struct err *err) {
         .snapshot = on_snapshot,
     };
     const enum err_code code = web_start(&options, &app->web, err);
+    web_sockets_close(app->sockets);
+    app->sockets = NULL;
     for (size_t i = 0; i < f->web_listen_address.count && code == ERR_OK; i++) {
         const struct str listen = bound_address(app, i);
         log_info(app->log, "web", "Start listening for connections", log_str("address", listen));
@@ -578,7 +583,10 @@ static void warn_about_flags(struct app *app) {
 }
 
 static enum err_code start_parts(struct app *app, struct config *config, struct err *err) {
-    enum err_code code = open_database(app, config, err);
+    const struct flags *f = app->flags;
+    enum err_code code =
+        web_bind(f->web_listen_address.items, f->web_listen_address.count, &app->sockets, err);
+    code = code == ERR_OK ? open_database(app, config, err) : code;
     if (code != ERR_OK) {
         return code;
     }
@@ -667,6 +675,7 @@ enum err_code app_start(const struct flags *flags, struct arena *arena, struct l
 
 void app_stop(struct app *app) {
     web_stop(app->web);
+    web_sockets_close(app->sockets);
     if (app->scrape_sd != NULL) {
         sd_manager_free(app->scrape_sd);
         sd_manager_free(app->notify_sd);

@@ -25,8 +25,7 @@ enum err_code tsdb_tool_open(const char *path, struct log *log, bool read_only, 
     options.max_exemplars = TOOL_EXEMPLARS_MAX;
     options.no_background = read_only;
     options.no_compaction = read_only;
-    const enum err_code code = tsdb_open(&options, out, &stats, err);
-    return code == ERR_OK ? ERR_OK : err_wrap(err, "opening storage %s", path);
+    return tsdb_open(&options, out, &stats, err);
 }
 
 enum err_code tsdb_tool_selectors(struct tool_call *call, struct prom_selector **out,

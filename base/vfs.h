@@ -55,7 +55,8 @@ struct vfs_ops {
     enum err_code (*rmdir)(struct vfs *vfs, const char *path, struct err *err);
     enum err_code (*link)(struct vfs *vfs, const char *from, const char *to, struct err *err);
     enum err_code (*sync_dir)(struct vfs *vfs, const char *path, struct err *err);
-    /* Exclusive lock held until the file is closed or the process ends; ERR_EXISTS if taken. */
+    /* Exclusive lock held until the file is closed or the process ends; ERR_EXISTS if taken, and
+     * by which process where that is known. */
     enum err_code (*lock)(struct vfs *vfs, const char *path, struct vfs_file **out,
                           struct err *err);
     /* Bytes free for us on the file system of path. */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -15,6 +16,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/vfs.h"
 
 /* The umask narrows these, as it does for every server that does not know better. */
@@ -287,8 +289,38 @@ static enum err_code system_sync_dir(struct vfs *vfs, const char *path, struct e
     return sys_errno == 0 || sys_errno == EINVAL ? ERR_OK : failed(err, sys_errno, "sync", path);
 }
 
+enum { HOLDER_BYTES = 24 };
+
+/* For the message of whoever finds the lock taken; on a full disk it names nobody. */
+static void note_holder(int fd) {
+    char text[HOLDER_BYTES];
+    const int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+        (void)(ftruncate(fd, 0) == 0); /* a part of a number would be another process */
+    }
+}
+
+/* The process that the file names; 0 when it names none. Others may have written it. */
+static uint64_t read_holder(int fd) {
+    char text[HOLDER_BYTES];
+    uint64_t holder = 0;
+    const ssize_t n = pread(fd, text, sizeof(text), 0);
+    if (n < 2 || text[n - 1] != '\n' ||
+        number_parse_u64((struct str){text, (size_t)n - 1}, &holder) != NUMBER_OK) {
+        return 0;
+    }
+    return holder;
+}
+
+static enum err_code held_by_other(int fd, const char *path, struct err *err) {
+    const uint64_t holder = read_holder(fd);
+    return holder == 0
+               ? err_set(err, ERR_EXISTS, "lock %s: held by another process", path)
+               : err_set(err, ERR_EXISTS, "lock %s: held by process %" PRIu64, path, holder);
+}
+
 /* flock belongs to the open file, so that it also keeps two databases of one process apart, and
- * the kernel drops it with the process. The content of the file does not matter. */
+ * the kernel drops it with the process. */
 static enum err_code system_lock(struct vfs *vfs, const char *path, struct vfs_file **out,
                                  struct err *err) {
     (void)vfs;
@@ -298,12 +330,12 @@ static enum err_code system_lock(struct vfs *vfs, const char *path, struct vfs_f
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         const int sys_errno = errno;
+        const enum err_code code = sys_errno == EWOULDBLOCK ? held_by_other(fd, path, err)
+                                                            : failed(err, sys_errno, "lock", path);
         (void)close(fd);
-        if (sys_errno == EWOULDBLOCK) {
-            return err_set(err, ERR_EXISTS, "lock %s: held by another process", path);
-        }
-        return failed(err, sys_errno, "lock", path);
+        return code;
     }
+    note_holder(fd);
     *out = file_new(fd, path);
     return ERR_OK;
 }

@@ -16,10 +16,11 @@
 #include "web/brief.h"
 #include "web/connections.h"
 #include "web/http.h"
+#include "web/listen.h"
 #include "web/router.h"
 #include "web/server.h"
 
-enum { HTTP_LISTENERS_MAX = 16, HTTP_WORKERS_MAX = 256 };
+enum { HTTP_WORKERS_MAX = 256 };
 
 struct request {
     struct http_server *server;
@@ -48,7 +49,7 @@ struct listener {
 
 struct http_server {
     struct web *web;
-    struct listener listeners[HTTP_LISTENERS_MAX];
+    struct listener listeners[LISTEN_MAX];
     size_t listener_count;
     struct queue *jobs;
     struct thread workers[HTTP_WORKERS_MAX];

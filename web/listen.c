@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+#include "web/web.h"
+
 static enum err_code resolve(struct str address, struct addrinfo **out, struct err *err) {
     const ptrdiff_t colon = str_rfind_char(address, ':');
     if (colon < 0) {
@@ -72,4 +75,33 @@ enum err_code listen_bind(struct str address, int *out_fd, uint16_t *out_port, s
     *out_fd = fd;
     *out_port = bound_port(fd);
     return ERR_OK;
+}
+
+enum err_code web_bind(const struct str *listen, size_t count, struct web_sockets **out,
+                       struct err *err) {
+    if (count == 0 || count > LISTEN_MAX) {
+        return err_set(err, ERR_INVALID, "between 1 and %d listen addresses are needed, got %zu",
+                       LISTEN_MAX, count);
+    }
+    struct web_sockets *sockets = mem_zalloc(sizeof(*sockets));
+    enum err_code code = ERR_OK;
+    for (size_t i = 0; i < count && code == ERR_OK; i++) {
+        code = listen_bind(listen[i], &sockets->items[i].fd, &sockets->items[i].port, err);
+        sockets->count += code == ERR_OK ? 1 : 0;
+    }
+    if (code != ERR_OK) {
+        web_sockets_close(sockets);
+        return code;
+    }
+    *out = sockets;
+    return ERR_OK;
+}
+
+void web_sockets_close(struct web_sockets *sockets) {
+    for (size_t i = 0; sockets != NULL && i < sockets->count; i++) {
+        if (sockets->items[i].fd >= 0) {
+            (void)close(sockets->items[i].fd);
+        }
+    }
+    mem_free(sockets);
 }

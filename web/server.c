@@ -304,15 +304,14 @@ static PRINTF_LIKE(2, 0) void log_library(void *ctx, const char *fmt, va_list ar
 
 /* ---- life ---- */
 
-static enum err_code start_listener(struct http_server *server, struct str listen,
+/* The socket is the library's from then on. */
+static enum err_code start_listener(struct http_server *server, struct web_sockets *sockets,
                                     struct err *err) {
     const struct web_options *o = &server->web->options;
-    struct listener *l = &server->listeners[server->listener_count];
-    int fd = -1;
-    const enum err_code code = listen_bind(listen, &fd, &l->port, err);
-    if (code != ERR_OK) {
-        return code;
-    }
+    const size_t i = server->listener_count;
+    struct listener *l = &server->listeners[i];
+    const int fd = sockets->items[i].fd;
+    l->port = sockets->items[i].port;
     l->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC,
         0, admit, server, on_access, server, MHD_OPTION_EXTERNAL_LOGGER, log_library, server,
@@ -323,20 +322,24 @@ static enum err_code start_listener(struct http_server *server, struct str liste
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (l->daemon == NULL) {
-        (void)close(fd);
         return err_set(err, ERR_IO, "listen tcp %.*s: the HTTP library could not start",
-                       STR_ARG(listen));
+                       STR_ARG(o->listen[i]));
     }
+    sockets->items[i].fd = -1;
     server->listener_count++;
     return ERR_OK;
 }
 
 enum err_code http_server_start(struct web *web, struct http_server **out, struct err *err) {
     const struct web_options *o = &web->options;
-    if (o->listen_count == 0 || o->listen_count > HTTP_LISTENERS_MAX) {
-        return err_set(err, ERR_INVALID, "between 1 and %d listen addresses are needed, got %zu",
-                       HTTP_LISTENERS_MAX, o->listen_count);
+    struct web_sockets *own = NULL;
+    if (o->sockets == NULL) {
+        const enum err_code code = web_bind(o->listen, o->listen_count, &own, err);
+        if (code != ERR_OK) {
+            return code;
+        }
     }
+    struct web_sockets *sockets = own != NULL ? own : o->sockets;
     struct http_server *server = mem_zalloc(sizeof(*server));
     server->web = web;
     server->jobs = queue_new(o->max_connections * o->listen_count);
@@ -349,9 +352,10 @@ enum err_code http_server_start(struct web *web, struct http_server **out, struc
     cond_init(&server->changed);
     workers_start(server);
     enum err_code code = ERR_OK;
-    for (size_t i = 0; i < o->listen_count && code == ERR_OK; i++) {
-        code = start_listener(server, o->listen[i], err);
+    for (size_t i = 0; i < sockets->count && code == ERR_OK; i++) {
+        code = start_listener(server, sockets, err);
     }
+    web_sockets_close(own);
     if (code != ERR_OK) {
         http_server_stop(server);
         return code;
@@ -366,7 +370,7 @@ uint16_t http_server_port(const struct http_server *server, size_t listener) {
 
 void http_server_stop(struct http_server *server) {
     workers_begin_stop(server);
-    int fds[HTTP_LISTENERS_MAX];
+    int fds[LISTEN_MAX];
     for (size_t i = 0; i < server->listener_count; i++) {
         fds[i] = MHD_quiesce_daemon(server->listeners[i].daemon);
     }

@@ -20,6 +20,7 @@
 #include "tsdb/storage.h"
 
 struct web;
+struct web_sockets;
 
 enum { WEB_SNAPSHOT_NAME_MAX = 64 };
 
@@ -41,6 +42,7 @@ struct web_flag {
 struct web_options {
     const struct str *listen; /* host:port */
     size_t listen_count;
+    struct web_sockets *sockets; /* of these addresses; NULL: web_start binds them */
     struct str external_url, route_prefix;
     size_t max_connections;        /* 512, of all listeners */
     size_t max_client_connections; /* of one address; 0 = no limit */
@@ -71,6 +73,13 @@ struct web_options {
     enum err_code (*snapshot)(void *ctx, bool skip_head, char name[WEB_SNAPSHOT_NAME_MAX],
                               struct err *err);
 };
+
+/* Listens at all addresses, so that a taken port is known before anything else is opened: ERR_EXISTS
+ * names it. Who connects waits for web_start. The caller owns *out and ends it with
+ * web_sockets_close, behind web_start too. */
+MUST_CHECK enum err_code web_bind(const struct str *listen, size_t count, struct web_sockets **out,
+                                  struct err *err);
+void web_sockets_close(struct web_sockets *sockets); /* NULL is fine */
 
 /* Binds and listens (so that a taken port is an error here) and answers from now on; all but the
  * unconditional endpoints say 503 until web_set_ready. */

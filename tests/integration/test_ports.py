@@ -65,3 +65,20 @@ def test_a_server_that_takes_any_free_port_says_which(start):
     port = int(wait_for(lambda: re.search(r'Start listening for connections" address=127\.0\.0\.1:(\d+)', server.text()))[1])
     assert port != 0
     wait_for(lambda: server.answers(f'http://127.0.0.1:{port}/-/ready'))
+
+
+def test_a_taken_port_is_known_before_the_data_folder_is_touched(stranger, start):
+    server = start('', port=stranger, wait=False, check_exit=False)
+    assert server.proc.wait(20) == 1
+    assert re.search(rf'listen tcp 127\.0\.0\.1:{stranger}: bind: Address already in use', server.text())
+    assert 'TSDB' not in server.text() and not server.data.exists()
+
+
+def test_a_second_server_on_a_data_folder_is_told_who_has_it(start):
+    first = start('')
+    (first.folder.parent / 'second').mkdir()
+    (first.folder.parent / 'second/data').symlink_to(first.data)
+    second = start('', name='second', wait=False, check_exit=False)
+    assert second.proc.wait(20) == 1
+    assert f'held by process {first.proc.pid}' in second.text()
+    assert first.answers(f'{first.url}/-/ready')

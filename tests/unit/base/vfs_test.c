@@ -249,6 +249,26 @@ static void a_lock_is_held_by_one(void **state) {
     vfs_file_close(NULL);
 }
 
+static void who_finds_a_lock_taken_is_told_by_whom(void **state) {
+    struct fixture *f = *state;
+    struct err err;
+    struct vfs_file *first = NULL;
+    struct vfs_file *second = NULL;
+    char held[64];
+    (void)snprintf(held, sizeof(held), "held by process %ld", (long)getpid());
+    put(f, "lock", "4294967295999999999999"); /* longer than ours, of an earlier run */
+    assert_ok(vfs_lock(f->vfs, at(f, "lock"), &first, &err), &err);
+    assert_err(vfs_lock(f->vfs, at(f, "lock"), &second, &err), ERR_EXISTS, held, &err);
+    static const char *const no_numbers[] = {
+        "", "\n", "12", "-1\n", "1 2\n", "99999999999999999999\n", "0\n"};
+    for (size_t i = 0; i < sizeof(no_numbers) / sizeof(no_numbers[0]); i++) {
+        put(f, "lock", no_numbers[i]);
+        assert_err(vfs_lock(f->vfs, at(f, "lock"), &second, &err), ERR_EXISTS,
+                   "held by another process", &err);
+    }
+    vfs_file_close(first);
+}
+
 static void whole_files_are_read_up_to_their_limit(void **state) {
     struct fixture *f = *state;
     struct err err;
@@ -340,6 +360,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASES(setup_system),
         CASES(setup_memory),
+        cmocka_unit_test_setup_teardown(who_finds_a_lock_taken_is_told_by_whom, setup_system,
+                                        teardown),
         cmocka_unit_test(special_files_without_a_size_are_read),
     };
 #undef CASES

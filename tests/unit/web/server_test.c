@@ -522,6 +522,37 @@ static void a_taken_port_is_an_error_that_names_it(void **state) {
     raw_check_status(server.port, "GET /-/healthy HTTP/1.1\r\n" HOST "\r\n", 200);
 }
 
+static void addresses_are_bound_before_there_is_a_server(void **state) {
+    (void)state;
+    struct err err;
+    char taken[32];
+    struct web_sockets *sockets = NULL;
+    (void)snprintf(taken, sizeof(taken), "127.0.0.1:%u", server.port);
+    const struct str addresses[] = {STR_INIT("127.0.0.1:0"), STR_INIT("127.0.0.1:0"),
+                                    str_of(taken)};
+    assert_err(web_bind(addresses, 3, &sockets, &err), ERR_EXISTS, taken, &err);
+    assert_err(web_bind(addresses, 0, &sockets, &err), ERR_INVALID, "between 1 and 16", &err);
+    assert_ok(web_bind(addresses, 2, &sockets, &err), &err);
+
+    struct web_options options = world.web.options;
+    options.listen = addresses;
+    options.listen_count = 2;
+    options.sockets = sockets;
+    options.max_connections = 8;
+    options.read_timeout_ms = 3000;
+    options.worker_count = 1;
+    options.registry = NULL;
+    struct web *second = NULL;
+    web_stop(server.web); /* its counters have the names of the second one's */
+    assert_ok(web_start(&options, &second, &err), &err);
+    server.web = second;
+    web_sockets_close(sockets);
+    web_set_ready(second, true, false);
+    assert_int_not_equal(web_port(second, 0), web_port(second, 1));
+    raw_check_status(web_port(second, 0), QUERY "\r\n", 200);
+    raw_check_status(web_port(second, 1), QUERY "\r\n", 200);
+}
+
 static void requests_are_counted_by_route_and_code(void **state) {
     (void)state;
     raw_check_status(server.port, QUERY "\r\n", 200);
@@ -557,6 +588,7 @@ int main(void) {
         T(stopping_cancels_what_runs),
         T(stopping_with_busy_connections_ends),
         T(a_taken_port_is_an_error_that_names_it),
+        T(addresses_are_bound_before_there_is_a_server),
         T(requests_are_counted_by_route_and_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
