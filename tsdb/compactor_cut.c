@@ -57,12 +57,19 @@ static void add_run(struct cut *cut, const struct head_group *g, const struct he
     t->rows += run->rows;
 }
 
+static int64_t oldest_row_ms(struct head_group *g) {
+    mutex_lock(&g->mu);
+    const int64_t oldest_ms = head_oldest_row_ms(g);
+    mutex_unlock(&g->mu);
+    return oldest_ms;
+}
+
 /* The group's runs of the window, with what was still open. */
 static enum err_code take_group(struct cut *cut, struct head_group *g, struct err *err)
     REQUIRES(g->shard->mu) {
     const struct manifest *m = &cut->c->manifest;
     enum err_code code = head_replay_locked(g, err);
-    if (code == ERR_OK && g->rows != 0 && g->row_ts_ms[0] < cut->end_ms) {
+    if (code == ERR_OK && oldest_row_ms(g) < cut->end_ms) {
         code = head_seal(g, err);
     }
     if (code != ERR_OK) {
@@ -321,7 +328,22 @@ static void list_columns(struct cut *cut, struct cut_timeline *t, size_t first) 
     mutex_unlock(&g->mu);
 }
 
+/* A run has no more slots than something is in: that of a histogram's series may be behind all of its
+ * columns. */
+static void reach_owners(struct cut *cut, struct cut_timeline *t) {
+    struct head_group *g = head_group_get(cut->db, t->group);
+    mutex_lock(&g->mu);
+    for (uint32_t i = 0; g->columns != NULL && i < g->columns->count; i++) {
+        const uint32_t owner = g->columns->bundles[i].owner;
+        t->slot_count = owner >= t->slot_count ? owner + 1 : t->slot_count;
+    }
+    mutex_unlock(&g->mu);
+}
+
 static void list_series(struct cut *cut) {
+    for (size_t i = 0; i < cut->timeline_count; i++) {
+        reach_owners(cut, &cut->timelines[i]);
+    }
     cut->series = mem_array(count_slots(cut) + 1, sizeof(*cut->series));
     for (uint32_t i = 0; i < cut->timeline_count; i++) {
         const size_t first = cut->series_count;

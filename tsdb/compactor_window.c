@@ -38,7 +38,7 @@ static void look_at_group(struct finding *f, struct head_group *g) {
         }
     }
     if (g->rows != 0) {
-        note_window(f, g->row_ts_ms[0]);
+        note_window(f, head_oldest_row_ms(g));
     }
     mutex_unlock(&g->mu);
 }

@@ -396,6 +396,8 @@ struct head_group *head_group_adopt(struct tsdb *db, uint32_t id);
 void head_group_free(struct head_group *g);
 /* NULL when there is none with the number. */
 struct head_group *head_group_get(struct tsdb *db, uint32_t id);
+/* Time of the oldest row in the window; INT64_MAX: it is empty. */
+int64_t head_oldest_row_ms(const struct head_group *g) REQUIRES(g->mu);
 /* State arrays for so many slots. */
 void head_group_reserve(struct head_group *g, uint32_t slot_count) REQUIRES(g->mu);
 /* State for the slots that the index has. */

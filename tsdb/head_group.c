@@ -143,6 +143,14 @@ static void grow_pushed(struct head_group *g, uint32_t from, uint32_t capacity) 
     }
 }
 
+int64_t head_oldest_row_ms(const struct head_group *g) {
+    int64_t oldest_ms = g->rows != 0 ? g->row_ts_ms[0] : INT64_MAX;
+    for (uint32_t row = 1; g->late && row < g->rows; row++) { /* in the order of arrival */
+        oldest_ms = g->row_ts_ms[row] < oldest_ms ? g->row_ts_ms[row] : oldest_ms;
+    }
+    return oldest_ms;
+}
+
 void head_group_reserve(struct head_group *g, uint32_t slot_count) {
     if (slot_count > g->slot_capacity) {
         /* By an eighth: most groups are filled once and then stay. */
