@@ -86,13 +86,43 @@ static void publish_runs(struct head_group *g, const struct segment_run_info *ru
     g->wal_gap = false;
 }
 
-/* The rows to be sealed, by time. */
+/* The rows to be sealed: by time, those of a late group within each part (part_end). */
 struct sealing {
     const int64_t *ts_ms;
     uint32_t *order; /* their numbers in the window; NULL: as they are */
     struct num *values;
     uint8_t *states; /* scratch, with order */
 };
+
+/* The row behind those that follow row from and are in one partition with it. So the rows of a run are those
+ * of the log with its numbers, also of a late group: a run that is lost is found again there. */
+static uint32_t part_end(const struct head_group *g, const int64_t *ts_ms, uint32_t from,
+                         uint32_t rows) REQUIRES(g->shard->mu) {
+    const int64_t length_ms = g->shard->db->options.partition_ms;
+    const int64_t start_ms = span_start(length_ms, ts_ms[from]);
+    const int64_t end_ms = span_end(length_ms, start_ms);
+    uint32_t to = rows;
+    if (g->late || ts_ms[to - 1] >= end_ms) {
+        to = from + 1;
+        while (to < rows && ts_ms[to] >= start_ms && ts_ms[to] < end_ms) {
+            to++;
+        }
+    }
+    return to;
+}
+
+static void order_late_rows(const struct head_group *g, struct sealing *s, int64_t *ts_ms)
+    REQUIRES(g->shard->mu) {
+    for (uint32_t from = 0; from < g->rows;) {
+        const uint32_t to = part_end(g, g->row_ts_ms, from, g->rows);
+        late_row_order(g->row_ts_ms + from, to - from, s->order + from);
+        for (uint32_t i = from; i < to; i++) {
+            s->order[i] += from;
+            ts_ms[i] = g->row_ts_ms[s->order[i]];
+        }
+        from = to;
+    }
+}
 
 static struct sealing begin_sealing(const struct head_group *g) REQUIRES(g->shard->mu) {
     struct sealing s = {.ts_ms = g->row_ts_ms};
@@ -101,10 +131,7 @@ static struct sealing begin_sealing(const struct head_group *g) REQUIRES(g->shar
         s.order = mem_array(g->rows, sizeof(*s.order));
         s.values = mem_array(g->rows, sizeof(*s.values));
         s.states = mem_array(g->rows, sizeof(*s.states));
-        late_row_order(g->row_ts_ms, g->rows, s.order);
-        for (uint32_t i = 0; i < g->rows; i++) {
-            ts_ms[i] = g->row_ts_ms[s.order[i]];
-        }
+        order_late_rows(g, &s, ts_ms);
         s.ts_ms = ts_ms;
     }
     return s;
@@ -126,21 +153,6 @@ static void reorder(struct sealing *s, uint32_t rows, const struct num *values,
         s->values[i] = values[s->order[i]];
         s->states[i] = states[s->order[i]];
     }
-}
-
-/* The row behind those that are in one partition with row from; rows are to be sealed. */
-static uint32_t part_end(const struct head_group *g, const struct sealing *s, uint32_t from,
-                         uint32_t rows) REQUIRES(g->shard->mu) {
-    const int64_t length_ms = g->shard->db->options.partition_ms;
-    const int64_t end_ms = span_end(length_ms, span_start(length_ms, s->ts_ms[from]));
-    uint32_t to = rows;
-    if (s->ts_ms[to - 1] >= end_ms) {
-        to = from + 1;
-        while (s->ts_ms[to] < end_ms) {
-            to++;
-        }
-    }
-    return to;
 }
 
 /* A slot of a scraped group that has a value of one form in every row, as most have. Nothing else. */
@@ -218,11 +230,11 @@ enum err_code head_seal_rows(struct head_group *g, uint32_t rows, struct err *er
     struct segment_run_info *runs = &one;
     uint32_t n = 0;
     struct sealing s = begin_sealing(g);
-    if (part_end(g, &s, 0, rows) < rows) {
+    if (part_end(g, s.ts_ms, 0, rows) < rows) {
         runs = mem_array(rows, sizeof(*runs));
     }
     for (uint32_t from = 0; from < rows && code == ERR_OK;) {
-        const uint32_t to = part_end(g, &s, from, rows);
+        const uint32_t to = part_end(g, s.ts_ms, from, rows);
         code = write_part(g, &s, from, to, &runs[n++], err);
         from = to;
     }
