@@ -119,9 +119,18 @@ static void begin_hole(struct head_group *g, const struct hole *hole) REQUIRES(g
     mutex_unlock(&g->mu);
 }
 
+static bool has_run_behind(const struct head_group *g, uint64_t row) REQUIRES(g->shard->mu) {
+    for (uint32_t i = 0; i < g->run_count; i++) {
+        if (g->runs[i].first_row >= row) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Rows that were found for a hole become a run: those of it, for the rows behind its end are in runs or
- * in a later hole; *out_more: there were such. When it cannot be written, all stay open and the runs
- * behind them come from the log too: rows in memory are always the newest. */
+ * in a later hole; *out_more: there were such. When it cannot be written, all stay open. Not before runs:
+ * rows in memory are always the newest, and the log may not have those of the runs any more. */
 static enum err_code end_hole(struct head_group *g, const struct holes *holes, size_t at,
                               bool *out_more, struct err *out_err) REQUIRES(g->shard->mu) {
     struct hole *hole = &holes->items[at];
@@ -145,16 +154,12 @@ static enum err_code end_hole(struct head_group *g, const struct holes *holes, s
         *out_more = more;
         return ERR_OK;
     }
-    if (at + 1 < holes->count && holes->items[at + 1].fixed) {
+    if ((at + 1 < holes->count && holes->items[at + 1].fixed) || has_run_behind(g, hole->begin)) {
         *out_err = err;
-        return err.code; /* a window that begins here cannot be joined to rows before it */
+        return err.code; /* nor can a window that begins here be joined to rows before it */
     }
     log_error(g->shard->db->options.log, "tsdb", "rows found again could not be sealed",
               log_u64("group", g->id), log_err(&err));
-    for (uint32_t run = g->run_count; run != 0 && g->runs[run - 1].first_row >= hole->begin;
-         run--) {
-        remove_run(g, run - 1);
-    }
     hole->end = UINT64_MAX;
     return ERR_OK;
 }
@@ -361,12 +366,14 @@ static bool needs_rewind(const struct replay_walk *w, uint64_t row) REQUIRES(w->
     return w->g->rows == 0 && !hole->fixed && row >= hole->begin && w->complete.row < hole->begin;
 }
 
-/* The same for a window record: a part of its rows is in runs already. */
+/* The same for a window record: a part of its rows is in runs already. Also when it goes no further than the
+ * open rows: those behind it may build on values from before the hole, which it has. */
 static bool begins_before(const struct replay_walk *w, const struct wal_record *record,
                           uint64_t row) REQUIRES(w->g->shard->mu) {
     const struct hole *hole = &w->holes.items[w->at];
     return record->type == HEAD_RECORD_WINDOW && row < hole->begin && !hole->fixed &&
-           head_record_end(record) > w->g->first_row + w->g->rows;
+           head_record_end(record) >= w->g->first_row + w->g->rows &&
+           head_record_end(record) > hole->begin;
 }
 
 /* A window record that begins within the open rows and goes further: they end before it. */
@@ -384,7 +391,32 @@ static bool reaches_back(const struct replay_walk *w, const struct wal_record *r
            row < w->g->first_row && head_record_end(record) >= w->g->first_row + w->g->rows;
 }
 
+/* A window record that begins before the hole and has what is lost between its begin and the open rows. */
+static bool fills_gap(const struct replay_walk *w, const struct wal_record *record, uint64_t row)
+    REQUIRES(w->g->shard->mu) {
+    const struct hole *hole = &w->holes.items[w->at];
+    return record->type == HEAD_RECORD_WINDOW && row < hole->begin && !hole->fixed &&
+           w->g->first_row > hole->begin && head_record_end(record) >= w->g->first_row + w->g->rows;
+}
+
 /* It takes the place of the open rows, and of runs that were made of rows before them. */
+static void open_gap(struct replay_walk *w, uint64_t row) REQUIRES(w->g->shard->mu) {
+    struct head_group *g = w->g;
+    head_shard_held(g->shard);
+    const uint64_t begin = w->holes.items[w->at].begin;
+    for (uint32_t i = g->run_count; i-- > 0;) {
+        if (g->runs[i].first_row >= begin &&
+            g->runs[i].first_row + g->runs[i].rows <= g->first_row) {
+            remove_run(g, i);
+        }
+    }
+    mutex_lock(&g->mu);
+    head_forget_window(g);
+    mutex_unlock(&g->mu);
+    rewind_hole(w, row);
+}
+
+/* The same within the hole. */
 static void open_before(struct replay_walk *w, const struct wal_record *record, uint64_t row)
     REQUIRES(w->g->shard->mu) {
     struct head_group *g = w->g;
@@ -498,7 +530,9 @@ static enum err_code walk_record(struct replay_walk *w, const struct wal_record 
         split_hole(w, row);
         return ERR_OK;
     }
-    if (begins_before(w, record, row)) {
+    if (fills_gap(w, record, row)) {
+        open_gap(w, row);
+    } else if (begins_before(w, record, row)) {
         rewind_hole(w, row);
     } else if (reaches_back(w, record, row)) {
         open_before(w, record, row);
