@@ -25,6 +25,10 @@ struct verify {
     struct verify_result *out;
     struct manifest manifest;
     bool manifest_is_alone;
+    bool lacks_manifest;
+    uint32_t *folders; /* partitions that the manifest does not name */
+    size_t folder_count;
+    size_t folder_capacity;
     uint32_t shard;  /* that is looked at */
     uint32_t *slots; /* by group: how many are defined */
     uint32_t group_count;
@@ -355,14 +359,13 @@ static void on_partition_damage(void *ctx, const struct err *err) {
     report(ctx, "", 0, 0, err->text);
 }
 
-static void verify_partition(struct verify *v, const char *dir,
-                             const struct manifest_partition *want) {
+static void verify_partition(struct verify *v, const char *dir, uint32_t number) {
     struct partition *p = NULL;
     struct err err;
     char name[PARTITION_NAME_MAX];
     char path[PATH_BYTES];
     uint64_t damaged = 0;
-    partition_name(name, want->number, false);
+    partition_name(name, number, false);
     if (join(path, dir, name, &err) != ERR_OK) {
         report(v, dir, 0, 0, err.text);
         return;
@@ -391,6 +394,7 @@ static enum err_code verify_manifest(struct verify *v, struct err *err) {
     }
     code = manifest_load(&v->vfs.base, dir, &v->manifest, &found, err);
     v->manifest_is_alone = found.is_alone && found.number != 0;
+    v->lacks_manifest = found.number == 0;
     if (code == ERR_OK && found.is_damaged) {
         report(v, "", 0, 0, found.damage.text);
     }
@@ -402,18 +406,36 @@ static enum err_code verify_manifest(struct verify *v, struct err *err) {
     return code;
 }
 
-/* A manifest that is alone and does not name a folder is not the newest that there was. */
 static bool note_folder(void *ctx, const char *name) {
     struct verify *v = ctx;
     uint64_t number = 0;
-    if (v->manifest_is_alone && number_parse_u64(str_of(name), &number) == NUMBER_OK &&
-        number <= UINT32_MAX && manifest_find(&v->manifest, (uint32_t)number) == NULL) {
-        char text[128];
-        (void)snprintf(text, sizeof(text),
-                       "partition %" PRIu64 " is in no manifest: the newest one is gone", number);
-        report(v, "", 0, 0, text);
+    if (number_parse_u64(str_of(name), &number) == NUMBER_OK && number <= UINT32_MAX &&
+        manifest_find(&v->manifest, (uint32_t)number) == NULL) {
+        if (v->folder_count == v->folder_capacity) {
+            v->folder_capacity = mem_grow(v->folder_capacity, v->folder_count + 1);
+            v->folders = mem_resize(v->folders, v->folder_capacity, sizeof(*v->folders));
+        }
+        v->folders[v->folder_count++] = (uint32_t)number;
     }
     return true;
+}
+
+/* Without a manifest partitions are taken as they are. One that is alone and does not name a folder is not
+ * the newest that there was. */
+static void verify_unnamed(struct verify *v, const char *dir) {
+    for (size_t i = 0; i < v->folder_count; i++) {
+        if (v->lacks_manifest) {
+            verify_partition(v, dir, v->folders[i]);
+        } else if (v->manifest_is_alone) {
+            char text[128];
+            (void)snprintf(text, sizeof(text),
+                           "partition %" PRIu32 " is in no manifest: the newest one is gone",
+                           v->folders[i]);
+            report(v, "", 0, 0, text);
+        }
+    }
+    mem_free(v->folders);
+    v->folders = NULL;
 }
 
 static enum err_code verify_partitions(struct verify *v, struct err *err) {
@@ -422,9 +444,10 @@ static enum err_code verify_partitions(struct verify *v, struct err *err) {
     enum err_code code = join(dir, v->root, "partitions", err);
     if (code == ERR_OK && vfs_stat(&v->vfs.base, dir, &st, NULL) == ERR_OK) {
         code = vfs_list(&v->vfs.base, dir, note_folder, v, err);
+        verify_unnamed(v, dir);
     }
     for (size_t i = 0; code == ERR_OK && i < v->manifest.partition_count; i++) {
-        verify_partition(v, dir, &v->manifest.partitions[i]);
+        verify_partition(v, dir, v->manifest.partitions[i].number);
     }
     return code;
 }
