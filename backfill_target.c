@@ -72,7 +72,7 @@ static enum err_code import_blocks(struct tool_call *call, const char *from, con
     struct import_result result = {0};
     struct progress progress;
     struct tsdb *db = NULL;
-    enum err_code code = tsdb_tool_open(to, log, false, &db, err);
+    enum err_code code = tsdb_tool_open(to, log, &db, err);
     if (code != ERR_OK) {
         return code;
     }

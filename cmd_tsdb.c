@@ -18,8 +18,19 @@ static const char *data_folder(const struct tool_call *call) {
     return tool_arg(call, 0) != NULL ? tool_arg(call, 0) : "data/";
 }
 
+static enum err_code list_database(struct tool_call *call, const char *dir, struct buf *to,
+                                   struct err *err) {
+    struct vfs_scratch *folder;
+    enum err_code code = tsdb_tool_freeze(call, dir, &folder, err);
+    if (code == ERR_OK) {
+        code = storage_list_partitions(vfs_scratch_base(folder), dir,
+                                       tool_is_on(call, "human-readable"), to, err);
+        vfs_scratch_free(folder);
+    }
+    return code;
+}
+
 int cmd_tsdb_list(struct tool_call *call) {
-    const bool human = tool_is_on(call, "human-readable");
     const char *dir = data_folder(call);
     struct prom_db db;
     struct buf text;
@@ -27,10 +38,11 @@ int cmd_tsdb_list(struct tool_call *call) {
     enum err_code code;
     buf_init(&text, LIST_BYTES_MAX);
     if (storage_is_database(call->io.vfs, dir)) {
-        code = storage_list_partitions(call->io.vfs, dir, human, &text, &err);
+        code = list_database(call, dir, &text, &err);
     } else {
         code = prom_db_init(&db, call->io.vfs, dir, false, NULL, &err);
-        code = code == ERR_OK ? prom_db_list(&db, human, &text, &err) : code;
+        code = code == ERR_OK ? prom_db_list(&db, tool_is_on(call, "human-readable"), &text, &err)
+                              : code;
         prom_db_release(&db);
     }
     if (code == ERR_OK) {
@@ -40,15 +52,14 @@ int cmd_tsdb_list(struct tool_call *call) {
     return code == ERR_OK ? TOOL_OK : tsdb_tool_fail(call, &err);
 }
 
-/* Of a database of ours, which no server may have open meanwhile. */
 static enum err_code dump_database(struct tool_call *call, const char *dir,
                                    const struct prom_dump_options *options,
                                    struct prom_dump_result *result, struct err *err) {
-    struct tsdb *db;
-    enum err_code code = tsdb_tool_open(dir, options->log, true, &db, err);
+    struct tsdb_reader reader;
+    enum err_code code = tsdb_reader_open(call, dir, options->log, &reader, err);
     if (code == ERR_OK) {
-        code = storage_dump(tsdb_storage(db), options, call->io.out, result, err);
-        tsdb_close(db);
+        code = storage_dump(tsdb_storage(reader.db), options, call->io.out, result, err);
+        tsdb_reader_close(&reader);
     }
     return code;
 }
@@ -117,8 +128,7 @@ int cmd_tsdb_import(struct tool_call *call) {
     struct clock *clock = clock_system();
     const int64_t begin_ns = clock_mono_ns(clock);
     struct log *log = tsdb_tool_log();
-    enum err_code code =
-        tsdb_tool_open(tool_text(call, "storage.tsdb.path"), log, false, &db, &err);
+    enum err_code code = tsdb_tool_open(tool_text(call, "storage.tsdb.path"), log, &db, &err);
     if (code == ERR_OK) {
         tsdb_tool_progress(call, "importing", "samples", &progress);
         const struct import_options options = {
@@ -148,9 +158,16 @@ static void print_finding(void *ctx, const struct verify_finding *f) {
 }
 
 int cmd_tsdb_verify(struct tool_call *call) {
+    struct vfs_scratch *folder;
     struct verify_result r;
     struct err err;
-    if (verify_database(call->io.vfs, data_folder(call), print_finding, call, &r, &err) != ERR_OK) {
+    const char *dir = data_folder(call);
+    enum err_code code = tsdb_tool_freeze(call, dir, &folder, &err);
+    if (code == ERR_OK) {
+        code = verify_database(vfs_scratch_base(folder), dir, print_finding, call, &r, &err);
+        vfs_scratch_free(folder);
+    }
+    if (code != ERR_OK) {
         return tsdb_tool_fail(call, &err);
     }
     (void)fprintf(

@@ -3,6 +3,7 @@
 #include "base/number.h"
 #include "query/query.h"
 #include "tsdb/analyze.h"
+#include "tsdb/storage_dump.h"
 #include "tsdb_tool.h"
 
 enum { TEXT_BYTES_MAX = 256 << 20 };
@@ -32,13 +33,19 @@ int cmd_tsdb_analyze(struct tool_call *call) {
         .block = tool_arg(call, 1),
         .extended = tool_is_on(call, "extended"),
     };
+    struct vfs_scratch *folder = NULL;
     struct buf text;
     struct err err;
     enum err_code code = read_options(call, &options, &err);
     buf_init(&text, TEXT_BYTES_MAX);
+    if (code == ERR_OK && storage_is_database(call->io.vfs, options.path)) {
+        code = tsdb_tool_freeze(call, options.path, &folder, &err);
+        options.vfs = code == ERR_OK ? vfs_scratch_base(folder) : options.vfs;
+    }
     if (code == ERR_OK) {
         code = analyze_block(&options, &text, &err);
     }
+    vfs_scratch_free(folder);
     if (code == ERR_OK) {
         (void)fwrite(buf_str(&text).ptr, 1, text.len, call->io.out);
     }

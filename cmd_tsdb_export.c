@@ -31,19 +31,19 @@ static enum err_code export_from(struct tool_call *call, struct export_options *
                                  struct log *log, struct err *err) {
     struct export_result result = {0};
     struct progress progress;
-    struct tsdb *db = NULL;
+    struct tsdb_reader reader;
     struct clock *clock = clock_system();
     const int64_t begin_ns = clock_mono_ns(clock);
-    enum err_code code = tsdb_tool_open(tool_arg(call, 0), log, true, &db, err);
+    enum err_code code = tsdb_reader_open(call, tool_arg(call, 0), log, &reader, err);
     if (code != ERR_OK) {
         return code;
     }
     tsdb_tool_progress(call, "exporting", "s of data", &progress);
     options->progress = &progress;
-    code = export_storage(tsdb_storage(db), options, &result, err);
+    code = export_storage(tsdb_storage(reader.db), options, &result, err);
     progress_end(&progress);
     print_result(call, &result, (double)(clock_mono_ns(clock) - begin_ns) / (double)NS_PER_S);
-    tsdb_close(db);
+    tsdb_reader_close(&reader);
     return code;
 }
 

@@ -1,9 +1,11 @@
 #include "tsdb_tool.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/number.h"
 #include "query/query.h"
+#include "tsdb/frozen.h"
 
 /* As many as a server keeps unless its configuration says otherwise: no tool drops what is there. */
 enum { TOOL_EXEMPLARS_MAX = 100000 };
@@ -12,20 +14,63 @@ struct log *tsdb_tool_log(void) {
     return log_new(clock_system(), STDERR_FILENO, LOG_WARN, LOG_LOGFMT);
 }
 
-enum err_code tsdb_tool_open(const char *path, struct log *log, bool read_only, struct tsdb **out,
-                             struct err *err) {
+static struct tsdb_options tool_options(const char *path, struct log *log) {
     struct tsdb_options options;
-    struct tsdb_replay_stats stats;
     tsdb_options_default(&options);
     options.path = path;
-    options.vfs = vfs_system();
-    options.clock = clock_system();
-    options.rng = rng_system();
     options.log = log;
     options.max_exemplars = TOOL_EXEMPLARS_MAX;
-    options.no_background = read_only;
-    options.no_compaction = read_only;
+    return options;
+}
+
+enum err_code tsdb_tool_open(const char *path, struct log *log, struct tsdb **out,
+                             struct err *err) {
+    const struct tsdb_options options = tool_options(path, log);
+    struct tsdb_replay_stats stats;
     return tsdb_open(&options, out, &stats, err);
+}
+
+/* ---- reading only ---- */
+
+/* Each file of the folder is held open. */
+static void allow_many_files(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files); /* else the file that is one too many says so */
+    }
+}
+
+enum err_code tsdb_tool_freeze(struct tool_call *call, const char *path, struct vfs_scratch **out,
+                               struct err *err) {
+    allow_many_files();
+    return frozen_take(call->io.vfs, path, out, err);
+}
+
+enum err_code tsdb_reader_open(struct tool_call *call, const char *path, struct log *log,
+                               struct tsdb_reader *out, struct err *err) {
+    struct tsdb_reader reader;
+    struct tsdb_replay_stats stats;
+    enum err_code code = tsdb_tool_freeze(call, path, &reader.folder, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct tsdb_options options = tool_options(path, log);
+    options.vfs = vfs_scratch_base(reader.folder);
+    options.no_background = true;
+    options.no_compaction = true;
+    code = tsdb_open(&options, &reader.db, &stats, err);
+    if (code != ERR_OK) {
+        vfs_scratch_free(reader.folder);
+        return code;
+    }
+    *out = reader;
+    return ERR_OK;
+}
+
+void tsdb_reader_close(struct tsdb_reader *reader) {
+    tsdb_close(reader->db);
+    vfs_scratch_free(reader->folder);
 }
 
 enum err_code tsdb_tool_selectors(struct tool_call *call, struct prom_selector **out,

@@ -11,16 +11,30 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/vfs_scratch.h"
 #include "tools.h"
 #include "tsdb/prom_dump.h"
 #include "tsdb/tsdb.h"
 
 /* Warnings to standard error. */
 struct log *tsdb_tool_log(void);
-/* A database of ours, which no server may have open meanwhile. read_only: nothing works in the
- * background. log must outlive it. */
-MUST_CHECK enum err_code tsdb_tool_open(const char *path, struct log *log, bool read_only,
-                                        struct tsdb **out, struct err *err);
+/* A database of ours to be written to, which no server may have open meanwhile. log must outlive it. */
+MUST_CHECK enum err_code tsdb_tool_open(const char *path, struct log *log, struct tsdb **out,
+                                        struct err *err);
+
+/* The folder of a database of ours as it is now, whether or not a server has it: see tsdb/frozen.h. The
+ * caller ends it with vfs_scratch_free. */
+MUST_CHECK enum err_code tsdb_tool_freeze(struct tool_call *call, const char *path,
+                                          struct vfs_scratch **out, struct err *err);
+
+/* A database that is only read. */
+struct tsdb_reader {
+    struct vfs_scratch *folder;
+    struct tsdb *db;
+};
+MUST_CHECK enum err_code tsdb_reader_open(struct tool_call *call, const char *path, struct log *log,
+                                          struct tsdb_reader *out, struct err *err);
+void tsdb_reader_close(struct tsdb_reader *reader);
 
 /* The selectors of --match, in the call's arena. */
 MUST_CHECK enum err_code tsdb_tool_selectors(struct tool_call *call, struct prom_selector **out,

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/vfs.h"
+#include "base/vfs_scratch.h"
 #include "tests/support/check_err.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/mem_vfs.h"
@@ -16,6 +17,7 @@
 struct fixture {
     struct vfs *vfs;
     struct mem_vfs *memory; /* NULL: the real disk */
+    struct vfs_scratch *scratch;
     char folder[64];
     char path[128];
     char path2[128];
@@ -50,6 +52,17 @@ static int setup_memory(void **state) {
     return 0;
 }
 
+/* On a disk without room: nothing of it gets there. */
+static int setup_scratch(void **state) {
+    const int rc = setup_memory(state);
+    struct fixture *f = *state;
+    mem_vfs_set_capacity(f->memory, 0);
+    f->scratch = vfs_scratch_new(f->vfs, 1 << 20);
+    f->vfs = vfs_scratch_base(f->scratch);
+    assert_ok(vfs_mkdir(f->vfs, f->folder, NULL), NULL);
+    return rc;
+}
+
 static bool remove_name(void *ctx, const char *name) {
     struct fixture *f = ctx;
     if (vfs_unlink(f->vfs, at(f, name), NULL) != ERR_OK) {
@@ -62,6 +75,7 @@ static int teardown(void **state) {
     struct fixture *f = *state;
     assert_ok(vfs_list(f->vfs, f->folder, remove_name, f, NULL), NULL);
     assert_ok(vfs_rmdir(f->vfs, f->folder, NULL), NULL);
+    vfs_scratch_free(f->scratch);
     mem_vfs_free(f->memory);
     mem_free(f);
     return 0;
@@ -350,7 +364,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_file_grows_and_shrinks, setup, teardown),                \
         cmocka_unit_test_setup_teardown(open_does_what_its_flags_say, setup, teardown),            \
         cmocka_unit_test_setup_teardown(folders_list_what_is_in_them, setup, teardown),            \
-        cmocka_unit_test_setup_teardown(names_can_be_changed, setup, teardown),                    \
         cmocka_unit_test_setup_teardown(an_open_file_outlives_its_name, setup, teardown),          \
         cmocka_unit_test_setup_teardown(stat_tells_size_and_kind, setup, teardown),                \
         cmocka_unit_test_setup_teardown(a_lock_is_held_by_one, setup, teardown),                   \
@@ -360,6 +373,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         CASES(setup_system),
         CASES(setup_memory),
+        CASES(setup_scratch),
+        cmocka_unit_test_setup_teardown(names_can_be_changed, setup_system, teardown),
+        cmocka_unit_test_setup_teardown(names_can_be_changed, setup_memory, teardown),
         cmocka_unit_test_setup_teardown(who_finds_a_lock_taken_is_told_by_whom, setup_system,
                                         teardown),
         cmocka_unit_test(special_files_without_a_size_are_read),
