@@ -5,8 +5,10 @@
  * of the older file only so many records count, what followed stands in this file or never was; files
  * between the two do not count. That
  * holds once so many records behind it, the copies of what followed, are intact: a file that was cut
- * short while it began takes nothing away. Type 3, as the first of a file: an image; older files do not
- * count any more. Such a file gets its name when all of it is durable.
+ * short while it began takes nothing away. Behind that, what older files say in theirs: u32 of which
+ * file, u32 of which it says it (0, by an image: of all), u32 records; so a file that is gone does not leave void records of the
+ * one before it to count. Type 3, as the first of a file: an image; older files do not count any more. Such a
+ * file gets its name when all of it is durable.
  * Type 6, one of these copies: what the record of type 2 says, then the payload of type 1. So no part of
  * such a file passes for new definitions when its beginning is lost.
  * Type 4, a copy of an earlier record of type 1; type 5, filler before it (series_log_copy.h).
@@ -50,6 +52,21 @@ static uint32_t count_payloads(const struct buf *list) {
     return count;
 }
 
+/* The payload of the record of type 2 of a file that follows the newest; its size. */
+static uint32_t put_continue(const struct series_log *log, const struct log_file *file,
+                             uint8_t to[CONTINUE_BYTES + CLAIMS_MAX * CLAIM_BYTES]) {
+    uint8_t *at = put_u32(to, file->continued_file);
+    at = put_u32(put_u32(at, file->continued_records), count_payloads(&log->unsynced));
+    uint32_t claims = 0;
+    for (const struct log_file *f = log->file; f != NULL && claims < CLAIMS_MAX; f = f->older) {
+        if (f->continued_file != 0 || f->is_image) {
+            at = put_u32(put_u32(put_u32(at, f->number), f->continued_file), f->continued_records);
+            claims++;
+        }
+    }
+    return (uint32_t)(at - to);
+}
+
 /* The content of a fresh file: header, what it replaces, and all that is not durable. */
 static enum err_code frame_file(struct series_log *log, struct log_file *file, struct err *err) {
     const struct record_file_id id = {SERIES_MAGIC, 0, file->number};
@@ -57,19 +74,17 @@ static enum err_code frame_file(struct series_log *log, struct log_file *file, s
     record_file_header(header, &id);
     buf_clear(&log->frame);
     buf_append(&log->frame, header, sizeof(header));
-    uint8_t payload[CONTINUE_BYTES];
+    uint8_t payload[CONTINUE_BYTES + CLAIMS_MAX * CLAIM_BYTES];
     const bool continues = log->file != NULL;
     if (continues) {
-        uint8_t record[RECORD_HEADER_BYTES + CONTINUE_BYTES];
+        uint8_t record[RECORD_HEADER_BYTES + sizeof(payload)];
         const struct log_file *older = log->file;
         const bool is_void = older->synced == 0 && older->continued_file != 0; /* L5 */
         file->continued_file = is_void ? older->continued_file : older->number;
         file->continued_records = is_void ? older->continued_records : older->synced;
-        uint8_t *to = put_u32(payload, file->continued_file);
-        put_u32(put_u32(to, file->continued_records), count_payloads(&log->unsynced));
-        record_write(record, file->seed, SERIES_RECORD_CONTINUE, file->next++, payload,
-                     sizeof(payload));
-        buf_append(&log->frame, record, sizeof(record));
+        const uint32_t size = put_continue(log, file, payload);
+        record_write(record, file->seed, SERIES_RECORD_CONTINUE, file->next++, payload, size);
+        buf_append(&log->frame, record, RECORD_HEADER_BYTES + size);
     }
     struct series_framer framer = {.to = &log->frame, .seed = file->seed, .number = file->next};
     series_copy_queue_clear(&log->copies);

@@ -13,6 +13,8 @@
 
 enum {
     CONTINUE_BYTES = SERIES_CARRIED_HEAD_BYTES,
+    CLAIM_BYTES = 12, /* in the record of type 2, behind that */
+    CLAIMS_MAX = 64,  /* the newest; more files than that are left by failures only */
     SCAN_READ_BYTES = 256 << 10,
     UNSYNCED_SOON_BYTES = 32 << 20, /* an append that passes this syncs by itself */
     BATCH_BYTES_MAX = 512 << 20,

@@ -15,6 +15,12 @@ struct replay {
     uint32_t limit; /* records of this file that count */
     uint32_t continued_file;
     uint32_t continued_records;
+    struct claim { /* what a file said of an older one, if that is not known from itself */
+        uint32_t by;
+        uint32_t file;
+        uint32_t records;
+    } claims[CLAIMS_MAX];
+    size_t claim_count;
     bool knows_copies; /* the record of type 2, or one that repeats it, was seen */
     uint32_t copies_seen;
     uint32_t copies;     /* that are missing */
@@ -43,6 +49,18 @@ static enum err_code replay_record(void *ctx, const struct record_view *record, 
     return code;
 }
 
+static void take_claims(struct replay *replay, const struct record_view *record) {
+    replay->claim_count = 0;
+    for (uint32_t at = CONTINUE_BYTES;
+         at + CLAIM_BYTES <= record->size && replay->claim_count < CLAIMS_MAX; at += CLAIM_BYTES) {
+        replay->claims[replay->claim_count++] = (struct claim){
+            .by = load_u32(record->payload + at),
+            .file = load_u32(record->payload + at + 4),
+            .records = load_u32(record->payload + at + 8),
+        };
+    }
+}
+
 /* Copies have the numbers 1 to copies_end - 1. Those that are damaged may be given as records of type 1
  * before one that says how many there are. */
 static enum err_code peek_continue(void *ctx, const struct record_view *record, uint64_t *out_extra,
@@ -51,7 +69,7 @@ static enum err_code peek_continue(void *ctx, const struct record_view *record, 
     struct series_definitions d;
     (void)out_extra;
     const bool says = (record->number == 0 && record->type == SERIES_RECORD_CONTINUE &&
-                       record->size == CONTINUE_BYTES) ||
+                       record->size >= CONTINUE_BYTES) ||
                       (record->number != 0 && record->type == SERIES_RECORD_CARRIED &&
                        record->size >= CONTINUE_BYTES);
     if (says && !replay->knows_copies) {
@@ -60,6 +78,9 @@ static enum err_code peek_continue(void *ctx, const struct record_view *record, 
         replay->continued_file = load_u32(record->payload);
         replay->continued_records = load_u32(record->payload + 4);
         replay->copies_end = copies < UINT32_MAX ? copies + 1 : UINT32_MAX;
+        if (record->type == SERIES_RECORD_CONTINUE) {
+            take_claims(replay, record);
+        }
     }
     const bool begins_anew = record->number == 0 && !says;
     const bool is_behind = replay->knows_copies && record->number >= replay->copies_end;
@@ -90,15 +111,25 @@ static enum err_code read_continue(const struct series_log *log, uint32_t number
     const struct record_scan_options scan = {
         .id = {SERIES_MAGIC, 0, number}, .path = file->path, .read_ahead_bytes = 4096};
     replay->continued_file = 0;
+    replay->claim_count = 0;
     replay->knows_copies = false;
     replay->copies_seen = 0;
     const enum err_code code = peek(log, file, &scan, peek_continue, replay, err);
     replay->copies = replay->knows_copies ? replay->copies_end - 1 - replay->copies_seen : 0;
     if (replay->copies != 0) {
         replay->continued_file = 0; /* nor may the file go on: what comes would pass for copies */
+        replay->claim_count = 0;
     }
     series_log_file_free(file);
     return code;
+}
+
+/* How many records of a file count when a later one says this of an older one. */
+static uint32_t limit_by(uint32_t number, uint32_t by, uint32_t file, uint32_t records) {
+    if (file == 0 || by <= number || file > number) {
+        return UINT32_MAX;
+    }
+    return file < number ? 0 : records; /* L5 */
 }
 
 /* How many records of the first of these files count. Any later one may say so: a file that could
@@ -109,10 +140,14 @@ static enum err_code find_limit(const struct series_log *log, const uint32_t *nu
     enum err_code code = ERR_OK;
     for (size_t i = 1; i < count && code == ERR_OK; i++) {
         code = read_continue(log, numbers[i], replay, err);
-        if (replay->continued_file != 0 && replay->continued_file < numbers[0]) {
-            limit = 0; /* L5 */
-        } else if (replay->continued_file == numbers[0] && replay->continued_records < limit) {
-            limit = replay->continued_records;
+        uint32_t least =
+            limit_by(numbers[0], numbers[i], replay->continued_file, replay->continued_records);
+        limit = least < limit ? least : limit;
+        for (size_t k = 0; k < replay->claim_count; k++) {
+            const struct claim *c = &replay->claims[k];
+            const bool is_replaced = c->file == 0 && c->by > numbers[0]; /* by an image */
+            least = is_replaced ? 0 : limit_by(numbers[0], c->by, c->file, c->records);
+            limit = least < limit ? least : limit;
         }
     }
     replay->limit = limit;
@@ -239,14 +274,16 @@ static enum err_code is_image(const struct series_log *log, uint32_t number, boo
     return code;
 }
 
-/* Removes the files before the newest image; the index of the first that counts. */
+/* Removes the files before the newest image; the index of the first that counts, and whether it is one. */
 static enum err_code drop_replaced(const struct series_log *log, const uint32_t *numbers,
-                                   size_t count, size_t *out_first, struct err *err) {
+                                   size_t count, size_t *out_first, bool *out_is_image,
+                                   struct err *err) {
     size_t first = count;
     enum err_code code = ERR_OK;
-    for (bool image = false; first > 0 && !image && code == ERR_OK;) {
+    *out_is_image = false;
+    while (first > 0 && !*out_is_image && code == ERR_OK) {
         first--;
-        code = is_image(log, numbers[first], &image, err);
+        code = is_image(log, numbers[first], out_is_image, err);
     }
     *out_first = first;
     if (code != ERR_OK) {
@@ -270,8 +307,9 @@ static enum err_code open_files(struct series_log *log, const struct series_log_
         code = record_file_list(log->vfs, log->dir, &numbers, &count, err);
     }
     size_t first = 0;
+    bool begins_with_image = false;
     if (code == ERR_OK) {
-        code = drop_replaced(log, numbers, count, &first, err);
+        code = drop_replaced(log, numbers, count, &first, &begins_with_image, err);
     }
     for (size_t i = first; i < count && code == ERR_OK; i++) {
         if (numbers[i] == UINT32_MAX) {
@@ -282,6 +320,9 @@ static enum err_code open_files(struct series_log *log, const struct series_log_
         code = code == ERR_OK
                    ? open_file(log, options, numbers[i], i + 1 == count, replay, stats, err)
                    : code;
+        if (code == ERR_OK && i == first) {
+            log->file->is_image = begins_with_image;
+        }
         log->next_file = numbers[i] + 1;
     }
     mem_free(numbers);
