@@ -17,7 +17,7 @@
 /* Appends the samples of a histogram chunk with mint <= time <= maxt; histograms go to the list's
  * arena, which must be there. ERR_CORRUPT: the bits end early, the times do not ascend or a
  * histogram cannot be; ERR_LIMIT: the list or the arena is full. What was appended before a failure
- * stays. Start timestamps are passed over. */
+ * stays. */
 MUST_CHECK enum err_code prom_histogram_chunk_read(uint8_t encoding, struct str data, int64_t mint,
                                                    int64_t maxt, struct prom_samples *to,
                                                    struct err *err);

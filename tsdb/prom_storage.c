@@ -11,14 +11,12 @@
 #include "base/mutex.h"
 #include "base/value.h"
 #include "tsdb/prom_db.h"
-#include "tsdb/prom_encode.h"
-#include "tsdb/prom_histogram.h"
+#include "tsdb/prom_head_chunks.h"
 #include "tsdb/prom_postings.h"
 #include "tsdb/prom_set.h"
 #include "tsdb/storage_dump.h"
 
 enum {
-    CHUNK_BYTES_MAX = 16 << 20,
     SERIES_SAMPLES_MAX = 64 << 20, /* of one read */
     LOG_SAMPLES_MAX = 16 << 20,    /* of the log at once, while opening */
     CANCEL_EVERY = 4096,           /* series looked at between two looks at cancel */
@@ -27,23 +25,11 @@ enum {
 #define HISTOGRAM_BYTES_MAX ((size_t)1 << 30)
 #define LOG_BYTES_MAX ((size_t)8 << 30)
 
-/* Samples of the log. */
-struct head_chunk {
-    struct head_chunk *next;
-    const char *data;
-    uint32_t size;
-    uint8_t encoding;
-    int64_t mint;
-    int64_t maxt;
-};
-
 struct prom_storage {
     struct storage base;
     struct prom_db db;
     uint32_t series_count;
-    struct head_chunk **chunks; /* of each series, by time; NULL: none */
-    struct arena arena;         /* chunks */
-    size_t log_bytes_max;
+    struct prom_head_chunks log;
     struct prom_postings *postings;
     uint64_t chunk_count;
     uint64_t disk_bytes;
@@ -75,12 +61,10 @@ static struct prom_storage *storage_of(struct storage *st) {
 
 /* ---- the log ---- */
 
-static enum err_code keep_series(struct prom_storage *ps, uint32_t series, struct buf *data,
-                                 struct err *err) {
+static enum err_code keep_series(struct prom_storage *ps, uint32_t series, struct err *err) {
     size_t n;
     const struct prom_sample *loaded = prom_set_loaded(ps->set, series, &n);
-    struct prom_encoder encoder = {0};
-    struct head_chunk **at = &ps->chunks[series];
+    ps->samples.count = 0;
     for (size_t i = 0; i < n; i++) {
         if (prom_samples_add_sample(&ps->samples, &loaded[i]) != ERR_OK) {
             return err_set(err, ERR_LIMIT, "more than %d samples of one series",
@@ -88,42 +72,13 @@ static enum err_code keep_series(struct prom_storage *ps, uint32_t series, struc
         }
     }
     prom_samples_order(&ps->samples);
-    while (*at != NULL) {
-        at = &(*at)->next;
-    }
-    for (size_t i = 0; i < ps->samples.count;) {
-        size_t taken;
-        buf_clear(data);
-        const struct prom_sample *first = &ps->samples.items[i];
-        const enum prom_encoding encoding =
-            prom_chunk_encode(&encoder, first, ps->samples.count - i, data, &taken);
-        struct head_chunk *chunk = arena_try_alloc(&ps->arena, 1, sizeof(*chunk));
-        char *bytes = arena_try_alloc(&ps->arena, data->len + 1, 1);
-        if (!buf_ok(data) || chunk == NULL || bytes == NULL) {
-            return err_set(err, ERR_LIMIT,
-                           "the samples of the write-ahead log need more than %zu bytes of memory",
-                           ps->log_bytes_max);
-        }
-        memcpy(bytes, data->ptr, data->len);
-        i += taken;
-        *chunk = (struct head_chunk){.data = bytes,
-                                     .size = (uint32_t)data->len,
-                                     .encoding = (uint8_t)encoding,
-                                     .mint = first->ts_ms,
-                                     .maxt = ps->samples.items[i - 1].ts_ms};
-        *at = chunk;
-        at = &chunk->next;
-        ps->chunk_count++;
-    }
-    return ERR_OK;
+    return prom_head_chunks_add(&ps->log, series, &ps->samples, err);
 }
 
 /* As many series at once as the log's samples in memory allow. */
 static enum err_code keep_log(struct prom_storage *ps, size_t samples_max, struct err *err) {
     uint32_t step = ps->series_count;
-    struct buf data;
     enum err_code code = ERR_OK;
-    buf_init(&data, CHUNK_BYTES_MAX);
     prom_head_limit(ps->db.head, samples_max != 0 ? samples_max : LOG_SAMPLES_MAX);
     for (uint32_t first = 0; code == ERR_OK && first < ps->series_count;) {
         int64_t next_ms;
@@ -135,12 +90,10 @@ static enum err_code keep_log(struct prom_storage *ps, size_t samples_max, struc
             continue;
         }
         for (; code == ERR_OK && first < last; first++) {
-            ps->samples.count = 0;
-            code = keep_series(ps, first, &data, err);
+            code = keep_series(ps, first, err);
         }
     }
     prom_set_unload(ps->set);
-    buf_release(&data);
     return code;
 }
 
@@ -184,9 +137,7 @@ enum err_code prom_storage_open(const struct prom_storage_options *options,
                                 struct prom_storage **out, struct err *err) {
     struct prom_storage *ps = mem_zalloc(sizeof(*ps));
     ps->base.ops = &OPS;
-    ps->log_bytes_max = options->log_bytes_max != 0 ? options->log_bytes_max : LOG_BYTES_MAX;
     mutex_init(&ps->mu);
-    arena_init(&ps->arena, ps->log_bytes_max);
     arena_init(&ps->histograms, HISTOGRAM_BYTES_MAX);
     prom_samples_init(&ps->samples, SERIES_SAMPLES_MAX);
     ps->samples.arena = &ps->histograms;
@@ -198,7 +149,8 @@ enum err_code prom_storage_open(const struct prom_storage_options *options,
     if (code == ERR_OK) {
         note_times(ps);
         ps->series_count = prom_set_count(ps->set);
-        ps->chunks = mem_zalloc(((size_t)ps->series_count + 1) * sizeof(struct head_chunk *));
+        prom_head_chunks_init(&ps->log, ps->series_count,
+                              options->log_bytes_max != 0 ? options->log_bytes_max : LOG_BYTES_MAX);
         code = prom_postings_new(ps->set, &ps->postings, err);
     }
     if (code == ERR_OK) {
@@ -221,8 +173,7 @@ void prom_storage_close(struct prom_storage *ps) {
     prom_db_release(&ps->db);
     prom_samples_release(&ps->samples);
     arena_release(&ps->histograms);
-    arena_release(&ps->arena);
-    mem_free(ps->chunks);
+    prom_head_chunks_release(&ps->log);
     mutex_release(&ps->mu);
     mem_free(ps);
 }
@@ -246,12 +197,8 @@ static enum err_code op_querier_open(struct storage *st, int64_t mint, int64_t m
 }
 
 static bool has_samples(const struct storage_querier *q, uint32_t series) {
-    for (const struct head_chunk *c = q->ps->chunks[series]; c != NULL; c = c->next) {
-        if (c->mint <= q->maxt && c->maxt >= q->mint) {
-            return true;
-        }
-    }
-    return prom_set_overlaps(q->ps->set, series, q->mint, q->maxt);
+    return prom_head_chunks_overlap(&q->ps->log, series, q->mint, q->maxt) ||
+           prom_set_overlaps(q->ps->set, series, q->mint, q->maxt);
 }
 
 /* Series that may match, from the first on. */
@@ -347,26 +294,6 @@ static struct labels op_set_labels(struct storage_querier *q, uint32_t set) {
 
 /* ---- samples ---- */
 
-static enum err_code read_chunks(struct prom_storage *ps, uint32_t series, int64_t mint,
-                                 int64_t maxt, struct err *err) {
-    enum err_code code = ERR_OK;
-    const struct head_chunk *c = ps->chunks[series];
-    if (c == NULL) {
-        return ERR_OK;
-    }
-    for (; c != NULL && code == ERR_OK; c = c->next) {
-        const struct str data = {c->data, c->size};
-        if (c->mint > maxt || c->maxt < mint) {
-            continue;
-        }
-        code = prom_chunk_is_histogram(c->encoding)
-                   ? prom_histogram_chunk_read(c->encoding, data, mint, maxt, &ps->samples, err)
-                   : prom_chunk_read(c->encoding, data, mint, maxt, &ps->samples, err);
-    }
-    prom_samples_order(&ps->samples);
-    return code;
-}
-
 static enum err_code over_budget(struct err *err) {
     return err_set(err, ERR_LIMIT, "the samples of a series pass the memory limit of the query");
 }
@@ -380,6 +307,25 @@ static const struct histogram *copy_histogram(struct arena *arena, const struct 
         h->float_counts = s->value != 0;
     }
     return h;
+}
+
+static enum err_code hand_out_starts(const struct prom_samples *list, struct arena *arena,
+                                     struct storage_samples *out, struct err *err) {
+    int64_t *starts = NULL;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].start_ms != 0 && starts == NULL) {
+            starts = arena_try_alloc(arena, list->count, sizeof(*starts));
+            if (starts == NULL) {
+                return over_budget(err);
+            }
+            memset(starts, 0, list->count * sizeof(*starts));
+        }
+        if (starts != NULL) {
+            starts[i] = list->items[i].start_ms;
+        }
+    }
+    out->start_ts = starts;
+    return ERR_OK;
 }
 
 static enum err_code hand_out(const struct prom_samples *list, struct arena *arena,
@@ -415,7 +361,7 @@ static enum err_code hand_out(const struct prom_samples *list, struct arena *are
         }
     }
     out->histograms = histograms;
-    return ERR_OK;
+    return hand_out_starts(list, arena, out, err);
 }
 
 static enum err_code op_read(struct storage_querier *q, const struct storage_selection *sel,
@@ -432,7 +378,10 @@ static enum err_code op_read(struct storage_querier *q, const struct storage_sel
         mutex_lock(&ps->mu);
         prom_set_range(ps->set, mint, maxt);
         code = prom_set_read(ps->set, series, &ps->samples, &read, err);
-        code = code == ERR_OK ? read_chunks(ps, series, mint, maxt, err) : code;
+        if (code == ERR_OK) {
+            code = prom_head_chunks_read(&ps->log, series, mint, maxt, &ps->samples, err);
+            prom_samples_order(&ps->samples);
+        }
         code = code == ERR_OK ? hand_out(&ps->samples, scratch, &out[i], err) : code;
         mutex_unlock(&ps->mu);
     }
@@ -584,7 +533,7 @@ static enum err_code op_label_values(struct storage_querier *q, struct str name,
 static void op_stats(struct storage *st, struct storage_stats *out) {
     const struct prom_storage *ps = storage_of(st);
     *out = (struct storage_stats){.series_count = ps->series_count,
-                                  .chunk_count = ps->chunk_count,
+                                  .chunk_count = ps->chunk_count + ps->log.chunk_count,
                                   .min_time_ms = ps->mint,
                                   .max_time_ms = ps->maxt,
                                   .disk_bytes = ps->disk_bytes};

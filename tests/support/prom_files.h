@@ -18,7 +18,7 @@ void prom_write_xor2(struct buf *to, const struct prom_sample *samples, size_t n
                      bool first_st);
 
 /* A chunk of integer or float histograms, all with the layout of the first; a stale one may end it.
- * encoding: PROM_CHUNK_HISTOGRAM and so on; with start times each gets its own time less one. */
+ * encoding: PROM_CHUNK_HISTOGRAM and so on; some have start times. */
 void prom_write_histograms(struct buf *to, uint8_t encoding, const struct prom_sample *samples,
                            size_t n);
 

@@ -13,6 +13,7 @@
 #include "tsdb/import.h"
 #include "tsdb/prom_db.h"
 #include "tsdb/prom_dump.h"
+#include "tsdb/prom_storage.h"
 
 static const char *const first_ulid = "01M81SMZS3NYHPT3380FEDZKNZ";
 static const char *const second_ulid = "01M81SMZTBJT0DH1YXQ2C55HTT";
@@ -38,7 +39,8 @@ struct block_series {
 };
 
 /* Histograms with the samples' values as counts of the one bucket. */
-static void put_histograms(struct buf *to, const struct prom_sample *samples, size_t n) {
+static void put_histograms(struct buf *to, uint8_t encoding, const struct prom_sample *samples,
+                           size_t n) {
     struct histogram_span span = {.offset = 1, .length = 1};
     double counts[8];
     struct histogram h[8];
@@ -49,12 +51,22 @@ static void put_histograms(struct buf *to, const struct prom_sample *samples, si
             .count = counts[i],
             .sum = 2,
             .positive = {.spans = &span, .span_count = 1, .counts = &counts[i], .count = 1}};
-        out[i] = (struct prom_sample){.ts_ms = samples[i].ts_ms, .histogram = &h[i]};
+        out[i] = (struct prom_sample){
+            .ts_ms = samples[i].ts_ms, .histogram = &h[i], .start_ms = samples[i].start_ms};
     }
-    prom_write_histograms(to, PROM_CHUNK_HISTOGRAM, out, n);
+    prom_write_histograms(to, encoding, out, n);
 }
 
-/* A block of series with one chunk each, those called hist as histograms. */
+/* Of series of this name: hist are histograms, and those with an _st have start times. */
+static uint8_t encoding_of(const char *name) {
+    const bool starts = strstr(name, "_st") != NULL;
+    if (strncmp(name, "hist", 4) == 0) {
+        return starts ? PROM_CHUNK_HISTOGRAM_ST : PROM_CHUNK_HISTOGRAM;
+    }
+    return starts ? PROM_CHUNK_XOR2 : PROM_CHUNK_XOR;
+}
+
+/* A block of series with one chunk each. */
 static void put_block(struct vfs *vfs, const char *ulid, const struct block_series *in, size_t n,
                       bool late, const char *parents) {
     struct prom_chunk_meta metas[8];
@@ -74,16 +86,16 @@ static void put_block(struct vfs *vfs, const char *ulid, const struct block_seri
     for (size_t i = 0; i < n; i++) {
         const struct prom_sample *s = in[i].samples;
         buf_clear(&file);
-        const bool histogram = strcmp(in[i].labels[1], "hist") == 0;
-        if (histogram) {
-            put_histograms(&file, s, in[i].count);
+        const uint8_t encoding = encoding_of(in[i].labels[1]);
+        if (prom_chunk_is_histogram(encoding)) {
+            put_histograms(&file, encoding, s, in[i].count);
+        } else if (encoding == PROM_CHUNK_XOR2) {
+            prom_write_xor2(&file, s, in[i].count, 1, true);
         } else {
             prom_write_xor(&file, s, in[i].count);
         }
-        metas[i] = (struct prom_chunk_meta){
-            s[0].ts_ms, s[in[i].count - 1].ts_ms,
-            prom_write_chunk(&chunks, histogram ? PROM_CHUNK_HISTOGRAM : PROM_CHUNK_XOR,
-                             buf_str(&file))};
+        metas[i] = (struct prom_chunk_meta){s[0].ts_ms, s[in[i].count - 1].ts_ms,
+                                            prom_write_chunk(&chunks, encoding, buf_str(&file))};
         mint = metas[i].mint < mint ? metas[i].mint : mint;
         maxt = metas[i].maxt > maxt ? metas[i].maxt : maxt;
         memcpy(out[i].labels, in[i].labels, sizeof(out[i].labels));
@@ -356,6 +368,53 @@ static int64_t slow_ns(struct clock *clock) {
     return c->mono_ns;
 }
 
+/* Of floats and histograms; a block that has them and one that does not make one series. Served
+ * without an import, they are the same. */
+static void start_times_of_blocks_are_taken_over(void **state) {
+    (void)state;
+    static const struct block_series first[] = {
+        {{"__name__", "a", NULL}, {{1000, 1, NULL, 0}, {2000, 2, NULL, 0}}, 2},
+        {{"__name__", "c_st", NULL},
+         {{1000, 1, NULL, 900}, {2000, 2, NULL, 900}, {3000, 1, NULL, 2500}},
+         3},
+        {{"__name__", "hist_st", NULL}, {{1000, 1, NULL, 999}, {2000, 2, NULL, 1999}}, 2},
+    };
+    static const struct block_series second[] = {
+        {{"__name__", "c_st", NULL}, {{1500, 1, NULL, 900}, {4000, 5, NULL, 2500}}, 2},
+    };
+    static const char want[] =
+        "a 1000:1 2000:2\n"
+        "c_st 1000:1@900 1500:1@900 2000:2@900 3000:1@2500 4000:5@2500\n"
+        "hist_st 1000:{s0,,n1,sum2,zt0,z0,+1=1}@999 2000:{s0,same,n2,sum2,zt0,z0,+1=2}@1999\n";
+    struct mem_vfs *disk = mem_vfs_new();
+    struct import_result r;
+    struct world w;
+    struct err err;
+    assert_ok(vfs_mkdir(mem_vfs_base(disk), "/p", &err), &err);
+    assert_ok(vfs_mkdir(mem_vfs_base(disk), "/p/wal", &err), &err);
+    put_block(mem_vfs_base(disk), first_ulid, first, COUNT_OF(first), false, "");
+    put_block(mem_vfs_base(disk), second_ulid, second, COUNT_OF(second), true, "");
+    world_init(&w);
+    world_open(&w);
+    assert_ok(import_into(&w, disk, &r, &err), &err);
+    assert_int_equal(r.samples, 9);
+    assert_int_equal(r.start_times, 7);
+    assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), want);
+    world_close(&w);
+    world_open(&w);
+    assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), want);
+    struct storage *own = w.st;
+    struct prom_storage *ps = NULL;
+    const struct prom_storage_options options = {.vfs = mem_vfs_base(disk), .path = "/p"};
+    assert_ok(prom_storage_open(&options, &ps, &err), &err);
+    w.st = prom_storage_as_storage(ps);
+    assert_string_equal(world_dump(&w, "__name__=~.+", INT64_MIN, INT64_MAX), want);
+    w.st = own;
+    prom_storage_close(ps);
+    world_release(&w);
+    mem_vfs_free(disk);
+}
+
 static void import_and_export_say_how_far_they_are(void **state) {
     (void)state;
     static const struct clock_ops ops = {slow_ns, slow_ns};
@@ -546,6 +605,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(exemplars_and_metadata_of_the_log_are_taken_over, setup,
                                         teardown),
         cmocka_unit_test(start_times_of_the_log_are_taken_over),
+        cmocka_unit_test(start_times_of_blocks_are_taken_over),
         cmocka_unit_test(import_and_export_say_how_far_they_are),
         cmocka_unit_test_setup_teardown(a_storage_with_newer_data_refuses, setup, teardown),
         cmocka_unit_test_setup_teardown(a_storage_that_lacks_older_samples_refuses_them, setup,

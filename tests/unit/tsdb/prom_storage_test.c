@@ -1,5 +1,5 @@
 /* prom_storage: of a log of Prometheus, every selection and every list of names and values is what a
- * look at all series finds; however little of the log may be decoded at once; too much of it is
+ * look at all series finds, start times included; however little of the log may be decoded at once; too much of it is
  * refused by a limit that is named. */
 #include "tsdb/prom_storage.h"
 
@@ -53,7 +53,11 @@ static struct mem_vfs *prometheus(void) {
                 i + 1, {.ts_ms = (int64_t)(i + k) * STEP_MS, .value = i + k / 8.0}};
         }
         buf_clear(&record);
-        prom_write_samples_record(&record, samples, SAMPLES);
+        if (i % 2 == 0) {
+            prom_write_samples_record(&record, samples, SAMPLES);
+        } else {
+            prom_write_samples_v2_record(&record, samples, SAMPLES); /* with start times */
+        }
         prom_write_record(&segment, buf_str(&record), PROM_SNAPPY);
     }
     assert_ok(vfs_mkdir(vfs, "/p", &err), &err);
@@ -158,6 +162,9 @@ static bool expected(struct opened *o, unsigned i, const struct selection_case *
            (int64_t)(i + SAMPLES - 1) * STEP_MS >= c->mint;
 }
 
+/* As prom_write_samples_v2_record gives them. */
+static const int64_t start_times[SAMPLES] = {17, 17, 12, 0, 0, 12};
+
 static void expect_samples(struct opened *o, const struct storage_selection *sel, size_t at,
                            unsigned i, const struct selection_case *c) {
     struct storage_samples samples;
@@ -170,6 +177,8 @@ static void expect_samples(struct opened *o, const struct storage_selection *sel
         if (ts_ms >= c->mint && ts_ms <= c->maxt) {
             assert_true(n < samples.count && samples.ts[n] == ts_ms);
             assert_true(f64_same_bits(samples.values[n], i + k / 8.0));
+            assert_int_equal(samples.start_ts != NULL ? samples.start_ts[n] : 0,
+                             i % 2 == 0 ? 0 : start_times[k]);
             n++;
         }
     }
