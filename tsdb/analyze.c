@@ -10,7 +10,7 @@
 #include "base/labels.h"
 #include "base/mem.h"
 #include "tsdb/chunk_analysis.h"
-#include "tsdb/manifest.h"
+#include "tsdb/manifest_file.h"
 #include "tsdb/partition.h"
 #include "tsdb/prom_db.h"
 #include "tsdb/storage_dump.h"

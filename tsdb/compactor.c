@@ -233,6 +233,11 @@ static enum err_code collect_head(struct compactor *c, bool all, struct err *err
     return code != ERR_OK ? err_wrap(err, "removing series that ended") : ERR_OK;
 }
 
+/* Damage to the only file of the newest manifest would make an older one count. */
+static enum err_code double_manifest(struct compactor *c, struct err *err) REQUIRES(c->mu) {
+    return c->manifest_is_single ? compactor_commit(c, &(struct compactor_change){0}, err) : ERR_OK;
+}
+
 static enum err_code round_locked(struct compactor *c, enum compactor_extent extent,
                                   struct err *err) REQUIRES(c->mu) {
     metric_inc(c->metrics.triggered);
@@ -243,6 +248,11 @@ static enum err_code round_locked(struct compactor *c, enum compactor_extent ext
     const enum err_code removed = remove_old(c, &failure); /* also on a disk that is full */
     if (code == ERR_OK && removed != ERR_OK) {
         code = removed;
+        *err = failure;
+    }
+    const enum err_code doubled = double_manifest(c, &failure);
+    if (code == ERR_OK && doubled != ERR_OK) {
+        code = doubled;
         *err = failure;
     }
     const enum err_code repaired = tsdb_tombstones_repair(c->db, &failure);

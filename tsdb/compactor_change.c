@@ -181,6 +181,7 @@ static enum err_code store(struct compactor *c, struct manifest *next, struct er
     const enum err_code code =
         manifest_store(c->vfs, c->dir, next, ++c->manifest_number, &in_doubt, err);
     c->in_doubt = code == ERR_OK ? false : c->in_doubt || in_doubt;
+    c->manifest_is_single = c->manifest_is_single && code != ERR_OK;
     return code;
 }
 

@@ -9,6 +9,7 @@
 #include "base/mutex.h"
 #include "tsdb/compactor.h"
 #include "tsdb/head.h"
+#include "tsdb/manifest_file.h"
 #include "tsdb/partition_writer.h"
 #include "tsdb/view.h"
 
@@ -55,6 +56,7 @@ struct compactor {
     struct manifest manifest;
     uint32_t manifest_number;
     bool in_doubt;                /* a restart may find a manifest that was not acknowledged */
+    bool manifest_is_single;      /* one of its two files could not be written at opening */
     struct view_partition **live; /* by number; a reference of each */
     size_t live_count;
     bool head_is_full;     /* of runs that are in partitions */

@@ -99,6 +99,23 @@ static void report_manifest(struct compactor *c, const struct manifest_found *fo
     atomic_fetch_add(&c->db->damage_count, 1);
 }
 
+/* The newest manifest was read from one of its files: a crash came between the two, or the other one is
+ * damaged, or an older program wrote it. What cannot be written now is written by the next round. */
+static void repair_manifest(struct compactor *c, const struct manifest_found *found) {
+    struct log *log = c->db->options.log;
+    struct err err;
+    if (found->damage.code != ERR_OK) {
+        log_error(log, "tsdb", "a file of the manifest cannot be used, its other one counts",
+                  log_err(&found->damage));
+        atomic_fetch_add(&c->db->damage_count, found->damage.code == ERR_CORRUPT);
+    }
+    if (manifest_repair(c->vfs, c->dir, &c->manifest, found, &err) != ERR_OK) {
+        c->manifest_is_single = true;
+        log_warn(log, "tsdb", "the manifest has one file, the other cannot be written now",
+                 log_err(&err));
+    }
+}
+
 static void remove_garbage(struct compactor *c, const struct compactor_folders *f,
                            bool list_is_sure) {
     for (size_t i = 0; i < f->count; i++) {
@@ -154,6 +171,8 @@ enum err_code compactor_load(struct compactor *c, struct err *err) {
         if (!list_is_sure) {
             report_manifest(c, &found);
             code = list_from_folders(c, &folders, err);
+        } else if (found.lacks[0] || found.lacks[1]) {
+            repair_manifest(c, &found);
         }
     }
     if (code == ERR_OK) {

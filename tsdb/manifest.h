@@ -1,19 +1,13 @@
 /* The manifest: which partitions are live, and what of the head they replace.
  *
- * partitions/MANIFEST-<n> is one record; a change writes the next number beside it (temporary name,
- * sync, rename, sync of the folder) and keeps the one before. What the newest manifest names is the
- * truth: a folder of a partition that it does not name was never finished or is merged away.
+ * What the newest one names is the truth: a folder of a partition that it does not name was never
+ * finished or is merged away. Its files: manifest_file.h.
  *
  * MARKS. A cut takes all runs of a window that are sealed then. Its mark says so, per shard: runs of
  * the window in L0 files below l0_file are in partitions, and so are rows of the window in WAL
  * segments below wal_segment. What comes later (late samples) is in higher ones, for both begin a
  * new file at the cut. The floors keep these numbers from being given out again when a folder
  * was emptied.
- *
- * DAMAGE. When the newest manifest cannot be read, the marks of the one before still hold, but its
- * list may name what is merged and gone: the caller then takes the list from the partitions
- * themselves (all that is whole, without the parents of others). Runs that are in a partition as
- * well do no harm: samples of equal time are one.
  *
  * Bytes: FORMAT.md section 12. Threads: of its owner, the compactor. Private to tsdb/. */
 #ifndef TSDB_MANIFEST_H
@@ -26,7 +20,6 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/vfs.h"
 
 enum {
     MANIFEST_PARTITIONS_MAX = 1 << 16,
@@ -95,27 +88,5 @@ void manifest_encode(const struct manifest *m, struct buf *to);
  * writes. */
 MUST_CHECK enum err_code manifest_decode(const uint8_t *bytes, size_t n, struct manifest *out,
                                          struct err *err);
-
-/* ---- files ---- */
-
-struct manifest_found {
-    uint32_t number;   /* of the newest file, readable or not; 0 = there is none */
-    bool is_damaged;   /* the newest is damaged; what was read is the one before, or nothing */
-    struct err damage; /* when is_damaged: what and where */
-    bool is_alone;     /* the one before is not there, or there is none: a newer one may be gone */
-};
-
-/* Reads the newest manifest in the folder to out, which is empty. Damage is no error: see above.
- * ERR_IO, ERR_UNSUPPORTED. */
-MUST_CHECK enum err_code manifest_load(struct vfs *vfs, const char *dir, struct manifest *out,
-                                       struct manifest_found *found, struct err *err);
-/* Reads the one before the newest, which would stand in for it: ERR_CORRUPT says what and where. */
-MUST_CHECK enum err_code manifest_check_before(struct vfs *vfs, const char *dir, struct err *err);
-/* Writes MANIFEST-<number>, durable on ERR_OK, and removes those before number - 1 (what cannot be
- * removed stays for the next time). ERR_LIMIT: larger than MANIFEST_BYTES_MAX. After a failure
- * *out_in_doubt says that a restart may find it or not: then nothing that only one of the two states
- * needs may be removed before a higher number was stored. */
-MUST_CHECK enum err_code manifest_store(struct vfs *vfs, const char *dir, const struct manifest *m,
-                                        uint32_t number, bool *out_in_doubt, struct err *err);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "tsdb/block_table.h"
 #include "tsdb/dump_line.h"
-#include "tsdb/manifest.h"
+#include "tsdb/manifest_file.h"
 #include "tsdb/partition.h"
 
 enum { FLUSH_BYTES = 256 << 10, TEXT_BYTES_MAX = 1 << 30, BATCH = 64, PATH_MAX_BYTES = 4096 };

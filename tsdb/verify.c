@@ -11,7 +11,7 @@
 #include "tsdb/head.h"
 #include "tsdb/head_recover.h"
 #include "tsdb/head_row.h"
-#include "tsdb/manifest.h"
+#include "tsdb/manifest_file.h"
 #include "tsdb/partition.h"
 #include "tsdb/tombstone_file.h"
 
@@ -383,6 +383,10 @@ static void verify_partition(struct verify *v, const char *dir, uint32_t number)
     partition_close(p);
 }
 
+static void on_manifest_damage(void *ctx, const struct err *damage) {
+    report(ctx, "", 0, 0, damage->text);
+}
+
 /* First of all: it says what of the head counts. */
 static enum err_code verify_manifest(struct verify *v, struct err *err) {
     struct manifest_found found = {0};
@@ -395,15 +399,7 @@ static enum err_code verify_manifest(struct verify *v, struct err *err) {
     code = manifest_load(&v->vfs.base, dir, &v->manifest, &found, err);
     v->manifest_is_alone = found.is_alone && found.number != 0;
     v->lacks_manifest = found.number == 0;
-    if (code == ERR_OK && found.is_damaged) {
-        report(v, "", 0, 0, found.damage.text);
-    }
-    struct err before;
-    if (code == ERR_OK && !found.is_damaged &&
-        manifest_check_before(&v->vfs.base, dir, &before) == ERR_CORRUPT) {
-        report(v, "", 0, 0, before.text);
-    }
-    return code;
+    return code != ERR_OK ? code : manifest_verify(&v->vfs.base, dir, on_manifest_damage, v, err);
 }
 
 static bool note_folder(void *ctx, const char *name) {

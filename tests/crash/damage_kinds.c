@@ -64,6 +64,7 @@ const struct damage_kind damage_kinds[] = {
      true},
     {"partitions/<number>/data", "plain", has_plain_pages, LOSS_PARTITION, LOSS_PARTITION, true},
     {"partitions/<number>/data", "packed", has_packed_pages, LOSS_PARTITION, LOSS_PARTITION, true},
+    {"partitions/MANIFEST-<number>.copy", "", NULL, LOSS_NONE, LOSS_NONE, true},
     {"partitions/MANIFEST-<number>", "", NULL, LOSS_NONE, LOSS_NONE, true},
     {"tombstones", "", NULL, LOSS_NONE, LOSS_NONE, true},
     {"tombstones.copy", "", NULL, LOSS_NONE, LOSS_NONE, true},

@@ -1,6 +1,7 @@
 /* Damage to one file of a sound disk: bits flip, an end is cut off, a page becomes zeros or one of
  * another file, the file goes. `verify` must speak of what the database does not read as it was
- * (FORMAT.md), the database must open, and whatever it gives must have been written. */
+ * (FORMAT.md), the database must open, and whatever it gives must have been written. Damage to one file
+ * of a manifest, which has two, costs nothing and brings nothing back. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ enum { FILES_MAX = 512, PATH_BYTES_MAX = 160, PAGE_BYTES = 4096 };
 
 struct disk_files {
     struct vfs *vfs;
+    bool manifests; /* they alone; else all others */
     char paths[FILES_MAX][PATH_BYTES_MAX];
     size_t count;
     char dir[PATH_BYTES_MAX];
@@ -22,10 +24,9 @@ static bool take(void *ctx, const char *name) {
     struct vfs_stat st;
     char path[2 * PATH_BYTES_MAX];
     (void)snprintf(path, sizeof(path), "%s/%s", all->dir, name);
-    /* The manifest before a damaged one stands in for it, and brings back what was deleted since. */
     if (strcmp(name, "snapshots") == 0 || strcmp(name, "quarantine") == 0 ||
-        strncmp(name, "MANIFEST", 8) == 0 || strstr(name, ".tmp") != NULL ||
-        vfs_stat(all->vfs, path, &st, NULL) != ERR_OK) {
+        strstr(name, ".tmp") != NULL || vfs_stat(all->vfs, path, &st, NULL) != ERR_OK ||
+        (!st.is_dir && (strncmp(name, "MANIFEST", 8) == 0) != all->manifests)) {
         return true;
     }
     if (st.is_dir) {
@@ -141,7 +142,8 @@ static bool is_spoken_of(struct sim *p, struct mem_vfs *disk, const char *path, 
         verify_database(mem_vfs_base(disk), "db", on_finding, &spoken, &result, &err);
     const bool refused = code == ERR_UNSUPPORTED; /* another format version */
     const bool may_be_idle =
-        strstr(path, "/partitions/") != NULL || strstr(path, "/series/") != NULL;
+        strstr(path, "/series/") != NULL ||
+        (strstr(path, "/partitions/") != NULL && strstr(path, "MANIFEST") == NULL);
     const bool silent = kind == DAMAGE_BIT && !refused && !spoken.named;
     if (code != ERR_OK && !refused) {
         sim_fail(p, "verify of a damaged disk: %s", err.text);
@@ -177,16 +179,17 @@ static void read_damaged(struct sim *p, struct mem_vfs *disk, bool spoken) {
     p->db = NULL;
 }
 
-void sim_damage_copy(struct sim *p) {
+static void damage_one(struct sim *p, bool manifests) {
     struct mem_vfs *disk =
         mem_vfs_after_crash(p->disk, mem_vfs_op_count(p->disk), MEM_CRASH_KEEP, 0);
     struct disk_files *all = mem_zalloc(sizeof(*all));
     struct err err;
     all->vfs = mem_vfs_base(disk);
+    all->manifests = manifests;
     (void)snprintf(all->dir, sizeof(all->dir), "db");
-    if (vfs_list(all->vfs, "db", take, all, &err) != ERR_OK || all->count == 0) {
-        sim_fail(p, "no files");
-    } else {
+    if (vfs_list(all->vfs, "db", take, all, &err) != ERR_OK) {
+        sim_fail(p, "no files: %s", err.text);
+    } else if (all->count != 0) {
         const char *path = all->paths[rng_below(&p->rng, all->count)];
         const enum damage kind =
             sim_chance(p, 2) ? DAMAGE_BIT : (enum damage)rng_below(&p->rng, DAMAGE_COUNT);
@@ -194,10 +197,17 @@ void sim_damage_copy(struct sim *p) {
             p->totals->damages++;
             const bool spoken = is_spoken_of(p, disk, path, kind);
             if (!p->failed) {
-                read_damaged(p, disk, spoken);
+                read_damaged(p, disk, spoken && !manifests);
             }
         }
     }
     mem_free(all);
     mem_vfs_free(disk);
+}
+
+void sim_damage_copy(struct sim *p) {
+    damage_one(p, false);
+    if (!p->failed) {
+        damage_one(p, true);
+    }
 }
