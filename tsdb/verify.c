@@ -41,6 +41,7 @@ struct verify {
     const char *file; /* for findings of records: their file is not known, their log is */
     struct head_change *changes;
     size_t change_capacity;
+    char said[ERR_TEXT_MAX]; /* of partitions, last */
 };
 
 static void report(struct verify *v, const char *path, uint64_t offset, uint64_t size,
@@ -355,8 +356,13 @@ static enum err_code each_shard(struct verify *v, const char *folder, shard_fn *
 
 /* ---- partitions ---- */
 
+/* Who reads a damaged page says so, and who walks over it. */
 static void on_partition_damage(void *ctx, const struct err *err) {
-    report(ctx, "", 0, 0, err->text);
+    struct verify *v = ctx;
+    if (strcmp(v->said, err->text) != 0) {
+        (void)snprintf(v->said, sizeof(v->said), "%s", err->text);
+        report(v, "", 0, 0, err->text);
+    }
 }
 
 static void verify_partition(struct verify *v, const char *dir, uint32_t number) {

@@ -89,3 +89,18 @@ def test_nothing_in_the_folder_of_a_killed_server_is_changed(busy, tmp_path):
     assert fingerprint(busy.data) == before
     got = dumped(busy.data, at)
     assert all(set(times) <= got[as_openmetrics(metric)] for metric, times in want.items())
+
+
+def test_a_damaged_page_is_named_once_with_its_file_and_offset(tmp_path):
+    start = int(time.time()) // 7200 * 7200 - 4 * 7200
+    with open(tmp_path / 'h.om', 'w') as f:
+        f.write(''.join(f'm{{i="{i}"}} {(k * 7 + i) % 50}\n'.replace('\n', f' {start + k * 30}\n') for i in range(20) for k in range(600)) + '# EOF\n')
+    lines_of(RELEASE, 'tsdb', 'create-blocks-from', 'openmetrics', tmp_path / 'h.om', tmp_path / 'data')
+    data = sorted((tmp_path / 'data/partitions').glob('*/data'))[0]
+    damaged = bytearray(data.read_bytes())
+    damaged[100] ^= 1
+    data.write_bytes(damaged)
+    r = subprocess.run([str(RELEASE), 'tsdb', 'verify', str(tmp_path / 'data')], capture_output=True, text=True, timeout=60)
+    first, last = r.stdout.splitlines()
+    assert (r.returncode, first) == (1, f'partition file {data}: page with a wrong checksum at offset 16'), r.stdout
+    assert last.endswith(': 1 damaged places')
