@@ -107,11 +107,16 @@ static const struct last_sample *find_last(struct storage_appender *a, uint32_t 
     return at->group != 0 ? at : NULL;
 }
 
-static void add_sample(struct storage_appender *a, const struct push_sample *s) {
-    if (a->count == a->capacity) {
-        a->capacity = a->capacity < SAMPLES_MIN ? SAMPLES_MIN : a->capacity * 2;
+static void want_room(struct storage_appender *a, size_t n) {
+    if (UNLIKELY(n > a->capacity - a->count)) {
+        const size_t doubled = a->capacity < SAMPLES_MIN ? SAMPLES_MIN : a->capacity * 2;
+        a->capacity = doubled - a->count < n ? a->count + n : doubled;
         a->samples = mem_resize(a->samples, a->capacity, sizeof(*a->samples));
     }
+}
+
+static void add_sample(struct storage_appender *a, const struct push_sample *s) {
+    want_room(a, 1);
     const struct push_sample *last = a->count != 0 ? &a->samples[a->count - 1] : NULL;
     a->is_row =
         s->extra == 0 && (last == NULL || (a->is_row && last->group == s->group &&
@@ -402,7 +407,7 @@ enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int6
     return code == ERR_EXISTS ? ERR_OK : code;
 }
 
-bool tsdb_expect(struct storage_appender *a, struct storage_expected *out) {
+bool tsdb_expect_sets(struct storage_appender *a, struct storage_expected *out) {
     struct expected *e = &a->expected;
     if (!expected_look(a)) {
         return false;
@@ -410,31 +415,51 @@ bool tsdb_expect(struct storage_appender *a, struct storage_expected *out) {
     e->given = e->at;
     *out = (struct storage_expected){
         .target = e->group->target,
-        .metrics = e->metrics + e->at,
+        .sets = e->sets + e->at,
         .count = e->count - e->at,
     };
     return true;
 }
 
-/* Adds the sample of the series that is expected next, when it goes on with the row of those before and
- * nothing is to be said about it. False: nothing was done. */
-static bool add_to_row(struct storage_appender *a, const struct push_sample *s) {
-    struct expected *e = &a->expected;
-    if (!a->is_row || a->count == a->capacity || s->ts_ms <= e->newest_ms[e->at] ||
-        s->ts_ms < a->bounds.min_ms || s->ts_ms > a->bounds.max_ms || a->table != NULL) {
+bool tsdb_expect(struct storage_appender *a, struct storage_expected *out) {
+    if (!tsdb_expect_sets(a, out)) {
         return false;
     }
-    const struct push_sample *last = &a->samples[a->count - 1];
-    struct push_sample *to = &a->samples[a->count];
-    *to = *s;
-    to->group = e->group->id;
-    to->slot = e->slot + e->at;
-    if (last->group != to->group || last->slot >= to->slot || last->ts_ms != s->ts_ms) {
-        return false;
-    }
-    a->count++;
-    e->at++;
+    expected_want_metrics(a);
+    out->metrics = a->expected.metrics + a->expected.at;
     return true;
+}
+
+/* Adds samples of the series that are expected next, as far as they go on with the row of those before and
+ * nothing is to be said about them. Returns how many. */
+static size_t add_to_row(struct storage_appender *a, int64_t ts_ms, const double *values,
+                         size_t n) {
+    struct expected *e = &a->expected;
+    const struct push_sample *last = a->count != 0 ? &a->samples[a->count - 1] : NULL;
+    if (last == NULL || !a->is_row || a->table != NULL || last->group != e->group->id ||
+        last->slot >= e->slot + e->at || last->ts_ms != ts_ms || ts_ms < a->bounds.min_ms ||
+        ts_ms > a->bounds.max_ms) {
+        return 0;
+    }
+    want_room(a, n);
+    struct push_sample *to = &a->samples[a->count];
+    size_t taken = 0;
+    for (; taken < n && ts_ms > e->newest_ms[e->at + taken]; taken++, to++) {
+        *to = float_sample(ts_ms, values[taken]);
+        to->group = e->group->id;
+        to->slot = e->slot + e->at + (uint32_t)taken;
+    }
+    a->count += taken;
+    e->at += (uint32_t)taken;
+    return taken;
+}
+
+size_t tsdb_append_expected_row(struct storage_appender *a, size_t i, int64_t ts_ms,
+                                const double *values, size_t n) {
+    struct expected *e = &a->expected;
+    ASSERT(e->given < e->count && i < e->count - e->given && n <= e->count - e->given - i);
+    e->at = e->given + (uint32_t)i;
+    return add_to_row(a, ts_ms, values, n);
 }
 
 enum err_code tsdb_append_expected(struct storage_appender *a, size_t i, int64_t ts_ms,
@@ -442,10 +467,10 @@ enum err_code tsdb_append_expected(struct storage_appender *a, size_t i, int64_t
     struct expected *e = &a->expected;
     ASSERT(e->given < e->count && i < e->count - e->given);
     e->at = e->given + (uint32_t)i;
-    struct push_sample s = float_sample(ts_ms, value);
-    if (LIKELY(add_to_row(a, &s))) {
+    if (LIKELY(add_to_row(a, ts_ms, &value, 1) == 1)) {
         return ERR_OK;
     }
+    struct push_sample s = float_sample(ts_ms, value);
     const enum err_code code = append_checked(a, NULL, &s);
     return code == ERR_EXISTS ? ERR_OK : code;
 }

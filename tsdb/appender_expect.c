@@ -1,7 +1,7 @@
 /* Senders keep the order of series, and a group has its series in the order in which they first came.
  * So the series behind the newest one of a transaction are looked up at once, a few and then more while
  * they are right: with one turn of the locks for all, and their labels are compared where they are,
- * without taking them apart or hashing them. */
+ * without taking them apart or hashing them. Who remembers labels by their numbers needs not even those. */
 #include "tsdb/appender_impl.h"
 
 enum {
@@ -22,9 +22,8 @@ static uint32_t newest_group(const struct index *index, struct head_group *const
     return id;
 }
 
-static void look_up_labels(struct tsdb *db, struct expected *e) REQUIRES(db->index.mu) {
-    const struct index_tables *live = db->index.live;
-    const struct index_group *slots = &live->groups[e->group->id];
+static void look_up_sets(struct tsdb *db, struct expected *e) REQUIRES(db->index.mu) {
+    const struct index_group *slots = &db->index.live->groups[e->group->id];
     const uint32_t known = slots->slot_count > e->slot ? slots->slot_count - e->slot : 0;
     e->count = e->count < known ? e->count : known;
     if (newest_group(&db->index, db->groups, e->group->target_set) != e->group->id) {
@@ -32,10 +31,26 @@ static void look_up_labels(struct tsdb *db, struct expected *e) REQUIRES(db->ind
     }
     for (uint32_t i = 0; i < e->count; i++) {
         const uint32_t set = slots->slots[e->slot + i];
-        e->metrics[i] = LIKELY(set < INDEX_SLOT_WHOLE) ? label_sets_get(&live->metrics.sets, set)
-                                                       : (struct labels){0};
+        e->sets[i] = LIKELY(set < INDEX_SLOT_WHOLE) ? set : STORAGE_SET_NONE;
     }
-    for (uint32_t i = 0; i < e->count; i++) { /* they are compared at once */
+    e->has_metrics = false;
+}
+
+void expected_want_metrics(struct storage_appender *a) {
+    struct expected *e = &a->expected;
+    if (LIKELY(e->has_metrics)) {
+        return;
+    }
+    struct index *index = &a->db->index;
+    mutex_lock(&index->mu);
+    for (uint32_t i = 0; i < e->count; i++) {
+        e->metrics[i] = LIKELY(e->sets[i] != STORAGE_SET_NONE)
+                            ? label_sets_get(&index->live->metrics.sets, e->sets[i])
+                            : (struct labels){0};
+    }
+    mutex_unlock(&index->mu);
+    e->has_metrics = true;
+    for (uint32_t i = e->at; i < e->count; i++) { /* they are compared at once */
         for (size_t at = 0; at < e->metrics[i].size; at += CACHE_LINE_BYTES) {
             __builtin_prefetch(e->metrics[i].data + at);
         }
@@ -61,7 +76,7 @@ bool expected_look(struct storage_appender *a) {
     const uint32_t known = g->slot_count > e->slot ? g->slot_count - e->slot : 0;
     e->count = e->more < known ? e->more : known;
     mutex_lock(&db->index.mu);
-    look_up_labels(db, e);
+    look_up_sets(db, e);
     mutex_unlock(&db->index.mu);
     for (uint32_t i = 0; i < e->count; i++) {
         e->newest_ms[i] = g->last_ts_ms[e->slot + i];
@@ -127,6 +142,7 @@ bool expected_find(struct storage_appender *a, struct labels labels) {
     if (!expected_look(a)) {
         return false;
     }
+    expected_want_metrics(a);
     for (uint32_t i = e->at; i < e->count && i - e->at <= SKIP_MAX; i++) {
         if (is_at(e, i, labels)) {
             e->at = i;
@@ -136,7 +152,11 @@ bool expected_find(struct storage_appender *a, struct labels labels) {
     return false;
 }
 
-bool expected_was(const struct storage_appender *a, struct labels labels) {
+bool expected_was(struct storage_appender *a, struct labels labels) {
     const struct expected *e = &a->expected;
-    return e->at != 0 && is_at(e, e->at - 1, labels);
+    if (e->at == 0) {
+        return false;
+    }
+    expected_want_metrics(a);
+    return is_at(e, e->at - 1, labels);
 }

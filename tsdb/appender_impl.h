@@ -28,8 +28,10 @@ struct expected {
     uint32_t at;              /* the next one */
     uint32_t given;           /* to the caller: those from here on; UINT32_MAX: no more */
     uint32_t count;
-    uint32_t more;                       /* so many are looked up next */
-    struct labels metrics[EXPECTED_MAX]; /* data == NULL: no series that can be expected */
+    uint32_t more;               /* so many are looked up next */
+    uint32_t sets[EXPECTED_MAX]; /* STORAGE_SET_NONE: no series that can be expected */
+    bool has_metrics;
+    struct labels metrics[EXPECTED_MAX]; /* if has_metrics; data == NULL: as above */
     int64_t newest_ms[EXPECTED_MAX];
 };
 
@@ -75,9 +77,11 @@ static inline bool appender_is_target_label(struct str name) {
 void expected_follow(struct storage_appender *a, struct head_group *g, uint32_t slot);
 /* Sees to it that something is expected, when anything is known; false: it is not. */
 bool expected_look(struct storage_appender *a);
+/* Fills in the metrics of what is expected. */
+void expected_want_metrics(struct storage_appender *a);
 /* Is the series one of the next few that are expected? Then that is the next one. */
 bool expected_find(struct storage_appender *a, struct labels labels);
 /* Is it that of the newest sample? False when that is not known. */
-bool expected_was(const struct storage_appender *a, struct labels labels);
+bool expected_was(struct storage_appender *a, struct labels labels);
 
 #endif

@@ -222,9 +222,14 @@ struct storage_exemplar_series {
  * read too. */
 struct storage_expected {
     struct labels target; /* of all of them; together with metrics[i] the labels of a series */
-    const struct labels *metrics; /* data == NULL: of none */
+    const struct labels *metrics; /* data == NULL: of none. NULL: storage_expect tells them */
+    /* Numbers of the metrics, below 2^31: an equal number means equal labels while the storage is open.
+     * STORAGE_SET_NONE: of none. NULL: this storage has no numbers. */
+    const uint32_t *sets;
     size_t count;
 };
+
+#define STORAGE_SET_NONE UINT32_MAX
 
 struct storage_ops {
     uint32_t (*shard_count)(struct storage *st);
@@ -287,6 +292,9 @@ struct storage_ops {
     bool (*expect)(struct storage_appender *a, struct storage_expected *out);
     enum err_code (*append_expected)(struct storage_appender *a, size_t i, int64_t ts_ms,
                                      double value);
+    bool (*expect_sets)(struct storage_appender *a, struct storage_expected *out);
+    size_t (*append_expected_row)(struct storage_appender *a, size_t i, int64_t ts_ms,
+                                  const double *values, size_t n);
     enum err_code (*cardinality)(struct storage_querier *q, size_t limit,
                                  struct storage_cardinality *out, struct err *err);
 };
@@ -378,11 +386,29 @@ MUST_CHECK static inline bool storage_expect(struct storage *st, struct storage_
     return st->ops->expect != NULL && st->ops->expect(a, out);
 }
 
-/* storage_append to the series i of the newest storage_expect. */
+/* The same, sets in the place of metrics: for who remembers what labels a number stands for. False also
+ * when the storage has no numbers. storage_expect behind it tells the same series with their labels. */
+MUST_CHECK static inline bool storage_expect_sets(struct storage *st, struct storage_appender *a,
+                                                  struct storage_expected *out) {
+    return st->ops->expect_sets != NULL && st->ops->expect_sets(a, out);
+}
+
+/* storage_append to the series i of the newest storage_expect or storage_expect_sets. */
 MUST_CHECK static inline enum err_code storage_append_expected(struct storage *st,
                                                                struct storage_appender *a, size_t i,
                                                                int64_t ts_ms, double value) {
     return st->ops->append_expected(a, i, ts_ms, value);
+}
+
+/* The same for n series from i on, as far as nothing is to be said about their samples: returns how many
+ * were taken, which may be 0. */
+MUST_CHECK static inline size_t storage_append_expected_row(struct storage *st,
+                                                            struct storage_appender *a, size_t i,
+                                                            int64_t ts_ms, const double *values,
+                                                            size_t n) {
+    return st->ops->append_expected_row != NULL
+               ? st->ops->append_expected_row(a, i, ts_ms, values, n)
+               : 0;
 }
 
 /* As storage_append, with all that a sample may have. ERR_UNSUPPORTED when the storage keeps floats

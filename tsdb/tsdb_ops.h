@@ -10,6 +10,9 @@ struct head_shard *tsdb_shard_for(struct tsdb *db, struct labels target);
 enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **out,
                                   struct err *err);
 bool tsdb_expect(struct storage_appender *a, struct storage_expected *out);
+bool tsdb_expect_sets(struct storage_appender *a, struct storage_expected *out);
+size_t tsdb_append_expected_row(struct storage_appender *a, size_t i, int64_t ts_ms,
+                                const double *values, size_t n);
 enum err_code tsdb_append_expected(struct storage_appender *a, size_t i, int64_t ts_ms,
                                    double value);
 enum err_code tsdb_append(struct storage_appender *a, struct labels labels, int64_t ts_ms,

@@ -76,7 +76,7 @@ static struct write_scratch *take_scratch(struct remote_write *receiver) {
 static void give_scratch(struct remote_write *receiver, struct write_scratch *s) {
     const size_t bytes = s->plain.capacity + s->packed_capacity +
                          s->label_capacity * sizeof(*s->labels) +
-                         s->symbol_capacity * sizeof(*s->symbols);
+                         s->symbol_capacity * sizeof(*s->symbols) + write_forms_bytes(&s->forms);
     if (bytes > SCRATCH_KEEP_BYTES) {
         write_scratch_release(s);
     }

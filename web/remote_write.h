@@ -13,6 +13,7 @@
  *   remote_write_more.c    histograms, exemplars, metadata
  *   remote_write_v1.c      prometheus.WriteRequest
  *   remote_write_usual.c   its series as nearly all are
+ *   remote_write_forms.c   those that came in the request before too, a row at a time
  *   remote_write_v2.c      io.prometheus.write.v2.Request */
 #ifndef WEB_REMOTE_WRITE_H
 #define WEB_REMOTE_WRITE_H
@@ -48,9 +49,29 @@ struct write_symbol {
     uint32_t len;
 };
 
+/* Labels of a set as they came, but for those of the target. */
+struct write_form {
+    uint32_t set;
+    uint32_t at; /* in the bytes */
+    uint16_t before;
+    uint16_t behind;
+};
+
+/* Numbers are those of one storage. */
+struct write_forms {
+    struct write_form *table; /* by set & mask; NULL: nothing is remembered */
+    uint32_t mask;
+    uint32_t count;
+    uint32_t vain; /* forms that found no room */
+    uint8_t *bytes;
+    size_t used;
+    size_t capacity;
+};
+
 /* Memory of one request at a time. */
 struct write_scratch {
     struct buf plain; /* the unpacked body; all slices point into it */
+    struct write_forms forms;
     struct label *labels;
     size_t label_count;
     size_t label_capacity;
@@ -117,6 +138,8 @@ enum write_labels write_labels_pack(struct write_scratch *scratch, struct labels
 bool write_sample(struct write_batch *b, struct labels labels, int64_t ts_ms, double value);
 /* The same for the series expected_at of expected, behind which it goes on. */
 bool write_expected_sample(struct write_batch *b, int64_t ts_ms, double value);
+/* The same for n series from there on. */
+void write_expected_row(struct write_batch *b, int64_t ts_ms, const double *values, size_t n);
 /* The same with all that a sample may have. */
 bool write_whole_sample(struct write_batch *b, struct labels labels,
                         const struct storage_sample *sample);
@@ -157,6 +180,20 @@ MUST_CHECK bool write_read_expected(const struct write_scratch *scratch, struct 
  * faster decoder. False: it does not, nothing is known of it. *out_labels as above. */
 MUST_CHECK bool write_read_usual(struct write_scratch *scratch, struct str series,
                                  struct labels *out_labels, double *out_value, int64_t *out_ts_ms);
+
+/* ---- remote_write_forms.c ---- */
+
+void write_forms_release(struct write_forms *forms);
+size_t write_forms_bytes(const struct write_forms *forms);
+/* Remembers what a set's labels look like: series is one that write_read_expected took for it, run what
+ * that left. */
+void write_forms_learn(struct write_forms *forms, uint32_t set, struct str series, struct str run);
+/* Takes series of v1 from the request (all of it up to its end in the scratch's plain body), the first with
+ * the labels of sets[0] and run, the next with those of sets[1] and so on, as long as their labels are
+ * known and all have one time. Returns how many. */
+MUST_CHECK size_t write_forms_take(const struct write_forms *forms, struct proto *from,
+                                   const uint32_t *sets, size_t n, struct str run,
+                                   int64_t *out_ts_ms, double *values);
 
 /* ---- remote_write_v1.c, remote_write_v2.c ---- */
 

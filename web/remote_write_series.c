@@ -253,6 +253,19 @@ bool write_expected_sample(struct write_batch *b, int64_t ts_ms, double value) {
     return true;
 }
 
+void write_expected_row(struct write_batch *b, int64_t ts_ms, const double *values, size_t n) {
+    size_t taken = 0;
+    if (n != 0 && may_store(b, ts_ms)) {
+        taken =
+            storage_append_expected_row(b->storage, b->appender, b->expected_at, ts_ms, values, n);
+        b->samples += taken;
+        b->expected_at += taken;
+    }
+    for (; taken < n; taken++) {
+        (void)write_expected_sample(b, ts_ms, values[taken]);
+    }
+}
+
 bool write_whole_sample(struct write_batch *b, struct labels labels,
                         const struct storage_sample *sample) {
     if (!may_store(b, sample->ts_ms)) {
@@ -270,6 +283,7 @@ bool write_whole_sample(struct write_batch *b, struct labels labels,
 void write_scratch_release(struct write_scratch *scratch) {
     buf_release(&scratch->plain);
     arena_reset(&scratch->arena);
+    write_forms_release(&scratch->forms);
     mem_free(scratch->labels);
     mem_free(scratch->packed);
     mem_free(scratch->symbols);

@@ -1,91 +1,20 @@
-/* The series that nearly all requests are made of: each string shorter than 128 bytes, then one sample.
- * Its bytes are then
- *
- *     0a n  0a n name 12 n value   ... one per label
- *     12 n  09 value(8) 10 timestamp
- *
- * so that "n name" and "n value" are what packed labels consist of. When it is one of the series that
- * the storage expects next, its labels are compared where they are, and nothing else is to be known of
- * them. Else, when they are in order and ASCII, one pass checks and packs them. Anything else is left to
- * the general decoder: what is refused here is not wrong. */
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
+/* A series as nearly all are (remote_write_wire.h): "n name" and "n value" are then what packed labels
+ * consist of. When it is one of the series that the storage expects next, its labels are compared where
+ * they are, and nothing else is to be known of them. Else, when they are in order and ASCII, one pass checks
+ * and packs them. Anything else is left to the general decoder. */
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "web/remote_write.h"
+#include "web/remote_write_wire.h"
 
 enum {
     SERIES_BYTES_MAX = 64 * 1024,
-    SLACK_BYTES = 16, /* what may be read behind a series, and written behind its labels */
-    SHORT_MAX = 0x7F,
-    SKIP_MAX = 4,      /* expected series that the sender may leave out */
-    TAG_FIRST = 0x0A,  /* field 1, bytes */
-    TAG_SECOND = 0x12, /* field 2, bytes */
-    TAG_DOUBLE = 0x09, /* field 1, fixed 64 */
-    TAG_VARINT = 0x10, /* field 2, varint */
+    SKIP_MAX = 4, /* expected series that the sender may leave out */
 };
 
 #define KEY_NAME UINT64_C(0x5F5F6E616D655F5F) /* "__name__" */
-#define HIGH_BITS UINT64_C(0x8080808080808080)
 
 /* ---- labels ---- */
-
-/* Name and value of a label, each with its length first; both are inside the series. */
-struct wire_label {
-    const uint8_t *name;
-    const uint8_t *value;
-};
-
-/* The label at a position; returns what is behind it, or NULL. */
-static inline const uint8_t *take_label(const uint8_t *at, const uint8_t *end,
-                                        struct wire_label *out) {
-    const size_t all = at[1];
-    const size_t name_len = at[3];
-    if (all > SHORT_MAX || (size_t)(end - at) < all + 2 || at[2] != TAG_FIRST || name_len == 0 ||
-        name_len + 5 > all || at[4 + name_len] != TAG_SECOND) {
-        return NULL;
-    }
-    out->name = at + 3;
-    out->value = at + 5 + name_len;
-    return *out->value != 0 && *out->value + name_len + 4 == all ? at + all + 2 : NULL;
-}
-
-static inline bool is_label(const uint8_t *at, const uint8_t *end) {
-    return end - at > 6 && *at == TAG_FIRST;
-}
-
-#if defined(__SSE2__)
-
-static ALWAYS_INLINE unsigned same_bits(const uint8_t *a, const uint8_t *b) {
-    return (unsigned)_mm_movemask_epi8(
-        _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)a), _mm_loadu_si128((const __m128i *)b)));
-}
-
-#else
-
-/* A bit for each of 16 bytes that are equal. */
-static ALWAYS_INLINE unsigned same_bits(const uint8_t *a, const uint8_t *b) {
-    unsigned bits = 0;
-    for (size_t i = 0; i < SLACK_BYTES; i++) {
-        bits |= (a[i] == b[i] ? 1U : 0U) << i;
-    }
-    return bits;
-}
-
-#endif
-
-/* SLACK_BYTES behind both can be read: most strings are one step, whatever their length. */
-static ALWAYS_INLINE bool same_bytes(const uint8_t *a, const uint8_t *b, size_t n) {
-    enum { ALL = (1 << SLACK_BYTES) - 1 };
-    for (; n > SLACK_BYTES; a += SLACK_BYTES, b += SLACK_BYTES, n -= SLACK_BYTES) {
-        if (same_bits(a, b) != ALL) {
-            return false;
-        }
-    }
-    return (~same_bits(a, b) & ((1U << n) - 1)) == 0;
-}
 
 /* Takes the label in front of packed labels from both; false: another one, or none, is there. What the
  * bytes should be is known from the packed ones, so that no step waits for a length that came. */
@@ -100,10 +29,10 @@ static ALWAYS_INLINE bool take_known(const uint8_t **io_at, const uint8_t *end,
     const uint8_t *value = name + 1 + name_len;
     const size_t all = name_len + *value + 4; /* of strings of 255 bytes and more *name says so */
     const uint32_t front =
-        TAG_FIRST | (uint32_t)all << 8 | TAG_FIRST << 16 | (uint32_t)name_len << 24;
-    if (all > SHORT_MAX || (size_t)(end - at) < all + 2 || load_u32(at) != front ||
-        !same_bytes(at + 4, name + 1, name_len) || at[4 + name_len] != TAG_SECOND ||
-        !same_bytes(at + 5 + name_len, value, (size_t)*value + 1)) {
+        WIRE_TAG_FIRST | (uint32_t)all << 8 | WIRE_TAG_FIRST << 16 | (uint32_t)name_len << 24;
+    if (all > WIRE_SHORT_MAX || (size_t)(end - at) < all + 2 || load_u32(at) != front ||
+        !wire_same_bytes(at + 4, name + 1, name_len) || at[4 + name_len] != WIRE_TAG_SECOND ||
+        !wire_same_bytes(at + 5 + name_len, value, (size_t)*value + 1)) {
         return false;
     }
     const size_t packed = all - 2;
@@ -115,7 +44,7 @@ static ALWAYS_INLINE bool take_known(const uint8_t **io_at, const uint8_t *end,
 /* Takes the labels of the target as they were in the series before, where they were side by side. */
 static ALWAYS_INLINE bool take_run(const uint8_t **io_at, const uint8_t *end, struct str run) {
     if (run.len == 0 || (size_t)(end - *io_at) < run.len ||
-        !same_bytes(*io_at, (const uint8_t *)run.ptr, run.len)) {
+        !wire_same_bytes(*io_at, (const uint8_t *)run.ptr, run.len)) {
         return false;
     }
     *io_at += run.len;
@@ -130,7 +59,7 @@ static const uint8_t *match_labels(const uint8_t *at, const uint8_t *end, struct
     const uint8_t *run_begin = NULL;
     const uint8_t *run_end = NULL;
     bool parted = false;
-    while (is_label(at, end)) {
+    while (wire_is_label(at, end)) {
         if (LIKELY(take_known(&at, end, &metric))) {
             continue;
         }
@@ -169,13 +98,13 @@ static bool is_ascii(const uint8_t *at, size_t n) {
     for (; n > 0; at++, n--) {
         bits |= *at;
     }
-    return (bits & HIGH_BITS) == 0;
+    return (bits & WIRE_HIGH_BITS) == 0;
 }
 
 /* Copies in steps of 16: both sides must have that much behind the end. */
 static uint8_t *copy(uint8_t *to, const uint8_t *from, size_t n) {
-    for (size_t at = 0; at < n; at += SLACK_BYTES) {
-        memcpy(to + at, from + at, SLACK_BYTES);
+    for (size_t at = 0; at < n; at += WIRE_SLACK_BYTES) {
+        memcpy(to + at, from + at, WIRE_SLACK_BYTES);
     }
     return to + n;
 }
@@ -188,9 +117,9 @@ static const uint8_t *pack_labels(const uint8_t *at, const uint8_t *end, uint8_t
     struct str last = {NULL, 0};
     uint64_t last_key = 0;
     bool has_name = false;
-    while (is_label(at, end)) {
+    while (wire_is_label(at, end)) {
         struct wire_label l;
-        at = take_label(at, end, &l);
+        at = wire_take_label(at, end, &l);
         if (at == NULL) {
             return NULL;
         }
@@ -212,44 +141,12 @@ static const uint8_t *pack_labels(const uint8_t *at, const uint8_t *end, uint8_t
     return at;
 }
 
-/* ---- the sample ---- */
-
-/* A varint that is the n bytes of word: seven bits of each, put together pairwise. False: it is longer
- * or shorter. */
-static inline bool read_varint(uint64_t word, size_t n, uint64_t *out) {
-    const uint64_t bytes = n < 8 ? word & ~(UINT64_MAX << (8 * n)) : word;
-    if ((bytes & HIGH_BITS) != (HIGH_BITS & ~(UINT64_MAX << (8 * n - 8)))) {
-        return false;
-    }
-    uint64_t v = bytes & ~HIGH_BITS;
-    v = (v & UINT64_C(0x007F007F007F007F)) | (v & UINT64_C(0x7F007F007F007F00)) >> 1;
-    v = (v & UINT64_C(0x00003FFF00003FFF)) | (v & UINT64_C(0x3FFF00003FFF0000)) >> 2;
-    *out = (v & UINT64_C(0x0FFFFFFF)) | (v & UINT64_C(0x0FFFFFFF00000000)) >> 4;
-    return true;
-}
-
-/* One sample and nothing else; SLACK_BYTES behind the end can be read. */
-static bool take_sample(const uint8_t *at, const uint8_t *end, double *out_value,
-                        int64_t *out_ts_ms) {
-    enum { UPTO_TIMESTAMP = 12 };
-    const size_t ts_bytes = (size_t)(end - at) - UPTO_TIMESTAMP;
-    if (end - at <= UPTO_TIMESTAMP || at[0] != TAG_SECOND || at[1] != end - at - 2 ||
-        at[2] != TAG_DOUBLE || at[11] != TAG_VARINT || ts_bytes > 8) {
-        return false;
-    }
-    uint64_t ts;
-    memcpy(out_value, at + 3, sizeof(*out_value));
-    const bool ok = read_varint(load_u64(at + UPTO_TIMESTAMP), ts_bytes, &ts);
-    *out_ts_ms = ok ? (int64_t)ts : 0;
-    return ok;
-}
-
 /* ---- a series ---- */
 
 static bool has_slack(const struct write_scratch *scratch, struct str series) {
     const struct str plain = buf_str(&scratch->plain);
     return series.len <= SERIES_BYTES_MAX &&
-           plain.ptr + plain.len - (series.ptr + series.len) >= SLACK_BYTES;
+           plain.ptr + plain.len - (series.ptr + series.len) >= WIRE_SLACK_BYTES;
 }
 
 bool write_read_expected(const struct write_scratch *scratch, struct str series,
@@ -266,7 +163,7 @@ bool write_read_expected(const struct write_scratch *scratch, struct str series,
             metric.data != NULL ? match_labels(begin, end, expected->target, metric, io_run) : NULL;
         if (at != NULL) {
             *io_at = i;
-            return take_sample(at, end, out_value, out_ts_ms);
+            return wire_take_sample(at, end, out_value, out_ts_ms);
         }
     }
     return false;
@@ -279,13 +176,14 @@ bool write_read_usual(struct write_scratch *scratch, struct str series, struct l
     if (!has_slack(scratch, series)) {
         return false;
     }
-    if (UNLIKELY(scratch->packed_capacity < series.len + SLACK_BYTES)) {
-        scratch->packed_capacity = mem_grow(scratch->packed_capacity, series.len + SLACK_BYTES);
+    if (UNLIKELY(scratch->packed_capacity < series.len + WIRE_SLACK_BYTES)) {
+        scratch->packed_capacity =
+            mem_grow(scratch->packed_capacity, series.len + WIRE_SLACK_BYTES);
         scratch->packed = mem_resize(scratch->packed, scratch->packed_capacity, 1);
     }
     size_t bytes = 0;
     at = pack_labels(at, end, scratch->packed, &bytes);
-    if (at == NULL || !take_sample(at, end, out_value, out_ts_ms)) {
+    if (at == NULL || !wire_take_sample(at, end, out_value, out_ts_ms)) {
         return false;
     }
     *out_labels = (struct labels){scratch->packed, bytes};

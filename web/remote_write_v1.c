@@ -9,6 +9,7 @@ enum { SERIES_LABELS = 1, SERIES_SAMPLES = 2, SERIES_EXEMPLARS = 3, SERIES_HISTO
 enum { EXEMPLAR_LABELS = 1, EXEMPLAR_VALUE = 2, EXEMPLAR_TIMESTAMP = 3 };
 enum { METADATA_TYPE = 1, METADATA_FAMILY = 2, METADATA_HELP = 4, METADATA_UNIT = 5 };
 enum { LABEL_NAME_FIELD = 1, LABEL_VALUE_FIELD = 2 };
+enum { ROW_MAX = 64 }; /* series that are taken at once */
 
 static bool read_label(struct proto *outer, struct str bytes, struct label *out) {
     struct proto p = proto_of(bytes);
@@ -109,25 +110,58 @@ static void read_exemplars(struct write_batch *b, struct labels labels, struct p
     }
 }
 
+/* Has the storage tell what it expects from here on; only_sets: numbers will do. False: it does not know,
+ * nothing is expected. */
+static bool look_ahead(struct write_batch *b, bool only_sets) {
+    const uint8_t *target = b->expected.target.data;
+    b->expected_at = 0;
+    if (!(only_sets ? storage_expect_sets(b->storage, b->appender, &b->expected)
+                    : storage_expect(b->storage, b->appender, &b->expected))) {
+        b->expected.count = 0;
+        return false;
+    }
+    if (b->expected.target.data != target) {
+        b->target_run = STR("");
+    }
+    return true;
+}
+
+/* Series that came before as they come now, from where p is. */
+static void take_rows(struct write_batch *b, struct proto *p) {
+    double values[ROW_MAX];
+    int64_t ts_ms = 0;
+    size_t n;
+    do {
+        if (b->expected_at >= b->expected.count && !look_ahead(b, true)) {
+            return;
+        }
+        const struct storage_expected *e = &b->expected;
+        if (e->sets == NULL || (b->target_run.len == 0 && e->target.size != 0)) {
+            return;
+        }
+        n = e->count - b->expected_at;
+        n = write_forms_take(&b->scratch->forms, p, e->sets + b->expected_at,
+                             n < ROW_MAX ? n : ROW_MAX, b->target_run, &ts_ms, values);
+        write_expected_row(b, ts_ms, values, n);
+    } while (n != 0);
+}
+
 /* Is it a series that the storage expects? Then its sample is stored, or refused. */
 static bool read_expected(struct write_batch *b, struct str bytes) {
     double value;
     int64_t ts_ms;
-    if (UNLIKELY(b->expected_at >= b->expected.count)) {
-        const uint8_t *target = b->expected.target.data;
-        b->expected_at = 0;
-        if (!storage_expect(b->storage, b->appender, &b->expected)) {
-            b->expected.count = 0;
-            return false;
-        }
-        if (b->expected.target.data != target) {
-            b->target_run = STR("");
-        }
+    if ((b->expected_at >= b->expected.count || b->expected.metrics == NULL) &&
+        !look_ahead(b, false)) {
+        return false;
     }
     if (UNLIKELY(!write_read_expected(b->scratch, bytes, &b->expected, &b->expected_at,
                                       &b->target_run, &value, &ts_ms))) {
         b->expected.count = 0; /* what comes now changes what is expected */
         return false;
+    }
+    if (b->expected.sets != NULL && (b->target_run.len != 0 || b->expected.target.size == 0)) {
+        write_forms_learn(&b->scratch->forms, b->expected.sets[b->expected_at], bytes,
+                          b->target_run);
     }
     (void)write_expected_sample(b, ts_ms, value);
     return true;
@@ -174,7 +208,7 @@ static bool read_series(struct write_batch *b, struct proto *outer, struct str b
 enum err_code write_decode_v1(struct write_batch *b, struct err *err) {
     struct proto p = proto_of(buf_str(&b->scratch->plain));
     struct proto_field f;
-    while (proto_next(&p, &f)) {
+    while (take_rows(b, &p), proto_next(&p, &f)) {
         if (f.number == REQUEST_TIMESERIES && proto_want(&p, &f, PROTO_BYTES)) {
             (void)read_series(b, &p, f.bytes);
         } else if (f.number == REQUEST_METADATA && b->storage->ops->metadata_put != NULL &&

@@ -7,7 +7,8 @@
 #include "base/mem.h"
 
 struct newest {
-    struct labels labels;
+    struct labels labels; /* one of the storage's sets */
+    uint32_t set;
     int64_t ts_ms;
     double value;
 };
@@ -15,14 +16,19 @@ struct newest {
 struct push_storage {
     struct storage storage; /* first: the ops get it */
     struct arena arena;
+    struct labels *sets; /* of all transactions, also those that were rolled back */
+    uint32_t set_count;
     struct newest *newest;
     size_t series_count;
+    size_t in_rows;
     struct buf lines;
     struct buf taken;
     enum err_code begin_code, append_code, commit_code;
     int append_in; /* < 0: never */
     size_t open;
 };
+
+enum { EXPECTED_MAX = 3 };
 
 struct storage_appender {
     struct push_storage *ps;
@@ -31,7 +37,8 @@ struct storage_appender {
     struct buf lines;
     size_t next; /* behind the newest one; what is expected begins there */
     size_t given;
-    struct labels expected[3];
+    struct labels expected[EXPECTED_MAX];
+    uint32_t expected_sets[EXPECTED_MAX];
 };
 
 enum { LINES_MAX = 1 << 30 };
@@ -70,6 +77,17 @@ static struct labels keep_labels(struct arena *arena, struct labels labels) {
     return (struct labels){bytes, labels.size};
 }
 
+static uint32_t set_of(struct push_storage *ps, struct labels labels) {
+    for (uint32_t i = 0; i < ps->set_count; i++) {
+        if (labels_eq(ps->sets[i], labels)) {
+            return i;
+        }
+    }
+    ps->sets = mem_resize(ps->sets, ps->set_count + 1, sizeof(*ps->sets));
+    ps->sets[ps->set_count] = keep_labels(&ps->arena, labels);
+    return ps->set_count++;
+}
+
 static enum err_code append(struct storage_appender *a, struct labels labels, int64_t ts_ms,
                             double value) {
     a->given = SIZE_MAX;
@@ -90,7 +108,8 @@ static enum err_code append(struct storage_appender *a, struct labels labels, in
     if (n == NULL) {
         a->newest = mem_resize(a->newest, a->series_count + 1, sizeof(*a->newest));
         n = &a->newest[a->series_count++];
-        n->labels = keep_labels(&a->ps->arena, labels);
+        n->set = set_of(a->ps, labels);
+        n->labels = a->ps->sets[n->set];
     }
     a->next = (size_t)(n - a->newest) + 1;
     n->ts_ms = ts_ms;
@@ -104,11 +123,18 @@ static bool expect(struct storage_appender *a, struct storage_expected *out) {
     size_t n = 0;
     while (n < COUNT_OF(a->expected) && a->next + n < a->series_count) {
         a->expected[n] = a->newest[a->next + n].labels;
+        a->expected_sets[n] = a->newest[a->next + n].set;
         n++;
     }
     a->given = a->next;
-    *out = (struct storage_expected){.metrics = a->expected, .count = n};
+    *out = (struct storage_expected){.metrics = a->expected, .sets = a->expected_sets, .count = n};
     return n != 0;
+}
+
+static bool expect_sets(struct storage_appender *a, struct storage_expected *out) {
+    const bool known = expect(a, out);
+    out->metrics = NULL;
+    return known;
 }
 
 static enum err_code append_expected(struct storage_appender *a, size_t i, int64_t ts_ms,
@@ -118,6 +144,19 @@ static enum err_code append_expected(struct storage_appender *a, size_t i, int64
     const enum err_code code = append(a, a->expected[i], ts_ms, value);
     a->given = given;
     return code;
+}
+
+static size_t append_expected_row(struct storage_appender *a, size_t i, int64_t ts_ms,
+                                  const double *values, size_t n) {
+    size_t taken = 0;
+    ASSERT(i + n <= COUNT_OF(a->expected) && a->given + i + n <= a->series_count);
+    while (taken < n && a->ps->append_in < 0 && ts_ms > a->newest[a->given + i + taken].ts_ms) {
+        const enum err_code code = append_expected(a, i + taken, ts_ms, values[taken]);
+        ASSERT(code == ERR_OK);
+        taken++;
+    }
+    a->ps->in_rows += taken;
+    return taken;
 }
 
 static void rollback(struct storage_appender *a) {
@@ -146,6 +185,8 @@ static const struct storage_ops OPS = {
     .append = append,
     .expect = expect,
     .append_expected = append_expected,
+    .expect_sets = expect_sets,
+    .append_expected_row = append_expected_row,
     .appender_commit = commit,
     .appender_rollback = rollback,
 };
@@ -163,6 +204,7 @@ struct push_storage *push_storage_new(void) {
 void push_storage_free(struct push_storage *ps) {
     ASSERT(ps->open == 0);
     mem_free(ps->newest);
+    mem_free(ps->sets);
     arena_release(&ps->arena);
     buf_release(&ps->lines);
     buf_release(&ps->taken);
@@ -191,6 +233,10 @@ void push_storage_fail_append(struct push_storage *ps, int n, enum err_code code
 
 void push_storage_fail_commit(struct push_storage *ps, enum err_code code) {
     ps->commit_code = code;
+}
+
+size_t push_storage_in_rows(const struct push_storage *ps) {
+    return ps->in_rows;
 }
 
 size_t push_storage_open_transactions(const struct push_storage *ps) {

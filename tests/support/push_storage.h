@@ -19,6 +19,8 @@ const char *push_storage_take(struct push_storage *ps);
 void push_storage_fail_begin(struct push_storage *ps, enum err_code code);
 void push_storage_fail_append(struct push_storage *ps, int n, enum err_code code);
 void push_storage_fail_commit(struct push_storage *ps, enum err_code code);
+/* Samples that came in rows (storage_append_expected_row) so far. */
+size_t push_storage_in_rows(const struct push_storage *ps);
 size_t push_storage_open_transactions(const struct push_storage *ps);
 /* One line as above. */
 void push_storage_line(struct buf *to, struct labels labels, int64_t ts_ms, double value);

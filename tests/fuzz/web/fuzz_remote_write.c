@@ -3,6 +3,7 @@
  * first byte chooses the version. */
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -191,6 +192,42 @@ static struct storage_expected part_labels(struct arena *arena, struct labels la
     return (struct storage_expected){.target = {bytes[0], used[0]}, .metrics = metric, .count = 1};
 }
 
+/* What is taken for a series whose labels are remembered has them, and its value and time; the series from
+ * which they were learned is taken, unless its time is millions of years away. */
+static void match_forms(struct write_scratch *scratch, struct str learned, struct str found,
+                        struct str run, bool equal) {
+    enum { TIME_MAX_BITS = 49 };
+    struct write_forms forms = {0};
+    write_forms_learn(&forms, 7, learned, run);
+    struct buf request;
+    uint8_t front[1 + UVARINT_MAX] = {0x0A};
+    buf_init(&request, WRITE_BODY_MAX);
+    buf_append(&request, front, (size_t)(put_uvarint(front + 1, found.len) - front));
+    buf_append_str(&request, found);
+    const size_t bytes = request.len;
+    buf_append(&request, "0123456789abcdef", SLACK_MAX);
+    struct proto from = proto_of(buf_str(&request));
+    const uint8_t *begin = from.at;
+    const uint32_t set = 7;
+    int64_t ts_ms;
+    double value;
+    const size_t taken = write_forms_take(&forms, &from, &set, 1, run, &ts_ms, &value);
+    ASSERT(taken == 0 ? from.at == begin : from.at == begin + bytes && equal);
+    struct labels packed;
+    int64_t usual_ts_ms;
+    double usual_value;
+    if (write_read_usual(scratch, found, &packed, &usual_value, &usual_ts_ms)) {
+        const bool fits =
+            usual_ts_ms >= 0 && usual_ts_ms >> TIME_MAX_BITS == 0 && found.len < 1 << 14;
+        const bool whole = taken == 0 || (ts_ms == usual_ts_ms &&
+                                          memcmp(&value, &usual_value, sizeof(value)) == 0);
+        ASSERT(whole);
+        ASSERT(taken != 0 || found.ptr != learned.ptr || !fits || forms.used == 0);
+    }
+    write_forms_release(&forms);
+    buf_release(&request);
+}
+
 /* What is taken for an expected series has its labels, and what is that series is taken for it. */
 static void match_pairs(struct arena *arena, struct write_scratch *scratch) {
     const struct message request = decode(arena, buf_str(&scratch->plain));
@@ -225,6 +262,9 @@ static void match_pairs(struct arena *arena, struct write_scratch *scratch) {
         const bool taken =
             write_read_expected(scratch, found, &expected, &at, &run, &value, &ts_ms);
         ASSERT(!taken || equal);
+        if (own && (run.len != 0 || expected.target.size == 0)) {
+            match_forms(scratch, series[i % n], found, run, equal);
+        }
         ASSERT(taken || !usual || !equal);
         ASSERT(!taken || !usual ||
                (memcmp(&value, &usual_value, sizeof(value)) == 0 && ts_ms == usual_ts_ms));
