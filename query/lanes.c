@@ -3,9 +3,13 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "query/lanes_avx512.h"
 
 typedef double lanes_f64 __attribute__((vector_size(LANES * sizeof(double))));
+typedef uint64_t lanes_u64 __attribute__((vector_size(LANES * sizeof(uint64_t))));
 typedef int64_t lanes_i64 __attribute__((vector_size(LANES * sizeof(int64_t))));
+
+#define INFINITY_BITS INT64_C(0x7FF0000000000000)
 
 /* Vectors are passed by pointer: by value their ABI would depend on the set. */
 
@@ -18,6 +22,11 @@ static ALWAYS_INLINE void choose(const lanes_i64 *mask, const lanes_f64 *yes, co
     *out = (lanes_f64)((*mask & (lanes_i64)*yes) | (~*mask & (lanes_i64)*no));
 }
 
+/* All ones where x is negative; by shifts that AVX2 has. */
+static ALWAYS_INLINE void mask_of_sign(const lanes_i64 *x, lanes_i64 *out) {
+    *out = -(lanes_i64)((lanes_u64)*x >> 63);
+}
+
 static ALWAYS_INLINE bool any_lane(const lanes_i64 *mask) {
     int64_t seen = 0;
     for (size_t l = 0; l < LANES; l++) {
@@ -26,14 +35,24 @@ static ALWAYS_INLINE bool any_lane(const lanes_i64 *mask) {
     return seen != 0;
 }
 
+static ALWAYS_INLINE bool any_negative(const lanes_i64 *x) {
+    int64_t seen = 0;
+    for (size_t l = 0; l < LANES; l++) {
+        seen |= (*x)[l];
+    }
+    return seen < 0;
+}
+
 struct sums {
     lanes_f64 sum;
     lanes_f64 c;
     lanes_i64 infinite; /* a sum was, on the way */
 };
 
-/* kahan_add; lanes that are not active stay as they are. */
-static ALWAYS_INLINE void add_to(struct sums *k, const lanes_f64 *x, const lanes_i64 *active) {
+/* kahan_add; lanes that are not active stay as they are. native: the machine compares whole lanes; where
+ * it has only narrower vectors, compilers make scalar code of comparisons, and bits tell. */
+static ALWAYS_INLINE void add_to(struct sums *k, const lanes_f64 *x, const lanes_i64 *active,
+                                 bool native) {
     const lanes_f64 t = k->sum + *x;
     lanes_f64 size;
     lanes_f64 of_sum;
@@ -41,8 +60,19 @@ static ALWAYS_INLINE void add_to(struct sums *k, const lanes_f64 *x, const lanes
     magnitude(&t, &size);
     magnitude(&k->sum, &of_sum);
     magnitude(x, &of_x);
-    const lanes_i64 infinite = size == __builtin_inf();
-    const lanes_i64 sum_leads = of_sum >= of_x;
+    lanes_i64 infinite;
+    lanes_i64 sum_leads;
+    if (native) {
+        infinite = size == __builtin_inf();
+        sum_leads = of_sum >= of_x;
+    } else { /* magnitudes order as integers but for NaN, which makes c NaN in either way */
+        const lanes_i64 not_infinite = (lanes_i64)size ^ INFINITY_BITS;
+        const lanes_i64 x_leads = (lanes_i64)of_sum - (lanes_i64)of_x;
+        infinite = not_infinite - 1;
+        mask_of_sign(&infinite, &infinite);
+        mask_of_sign(&x_leads, &sum_leads);
+        sum_leads = ~sum_leads;
+    }
     lanes_f64 larger;
     lanes_f64 smaller;
     choose(&sum_leads, &k->sum, x, &larger);
@@ -96,7 +126,7 @@ static ALWAYS_INLINE void load_some(const struct spans *s, uint32_t k, lanes_f64
     }
 }
 
-static ALWAYS_INLINE void sum_windows(const struct lane_windows *w, bool from_first,
+static ALWAYS_INLINE void sum_windows(const struct lane_windows *w, bool from_first, bool native,
                                       struct lane_sums *out) {
     const struct spans spans = spans_of(w);
     struct sums k;
@@ -112,11 +142,11 @@ static ALWAYS_INLINE void sum_windows(const struct lane_windows *w, bool from_fi
     }
     for (; at < spans.least; at++) {
         load(&spans, at, &x);
-        add_to(&k, &x, NULL);
+        add_to(&k, &x, NULL, native);
     }
     for (; at < spans.most; at++) {
         load_some(&spans, at, &x, &active);
-        add_to(&k, &x, &active);
+        add_to(&k, &x, &active, native);
     }
     memcpy(out->sum, &k.sum, sizeof(out->sum));
     memcpy(out->c, &k.c, sizeof(out->c));
@@ -128,15 +158,16 @@ struct welford {
 };
 
 static ALWAYS_INLINE void welford_add(struct welford *s, const lanes_f64 *x, double n,
-                                      const lanes_i64 *active) {
+                                      const lanes_i64 *active, bool native) {
     const lanes_f64 delta = *x - (s->mean.sum + s->mean.c);
     const lanes_f64 share = delta / n;
-    add_to(&s->mean, &share, active);
+    add_to(&s->mean, &share, active, native);
     const lanes_f64 square = delta * (*x - (s->mean.sum + s->mean.c));
-    add_to(&s->aux, &square, active);
+    add_to(&s->aux, &square, active, native);
 }
 
-static ALWAYS_INLINE void variance_of_windows(const struct lane_windows *w, double out[LANES]) {
+static ALWAYS_INLINE void variance_of_windows(const struct lane_windows *w, bool native,
+                                              double out[LANES]) {
     const struct spans spans = spans_of(w);
     struct welford s;
     memset(&s, 0, sizeof(s));
@@ -144,11 +175,11 @@ static ALWAYS_INLINE void variance_of_windows(const struct lane_windows *w, doub
     lanes_i64 active;
     for (uint32_t at = 0; at < spans.least; at++) {
         load(&spans, at, &x);
-        welford_add(&s, &x, at + 1, NULL);
+        welford_add(&s, &x, at + 1, NULL, native);
     }
     for (uint32_t at = spans.least; at < spans.most; at++) {
         load_some(&spans, at, &x, &active);
-        welford_add(&s, &x, at + 1, &active);
+        welford_add(&s, &x, at + 1, &active, native);
     }
     for (size_t l = 0; l < LANES; l++) {
         out[l] = (s.aux.sum[l] + s.aux.c[l]) / (double)(w->high[l] - w->low[l]);
@@ -162,15 +193,16 @@ struct fit {
 };
 
 static ALWAYS_INLINE void fit_add(struct fit *f, const lanes_i64 *at_ms, const lanes_f64 *y,
-                                  const lanes_i64 *active) {
+                                  const lanes_i64 *active, bool native) {
     const lanes_f64 xy = __builtin_convertvector(*at_ms, lanes_f64) / 1000 * *y;
-    add_to(&f->y, y, active);
-    add_to(&f->xy, &xy, active);
+    add_to(&f->y, y, active, native);
+    add_to(&f->xy, &xy, active, native);
     f->varies |= *y != f->first; /* a repeated last value changes nothing */
 }
 
 static ALWAYS_INLINE void line_of_windows(const struct lane_windows *w, const int64_t *ts,
-                                          const int64_t *reference_ms, struct lane_line *out) {
+                                          const int64_t *reference_ms, bool native,
+                                          struct lane_line *out) {
     const struct spans s = spans_of(w);
     const int64_t *t[LANES];
     for (size_t l = 0; l < LANES; l++) {
@@ -188,7 +220,7 @@ static ALWAYS_INLINE void line_of_windows(const struct lane_windows *w, const in
             (lanes_i64){t[0][k], t[1][k], t[2][k], t[3][k], t[4][k], t[5][k], t[6][k], t[7][k]} -
             reference;
         load(&s, k, &y);
-        fit_add(&f, &at, &y, NULL);
+        fit_add(&f, &at, &y, NULL, native);
     }
     for (uint32_t k = s.least; k < s.most; k++) {
         lanes_i64 at;
@@ -196,7 +228,7 @@ static ALWAYS_INLINE void line_of_windows(const struct lane_windows *w, const in
         for (size_t l = 0; l < LANES; l++) {
             at[l] = t[l][k < s.n[l] ? k : s.n[l] - 1] - reference_ms[l];
         }
-        fit_add(&f, &at, &y, &active);
+        fit_add(&f, &at, &y, &active, native);
     }
     for (size_t l = 0; l < LANES; l++) {
         out->y[l] = f.y.sum[l] + f.y.c[l];
@@ -224,9 +256,16 @@ static ALWAYS_INLINE bool rate_of_windows(const struct lane_windows *w,
         lanes_f64 to_start;
         memcpy(&sampled, rate->sampled, sizeof(sampled));
         memcpy(&to_start, rate->to_start, sizeof(to_start));
-        const lanes_i64 near_zero =
-            (value > 0) & (first >= 0) & (first * sampled <= to_start * value * (1 + 1e-9));
-        if (any_lane(&near_zero)) {
+        const lanes_f64 rise = value + 0.0; /* never -0 */
+        const lanes_f64 above = first + 0.0;
+        const lanes_f64 over = to_start * value * (1 + 1e-9) - first * sampled;
+        lanes_f64 size;
+        magnitude(&over, &size);
+        /* By signs, since compilers make scalar code of such comparisons: no rise, below zero, or
+         * far enough from it. What is not finite is left to the exact way. */
+        const lanes_i64 far = (lanes_i64)over & ((lanes_i64)size - INFINITY_BITS);
+        const lanes_i64 near_zero = ~(((lanes_i64)rise - 1) | (lanes_i64)above | far);
+        if (any_negative(&near_zero)) {
             return false;
         }
     }
@@ -235,27 +274,39 @@ static ALWAYS_INLINE bool rate_of_windows(const struct lane_windows *w,
     return true;
 }
 
-static ALWAYS_INLINE size_t drop_in_column(const double *v, size_t count, size_t from) {
-    size_t i = from;
-    for (; i + LANES < count; i += LANES) {
+/* The sign of a difference tells of a drop; that of -0 or of no number does, too. */
+static ALWAYS_INLINE bool may_drop(const double *v) {
+    enum { AT_ONCE = 4 };
+    lanes_i64 seen = {0};
+    for (size_t i = 0; i < AT_ONCE; i++) {
         lanes_f64 now;
         lanes_f64 next;
-        memcpy(&now, v + i, sizeof(now));
-        memcpy(&next, v + i + 1, sizeof(next));
-        const lanes_i64 drops = next < now;
-        if (any_lane(&drops)) {
-            break;
-        }
+        memcpy(&now, v + i * LANES, sizeof(now));
+        memcpy(&next, v + i * LANES + 1, sizeof(next));
+        seen |= (lanes_i64)(next - now);
     }
-    for (; i + 1 < count; i++) {
-        if (v[i + 1] < v[i]) {
-            return i;
+    return any_negative(&seen);
+}
+
+static ALWAYS_INLINE size_t drop_in_column(const double *v, size_t count, size_t from) {
+    enum { AT_ONCE = 4 * LANES };
+    for (size_t i = from; i + 1 < count;) {
+        const size_t end = i + AT_ONCE < count ? i + AT_ONCE : count - 1;
+        if (end - i == AT_ONCE && !may_drop(v + i)) {
+            i = end;
+            continue;
+        }
+        for (; i < end; i++) {
+            if (v[i + 1] < v[i]) {
+                return i;
+            }
         }
     }
     return count;
 }
 
-static ALWAYS_INLINE void add_columns(double *sum, double *c, const double *x, size_t n) {
+static ALWAYS_INLINE void add_columns(double *sum, double *c, const double *x, size_t n,
+                                      bool native) {
     for (size_t i = 0; i < n; i += LANES) {
         struct sums k;
         lanes_f64 more;
@@ -263,7 +314,7 @@ static ALWAYS_INLINE void add_columns(double *sum, double *c, const double *x, s
         memcpy(&k.sum, sum + i, sizeof(k.sum));
         memcpy(&k.c, c + i, sizeof(k.c));
         memcpy(&more, x + i, sizeof(more));
-        add_to(&k, &more, NULL);
+        add_to(&k, &more, NULL, native);
         memcpy(sum + i, &k.sum, sizeof(k.sum));
         memcpy(c + i, &k.c, sizeof(k.c));
     }
@@ -271,28 +322,32 @@ static ALWAYS_INLINE void add_columns(double *sum, double *c, const double *x, s
 
 /* ---- sets ---- */
 
-#define LANE_SET(set, attributes)                                                                  \
+#define LANE_SUMS(set, attributes, native)                                                         \
     attributes static void sum_##set(const struct lane_windows *w, bool from_first,                \
                                      struct lane_sums *out) {                                      \
-        sum_windows(w, from_first, out);                                                           \
+        sum_windows(w, from_first, native, out);                                                   \
     }                                                                                              \
     attributes static void variance_##set(const struct lane_windows *w, double out[LANES]) {       \
-        variance_of_windows(w, out);                                                               \
+        variance_of_windows(w, native, out);                                                       \
     }                                                                                              \
     attributes static void line_##set(const struct lane_windows *w, const int64_t *ts,             \
                                       const int64_t reference_ms[LANES], struct lane_line *out) {  \
-        line_of_windows(w, ts, reference_ms, out);                                                 \
+        line_of_windows(w, ts, reference_ms, native, out);                                         \
     }                                                                                              \
+    attributes static void add_##set(double *sum, double *c, const double *x, size_t n) {          \
+        add_columns(sum, c, x, n, native);                                                         \
+    }
+
+#define LANE_ENDS(set, attributes)                                                                 \
     attributes static bool rate_##set(const struct lane_windows *w, const struct lane_rate *rate,  \
                                       double out[LANES]) {                                         \
         return rate_of_windows(w, rate, out);                                                      \
     }                                                                                              \
     attributes static size_t next_drop_##set(const double *v, size_t count, size_t from) {         \
         return drop_in_column(v, count, from);                                                     \
-    }                                                                                              \
-    attributes static void add_##set(double *sum, double *c, const double *x, size_t n) {          \
-        add_columns(sum, c, x, n);                                                                 \
-    }                                                                                              \
+    }
+
+#define LANE_SET(set)                                                                              \
     static const struct lane_kernels set_##set = {.name = #set,                                    \
                                                   .sum = sum_##set,                                \
                                                   .variance = variance_##set,                      \
@@ -301,11 +356,19 @@ static ALWAYS_INLINE void add_columns(double *sum, double *c, const double *x, s
                                                   .next_drop = next_drop_##set,                    \
                                                   .add = add_##set};
 
-LANE_SET(portable, )
+LANE_SUMS(portable, , false)
+LANE_ENDS(portable, )
+LANE_SET(portable)
 
 #if defined(__x86_64__)
-LANE_SET(avx2, __attribute__((target("avx2"))))
-LANE_SET(avx512, __attribute__((target("avx512f,avx512dq,avx512vl"))))
+#define LANES_AVX2 __attribute__((target("avx2")))
+
+LANE_SUMS(avx2, LANES_AVX2, false)
+LANE_ENDS(avx2, LANES_AVX2)
+LANE_SET(avx2)
+
+LANE_SUMS(avx512, LANES_AVX512, true)
+LANE_SET(avx512) /* with the ends of lanes_avx512.c */
 
 static bool has_avx512(void) {
     return __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");

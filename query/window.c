@@ -103,7 +103,9 @@ static struct window_bounds *make_bounds(const struct window_cache *cache, struc
                                          struct err *err) {
     const size_t steps = cache->spec.grid->count;
     struct window_bounds *b = work_alloc(work, 1, sizeof(*b), err);
-    uint32_t *columns = b != NULL ? work_alloc(work, steps, 2 * sizeof(*columns), err) : NULL;
+    const size_t eights = steps / 8; /* what is left of the last is done one by one */
+    uint32_t *columns =
+        b != NULL ? work_alloc(work, 2 * steps + eights, sizeof(*columns), err) : NULL;
     uint64_t *present =
         columns != NULL ? work_zalloc(work, bits_words(steps), sizeof(*present), err) : NULL;
     if (present == NULL) {
@@ -114,9 +116,18 @@ static struct window_bounds *make_bounds(const struct window_cache *cache, struc
                                 .rank = rank,
                                 .low = columns,
                                 .high = columns + steps,
+                                .fewest = columns + 2 * steps,
                                 .present = present,
                                 .work = work};
-    return find_bounds(&cache->spec, work->budget, b, err) == ERR_OK ? b : NULL;
+    if (find_bounds(&cache->spec, work->budget, b, err) != ERR_OK) {
+        return NULL;
+    }
+    for (size_t i = 0; i < eights * 8; i++) {
+        const uint32_t n = b->high[i] - b->low[i];
+        uint32_t *fewest = &b->fewest[i / 8];
+        *fewest = i % 8 == 0 || n < *fewest ? n : *fewest;
+    }
+    return b;
 }
 
 /* ---- columns known by their times ---- */

@@ -51,6 +51,7 @@ struct window_bounds {
     const uint32_t *rank;      /* of condensed samples (storage.h), else NULL */
     uint32_t *low;             /* per step: first index inside */
     uint32_t *high;            /* first index behind */
+    uint32_t *fewest;          /* per eight steps: elements of the shortest of their windows */
     uint64_t *present;         /* a bit per step whose window holds a sample */
     uint32_t widest;           /* in samples, as total */
     uint64_t total;            /* samples in all windows */
@@ -68,11 +69,15 @@ static inline uint32_t window_samples(const struct window_bounds *b, size_t step
 /* Whether the eight windows from step on (there are so many) hold n samples or more. */
 static inline bool window_all_hold(const struct window_bounds *b, uint32_t n, size_t step,
                                    size_t steps) {
-    bool all = steps - step >= 8;
-    for (size_t i = step; i < step + 8 && all; i++) {
-        all = b->high[i] - b->low[i] >= n;
+    if (steps - step < 8) {
+        return false;
     }
-    return all;
+    uint32_t fewest = step % 8 == 0 ? b->fewest[step / 8] : UINT32_MAX;
+    for (size_t i = step; step % 8 != 0 && i < step + 8; i++) {
+        const uint32_t samples = b->high[i] - b->low[i];
+        fewest = samples < fewest ? samples : fewest;
+    }
+    return fewest >= n;
 }
 
 enum { WINDOW_CACHE_SLOTS = 1024, WINDOW_CACHE_KEPT = 256 };

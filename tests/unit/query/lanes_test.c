@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/rng.h"
 #include "query/kahan.h"
 #include "query/lanes.h"
@@ -47,6 +48,18 @@ static void fill(struct rng *rng, int round, struct column *c) {
         const size_t n = 2 + (round % 2 == 0 ? 7 : rng_below(rng, 40));
         c->low[l] = (uint32_t)rng_below(rng, COLUMN - n);
         c->high[l] = (uint32_t)(c->low[l] + n);
+    }
+}
+
+/* Windows as samples and steps at even distances make them, some at the very end of the column. */
+static void lie_evenly(struct rng *rng, struct column *c) {
+    const uint32_t stride = 1 + (uint32_t)rng_below(rng, 5);
+    const uint32_t n = 2 + (uint32_t)rng_below(rng, 20);
+    const uint32_t last = COLUMN - n - 7 * stride;
+    const uint32_t first = rng_below(rng, 2) == 0 ? last : (uint32_t)rng_below(rng, last);
+    for (uint32_t l = 0; l < LANES; l++) {
+        c->low[l] = first + l * stride;
+        c->high[l] = c->low[l] + n - (n > 2 && rng_below(rng, 40) == 0 ? 1 : 0);
     }
 }
 
@@ -150,12 +163,17 @@ static void rates_are_refused_near_zero_and_exact_elsewhere(void **state) {
         double to_start[LANES];
         double factor[LANES];
         fill(&rng, round, &c);
+        if (round % 4 != 0) {
+            lie_evenly(&rng, &c);
+        }
         for (size_t l = 0; l < LANES; l++) {
             sampled[l] = (double)rng_below(&rng, 300000) / 1000;
             to_start[l] = (double)rng_below(&rng, 1000) / 1000;
             factor[l] = 1 + (double)rng_below(&rng, 1000) / 999;
         }
-        const struct lane_windows w = {c.v, c.low, c.high};
+        double *v = mem_array(COLUMN, sizeof(*v)); /* reads behind it are seen */
+        memcpy(v, c.v, sizeof(c.v));
+        const struct lane_windows w = {v, c.low, c.high};
         const struct lane_rate rate = {sampled, to_start, factor, round % 3 != 0};
         bool near = false;
         double want[LANES];
@@ -178,6 +196,7 @@ static void rates_are_refused_near_zero_and_exact_elsewhere(void **state) {
                 assert_same(out[l], want[l]);
             }
         }
+        mem_free(v);
     }
     assert_true(refused > 0);
 }
