@@ -26,6 +26,26 @@ static enum err_code read_options(struct tool_call *call, struct analyze_options
     return code;
 }
 
+/* A young database has no partition yet: then what is in its head is made one, in memory. */
+static enum err_code analyze_database(struct tool_call *call, struct analyze_options *options,
+                                      struct buf *to, struct err *err) {
+    struct vfs_scratch *folder = NULL;
+    enum err_code code = tsdb_tool_freeze(call, options->path, &folder, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    options->vfs = vfs_scratch_base(folder);
+    code = analyze_block(options, to, err);
+    if (code == ERR_NOT_FOUND && options->block == NULL) {
+        struct log *log = tsdb_tool_log();
+        code = tsdb_tool_cut(folder, options->path, log, err);
+        code = code == ERR_OK ? analyze_block(options, to, err) : code;
+        log_free(log);
+    }
+    vfs_scratch_free(folder);
+    return code;
+}
+
 int cmd_tsdb_analyze(struct tool_call *call) {
     struct analyze_options options = {
         .vfs = call->io.vfs,
@@ -33,19 +53,15 @@ int cmd_tsdb_analyze(struct tool_call *call) {
         .block = tool_arg(call, 1),
         .extended = tool_is_on(call, "extended"),
     };
-    struct vfs_scratch *folder = NULL;
     struct buf text;
     struct err err;
     enum err_code code = read_options(call, &options, &err);
     buf_init(&text, TEXT_BYTES_MAX);
-    if (code == ERR_OK && storage_is_database(call->io.vfs, options.path)) {
-        code = tsdb_tool_freeze(call, options.path, &folder, &err);
-        options.vfs = code == ERR_OK ? vfs_scratch_base(folder) : options.vfs;
-    }
     if (code == ERR_OK) {
-        code = analyze_block(&options, &text, &err);
+        code = storage_is_database(call->io.vfs, options.path)
+                   ? analyze_database(call, &options, &text, &err)
+                   : analyze_block(&options, &text, &err);
     }
-    vfs_scratch_free(folder);
     if (code == ERR_OK) {
         (void)fwrite(buf_str(&text).ptr, 1, text.len, call->io.out);
     }

@@ -373,7 +373,7 @@ static const struct tool_command COMMANDS[] = {
      ARGS(FOREIGN_DATA),
      .run = cmd_tsdb_import},
     {.words = "tsdb analyze",
-     .help = "Print cardinality, churn and bytes of a block.",
+     .help = "Print cardinality, churn and bytes of a block, or of a young database's head.",
      FLAGS(ANALYZE_FLAGS),
      ARGS(ANALYZE_ARGS),
      .run = cmd_tsdb_analyze},

@@ -47,19 +47,24 @@ enum err_code tsdb_tool_freeze(struct tool_call *call, const char *path, struct 
     return frozen_take(call->io.vfs, path, out, err);
 }
 
+static enum err_code open_frozen(struct vfs_scratch *folder, const char *path, struct log *log,
+                                 struct tsdb **out, struct err *err) {
+    struct tsdb_options options = tool_options(path, log);
+    struct tsdb_replay_stats stats;
+    options.vfs = vfs_scratch_base(folder);
+    options.no_background = true;
+    options.no_compaction = true;
+    return tsdb_open(&options, out, &stats, err);
+}
+
 enum err_code tsdb_reader_open(struct tool_call *call, const char *path, struct log *log,
                                struct tsdb_reader *out, struct err *err) {
     struct tsdb_reader reader;
-    struct tsdb_replay_stats stats;
     enum err_code code = tsdb_tool_freeze(call, path, &reader.folder, err);
     if (code != ERR_OK) {
         return code;
     }
-    struct tsdb_options options = tool_options(path, log);
-    options.vfs = vfs_scratch_base(reader.folder);
-    options.no_background = true;
-    options.no_compaction = true;
-    code = tsdb_open(&options, &reader.db, &stats, err);
+    code = open_frozen(reader.folder, path, log, &reader.db, err);
     if (code != ERR_OK) {
         vfs_scratch_free(reader.folder);
         return code;
@@ -71,6 +76,17 @@ enum err_code tsdb_reader_open(struct tool_call *call, const char *path, struct 
 void tsdb_reader_close(struct tsdb_reader *reader) {
     tsdb_close(reader->db);
     vfs_scratch_free(reader->folder);
+}
+
+enum err_code tsdb_tool_cut(struct vfs_scratch *folder, const char *path, struct log *log,
+                            struct err *err) {
+    struct tsdb *db;
+    enum err_code code = open_frozen(folder, path, log, &db, err);
+    if (code == ERR_OK) {
+        code = tsdb_compact(db, true, err);
+        tsdb_close(db);
+    }
+    return code;
 }
 
 enum err_code tsdb_tool_selectors(struct tool_call *call, struct prom_selector **out,

@@ -35,6 +35,9 @@ struct tsdb_reader {
 MUST_CHECK enum err_code tsdb_reader_open(struct tool_call *call, const char *path, struct log *log,
                                           struct tsdb_reader *out, struct err *err);
 void tsdb_reader_close(struct tsdb_reader *reader);
+/* Makes partitions of all that is in the head, in the frozen folder only. */
+MUST_CHECK enum err_code tsdb_tool_cut(struct vfs_scratch *folder, const char *path,
+                                       struct log *log, struct err *err);
 
 /* The selectors of --match, in the call's arena. */
 MUST_CHECK enum err_code tsdb_tool_selectors(struct tool_call *call, struct prom_selector **out,

@@ -64,10 +64,9 @@ def test_a_folder_is_read_while_a_server_works_on_it(busy, tmp_path):
             assert set(times) <= got[as_openmetrics(metric)], metric
         for command in COMMANDS:
             r = subprocess.run([str(RELEASE), 'tsdb', command, str(busy.data)], capture_output=True, text=True, timeout=60)
-            if command == 'analyze':  # nothing is old enough
-                assert r.stderr == 'no partitions found\n'
-            else:
-                assert (r.returncode, r.stderr) == (0, ''), r.stdout[-2000:]
+            assert (r.returncode, r.stderr) == (0, ''), r.stdout[-2000:]
+            if command == 'analyze':  # nothing is old enough for a partition
+                assert int(r.stdout.split('Total Series: ')[1].split()[0]) >= len(want) and 'counter_total' in r.stdout
     assert 'no damage' in lines_of(RELEASE, 'tsdb', 'verify', busy.data)[0]
     lines_of(RELEASE, 'tsdb', 'export', busy.data, tmp_path / 'blocks')
     (tmp_path / 'blocks/wal').mkdir()
@@ -85,7 +84,7 @@ def test_nothing_in_the_folder_of_a_killed_server_is_changed(busy, tmp_path):
     for command in COMMANDS + ['export']:
         args = [str(busy.data)] + ([str(tmp_path / 'out')] if command == 'export' else [])
         r = subprocess.run([str(RELEASE), 'tsdb', command, *args], capture_output=True, text=True, timeout=60)
-        assert (r.returncode == 0 and r.stderr == '') or r.stderr == 'no partitions found\n', (command, r.stderr)
+        assert (r.returncode, r.stderr) == (0, ''), command
     assert fingerprint(busy.data) == before
     got = dumped(busy.data, at)
     assert all(set(times) <= got[as_openmetrics(metric)] for metric, times in want.items())
