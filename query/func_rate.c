@@ -53,39 +53,79 @@ static ALWAYS_INLINE double extrapolated(const struct window_shape *shape, size_
     return value * (kind == KIND_RATE ? shape->per_second[step] : shape->factor[step]);
 }
 
+struct rate_run {
+    const struct window_bounds *bounds;
+    const double *v;
+    size_t steps;
+    enum rate_kind kind;
+    double range_s;
+    size_t
+        reset; /* the first one at or behind the window looked at last; SIZE_MAX: of no interest */
+};
+
+/* Behind the last of the eights from step on (a multiple of eight) whose windows all have two samples
+ * or more and no reset. */
+static size_t plain_until(const struct rate_run *r, size_t step) {
+    const struct window_bounds *b = r->bounds;
+    while (r->steps - step >= LANES && b->fewest[step / LANES] >= 2 &&
+           r->reset >= b->high[step + LANES - 1] - 1) {
+        step += LANES;
+    }
+    return step;
+}
+
+/* As many of the steps [from, to) as eight side by side can do; returns the first not done. */
+static size_t rate_lanes(const struct rate_run *r, size_t from, size_t to, struct row *out) {
+    const struct window_bounds *b = r->bounds;
+    const double *factors = r->kind == KIND_RATE ? b->shape.per_second : b->shape.factor;
+    const struct lane_windows w = {r->v, b->low + from, b->high + from};
+    const struct lane_rate rate = {b->shape.sampled + from, b->shape.to_start + from,
+                                   factors + from, r->kind != KIND_DELTA};
+    const size_t done =
+        lane_kernels_best()->rate(&w, &rate, (to - from) / LANES, out->values + from);
+    for (size_t i = 0; i < done; i++) {
+        bits_set_lanes(out->present, from + i * LANES);
+    }
+    return from + done * LANES;
+}
+
+static ALWAYS_INLINE void rate_one(struct rate_run *r, size_t step, struct row *out) {
+    const struct window_bounds *b = r->bounds;
+    const size_t low = b->low[step];
+    const size_t high = b->high[step];
+    if (high < low + 2) {
+        return;
+    }
+    double value = r->v[high - 1] - r->v[low];
+    if (r->reset < high - 1) {
+        value = with_resets(r->v, b->count, low, high, value, &r->reset);
+    }
+    out->values[step] = extrapolated(&b->shape, step, value, r->v[low], r->kind, r->range_s);
+    bits_set(out->present, step);
+}
+
 static ALWAYS_INLINE void rate_all(const struct range_call *call, const struct range_series *series,
                                    struct row *out, enum rate_kind kind) {
-    const struct window_bounds *b = series->bounds;
-    const double *v = series->values;
-    const double range_s = (double)call->spec->range_ms / 1000;
-    const bool counter = kind != KIND_DELTA;
-    const size_t steps = call->grid->count;
-    const double *factors = kind == KIND_RATE ? b->shape.per_second : b->shape.factor;
-    const struct lane_kernels *lanes = lane_kernels_best();
-    size_t reset = counter ? next_reset(v, b->count, 0) : 0;
-    for (size_t i = 0; i < steps;) {
-        if (window_all_hold(b, 2, i, steps) && (!counter || reset + 1 >= b->high[i + LANES - 1])) {
-            const struct lane_windows w = {v, b->low + i, b->high + i};
-            const struct lane_rate rate = {b->shape.sampled + i, b->shape.to_start + i, factors + i,
-                                           counter};
-            if (lanes->rate(&w, &rate, out->values + i)) {
-                bits_set_lanes(out->present, i);
-                i += LANES;
+    struct rate_run r = {
+        .bounds = series->bounds,
+        .v = series->values,
+        .steps = call->grid->count,
+        .kind = kind,
+        .range_s = (double)call->spec->range_ms / 1000,
+        .reset =
+            kind != KIND_DELTA ? next_reset(series->values, series->bounds->count, 0) : SIZE_MAX,
+    };
+    size_t until = 0;
+    for (size_t i = 0; i < r.steps;) {
+        until = i < until ? until : plain_until(&r, i);
+        if (i < until) {
+            i = rate_lanes(&r, i, until, out);
+            if (i == until) {
                 continue;
             }
         }
-        for (size_t end = i + LANES < steps ? i + LANES : steps; i < end; i++) {
-            const size_t low = b->low[i];
-            const size_t high = b->high[i];
-            if (high < low + 2) {
-                continue;
-            }
-            double value = v[high - 1] - v[low];
-            if (counter && reset + 1 < high) {
-                value = with_resets(v, b->count, low, high, value, &reset);
-            }
-            out->values[i] = extrapolated(&b->shape, i, value, v[low], kind, range_s);
-            bits_set(out->present, i);
+        for (size_t end = i + LANES < r.steps ? i + LANES : r.steps; i < end; i++) {
+            rate_one(&r, i, out);
         }
     }
 }

@@ -339,9 +339,19 @@ static ALWAYS_INLINE void add_columns(double *sum, double *c, const double *x, s
     }
 
 #define LANE_ENDS(set, attributes)                                                                 \
-    attributes static bool rate_##set(const struct lane_windows *w, const struct lane_rate *rate,  \
-                                      double out[LANES]) {                                         \
-        return rate_of_windows(w, rate, out);                                                      \
+    attributes static size_t rate_##set(                                                           \
+        const struct lane_windows *w, const struct lane_rate *rate, size_t eights, double *out) {  \
+        size_t done = 0;                                                                           \
+        for (; done < eights; done++) {                                                            \
+            const size_t at = done * LANES;                                                        \
+            const struct lane_windows eight = {w->v, w->low + at, w->high + at};                   \
+            const struct lane_rate of = {rate->sampled + at, rate->to_start + at,                  \
+                                         rate->factor + at, rate->counter};                        \
+            if (!rate_of_windows(&eight, &of, out + at)) {                                         \
+                break;                                                                             \
+            }                                                                                      \
+        }                                                                                          \
+        return done;                                                                               \
     }                                                                                              \
     attributes static size_t next_drop_##set(const double *v, size_t count, size_t from) {         \
         return drop_in_column(v, count, from);                                                     \

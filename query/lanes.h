@@ -14,7 +14,7 @@
 
 enum { LANES = 8 };
 
-/* Windows of one column: lane l sees v[low[l]] .. v[high[l] - 1], at least one value. */
+/* Windows of one column, eight or more: lane l sees v[low[l]] .. v[high[l] - 1], at least one value. */
 struct lane_windows {
     const double *v;
     const uint32_t *low, *high;
@@ -34,7 +34,7 @@ struct lane_line {
     bool varies[LANES]; /* some value differs from the first */
 };
 
-/* Eight steps of an extrapolated difference; columns begin at the first of them. */
+/* Steps of an extrapolated difference, eight by eight; columns begin at the first of them. */
 struct lane_rate {
     const double *sampled, *to_start, *factor;
     bool counter;
@@ -48,9 +48,11 @@ struct lane_kernels {
     void (*variance)(const struct lane_windows *w, double out[LANES]);
     void (*line)(const struct lane_windows *w, const int64_t *ts, const int64_t reference_ms[LANES],
                  struct lane_line *out);
-    /* Last minus first value, times the factor. False: a counter might start below zero, which
-     * asks for another factor; out is undefined. Each window has two values or more, no resets. */
-    bool (*rate)(const struct lane_windows *w, const struct lane_rate *rate, double out[LANES]);
+    /* Last minus first value, times the factor, of eights times eight windows. How many eights from
+     * the first on it did: in the next, a counter might start below zero, which asks for another
+     * factor; out is undefined from there on. Each window has two values or more, no resets. */
+    size_t (*rate)(const struct lane_windows *w, const struct lane_rate *rate, size_t eights,
+                   double *out);
     /* The first i in [from, count) whose successor, below count, is smaller; or count. */
     size_t (*next_drop)(const double *v, size_t count, size_t from);
     /* Adds x[i] to the compensated sums sum[i], c[i], i < n; n is a multiple of LANES. */

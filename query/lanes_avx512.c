@@ -45,13 +45,13 @@ struct ends {
 
 /* Windows of samples and steps at even distances begin and end at even distances. They are loaded in
  * whole vectors when these lie between the first window's begin and the last one's end. */
-LANES_AVX512 static inline struct ends ends_of(const struct lane_windows *w) {
-    const double *v = w->v;
-    const uint32_t stride = stride_of(w->low);
-    const double *low = v + w->low[0];
-    const double *high = v + w->high[0]; /* of the first window */
-    if (stride == 0 || w->high[0] - w->low[0] < stride || stride_of(w->high) != stride) {
-        return (struct ends){one_by_one(v, w->low), one_by_one(v - 1, w->high)};
+LANES_AVX512 static inline struct ends ends_of(const double *v, const uint32_t lows[LANES],
+                                               const uint32_t highs[LANES]) {
+    const uint32_t stride = stride_of(lows);
+    const double *low = v + lows[0];
+    const double *high = v + highs[0]; /* of the first window */
+    if (stride == 0 || highs[0] - lows[0] < stride || stride_of(highs) != stride) {
+        return (struct ends){one_by_one(v, lows), one_by_one(v - 1, highs)};
     }
     switch (stride) {
     case 1:
@@ -61,27 +61,38 @@ LANES_AVX512 static inline struct ends ends_of(const struct lane_windows *w) {
     case 4:
         return (struct ends){each_fourth(low, 0), each_fourth(high - 4, 3)};
     default:
-        return (struct ends){one_by_one(v, w->low), one_by_one(v - 1, w->high)};
+        return (struct ends){one_by_one(v, lows), one_by_one(v - 1, highs)};
     }
 }
 
-LANES_AVX512 bool rate_avx512(const struct lane_windows *w, const struct lane_rate *rate,
-                              double out[LANES]) {
-    const struct ends e = ends_of(w);
+/* The eight rates of steps at .. at + 7; false as in lanes.h. */
+LANES_AVX512 static inline bool rate_eight(const struct lane_windows *w,
+                                           const struct lane_rate *rate, size_t at, double *out) {
+    const struct ends e = ends_of(w->v, w->low + at, w->high + at);
     const __m512d value = _mm512_sub_pd(e.last, e.first);
     if (rate->counter) {
         const __m512d zero = _mm512_setzero_pd();
-        const __m512d some = _mm512_mul_pd(_mm512_loadu_pd(rate->to_start), value);
+        const __m512d some = _mm512_mul_pd(_mm512_loadu_pd(rate->to_start + at), value);
         const __m512d slack = _mm512_mul_pd(some, _mm512_set1_pd(1 + 1e-9));
-        const __m512d reach = _mm512_mul_pd(e.first, _mm512_loadu_pd(rate->sampled));
+        const __m512d reach = _mm512_mul_pd(e.first, _mm512_loadu_pd(rate->sampled + at));
         const __mmask8 rises = _mm512_cmp_pd_mask(value, zero, _CMP_GT_OQ);
-        const __mmask8 above = _mm512_mask_cmp_pd_mask(rises, e.first, zero, _CMP_GE_OQ);
-        if (_mm512_mask_cmp_pd_mask(above, reach, slack, _CMP_LE_OQ) != 0) {
+        const __mmask8 above = _mm512_cmp_pd_mask(e.first, zero, _CMP_GE_OQ);
+        const __mmask8 near = _mm512_cmp_pd_mask(reach, slack, _CMP_LE_OQ);
+        if ((rises & above & near) != 0) {
             return false;
         }
     }
-    _mm512_storeu_pd(out, _mm512_mul_pd(value, _mm512_loadu_pd(rate->factor)));
+    _mm512_storeu_pd(out + at, _mm512_mul_pd(value, _mm512_loadu_pd(rate->factor + at)));
     return true;
+}
+
+LANES_AVX512 size_t rate_avx512(const struct lane_windows *w, const struct lane_rate *rate,
+                                size_t eights, double *out) {
+    size_t done = 0;
+    while (done < eights && rate_eight(w, rate, done * LANES, out)) {
+        done++;
+    }
+    return done;
 }
 
 /* ---- drops ---- */

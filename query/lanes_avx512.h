@@ -12,8 +12,8 @@
 
 #define LANES_AVX512 __attribute__((target("avx512f,avx512dq,avx512vl")))
 
-LANES_AVX512 bool rate_avx512(const struct lane_windows *w, const struct lane_rate *rate,
-                              double out[LANES]);
+LANES_AVX512 size_t rate_avx512(const struct lane_windows *w, const struct lane_rate *rate,
+                                size_t eights, double *out);
 LANES_AVX512 size_t next_drop_avx512(const double *v, size_t count, size_t from);
 
 #endif

@@ -32,13 +32,94 @@ static int by_wanted(const void *a, const void *b) {
     return (x->slot > y->slot) - (x->slot < y->slot);
 }
 
-static void sort_wanted(struct wanted *wanted, size_t n) {
+static bool in_order(const struct wanted *wanted, size_t n) {
     for (size_t i = 1; i < n; i++) {
         if (by_wanted(&wanted[i - 1], &wanted[i]) > 0) {
-            qsort(wanted, n, sizeof(*wanted), by_wanted);
-            return;
+            return false;
         }
     }
+    return true;
+}
+
+enum { SOURCES_MAX = 64 }; /* more of them are sorted */
+
+/* The sources of a batch. Series have their places in the same ones, in the same order: which came
+ * behind a source is a good guess for the next time. */
+struct source_list {
+    size_t count;
+    size_t last;
+    struct place sources[SOURCES_MAX];
+    size_t next[SOURCES_MAX + 1]; /* behind a source, by its number + 1 */
+    size_t places[SOURCES_MAX];   /* how many are in it */
+};
+
+/* The number of a place's source; SOURCES_MAX: there is no room for it. */
+static size_t source_number(struct source_list *list, const struct place *place) {
+    size_t *next = &list->next[list->last];
+    size_t at = *next;
+    if (at >= list->count || !same_source(&list->sources[at], place)) {
+        at = 0;
+        while (at < list->count && !same_source(&list->sources[at], place)) {
+            at++;
+        }
+        if (at == SOURCES_MAX) {
+            return at;
+        }
+        if (at == list->count) {
+            list->sources[list->count++] = *place;
+        }
+        *next = at;
+    }
+    list->last = at + 1;
+    return at;
+}
+
+static bool source_before(const struct place *a, const struct place *b) {
+    return a->kind != b->kind ? a->kind < b->kind : a->source < b->source;
+}
+
+/* Where in the sorted places those of each source begin. */
+static void source_begins(const struct source_list *list, size_t begins[SOURCES_MAX]) {
+    for (size_t i = 0; i < list->count; i++) {
+        begins[i] = 0;
+        for (size_t k = 0; k < list->count; k++) {
+            begins[i] += source_before(&list->sources[k], &list->sources[i]) ? list->places[k] : 0;
+        }
+    }
+}
+
+/* Puts them into to by source; those of one keep their order. False: there are too many sources. */
+static bool distribute(const struct wanted *wanted, size_t n, struct wanted *to) {
+    struct source_list list = {.count = 0};
+    size_t begins[SOURCES_MAX];
+    for (size_t i = 0; i < n; i++) {
+        const size_t source = source_number(&list, &wanted[i].place);
+        if (source == SOURCES_MAX) {
+            return false;
+        }
+        list.places[source]++;
+    }
+    source_begins(&list, begins);
+    list.last = 0;
+    for (size_t i = 0; i < n; i++) {
+        to[begins[source_number(&list, &wanted[i].place)]++] = wanted[i];
+    }
+    return true;
+}
+
+/* By source and slot. Series mostly come in the order of slots, so that it takes no comparisons. */
+static struct wanted *sort_wanted(struct arena *arena, struct wanted *wanted, size_t n) {
+    if (in_order(wanted, n)) {
+        return wanted;
+    }
+    struct wanted *sorted = arena_try_alloc(arena, n, sizeof(*sorted));
+    if (sorted == NULL || !distribute(wanted, n, sorted)) {
+        sorted = wanted;
+    }
+    if (!in_order(sorted, n)) {
+        qsort(sorted, n, sizeof(*sorted), by_wanted);
+    }
+    return sorted;
 }
 
 /* The wanted places [from, to) are in one source. */
@@ -197,7 +278,7 @@ static enum err_code read_places(struct batch *b, size_t series_count) {
     if (b->slots == NULL) {
         return querier_over_budget(b->err);
     }
-    sort_wanted(b->wanted, b->wanted_count);
+    b->wanted = sort_wanted(b->read->arena, b->wanted, b->wanted_count);
     enum err_code code = open_sources(b);
     if (code == ERR_OK && series_count != 0) {
         code = plan_rooms(b, series_count);

@@ -186,7 +186,7 @@ static void rates_are_refused_near_zero_and_exact_elsewhere(void **state) {
         }
         for (size_t s = 0; lane_kernels_at(s) != NULL; s++) {
             double out[LANES];
-            if (!lane_kernels_at(s)->rate(&w, &rate, out)) {
+            if (lane_kernels_at(s)->rate(&w, &rate, 1, out) == 0) {
                 refused++;
                 assert_true(rate.counter);
                 continue;
