@@ -154,14 +154,22 @@ static enum err_code find_limit(const struct series_log *log, const uint32_t *nu
     return code;
 }
 
+/* A file whose beginning never reached the disk, and of which all else was cut off, is zeros: no damage, but
+ * records behind a header that is not there would be found as such. */
+static bool has_header(const struct log_file *file, const struct record_file_id *id) {
+    uint8_t header[RECORD_FILE_HEADER_BYTES];
+    return vfs_file_pread(file->f, header, sizeof(header), 0, NULL, NULL) == ERR_OK &&
+           record_file_header_check(header, sizeof(header), id, NULL) == ERR_OK;
+}
+
 /* The newest file takes more when it is whole. A torn end is cut off in any case: in an older file it
  * would count as damage. */
-static bool can_go_on(struct log_file *file, bool is_bad) {
+static bool can_go_on(struct log_file *file, const struct record_file_id *id, bool is_bad) {
     uint64_t size = 0;
     const bool whole = file->end >= RECORD_FILE_HEADER_BYTES &&
                        vfs_file_size(file->f, &size, NULL) == ERR_OK &&
                        (size == file->end || vfs_file_truncate(file->f, file->end, NULL) == ERR_OK);
-    return whole && !is_bad;
+    return whole && !is_bad && has_header(file, id);
 }
 
 struct keeping {
@@ -247,8 +255,8 @@ static enum err_code open_file(struct series_log *log, const struct series_log_o
     file->synced = file->next;
     file->synced_end = file->end;
     if (newest) {
-        log->fresh =
-            !can_go_on(file, replay->copies != 0 || stats->damaged_records > damage_before);
+        log->fresh = !can_go_on(file, &scan.id,
+                                replay->copies != 0 || stats->damaged_records > damage_before);
     }
     code = code == ERR_OK ? sync_found(log, file, replay, &scan, err) : code;
     file->older = log->file;

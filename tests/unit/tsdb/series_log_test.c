@@ -577,6 +577,28 @@ static void a_torn_end_behind_damage_is_no_damage_later(void **state) {
     mem_free(seen);
 }
 
+/* A loss of power took the header, opening cut off the rest, and power was lost again. */
+static void nothing_is_written_behind_a_header_that_is_lost(void **state) {
+    (void)state;
+    static const uint8_t zeros[RECORD_FILE_HEADER_BYTES];
+    struct seen *seen = mem_zalloc(sizeof(*seen));
+    struct mem_vfs *disk = disk_with(1);
+    struct vfs_file *f = open_file(disk, "/series/00000001");
+    assert_int_equal(vfs_file_truncate(f, sizeof(zeros), NULL), ERR_OK);
+    assert_int_equal(vfs_file_pwrite(f, zeros, sizeof(zeros), 0, NULL), ERR_OK);
+    vfs_file_close(f);
+    struct series_log *log = open_log(mem_vfs_base(disk), seen);
+    define(log, 2);
+    series_log_close(log);
+    log = open_log(mem_vfs_base(disk), seen);
+    assert_int_equal(seen->damages, 0);
+    assert_int_equal(seen->torn, 0);
+    assert_int_equal(seen->group_count, 2);
+    series_log_close(log);
+    mem_vfs_free(disk);
+    mem_free(seen);
+}
+
 /* The first file fails, so does the one that takes its place, before anything of it is durable; only
  * the third one is there after a loss of power, and remains of the first. */
 static void what_a_lost_file_said_of_an_older_one_is_said_again(void **state) {
@@ -867,6 +889,7 @@ int main(void) {
         cmocka_unit_test(numbers_found_in_use_are_skipped),
         cmocka_unit_test(a_number_that_is_referred_to_is_taken_though_its_definition_is_lost),
         cmocka_unit_test(a_torn_end_behind_damage_is_no_damage_later),
+        cmocka_unit_test(nothing_is_written_behind_a_header_that_is_lost),
         cmocka_unit_test(what_a_lost_file_said_of_an_older_one_is_said_again),
         cmocka_unit_test(what_is_left_of_carried_definitions_is_not_new),
         cmocka_unit_test(a_label_set_too_large_changes_nothing),
