@@ -340,17 +340,33 @@ static void reach_owners(struct cut *cut, struct cut_timeline *t) {
     mutex_unlock(&g->mu);
 }
 
-static void list_series(struct cut *cut) {
+static enum err_code list_series(struct cut *cut, struct err *err) {
     for (size_t i = 0; i < cut->timeline_count; i++) {
         reach_owners(cut, &cut->timelines[i]);
     }
-    cut->series = mem_array(count_slots(cut) + 1, sizeof(*cut->series));
+    cut->series_bytes = (count_slots(cut) + 1) * sizeof(*cut->series);
+    cut->series = mem_reserve(cut->series_bytes);
+    if (cut->series == NULL) {
+        return err_set(err, ERR_LIMIT, "no memory to sort the series of a window");
+    }
     for (uint32_t i = 0; i < cut->timeline_count; i++) {
         const size_t first = cut->series_count;
         mutex_lock(&cut->db->index.mu);
         list_timeline(cut, i);
         mutex_unlock(&cut->db->index.mu);
         list_columns(cut, &cut->timelines[i], first);
+    }
+    return ERR_OK;
+}
+
+void cut_release_series(struct cut *cut, size_t count) {
+    enum { STEP_BYTES = 64 << 10 }; /* of whole pages, whatever they are */
+    const size_t done = count == cut->series_count
+                            ? cut->series_bytes
+                            : count * sizeof(*cut->series) / STEP_BYTES * STEP_BYTES;
+    if (cut->series != NULL && done > cut->released_bytes) {
+        mem_unreserve((uint8_t *)cut->series + cut->released_bytes, done - cut->released_bytes);
+        cut->released_bytes = done;
     }
 }
 
@@ -436,8 +452,8 @@ static enum err_code write_partition(struct cut *cut, struct err *err) {
                                                      .on_written_ctx = cut};
     enum err_code code = compactor_begin(cut->c, &cut->options, &cut->writer, err);
     code = code != ERR_OK ? code : write_timelines(cut, err);
+    code = code != ERR_OK ? code : list_series(cut, err);
     if (code == ERR_OK) {
-        list_series(cut);
         find_deleted(cut);
         cut->memory_bytes =
             cut->c->memory_bytes != 0 ? cut->c->memory_bytes : slice_bytes(cut->series_count);
@@ -480,7 +496,7 @@ enum err_code compactor_cut(struct compactor *c, int64_t start_ms, struct err *e
     tombstones_unref(cut->tombstones);
     mem_free(cut->runs);
     mem_free(cut->timelines);
-    mem_free(cut->series);
+    cut_release_series(cut, cut->series_count);
     mem_free(cut->extras);
     mem_free(cut->columns);
     mem_free(cut);

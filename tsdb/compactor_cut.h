@@ -61,8 +61,10 @@ struct cut {
     struct cut_timeline *timelines; /* by group */
     size_t timeline_count;
     size_t timeline_capacity;
-    struct cut_series *series;
+    struct cut_series *series; /* reserved memory: those that are written go back to the system */
     size_t series_count;
+    size_t series_bytes;   /* that were reserved */
+    size_t released_bytes; /* of these, from the front */
     struct cut_extra *extras;
     size_t extra_count;
     size_t extra_capacity;
@@ -108,9 +110,12 @@ bool cut_is_damage(enum err_code code);
 /* Reads t->ts, if that is not done. */
 MUST_CHECK enum err_code cut_load_times(struct cut *cut, struct cut_timeline *t, struct err *err);
 
+/* The first count series are not needed any more: their memory goes, as far as it is whole pages. */
+void cut_release_series(struct cut *cut, size_t count);
+
 /* ---- cut_slice.c ---- */
 
-/* Writes all of cut->series, which are in the partition's order. */
+/* Writes all of cut->series, which are in the partition's order, and releases them. */
 MUST_CHECK enum err_code cut_write_series(struct cut *cut, struct err *err);
 
 #endif

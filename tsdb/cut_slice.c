@@ -27,6 +27,9 @@ struct slice {
     size_t piece_count;
     bool is_written; /* or in part */
     struct buf bytes;
+    size_t most_bytes;       /* there; only one series alone may have more */
+    size_t expected_bytes;   /* by the average sizes of blocks */
+    size_t blocks_per_mille; /* what the slice before had of that */
     /* of one series: */
     struct num *values;
     uint8_t *states;
@@ -66,14 +69,15 @@ static enum err_code take_piece(struct slice *slice, struct segment_run *run, ui
     if (code != ERR_OK || n == 0) {
         return code;
     }
+    if (slice->bytes.len + n + m > slice->most_bytes && slice->count > 1) {
+        return err_set(err, ERR_LIMIT, "a slice is larger than it should be");
+    }
     *to = (struct piece){(uint32_t)slice->bytes.len, (uint16_t)n, (uint16_t)m};
     buf_append(&slice->bytes, block, n);
     if (m != 0) {
         buf_append(&slice->bytes, reference, m);
     }
-    return slice->bytes.len <= 2 * slice->cut->memory_bytes || slice->count == 1
-               ? ERR_OK
-               : err_set(err, ERR_LIMIT, "a slice is larger than it should be");
+    return ERR_OK;
 }
 
 /* Run number i of all columns of a series. Damage keeps only what the series has with it: its floats, or
@@ -447,18 +451,32 @@ static void free_ints(struct block_ints *ints) {
     mem_free(ints->rows);
 }
 
-/* How many series from first on are a slice, by the average sizes of blocks. */
-static size_t slice_count(const struct cut *cut, size_t first) {
+/* Of a series' blocks, by their average over its timeline. */
+static size_t average_bytes(const struct cut *cut, const struct cut_series *s) {
+    return ((size_t)cut_extra_of(cut, s)->column_count + 1) *
+           cut->timelines[cut_timeline_of(s)].slot_bytes;
+}
+
+/* How many series from first on are a slice. Neighbours are much alike, so the slice before tells by how much
+ * their blocks are larger or smaller than the average. */
+static size_t slice_count(const struct slice *slice, size_t first) {
+    const struct cut *cut = slice->cut;
     size_t bytes = 0;
     size_t n = 0;
     while (first + n < cut->series_count && (n == 0 || bytes < cut->memory_bytes)) {
-        const struct cut_timeline *t = &cut->timelines[cut_timeline_of(&cut->series[first + n])];
-        const size_t columns = (size_t)cut_extra_of(cut, &cut->series[first + n])->column_count + 1;
-        bytes +=
-            columns * (t->run_count * sizeof(struct piece) + t->slot_bytes) + 2 * sizeof(uint32_t);
+        const struct cut_series *s = &cut->series[first + n];
+        const size_t columns = (size_t)cut_extra_of(cut, s)->column_count + 1;
+        bytes += columns * cut->timelines[cut_timeline_of(s)].run_count * sizeof(struct piece) +
+                 average_bytes(cut, s) * slice->blocks_per_mille / 1000 + 2 * sizeof(uint32_t);
         n++;
     }
     return n;
+}
+
+static void learn_size(struct slice *slice) {
+    enum { LEAST = 250, MOST = 8000 };
+    const size_t found = slice->bytes.len * 1000 / slice->expected_bytes;
+    slice->blocks_per_mille = found < LEAST ? LEAST : found > MOST ? MOST : found;
 }
 
 static enum err_code cut_slice(struct slice *slice, size_t first, size_t count, struct err *err) {
@@ -474,12 +492,19 @@ static enum err_code cut_slice(struct slice *slice, size_t first, size_t count, 
         pieces += ((size_t)cut_extra_of(cut, &slice->series[i])->column_count + 1) *
                   cut->timelines[cut_timeline_of(&slice->series[i])].run_count;
     }
+    slice->expected_bytes = 1;
+    for (size_t i = 0; i < count; i++) {
+        slice->expected_bytes += average_bytes(cut, &slice->series[i]);
+    }
     slice->pieces = mem_zalloc((pieces + 1) * sizeof(*slice->pieces));
     slice->piece_count = pieces;
     buf_clear(&slice->bytes);
     qsort_r(slice->order, count, sizeof(*slice->order), by_place, slice);
     enum err_code code = fill_slice(slice, err);
     slice->is_written = code == ERR_OK;
+    if (code == ERR_OK) {
+        learn_size(slice);
+    }
     code = code != ERR_OK ? code : write_slice(slice, err);
     mem_free(slice->order);
     mem_free(slice->first_piece);
@@ -489,17 +514,25 @@ static enum err_code cut_slice(struct slice *slice, size_t first, size_t count, 
 
 enum err_code cut_write_series(struct cut *cut, struct err *err) {
     enum { SLICE_BYTES_MAX = 1 << 30 };
-    struct slice slice = {
-        .cut = cut, .ints = new_ints(BLOCK_ROWS_MAX), .reference = new_ints(BLOCK_ROWS_MAX)};
+    struct slice slice = {.cut = cut,
+                          .ints = new_ints(BLOCK_ROWS_MAX),
+                          .reference = new_ints(BLOCK_ROWS_MAX),
+                          .most_bytes = cut->memory_bytes + cut->memory_bytes / 4,
+                          .blocks_per_mille = 1000};
     enum err_code code = ERR_OK;
     buf_init(&slice.bytes, SLICE_BYTES_MAX);
+    /* Once, for growing would take more. It is virtual until it is written to. */
+    (void)!buf_reserve(&slice.bytes, slice.most_bytes);
     for (size_t first = 0; first < cut->series_count && code == ERR_OK;) {
-        size_t count = slice_count(cut, first);
+        size_t count = slice_count(&slice, first);
         while ((code = cut_slice(&slice, first, count, err)) == ERR_LIMIT && count > 1 &&
                !slice.is_written) {
             count /= 2; /* the blocks are larger than most */
         }
         first += count;
+        if (code == ERR_OK) {
+            cut_release_series(cut, first);
+        }
     }
     buf_release(&slice.bytes);
     mem_free(slice.values);

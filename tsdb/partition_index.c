@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "tsdb/chunk/pfor.h"
+#include "tsdb/partition_numbers.h"
 
 /* ---- lists ---- */
 
@@ -306,34 +306,6 @@ enum err_code partition_next_value(struct partition *p, struct partition_value_i
 
 /* ---- series ---- */
 
-static bool take_numbers(struct cursor *c, size_t n, int64_t *out) {
-    uint64_t v[PARTITION_SERIES_GROUP];
-    const uint8_t form = cursor_u8(c);
-    const uint64_t first = (uint64_t)cursor_varint(c);
-    const bool steps = form == NUMBERS_BY_STEPS;
-    const uint64_t base = steps ? (uint64_t)cursor_varint(c) : first;
-    size_t used = 0;
-    const size_t packed = steps ? n - 1 : n;
-    if (c->failed || form > NUMBERS_BY_STEPS ||
-        pfor_read(c->at, cursor_left(c), packed, v, &used) != ERR_OK) {
-        return false;
-    }
-    c->at += used;
-    if (!steps) {
-        for (size_t i = 0; i < n; i++) {
-            out[i] = (int64_t)(base + v[i]);
-        }
-        return true;
-    }
-    uint64_t sum = first;
-    out[0] = (int64_t)sum;
-    for (size_t i = 1; i < n; i++) {
-        sum += base + v[i - 1];
-        out[i] = (int64_t)sum;
-    }
-    return true;
-}
-
 static bool put_below(const int64_t *from, size_t n, uint32_t limit, uint32_t *out) {
     uint64_t above = 0;
     for (size_t i = 0; i < n; i++) {
@@ -364,9 +336,11 @@ enum err_code partition_series_block_load(struct partition *p, uint32_t series,
     block->count = left < PARTITION_SERIES_GROUP ? left : PARTITION_SERIES_GROUP;
     int64_t v[PARTITION_SERIES_GROUP];
     const size_t n = block->count;
-    bool ok = take_numbers(&c, n, v) && put_below(v, n, info->target_count, block->targets);
-    ok = ok && take_numbers(&c, n, v) && put_below(v, n, info->metric_count, block->metrics);
-    ok = ok && take_numbers(&c, n, v);
+    bool ok =
+        partition_numbers_take(&c, n, v) && put_below(v, n, info->target_count, block->targets);
+    ok = ok && partition_numbers_take(&c, n, v) &&
+         put_below(v, n, info->metric_count, block->metrics);
+    ok = ok && partition_numbers_take(&c, n, v);
     for (size_t i = 0; i < n && ok; i++) {
         v[i] = (int64_t)((uint64_t)v[i] + block->targets[i]);
     }

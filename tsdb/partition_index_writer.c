@@ -10,7 +10,6 @@
 #include "base/check.h"
 #include "base/compress.h"
 #include "base/mem.h"
-#include "tsdb/chunk/pfor.h"
 #include "tsdb/id_list.h"
 #include "tsdb/partition_writer_impl.h"
 
@@ -174,20 +173,27 @@ static enum err_code write_sets(struct index_writer *ix, enum partition_section 
 }
 
 static enum err_code write_series_of_sets(struct index_writer *ix, enum partition_section section,
-                                          const struct number_array *set_of, uint32_t set_count) {
-    const size_t n = set_of->count;
+                                          enum series_column column, uint32_t set_count) {
+    const struct series_table *table = &ix->w->series;
+    uint32_t set_of[PARTITION_SERIES_GROUP];
     uint32_t *ends = mem_zalloc((size_t)set_count * sizeof(*ends));
-    uint32_t *series = mem_array(n + 1, sizeof(*series));
-    for (size_t i = 0; i < n; i++) {
-        ends[set_of->items[i]]++;
+    uint32_t *series = mem_array((size_t)ix->w->info.series_count + 1, sizeof(*series));
+    for (size_t block = 0; block < table->block_count; block++) {
+        const size_t n = series_table_sets(table, block, column, set_of);
+        for (size_t i = 0; i < n; i++) {
+            ends[set_of[i]]++;
+        }
     }
     for (uint32_t set = 0, at = 0; set < set_count; set++) {
         const uint32_t count = ends[set];
         ends[set] = at;
         at += count;
     }
-    for (size_t i = 0; i < n; i++) {
-        series[ends[set_of->items[i]]++] = (uint32_t)i;
+    for (size_t block = 0, number = 0; block < table->block_count; block++) {
+        const size_t n = series_table_sets(table, block, column, set_of);
+        for (size_t i = 0; i < n; i++) {
+            series[ends[set_of[i]]++] = (uint32_t)number++;
+        }
     }
     struct list_writer list;
     list_init(&list, PARTITION_LIST_GROUP);
@@ -372,58 +378,20 @@ static enum err_code write_names(struct index_writer *ix) {
     return code;
 }
 
-/* ---- numbers ---- */
-
-static void write_numbers(struct buf *to, const int64_t *v, size_t n) {
-    uint64_t offsets[PARTITION_SERIES_GROUP];
-    uint64_t steps[PARTITION_SERIES_GROUP];
-    uint8_t bytes[1 + 2 * UVARINT_MAX + 16 + PARTITION_SERIES_GROUP * 12];
-    int64_t low = v[0];
-    int64_t step = INT64_MAX;
-    for (size_t i = 1; i < n; i++) {
-        low = v[i] < low ? v[i] : low;
-        step = v[i] - v[i - 1] < step ? v[i] - v[i - 1] : step;
-    }
-    step = n > 1 ? step : 0;
-    for (size_t i = 0; i < n; i++) {
-        offsets[i] = (uint64_t)(v[i] - low);
-        steps[i] = i == 0 ? 0 : (uint64_t)(v[i] - v[i - 1] - step);
-    }
-    const struct pfor_plan base_plan = pfor_plan(offsets, n);
-    const struct pfor_plan step_plan = pfor_plan(steps + 1, n - 1);
-    uint8_t *end = bytes;
-    if (step_plan.bytes + 1 < base_plan.bytes) {
-        end = put_u8(end, NUMBERS_BY_STEPS);
-        end = put_varint(end, v[0]);
-        end = put_varint(end, step);
-        end = pfor_write(end, steps + 1, n - 1, step_plan);
-    } else {
-        end = put_u8(end, NUMBERS_FROM_BASE);
-        end = put_varint(end, low);
-        end = pfor_write(end, offsets, n, base_plan);
-    }
-    buf_append(to, bytes, (size_t)(end - bytes));
-}
+/* ---- tables ---- */
 
 static enum err_code write_series_table(struct index_writer *ix) {
-    const struct partition_writer *w = ix->w;
-    struct list_writer list;
-    list_init(&list, 1); /* one item is one block of series */
-    for (size_t at = 0; at < w->info.series_count; at += PARTITION_SERIES_GROUP) {
-        const size_t left = w->info.series_count - at;
-        const size_t n = left < PARTITION_SERIES_GROUP ? left : PARTITION_SERIES_GROUP;
-        int64_t numbers[3][PARTITION_SERIES_GROUP];
-        for (size_t i = 0; i < n; i++) {
-            numbers[0][i] = w->series_targets.items[at + i];
-            numbers[1][i] = w->series_metrics.items[at + i];
-            numbers[2][i] = (int64_t)w->series_timelines.items[at + i] - numbers[0][i];
-        }
-        struct buf *to = list_item(&list);
-        for (size_t c = 0; c < 3; c++) {
-            write_numbers(to, numbers[c], n);
-        }
+    const struct series_table *table = &ix->w->series;
+    struct buf bytes;
+    buf_init(&bytes, SECTION_MAX);
+    if (table->block_count != 0) {
+        buf_append(&bytes, table->ends, table->block_count * sizeof(*table->ends));
+        buf_append_str(&bytes, buf_str(&table->bytes));
     }
-    return write_list(ix, SECTION_SERIES, &list);
+    bytes.failed |= table->bytes.failed;
+    const enum err_code code = write_section(ix, SECTION_SERIES, &bytes);
+    buf_release(&bytes);
+    return code;
 }
 
 static enum err_code write_timelines(struct index_writer *ix) {
@@ -585,6 +553,9 @@ static enum err_code write_frame(struct index_writer *ix) {
 
 static enum err_code write_sections(struct index_writer *ix) {
     struct partition_writer *w = ix->w;
+    if (!buf_ok(&w->series.bytes)) {
+        return err_set(ix->err, ERR_LIMIT, "the index is too large");
+    }
     w->info.target_count = w->targets.count;
     w->info.metric_count = w->metrics.count;
     w->info.pair_count = 0;
@@ -592,12 +563,12 @@ static enum err_code write_sections(struct index_writer *ix) {
     code = code == ERR_OK ? write_sets(ix, SECTION_TARGETS, &w->targets) : code;
     code = code == ERR_OK ? write_sets(ix, SECTION_METRICS, &w->metrics) : code;
     code = code == ERR_OK ? write_names(ix) : code;
-    code = code == ERR_OK ? write_series_of_sets(ix, SECTION_TARGET_SERIES, &w->series_targets,
-                                                 w->targets.count)
-                          : code;
-    code = code == ERR_OK ? write_series_of_sets(ix, SECTION_METRIC_SERIES, &w->series_metrics,
-                                                 w->metrics.count)
-                          : code;
+    code = code == ERR_OK
+               ? write_series_of_sets(ix, SECTION_TARGET_SERIES, SERIES_TARGET, w->targets.count)
+               : code;
+    code = code == ERR_OK
+               ? write_series_of_sets(ix, SECTION_METRIC_SERIES, SERIES_METRIC, w->metrics.count)
+               : code;
     code = code == ERR_OK ? write_array(ix, SECTION_METRIC_NAMES, &w->first_of_name, false) : code;
     code = code == ERR_OK ? write_timelines(ix) : code;
     code = code == ERR_OK ? write_series_table(ix) : code;

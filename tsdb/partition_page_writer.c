@@ -4,7 +4,7 @@
 #include "tsdb/partition_writer_impl.h"
 
 enum {
-    OUT_BYTES = 1 << 20,
+    OUT_BYTES = 128 << 10,
     PIECES_FROM_BYTES = 16 << 10, /* a page with more gets pieces */
     BUFFER_KEEP_BYTES = 4 << 20,
     PACK_FROM_BYTES = 64,

@@ -79,6 +79,7 @@ static void init_memory(struct partition_writer *w, const struct partition_write
     label_sets_init(&w->metrics, o->hash_seed);
     (void)label_sets_intern(&w->targets, (struct labels){0});
     (void)label_sets_intern(&w->metrics, (struct labels){0});
+    series_table_init(&w->series);
     w->layouts = hist_layouts_new();
     buf_init(&w->timeline_bytes, BUFFER_MAX);
     buf_init(&w->out, BUFFER_MAX);
@@ -140,10 +141,10 @@ void partition_writer_free(struct partition_writer *w) {
             block_encoder_free(w->encoders[i]);
         }
     }
-    struct number_array *arrays[] = {&w->series_targets, &w->series_metrics, &w->series_timelines,
-                                     &w->repeats,        &w->first_of_name,  &w->block_rows,
-                                     &w->timeline_ends,  &w->pieces,         &w->entries,
-                                     &w->stored,         &w->summary_ends};
+    series_table_release(&w->series);
+    struct number_array *arrays[] = {&w->repeats,       &w->first_of_name, &w->block_rows,
+                                     &w->timeline_ends, &w->pieces,        &w->entries,
+                                     &w->stored,        &w->summary_ends};
     for (size_t i = 0; i < COUNT_OF(arrays); i++) {
         mem_free(arrays[i]->items);
     }
@@ -487,9 +488,7 @@ static enum err_code add_series(struct partition_writer *w, struct labels target
     write_head(w, columns, column_count, first, end);
     w->last_target = target_set;
     w->last_metric = metric_set;
-    number_array_add(&w->series_targets, target_set);
-    number_array_add(&w->series_metrics, metric_set);
-    number_array_add(&w->series_timelines, timeline);
+    series_table_add(&w->series, target_set, metric_set, timeline);
     w->info.series_count++;
     w->info.sample_count += samples;
     end_summary(w);
@@ -520,6 +519,7 @@ enum err_code partition_writer_finish(struct partition_writer *w, struct partiti
     enum err_code code = partition_finish_page(w, err);
     code = code == ERR_OK ? partition_flush_pages(w, 0, err) : code;
     code = code == ERR_OK ? vfs_file_sync(w->data, err) : code;
+    series_table_finish(&w->series);
     code = code == ERR_OK ? partition_write_index(w, err) : code;
     code = code == ERR_OK ? vfs_sync_dir(w->vfs, w->dir, err) : code;
     if (code != ERR_OK) {

@@ -9,6 +9,7 @@
 #include "tsdb/hist_columns.h"
 #include "tsdb/label_sets.h"
 #include "tsdb/partition_format.h"
+#include "tsdb/partition_series_table.h"
 #include "tsdb/partition_writer.h"
 #include "tsdb/series_summary.h"
 
@@ -51,9 +52,7 @@ struct partition_writer {
     struct hist_layouts *layouts;
 
     /* by series */
-    struct number_array series_targets;
-    struct number_array series_metrics;
-    struct number_array series_timelines;
+    struct series_table series;
     struct number_array repeats;
     struct number_array first_of_name; /* by metric name: its first series */
     uint32_t last_target;

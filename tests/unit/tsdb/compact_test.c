@@ -163,7 +163,7 @@ static void the_memory_of_a_cut_is_bounded(void **state) {
     compact_assert_same(compact_dump(&w), before);
     const size_t peak = compactor_memory_peak(w.db->compactor);
     print_message("most memory for samples: %zu of %d asked for\n", peak, (int)MEMORY);
-    assert_true(peak > 0 && peak <= 4 * MEMORY);
+    assert_true(peak > 0 && peak <= 3 * MEMORY);
     mem_free(values);
     storage_group_close(w.st, g);
     world_release(&w);
