@@ -298,6 +298,80 @@ static void an_expected_sample_is_refused_as_any_other(void **state) {
     world_release(&w);
 }
 
+static void a_row_of_expected_samples_is_taken_up_to_one_that_is_not_newer(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_open(&w);
+    struct storage_appender *a = begin(&w);
+    append_ok(&w, a, "a job=j", 1000, 1);
+    append_ok(&w, a, "b job=j", 1000, 2);
+    append_ok(&w, a, "c job=j", 1000, 3);
+    append_ok(&w, a, "d job=j", 1000, 4);
+    commit(&w, a);
+    a = begin(&w);
+    append_ok(&w, a, "c job=j", 5000, 5);
+    commit(&w, a);
+    const double values[] = {6, 7, 8};
+    struct storage_expected numbers;
+    struct storage_expected labels;
+    a = begin(&w);
+    append_ok(&w, a, "a job=j", 3000, 9);
+    assert_true(storage_expect_sets(w.st, a, &numbers));
+    assert_int_equal(numbers.count, 3);
+    assert_null(numbers.metrics);
+    assert_int_not_equal(numbers.sets[0], numbers.sets[1]);
+    assert_int_equal(storage_append_expected_row(w.st, a, 0, 4000, values, 3),
+                     0); /* another time */
+    assert_int_equal(storage_append_expected_row(w.st, a, 0, 3000, values, 3), 1);
+    assert_true(storage_expect(w.st, a, &labels)); /* those that are left */
+    assert_int_equal(labels.count, 2);
+    assert_true(is_series(&w, &labels, 0, "c job=j"));
+    assert_int_equal(storage_append_expected(w.st, a, 0, 3000, 7), ERR_OUT_OF_ORDER);
+    assert_int_equal(storage_append_expected_row(w.st, a, 1, 3000, values + 2, 1), 1);
+    commit(&w, a);
+    assert_string_equal(world_dump(&w, "job=j", 0, INT64_MAX), "a{job=\"j\"} 1000:1 3000:9\n"
+                                                               "b{job=\"j\"} 1000:2 3000:6\n"
+                                                               "c{job=\"j\"} 1000:3 5000:5\n"
+                                                               "d{job=\"j\"} 1000:4 3000:8\n");
+    world_close(&w);
+    world_release(&w);
+}
+
+/* Samples of one time in the order of their series that are no new row at the end of their group. */
+static void what_looks_like_the_next_row_and_is_not_is_stored_all_the_same(void **state) {
+    (void)state;
+    struct world w;
+    world_init(&w);
+    world_open(&w);
+    struct storage_appender *a = begin(&w);
+    append_ok(&w, a, "a job=j", 1000, 1);
+    append_ok(&w, a, "b job=j", 1000, 2);
+    append_ok(&w, a, "c job=j", 1000, 3);
+    commit(&w, a);
+    a = begin(&w);
+    append_ok(&w, a, "a job=j", 2000, 4);
+    commit(&w, a);
+    a = begin(&w); /* to the row that is open */
+    append_ok(&w, a, "b job=j", 2000, 5);
+    commit(&w, a);
+    a = begin(&w); /* between rows */
+    append_ok(&w, a, "c job=j", 1500, 6);
+    commit(&w, a);
+    a = begin(&w); /* another transaction was faster, with a part of them */
+    struct storage_appender *faster = begin(&w);
+    append_ok(&w, a, "a job=j", 3000, 7);
+    append_ok(&w, a, "b job=j", 3000, 8);
+    append_ok(&w, faster, "b job=j", 4000, 9);
+    commit(&w, faster);
+    commit(&w, a);
+    assert_string_equal(world_dump(&w, "job=j", 0, INT64_MAX), "a{job=\"j\"} 1000:1 2000:4 3000:7\n"
+                                                               "b{job=\"j\"} 1000:2 2000:5 4000:9\n"
+                                                               "c{job=\"j\"} 1000:3 1500:6\n");
+    world_close(&w);
+    world_release(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_order_of_series_gives_the_same_data),
@@ -307,6 +381,8 @@ int main(void) {
         cmocka_unit_test(a_near_miss_of_the_next_series_is_another_series),
         cmocka_unit_test(what_came_behind_a_series_before_is_expected_behind_it),
         cmocka_unit_test(an_expected_sample_is_refused_as_any_other),
+        cmocka_unit_test(a_row_of_expected_samples_is_taken_up_to_one_that_is_not_newer),
+        cmocka_unit_test(what_looks_like_the_next_row_and_is_not_is_stored_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
