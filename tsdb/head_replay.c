@@ -391,16 +391,8 @@ static bool reaches_back(const struct replay_walk *w, const struct wal_record *r
            row < w->g->first_row && head_record_end(record) >= w->g->first_row + w->g->rows;
 }
 
-/* A window record that begins before the hole and has what is lost between its begin and the open rows. */
-static bool fills_gap(const struct replay_walk *w, const struct wal_record *record, uint64_t row)
-    REQUIRES(w->g->shard->mu) {
-    const struct hole *hole = &w->holes.items[w->at];
-    return record->type == HEAD_RECORD_WINDOW && row < hole->begin && !hole->fixed &&
-           w->g->first_row > hole->begin && head_record_end(record) >= w->g->first_row + w->g->rows;
-}
-
 /* It takes the place of the open rows, and of runs that were made of rows before them. */
-static void open_gap(struct replay_walk *w, uint64_t row) REQUIRES(w->g->shard->mu) {
+static void open_before_hole(struct replay_walk *w, uint64_t row) REQUIRES(w->g->shard->mu) {
     struct head_group *g = w->g;
     head_shard_held(g->shard);
     const uint64_t begin = w->holes.items[w->at].begin;
@@ -530,10 +522,8 @@ static enum err_code walk_record(struct replay_walk *w, const struct wal_record 
         split_hole(w, row);
         return ERR_OK;
     }
-    if (fills_gap(w, record, row)) {
-        open_gap(w, row);
-    } else if (begins_before(w, record, row)) {
-        rewind_hole(w, row);
+    if (begins_before(w, record, row)) {
+        open_before_hole(w, row);
     } else if (reaches_back(w, record, row)) {
         open_before(w, record, row);
     }
