@@ -8,9 +8,9 @@
 #include "base/histogram.h"
 #include "base/mem.h"
 #include "base/value.h"
-#include "base/vfs_read_only.h"
 #include "query/active_file.h"
 #include "tests/support/check_err.h"
+#include "tsdb/frozen.h"
 #include "tsdb/storage.h"
 
 #define BASE_MS (INT64_C(20) * 18 * 3600000) /* where windows of 18 h begin */
@@ -379,14 +379,17 @@ static void read_all(struct tsdb *db, struct damage_found *out) {
 
 bool damage_read(struct damage_world *w, struct vfs *vfs, const char *root, bool read_only,
                  struct damage_found *out) {
-    struct vfs_read_only fixed;
+    struct vfs_scratch *scratch = NULL;
     struct tsdb *db;
     struct err err;
-    vfs_read_only_init(&fixed, vfs);
-    struct tsdb_options o = options_of(w, read_only ? &fixed.base : vfs, root);
+    if (read_only) {
+        assert_ok(frozen_take(vfs, root, &scratch, &err), &err);
+    }
+    struct tsdb_options o = options_of(w, read_only ? vfs_scratch_base(scratch) : vfs, root);
     o.no_lock_file = read_only;
     const enum err_code code = tsdb_open(&o, &db, NULL, &err);
     if (code == ERR_UNSUPPORTED) {
+        vfs_scratch_free(scratch);
         return false;
     }
     assert_ok(code, &err);
@@ -398,5 +401,6 @@ bool damage_read(struct damage_world *w, struct vfs *vfs, const char *root, bool
         assert_memory_equal(&again, out, sizeof(again));
     }
     tsdb_close(db);
+    vfs_scratch_free(scratch);
     return true;
 }

@@ -39,7 +39,7 @@ struct damage_found {
 /* All that was written and not deleted. */
 void damage_expected(struct damage_found *out);
 
-/* Opens the database and reads all there is; read_only: through a disk that takes no change. What was not
+/* Opens the database and reads all there is; read_only: as tools do, without a change to the disk. What was not
  * written, was deleted, has another value or comes twice fails the test, so does an error other than
  * ERR_CORRUPT. False: opening gave ERR_UNSUPPORTED, a version that was damaged. */
 bool damage_read(struct damage_world *w, struct vfs *vfs, const char *root, bool read_only,
