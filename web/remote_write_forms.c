@@ -128,12 +128,13 @@ void write_forms_learn(struct write_forms *forms, uint32_t set, struct str serie
         note_vain(forms);
         return;
     }
-    const uint8_t *known = forms->bytes + form->at;
-    if (form->set == set && form->before == before && form->behind == behind_bytes &&
-        memcmp(known, begin, before) == 0 && memcmp(known + before, behind, behind_bytes) == 0) {
+    if (form->set != set) {
+        forms->count++;
+    } else if (form->before == before && form->behind == behind_bytes &&
+               memcmp(forms->bytes + form->at, begin, before) == 0 &&
+               memcmp(forms->bytes + form->at + before, behind, behind_bytes) == 0) {
         return; /* it was something else why it came here */
     }
-    forms->count += form->set == set ? 0 : 1;
     *form = (struct write_form){
         .set = set,
         .at = (uint32_t)forms->used,
