@@ -4,7 +4,6 @@
 #include "config.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -13,9 +12,10 @@
 #include "base/yaml_node.h"
 #include "config_alerting.h"
 #include "config_bind.h"
+#include "config_environment.h"
 #include "config_glob.h"
 #include "config_scrape.h"
-#include "config_size.h"
+#include "config_storage.h"
 
 static const size_t GENERATION_BUDGET_BYTES = (size_t)512 * 1024 * 1024;
 static const size_t TREE_BUDGET_BYTES = (size_t)512 * 1024 * 1024;
@@ -23,166 +23,9 @@ static const size_t TEXT_MAX_BYTES = (size_t)64 * 1024 * 1024;
 
 enum { DEFAULT_GOGC = 75 };
 
-/* ---- storage and runtime ---- */
-
-struct retention_options {
-    int64_t time_ms, size_bytes;
-    double percent;
-};
-
-struct chunk_encoding_options {
-    struct str floats;
-};
-
-struct tsdb_options {
-    int64_t out_of_order_window_untagged_ms; /* Prometheus shows a field of its own by mistake */
-    int64_t out_of_order_window_ms;
-    double stale_series_compaction_threshold;
-    struct chunk_encoding_options chunk_encoding;
-    struct retention_options retention;
-    bool has_retention;
-};
-
-enum { EXEMPLARS_DEFAULT = 100000 };
-
-struct exemplar_options {
-    int64_t max_exemplars;
-};
-
-struct storage_options {
-    struct tsdb_options tsdb;
-    bool has_tsdb;
-    struct exemplar_options exemplars;
-    bool has_exemplars;
-};
-
-struct runtime_options {
-    int64_t gogc;
-};
-
-static const struct bind_field retention_fields[] = {
-    BIND_AT(BIND_DURATION, "time", retention_options, time_ms),
-    BIND_AT(BIND_SIZE, "size", retention_options, size_bytes),
-    BIND_AT(BIND_FLOAT, "percentage", retention_options, percent),
-};
-
-static enum err_code retention_check(struct binder *b, void *self, struct err *err) {
-    const struct retention_options *retention = self;
-    const bool size_ok = retention->size_bytes >= 0;
-    struct buf value;
-    (void)b;
-    if (size_ok && retention->percent >= 0 && retention->percent <= 100) {
-        return ERR_OK;
-    }
-    buf_init(&value, 512);
-    if (size_ok) {
-        buf_append_number_g(&value, retention->percent);
-    } else {
-        size_format(&value, retention->size_bytes);
-    }
-    (void)err_set(err, ERR_INVALID, "'storage.tsdb.retention.%s, got %.*s",
-                  size_ok ? "percentage' must be in the range [0, 100]"
-                          : "size' must be greater than or equal to 0",
-                  STR_ARG(buf_str(&value)));
-    buf_release(&value);
-    return ERR_INVALID;
-}
-
-static const struct bind_table retention_table = {
-    .type_name = "config.plain",
-    .size = sizeof(struct retention_options),
-    .fields = retention_fields,
-    .field_count = COUNT_OF(retention_fields),
-    .check = retention_check,
-};
-
-static const struct bind_field chunk_encoding_fields[] = {
-    BIND_AT(BIND_STR, "floats", chunk_encoding_options, floats),
-};
-
-static const struct bind_table chunk_encoding_table = {
-    .type_name = "config.ChunkEncodingConfig",
-    .size = sizeof(struct chunk_encoding_options),
-    .fields = chunk_encoding_fields,
-    .field_count = COUNT_OF(chunk_encoding_fields),
-};
-
-static const struct bind_field tsdb_fields[] = {
-    BIND_ALWAYS(BIND_INT, "outofordertimewindow", tsdb_options, out_of_order_window_untagged_ms),
-    BIND_AT(BIND_DURATION, "out_of_order_time_window", tsdb_options, out_of_order_window_ms),
-    BIND_AT(BIND_FLOAT, "stale_series_compaction_threshold", tsdb_options,
-            stale_series_compaction_threshold),
-    BIND_TABLE(BIND_SECTION, "chunk_encoding", tsdb_options, chunk_encoding, chunk_encoding,
-               &chunk_encoding_table),
-    BIND_TABLE(BIND_OPTIONAL, "retention", tsdb_options, retention, has_retention,
-               &retention_table),
-};
-
-static enum err_code tsdb_check(struct binder *b, void *self, struct err *err) {
-    struct tsdb_options *tsdb = self;
-    const struct str floats = tsdb->chunk_encoding.floats;
-    tsdb->out_of_order_window_untagged_ms = tsdb->out_of_order_window_ms;
-    if (floats.len != 0 && !str_eq(floats, STR("xor")) && !str_eq(floats, STR("xor2"))) {
-        return err_set(err, ERR_INVALID,
-                       "'storage.tsdb.chunk_encoding.floats' must be 'xor' or 'xor2', or the "
-                       "field must be omitted entirely, got %s",
-                       bind_quote(b->arena, floats));
-    }
-    return ERR_OK;
-}
-
-static const struct bind_table tsdb_table = {
-    .type_name = "config.plain",
-    .size = sizeof(struct tsdb_options),
-    .fields = tsdb_fields,
-    .field_count = COUNT_OF(tsdb_fields),
-    .check = tsdb_check,
-};
-
-static const struct bind_field exemplar_fields[] = {
-    BIND_AT(BIND_INT, "max_exemplars", exemplar_options, max_exemplars),
-};
-
-static const struct bind_table exemplar_table = {
-    .type_name = "config.ExemplarsConfig",
-    .size = sizeof(struct exemplar_options),
-    .fields = exemplar_fields,
-    .field_count = COUNT_OF(exemplar_fields),
-};
-
-static const struct bind_field storage_fields[] = {
-    BIND_TABLE(BIND_OPTIONAL, "tsdb", storage_options, tsdb, has_tsdb, &tsdb_table),
-    BIND_TABLE(BIND_OPTIONAL, "exemplars", storage_options, exemplars, has_exemplars,
-               &exemplar_table),
-};
-
-static const struct bind_table storage_table = {
-    .type_name = "config.StorageConfig",
-    .size = sizeof(struct storage_options),
-    .fields = storage_fields,
-    .field_count = COUNT_OF(storage_fields),
-};
-
-static const struct bind_field runtime_fields[] = {
-    BIND_AT(BIND_INT, "gogc", runtime_options, gogc),
-};
-
-static const struct bind_table runtime_table = {
-    .type_name = "config.RuntimeConfig",
-    .size = sizeof(struct runtime_options),
-    .fields = runtime_fields,
-    .field_count = COUNT_OF(runtime_fields),
-};
-
-/* Variables are only read, and only here: nothing in the process writes the environment. */
-static struct str environment(struct arena *arena, struct str name) {
-    const char *value = getenv(arena_cstr(arena, name)); /* NOLINT(concurrency-mt-unsafe) */
-    return str_of(value != NULL ? value : "");
-}
-
 /* There is no garbage collector to tune; the value is kept because it is shown. */
 static int64_t default_gogc(struct arena *arena) {
-    const struct str text = environment(arena, STR("GOGC"));
+    const struct str text = environment_get(arena, STR("GOGC"));
     int64_t percent = 0;
     if (str_eq(text, STR("off"))) {
         return -1;
@@ -212,7 +55,8 @@ static const struct bind_field root_fields[] = {
         .offset = offsetof(struct file_options_root, global),
         .table = &global_options_table,
     },
-    BIND_TABLE(BIND_SECTION, "runtime", file_options_root, runtime, runtime, &runtime_table),
+    BIND_TABLE(BIND_SECTION, "runtime", file_options_root, runtime, runtime,
+               &runtime_options_table),
     BIND_TABLE(BIND_SECTION, "alerting", file_options_root, alerting, alerting,
                &alerting_options_table),
     BIND_COUNTED(BIND_PATH_LIST, "rule_files", file_options_root, rule_files, rule_file_count),
@@ -220,7 +64,8 @@ static const struct bind_field root_fields[] = {
                  scrape_config_file_count),
     BIND_TABLE(BIND_LIST, "scrape_configs", file_options_root, scrapes.items, scrapes.count,
                &scrape_options_table),
-    BIND_TABLE(BIND_SECTION, "storage", file_options_root, storage, storage, &storage_table),
+    BIND_TABLE(BIND_SECTION, "storage", file_options_root, storage, storage,
+               &storage_options_table),
     BIND_REFUSE("tracing"),
     BIND_REFUSE("remote_write"),
     BIND_REFUSE("remote_read"),
@@ -324,96 +169,6 @@ static const struct bind_table root_table = {
     .defaults = root_defaults,
 };
 
-/* ---- environment in external labels ---- */
-
-static bool is_special(char c) {
-    return strchr("*#$@!?-0123456789", c) != NULL && c != '\0';
-}
-
-static bool is_word(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-/* The name after a "$" and how many bytes it takes with its braces (Go's os.Expand). *out_known
- * is false for a "$" that is followed by no name; it stays. */
-static size_t variable_name(struct str rest, struct str *out_name, bool *out_swallow) {
-    *out_swallow = false;
-    *out_name = STR("");
-    if (rest.len > 0 && rest.ptr[0] == '{') {
-        if (rest.len > 2 && is_special(rest.ptr[1]) && rest.ptr[2] == '}') {
-            *out_name = str_sub(rest, 1, 1);
-            return 3;
-        }
-        const ptrdiff_t end = str_find_char(rest, '}');
-        *out_swallow = end <= 1;
-        if (end < 0) {
-            return 1; /* "${": both go */
-        }
-        *out_name = str_sub(rest, 1, (size_t)end - 1);
-        return (size_t)end + 1;
-    }
-    if (rest.len > 0 && is_special(rest.ptr[0])) {
-        *out_name = str_sub(rest, 0, 1);
-        return 1;
-    }
-    size_t n = 0;
-    while (n < rest.len && is_word(rest.ptr[n])) {
-        n++;
-    }
-    *out_name = str_sub(rest, 0, n);
-    return n;
-}
-
-static void expand(struct arena *arena, struct str text, struct log *log, struct buf *to) {
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] != '$' || i + 1 == text.len) {
-            buf_append_char(to, text.ptr[i]);
-            continue;
-        }
-        struct str name;
-        bool swallow = false;
-        const size_t width = variable_name(str_from(text, i + 1), &name, &swallow);
-        i += width;
-        if (swallow) {
-            continue;
-        }
-        if (name.len == 0) {
-            buf_append_char(to, '$');
-        } else if (str_eq(name, STR("$"))) {
-            buf_append_char(to, '$');
-        } else {
-            const struct str value = environment(arena, name);
-            if (value.len == 0) {
-                log_warn(log, "config", "Empty environment variable", log_str("name", name));
-            }
-            buf_append_str(to, value);
-        }
-    }
-}
-
-/* Labels that are empty after expansion stay in the text unless all are. */
-static enum err_code expand_labels(struct binder *b, struct label_options *labels, struct log *log,
-                                   struct err *err) {
-    struct label *expanded = bind_alloc(b, labels->count, sizeof(*expanded), err);
-    if (expanded == NULL) {
-        return ERR_LIMIT;
-    }
-    for (size_t i = 0; i < labels->count; i++) {
-        struct buf value;
-        buf_init(&value, LABEL_STRING_MAX);
-        expand(b->arena, labels->items[i].value, log, &value);
-        if (!buf_ok(&value)) {
-            buf_release(&value);
-            return err_set(err, ERR_LIMIT, "external label %.*s is too long after expansion",
-                           STR_ARG(labels->items[i].name));
-        }
-        expanded[i] = (struct label){labels->items[i].name, arena_str(b->arena, buf_str(&value))};
-        buf_release(&value);
-    }
-    labels->items = expanded;
-    return ERR_OK;
-}
-
 /* ---- loading ---- */
 
 /* One load on its way to a generation. */
@@ -470,7 +225,7 @@ static enum err_code main_check(struct loader *l, struct err *err) {
                                       err);
     }
     if (code == ERR_OK) {
-        code = expand_labels(b, &root->global.external_labels, l->log, err);
+        code = environment_expand(b, &root->global.external_labels, l->log, err);
     }
     return code;
 }

@@ -5,6 +5,8 @@
 
 #include "base/http_config.h"
 #include "config_bind.h"
+#include "config_headers.h"
+#include "config_url.h"
 
 struct basic_auth_options {
     struct str username, username_file, username_ref;
@@ -23,18 +25,6 @@ struct tls_options {
     struct secret key;
     bool insecure_skip_verify;
     enum tls_version min_version, max_version;
-};
-
-struct url_option {
-    struct str text;
-    bool set; /* "" is set, null is not */
-};
-
-/* Headers by name; which of values, secrets and files may be used depends on the option. */
-struct header_options {
-    struct http_header *items;
-    size_t count;
-    bool set;
 };
 
 struct proxy_options {
@@ -80,8 +70,5 @@ MUST_CHECK enum err_code http_options_check(struct binder *b, struct http_option
                                             struct err *err);
 /* Fills out; strings and lists are shared, not copied. */
 void http_options_convert(const struct http_options *http, struct http_config *out);
-
-/* Go's url.Parse as a check: parse "x": missing protocol scheme. */
-MUST_CHECK enum err_code url_option_check(struct arena *arena, struct str url, struct err *err);
 
 #endif
