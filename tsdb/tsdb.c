@@ -45,155 +45,14 @@ struct head_shard *tsdb_shard_for(struct tsdb *db, struct labels target) {
     return db->shards[labels_hash(target) % db->writer_count];
 }
 
-/* ---- storage interface: groups ---- */
+/* ---- storage interface ---- */
 
 static struct tsdb *db_of(struct storage *st) {
     return (struct tsdb *)st;
 }
 
-static struct head_group *group_of(struct storage_group *g) {
-    return (struct head_group *)g;
-}
-
 static uint32_t op_shard_count(struct storage *st) {
     return db_of(st)->writer_count;
-}
-
-/* The persisted group of a target that nobody has open, marked open; NULL if there is none. */
-static enum err_code claim_group(struct tsdb *db, struct labels target, struct head_group **out,
-                                 struct err *err) REQUIRES(db->open_mu) {
-    enum err_code code = ERR_OK;
-    *out = NULL;
-    mutex_lock(&db->index.mu);
-    const uint32_t set = label_sets_find(&db->index.live->targets.sets, target);
-    uint32_t id = set == LABEL_SET_NONE ? 0 : db->index.live->target_groups[set];
-    for (; id != 0; id = db->index.live->groups[id].next_same_target) {
-        struct head_group *g = db->groups[id];
-        if (g->open) {
-            code = err_set(err, ERR_EXISTS, "a group with these target labels is open already");
-            *out = NULL;
-            break;
-        }
-        if (g->kind != GROUP_PUSHED) {
-            *out = g;
-        }
-    }
-    if (*out != NULL) {
-        (*out)->open = true;
-    }
-    mutex_unlock(&db->index.mu);
-    return code;
-}
-
-static void set_open(struct head_group *g, bool open) {
-    mutex_lock(&g->shard->db->index.mu);
-    g->open = open;
-    mutex_unlock(&g->shard->db->index.mu);
-}
-
-/* What the group is, is known after replay only. */
-static enum err_code become_scraped(struct head_group *g, bool *out_scraped, struct err *err) {
-    mutex_lock(&g->shard->mu);
-    const enum err_code code = head_replay_locked(g, err);
-    if (code == ERR_OK && g->kind == GROUP_UNDECIDED) {
-        mutex_lock(&g->mu);
-        g->kind = GROUP_SCRAPED;
-        mutex_unlock(&g->mu);
-    }
-    *out_scraped = g->kind == GROUP_SCRAPED;
-    if (code == ERR_OK && *out_scraped) {
-        head_group_restore_slots(g);
-    }
-    g->next_slot = 0;
-    mutex_unlock(&g->shard->mu);
-    return code;
-}
-
-static enum err_code new_group(struct tsdb *db, uint32_t shard, struct labels target,
-                               struct head_group **out, struct err *err) {
-    mutex_lock(&db->index.mu);
-    const uint32_t set = index_target_locked(&db->index, target);
-    mutex_unlock(&db->index.mu);
-    if (set == INDEX_NONE) {
-        return err_set(err, ERR_LIMIT, "the storage has no room for more label sets");
-    }
-    mutex_lock(&db->shards[shard]->mu);
-    struct head_group *g = head_group_new(db, db->shards[shard], set, GROUP_SCRAPED);
-    mutex_unlock(&db->shards[shard]->mu);
-    set_open(g, true);
-    *out = g;
-    return ERR_OK;
-}
-
-static enum err_code op_group_open(struct storage *st, uint32_t shard, struct labels target,
-                                   struct storage_group **out, struct err *err) {
-    struct tsdb *db = db_of(st);
-    ASSERT(shard < db->writer_count);
-    struct head_group *g = NULL;
-    enum err_code code;
-    mutex_lock(&db->open_mu);
-    for (;;) {
-        code = claim_group(db, target, &g, err);
-        if (code != ERR_OK || g == NULL) {
-            break;
-        }
-        bool scraped = false;
-        code = become_scraped(g, &scraped, err);
-        if (code == ERR_OK && scraped) {
-            break;
-        }
-        set_open(g, false);
-        if (code != ERR_OK) {
-            break;
-        }
-    }
-    if (code == ERR_OK && g == NULL) {
-        code = new_group(db, shard, target, &g, err);
-    }
-    mutex_unlock(&db->open_mu);
-    if (code == ERR_OK) {
-        *out = (struct storage_group *)g;
-    }
-    return code;
-}
-
-static enum err_code op_group_series(struct storage_group *handle, struct labels labels,
-                                     uint32_t *out_slot, struct err *err) {
-    struct head_group *g = group_of(handle);
-    mutex_lock(&g->shard->mu);
-    const enum err_code code = head_group_slot(g, labels, out_slot, err);
-    if (code == ERR_OK) {
-        head_hold_slot(g, *out_slot);
-    }
-    mutex_unlock(&g->shard->mu);
-    return code;
-}
-
-static void op_group_release(struct storage_group *handle, uint32_t slot) {
-    struct head_group *g = group_of(handle);
-    mutex_lock(&g->shard->mu);
-    head_release_slot(g, slot);
-    mutex_unlock(&g->shard->mu);
-}
-
-static uint32_t op_group_slot_count(const struct storage_group *handle) {
-    const struct head_group *g = (const struct head_group *)handle;
-    return g->slot_count; /* only this thread changes it */
-}
-
-static enum err_code op_group_commit(struct storage_group *handle, const struct storage_row *row,
-                                     struct storage_row_result *out, struct err *err) {
-    return head_group_commit(group_of(handle), row, out, err);
-}
-
-static void op_group_close(struct storage_group *handle) {
-    if (handle != NULL) {
-        struct head_group *g = group_of(handle);
-        mutex_lock(&g->shard->mu);
-        head_release_slots(g);
-        set_open(g, false); /* under the lock: a collection decides by it */
-        mutex_unlock(&g->shard->mu);
-    }
 }
 
 static void op_stats(struct storage *st, struct storage_stats *out) {
@@ -222,12 +81,12 @@ static void op_stats(struct storage *st, struct storage_stats *out) {
 
 static const struct storage_ops ops = {
     .shard_count = op_shard_count,
-    .group_open = op_group_open,
-    .group_series = op_group_series,
-    .group_slot_count = op_group_slot_count,
-    .group_commit = op_group_commit,
-    .group_close = op_group_close,
-    .group_release = op_group_release,
+    .group_open = tsdb_group_open,
+    .group_series = tsdb_group_series,
+    .group_slot_count = tsdb_group_slot_count,
+    .group_commit = tsdb_group_commit,
+    .group_close = tsdb_group_close,
+    .group_release = tsdb_group_release,
     .appender_begin = tsdb_appender_begin,
     .append = tsdb_append,
     .expect = tsdb_expect,

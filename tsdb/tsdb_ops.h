@@ -1,5 +1,5 @@
 /* The functions behind the storage interface of a database (tsdb/storage.h says what they do):
- * appender.c, querier.c, tsdb_metrics.c. */
+ * tsdb_group.c, appender.c, querier.c, tsdb_metrics.c. */
 #ifndef TSDB_TSDB_OPS_H
 #define TSDB_TSDB_OPS_H
 
@@ -7,6 +7,16 @@
 
 /* The shard that pushed series of a target set, and groups without any row yet, belong to. */
 struct head_shard *tsdb_shard_for(struct tsdb *db, struct labels target);
+enum err_code tsdb_group_open(struct storage *st, uint32_t shard, struct labels target,
+                              struct storage_group **out, struct err *err);
+enum err_code tsdb_group_series(struct storage_group *handle, struct labels labels,
+                                uint32_t *out_slot, struct err *err);
+void tsdb_group_release(struct storage_group *handle, uint32_t slot);
+uint32_t tsdb_group_slot_count(const struct storage_group *handle);
+enum err_code tsdb_group_commit(struct storage_group *handle, const struct storage_row *row,
+                                struct storage_row_result *out, struct err *err);
+void tsdb_group_close(struct storage_group *handle);
+
 enum err_code tsdb_appender_begin(struct storage *st, struct storage_appender **out,
                                   struct err *err);
 bool tsdb_expect(struct storage_appender *a, struct storage_expected *out);
