@@ -7,65 +7,15 @@
 #include "base/mem.h"
 #include "base/mutex.h"
 #include "base/rng.h"
-
-enum { ROOT = 0, NOWHERE = -1 };
-
-/* A file or folder. Nodes are numbered as they are made and never go away: an open file outlives
- * its name, and the log refers to numbers. */
-struct entry {
-    char *name;
-    size_t node;
-};
-
-struct node {
-    bool is_dir;
-    bool locked;
-    int64_t mtime_ns;
-    char *bytes;
-    size_t size;
-    size_t capacity;
-    struct entry *entries;
-    size_t entry_count;
-};
-
-enum op_kind {
-    OP_CREATE, /* file node at dir/name */
-    OP_MKDIR,
-    OP_LINK,
-    OP_UNLINK, /* also rmdir */
-    OP_RENAME, /* dir/name to dir2/name2 */
-    OP_WRITE,
-    OP_TRUNCATE,
-    OP_ALLOCATE,
-    OP_SYNC,
-    OP_SYNC_DIR
-};
-
-struct op {
-    enum op_kind kind;
-    size_t node;
-    size_t dir;
-    char *name;
-    size_t dir2;
-    char *name2;
-    uint64_t offset; /* or the new size */
-    char *bytes;
-    size_t size;
-};
-
-struct tree {
-    struct node *nodes;
-    size_t count;
-    size_t capacity;
-};
+#include "tests/support/mem_tree.h"
 
 struct mem_vfs {
     struct vfs base;
     struct mutex mu;
     /* guarded by mu */
-    struct tree start; /* the disk before the first operation */
-    struct tree now;
-    struct op *ops;
+    struct mem_tree start; /* the disk before the first operation */
+    struct mem_tree now;
+    struct mem_op *ops;
     size_t op_count;
     size_t op_capacity;
     uint64_t capacity_bytes;
@@ -80,166 +30,14 @@ struct mem_file {
     char *path;
 };
 
-/* ---- trees ---- */
-
-static size_t tree_add(struct tree *t, bool is_dir) {
-    if (t->count == t->capacity) {
-        t->capacity = mem_grow(t->capacity, t->count + 1);
-        t->nodes = mem_resize(t->nodes, t->capacity, sizeof(*t->nodes));
-    }
-    t->nodes[t->count] = (struct node){.is_dir = is_dir};
-    return t->count++;
-}
-
-static void tree_release(struct tree *t) {
-    for (size_t i = 0; i < t->count; i++) {
-        struct node *node = &t->nodes[i];
-        for (size_t k = 0; k < node->entry_count; k++) {
-            mem_free(node->entries[k].name);
-        }
-        mem_free(node->entries);
-        mem_free(node->bytes);
-    }
-    mem_free(t->nodes);
-    *t = (struct tree){0};
-}
-
-static ptrdiff_t find_entry(const struct node *dir, struct str name) {
-    for (size_t i = 0; i < dir->entry_count; i++) {
-        if (str_eq(str_of(dir->entries[i].name), name)) {
-            return (ptrdiff_t)i;
-        }
-    }
-    return NOWHERE;
-}
-
-static void remove_entry(struct node *dir, struct str name) {
-    const ptrdiff_t at = find_entry(dir, name);
-    if (at >= 0) {
-        mem_free(dir->entries[at].name);
-        dir->entries[at] = dir->entries[--dir->entry_count];
-    }
-}
-
-static void set_entry(struct node *dir, struct str name, size_t node) {
-    remove_entry(dir, name);
-    dir->entries = mem_resize(dir->entries, dir->entry_count + 1, sizeof(*dir->entries));
-    dir->entries[dir->entry_count++] = (struct entry){mem_strndup(name.ptr, name.len), node};
-}
-
-static void set_size(struct node *node, size_t size) {
-    if (size > node->capacity) {
-        node->capacity = mem_grow(node->capacity, size);
-        node->bytes = mem_resize(node->bytes, node->capacity, 1);
-    }
-    if (size > node->size) {
-        memset(node->bytes + node->size, 0, size - node->size);
-    }
-    node->size = size;
-}
-
-static void write_bytes(struct node *node, uint64_t offset, const char *bytes, size_t n) {
-    if (n == 0) {
-        return;
-    }
-    if (offset + n > node->size) {
-        set_size(node, (size_t)(offset + n));
-    }
-    memcpy(node->bytes + offset, bytes, n);
-}
-
-static struct tree tree_copy(const struct tree *t) {
-    struct tree copy = {0};
-    for (size_t i = 0; i < t->count; i++) {
-        const struct node *from = &t->nodes[i];
-        const size_t id = tree_add(&copy, from->is_dir);
-        struct node *to = &copy.nodes[id];
-        to->mtime_ns = from->mtime_ns;
-        write_bytes(to, 0, from->bytes, from->size);
-        for (size_t k = 0; k < from->entry_count; k++) {
-            set_entry(to, str_of(from->entries[k].name), from->entries[k].node);
-        }
-    }
-    return copy;
-}
-
-/* The node at path, or NOWHERE. out_dir and out_name (both or none) get the folder that the last
- * part is in, NOWHERE if there is none. */
-static ptrdiff_t walk(const struct tree *t, const char *path, ptrdiff_t *out_dir,
-                      struct str *out_name) {
-    ptrdiff_t at = ROOT;
-    ptrdiff_t dir = NOWHERE;
-    struct str name = STR("");
-    struct str rest = str_of(path);
-    while (rest.len > 0) {
-        const ptrdiff_t slash = str_find_char(rest, '/');
-        const struct str part = slash < 0 ? rest : str_sub(rest, 0, (size_t)slash);
-        rest = slash < 0 ? STR("") : str_from(rest, (size_t)slash + 1);
-        if (part.len == 0 || str_eq(part, STR("."))) {
-            continue;
-        }
-        dir = at >= 0 && t->nodes[at].is_dir ? at : NOWHERE;
-        name = part;
-        const ptrdiff_t found = dir >= 0 ? find_entry(&t->nodes[dir], part) : NOWHERE;
-        at = found >= 0 ? (ptrdiff_t)t->nodes[dir].entries[found].node : NOWHERE;
-    }
-    if (out_dir != NULL) {
-        *out_dir = dir;
-        *out_name = name;
-    }
-    return at;
-}
-
-/* ---- the log ---- */
-
-static void apply(struct tree *t, const struct op *op, size_t time) {
-    switch (op->kind) {
-    case OP_CREATE:
-    case OP_MKDIR:
-    case OP_LINK:
-        set_entry(&t->nodes[op->dir], str_of(op->name), op->node);
-        break;
-    case OP_UNLINK:
-        remove_entry(&t->nodes[op->dir], str_of(op->name));
-        break;
-    case OP_RENAME:
-        remove_entry(&t->nodes[op->dir], str_of(op->name));
-        set_entry(&t->nodes[op->dir2], str_of(op->name2), op->node);
-        break;
-    case OP_WRITE:
-        write_bytes(&t->nodes[op->node], op->offset, op->bytes, op->size);
-        break;
-    case OP_TRUNCATE:
-        set_size(&t->nodes[op->node], (size_t)op->offset);
-        break;
-    case OP_ALLOCATE:
-        if (op->offset > t->nodes[op->node].size) {
-            set_size(&t->nodes[op->node], (size_t)op->offset);
-        }
-        break;
-    case OP_SYNC:
-    case OP_SYNC_DIR:
-        return;
-    }
-    t->nodes[op->node].mtime_ns = (int64_t)time;
-}
-
 /* Takes the strings and bytes of op. */
-static void record_locked(struct mem_vfs *v, struct op op) REQUIRES(v->mu) {
+static void record_locked(struct mem_vfs *v, struct mem_op op) REQUIRES(v->mu) {
     if (v->op_count == v->op_capacity) {
         v->op_capacity = mem_grow(v->op_capacity, v->op_count + 1);
         v->ops = mem_resize(v->ops, v->op_capacity, sizeof(*v->ops));
     }
     v->ops[v->op_count++] = op;
-    apply(&v->now, &op, v->op_count);
-}
-
-static bool is_name_op(const struct op *op) {
-    return op->kind <= OP_RENAME;
-}
-
-static bool is_data_op(const struct op *op) {
-    return op->kind == OP_WRITE || op->kind == OP_TRUNCATE || op->kind == OP_ALLOCATE;
+    mem_tree_apply(&v->now, &op, v->op_count);
 }
 
 /* ---- crashes ---- */
@@ -288,8 +86,9 @@ static bool data_survives(struct crash *c) {
 }
 
 /* The sectors of a write that survive. */
-static void apply_torn_write(struct tree *t, const struct op *op, struct crash *c, bool half) {
-    struct node *node = &t->nodes[op->node];
+static void apply_torn_write(struct mem_tree *t, const struct mem_op *op, struct crash *c,
+                             bool half) {
+    struct mem_node *node = &t->nodes[op->node];
     const uint64_t end = op->offset + op->size;
     const uint64_t middle = op->offset + op->size / 2;
     uint64_t at = op->offset;
@@ -298,25 +97,26 @@ static void apply_torn_write(struct tree *t, const struct op *op, struct crash *
         next = next < end ? next : end;
         const bool kept = half ? next <= middle : rng_below(&c->rng, 2) == 0;
         if (kept) {
-            write_bytes(node, at, op->bytes + (at - op->offset), (size_t)(next - at));
+            mem_node_write(node, at, op->bytes + (at - op->offset), (size_t)(next - at));
         }
         at = next;
     }
 }
 
-static void apply_unsynced(struct tree *t, const struct op *op, size_t index, struct crash *c) {
-    if (is_name_op(op)) {
+static void apply_unsynced(struct mem_tree *t, const struct mem_op *op, size_t index,
+                           struct crash *c) {
+    if (mem_op_is_name(op)) {
         if (name_survives(c)) {
-            apply(t, op, index);
+            mem_tree_apply(t, op, index);
         }
-    } else if (is_data_op(op)) {
+    } else if (mem_op_is_data(op)) {
         if (op->kind == OP_WRITE && c->how == MEM_CRASH_TORN && index == c->last_write) {
             apply_torn_write(t, op, c, true);
         } else if (op->kind == OP_WRITE && c->how == MEM_CRASH_RANDOM &&
                    rng_below(&c->rng, 4) == 0) {
             apply_torn_write(t, op, c, false);
         } else if (data_survives(c)) {
-            apply(t, op, index);
+            mem_tree_apply(t, op, index);
         }
     }
 }
@@ -343,17 +143,17 @@ struct mem_vfs *mem_vfs_after_crash(struct mem_vfs *v, size_t op_count, enum mem
         c.last_write = v->ops[i].kind == OP_WRITE ? i : c.last_write;
     }
     size_t *synced = last_syncs(v, op_count);
-    struct tree disk = tree_copy(&v->start);
+    struct mem_tree disk = mem_tree_copy(&v->start);
     while (disk.count < v->now.count) { /* the nodes themselves, still without names */
-        (void)tree_add(&disk, v->now.nodes[disk.count].is_dir);
+        (void)mem_tree_add(&disk, v->now.nodes[disk.count].is_dir);
     }
     for (size_t i = 0; i < op_count; i++) {
-        const struct op *op = &v->ops[i];
-        const bool durable =
-            is_name_op(op) ? i < synced[op->dir] || (op->kind == OP_RENAME && i < synced[op->dir2])
-                           : i < synced[op->node];
+        const struct mem_op *op = &v->ops[i];
+        const bool durable = mem_op_is_name(op) ? i < synced[op->dir] || (op->kind == OP_RENAME &&
+                                                                          i < synced[op->dir2])
+                                                : i < synced[op->node];
         if (durable) {
-            apply(&disk, op, i);
+            mem_tree_apply(&disk, op, i);
         } else {
             apply_unsynced(&disk, op, i, &c);
         }
@@ -361,9 +161,9 @@ struct mem_vfs *mem_vfs_after_crash(struct mem_vfs *v, size_t op_count, enum mem
     mem_free(synced);
     after->capacity_bytes = v->capacity_bytes;
     mutex_unlock(&v->mu);
-    tree_release(&after->start);
-    tree_release(&after->now);
-    after->start = tree_copy(&disk);
+    mem_tree_release(&after->start);
+    mem_tree_release(&after->now);
+    after->start = mem_tree_copy(&disk);
     after->now = disk;
     return after;
 }
@@ -378,7 +178,7 @@ static enum err_code no_space(struct err *err, const char *call, const char *pat
     return err_set(err, ERR_NO_SPACE, "%s %s: No space left on device", call, path);
 }
 
-static bool fits_locked(const struct mem_vfs *v, const struct node *node, uint64_t size)
+static bool fits_locked(const struct mem_vfs *v, const struct mem_node *node, uint64_t size)
     REQUIRES(v->mu) {
     uint64_t used = 0;
     for (size_t i = 0; i < v->now.count; i++) {
@@ -391,7 +191,7 @@ static enum err_code mem_pread(struct vfs_file *f, void *to, size_t n, uint64_t 
                                size_t *out_read, struct err *err) {
     struct mem_file *file = file_of(f);
     mutex_lock(&file->v->mu);
-    const struct node *node = &file->v->now.nodes[file->node];
+    const struct mem_node *node = &file->v->now.nodes[file->node];
     enum err_code code = ERR_OK;
     if (node->is_dir) {
         code = err_set(err, ERR_IO, "read %s: Is a directory", file->path);
@@ -420,17 +220,17 @@ static enum err_code mem_pwrite(struct vfs_file *f, const void *from, size_t n, 
     if (!fits_locked(file->v, &file->v->now.nodes[file->node], offset + n)) {
         code = no_space(err, "write", file->path);
     } else if (n > 0) {
-        record_locked(file->v, (struct op){.kind = OP_WRITE,
-                                           .node = file->node,
-                                           .offset = offset,
-                                           .bytes = mem_strndup(from, n),
-                                           .size = n});
+        record_locked(file->v, (struct mem_op){.kind = OP_WRITE,
+                                               .node = file->node,
+                                               .offset = offset,
+                                               .bytes = mem_strndup(from, n),
+                                               .size = n});
     }
     mutex_unlock(&file->v->mu);
     return code;
 }
 
-static enum err_code record_on(struct vfs_file *f, enum op_kind kind, uint64_t size,
+static enum err_code record_on(struct vfs_file *f, enum mem_op_kind kind, uint64_t size,
                                const char *call, struct err *err) {
     struct mem_file *file = file_of(f);
     mutex_lock(&file->v->mu);
@@ -440,7 +240,7 @@ static enum err_code record_on(struct vfs_file *f, enum op_kind kind, uint64_t s
     } else if (kind != OP_SYNC && !fits_locked(file->v, &file->v->now.nodes[file->node], size)) {
         code = no_space(err, call, file->path);
     } else {
-        record_locked(file->v, (struct op){.kind = kind, .node = file->node, .offset = size});
+        record_locked(file->v, (struct mem_op){.kind = kind, .node = file->node, .offset = size});
     }
     mutex_unlock(&file->v->mu);
     return code;
@@ -520,24 +320,24 @@ static char *copy(struct str s) {
 
 static enum err_code open_locked(struct mem_vfs *v, const char *path, unsigned flags,
                                  struct vfs_file **out, struct err *err) REQUIRES(v->mu) {
-    ptrdiff_t dir = NOWHERE;
+    ptrdiff_t dir = MEM_NOWHERE;
     struct str name;
-    ptrdiff_t node = walk(&v->now, path, &dir, &name);
+    ptrdiff_t node = mem_tree_walk(&v->now, path, &dir, &name);
     if (node < 0) {
         if ((flags & VFS_CREATE) == 0 || dir < 0) {
             return not_found(err, "open", path);
         }
-        node = (ptrdiff_t)tree_add(&v->now, false);
-        record_locked(v, (struct op){.kind = OP_CREATE,
-                                     .node = (size_t)node,
-                                     .dir = (size_t)dir,
-                                     .name = copy(name)});
+        node = (ptrdiff_t)mem_tree_add(&v->now, false);
+        record_locked(v, (struct mem_op){.kind = OP_CREATE,
+                                         .node = (size_t)node,
+                                         .dir = (size_t)dir,
+                                         .name = copy(name)});
     } else if ((flags & VFS_CREATE) != 0 && (flags & VFS_EXCLUSIVE) != 0) {
         return err_set(err, ERR_EXISTS, "open %s: File exists", path);
     } else if (v->now.nodes[node].is_dir && (flags & VFS_WRITE) != 0) {
         return err_set(err, ERR_IO, "open %s: Is a directory", path);
     } else if ((flags & VFS_TRUNCATE) != 0 && v->now.nodes[node].size > 0) {
-        record_locked(v, (struct op){.kind = OP_TRUNCATE, .node = (size_t)node});
+        record_locked(v, (struct mem_op){.kind = OP_TRUNCATE, .node = (size_t)node});
     }
     *out = file_new(v, (size_t)node, path, (flags & VFS_WRITE) != 0);
     return ERR_OK;
@@ -575,12 +375,12 @@ static enum err_code mem_stat(struct vfs *vfs, const char *path, struct vfs_stat
                               struct err *err) {
     struct mem_vfs *v = vfs_of(vfs);
     mutex_lock(&v->mu);
-    const ptrdiff_t at = walk(&v->now, path, NULL, NULL);
+    const ptrdiff_t at = mem_tree_walk(&v->now, path, NULL, NULL);
     enum err_code code = ERR_OK;
     if (at < 0) {
         code = not_found(err, "stat", path);
     } else {
-        const struct node *node = &v->now.nodes[at];
+        const struct mem_node *node = &v->now.nodes[at];
         *out = (struct vfs_stat){node->size, node->mtime_ns, node->is_dir};
     }
     mutex_unlock(&v->mu);
@@ -592,12 +392,12 @@ static enum err_code mem_list(struct vfs *vfs, const char *path, vfs_list_fn *fn
                               struct err *err) {
     struct mem_vfs *v = vfs_of(vfs);
     mutex_lock(&v->mu);
-    const ptrdiff_t at = walk(&v->now, path, NULL, NULL);
+    const ptrdiff_t at = mem_tree_walk(&v->now, path, NULL, NULL);
     if (at < 0 || !v->now.nodes[at].is_dir) {
         mutex_unlock(&v->mu);
         return not_found(err, "open", path);
     }
-    const struct node *dir = &v->now.nodes[at];
+    const struct mem_node *dir = &v->now.nodes[at];
     const size_t count = dir->entry_count;
     char **names = mem_array(count, sizeof(*names));
     for (size_t i = 0; i < count; i++) {
@@ -616,9 +416,9 @@ static enum err_code mem_list(struct vfs *vfs, const char *path, vfs_list_fn *fn
 static enum err_code mem_mkdir(struct vfs *vfs, const char *path, struct err *err) {
     struct mem_vfs *v = vfs_of(vfs);
     mutex_lock(&v->mu);
-    ptrdiff_t dir = NOWHERE;
+    ptrdiff_t dir = MEM_NOWHERE;
     struct str name;
-    const ptrdiff_t at = walk(&v->now, path, &dir, &name);
+    const ptrdiff_t at = mem_tree_walk(&v->now, path, &dir, &name);
     enum err_code code = ERR_OK;
     if (at >= 0) {
         if (!v->now.nodes[at].is_dir) {
@@ -627,9 +427,10 @@ static enum err_code mem_mkdir(struct vfs *vfs, const char *path, struct err *er
     } else if (dir < 0) {
         code = not_found(err, "mkdir", path);
     } else {
-        const size_t node = tree_add(&v->now, true);
-        record_locked(
-            v, (struct op){.kind = OP_MKDIR, .node = node, .dir = (size_t)dir, .name = copy(name)});
+        const size_t node = mem_tree_add(&v->now, true);
+        record_locked(v,
+                      (struct mem_op){
+                          .kind = OP_MKDIR, .node = node, .dir = (size_t)dir, .name = copy(name)});
     }
     mutex_unlock(&v->mu);
     return code;
@@ -639,24 +440,24 @@ static enum err_code mem_rename(struct vfs *vfs, const char *from, const char *t
                                 struct err *err) {
     struct mem_vfs *v = vfs_of(vfs);
     mutex_lock(&v->mu);
-    ptrdiff_t dir = NOWHERE;
-    ptrdiff_t dir2 = NOWHERE;
+    ptrdiff_t dir = MEM_NOWHERE;
+    ptrdiff_t dir2 = MEM_NOWHERE;
     struct str name;
     struct str name2;
-    const ptrdiff_t node = walk(&v->now, from, &dir, &name);
-    const ptrdiff_t target = walk(&v->now, to, &dir2, &name2);
+    const ptrdiff_t node = mem_tree_walk(&v->now, from, &dir, &name);
+    const ptrdiff_t target = mem_tree_walk(&v->now, to, &dir2, &name2);
     enum err_code code = ERR_OK;
     if (node < 0 || dir < 0 || dir2 < 0) {
         code = not_found(err, "rename", from);
     } else if (target >= 0 && v->now.nodes[target].entry_count > 0) {
         code = err_set(err, ERR_EXISTS, "rename %s: Directory not empty", from);
     } else if (target != node) {
-        record_locked(v, (struct op){.kind = OP_RENAME,
-                                     .node = (size_t)node,
-                                     .dir = (size_t)dir,
-                                     .name = copy(name),
-                                     .dir2 = (size_t)dir2,
-                                     .name2 = copy(name2)});
+        record_locked(v, (struct mem_op){.kind = OP_RENAME,
+                                         .node = (size_t)node,
+                                         .dir = (size_t)dir,
+                                         .name = copy(name),
+                                         .dir2 = (size_t)dir2,
+                                         .name2 = copy(name2)});
     }
     mutex_unlock(&v->mu);
     return code;
@@ -666,9 +467,9 @@ static enum err_code remove_at(struct vfs *vfs, const char *path, bool want_dir,
                                struct err *err) {
     struct mem_vfs *v = vfs_of(vfs);
     mutex_lock(&v->mu);
-    ptrdiff_t dir = NOWHERE;
+    ptrdiff_t dir = MEM_NOWHERE;
     struct str name;
-    const ptrdiff_t node = walk(&v->now, path, &dir, &name);
+    const ptrdiff_t node = mem_tree_walk(&v->now, path, &dir, &name);
     enum err_code code = ERR_OK;
     if (node < 0 || dir < 0) {
         code = not_found(err, call, path);
@@ -678,10 +479,10 @@ static enum err_code remove_at(struct vfs *vfs, const char *path, bool want_dir,
     } else if (v->now.nodes[node].entry_count > 0) {
         code = err_set(err, ERR_EXISTS, "%s %s: Directory not empty", call, path);
     } else {
-        record_locked(v, (struct op){.kind = OP_UNLINK,
-                                     .node = (size_t)node,
-                                     .dir = (size_t)dir,
-                                     .name = copy(name)});
+        record_locked(v, (struct mem_op){.kind = OP_UNLINK,
+                                         .node = (size_t)node,
+                                         .dir = (size_t)dir,
+                                         .name = copy(name)});
     }
     mutex_unlock(&v->mu);
     return code;
@@ -698,10 +499,10 @@ static enum err_code mem_rmdir(struct vfs *vfs, const char *path, struct err *er
 static enum err_code mem_link(struct vfs *vfs, const char *from, const char *to, struct err *err) {
     struct mem_vfs *v = vfs_of(vfs);
     mutex_lock(&v->mu);
-    ptrdiff_t dir = NOWHERE;
+    ptrdiff_t dir = MEM_NOWHERE;
     struct str name;
-    const ptrdiff_t node = walk(&v->now, from, NULL, NULL);
-    const ptrdiff_t target = walk(&v->now, to, &dir, &name);
+    const ptrdiff_t node = mem_tree_walk(&v->now, from, NULL, NULL);
+    const ptrdiff_t target = mem_tree_walk(&v->now, to, &dir, &name);
     enum err_code code = ERR_OK;
     if (node < 0 || dir < 0) {
         code = not_found(err, "link", to);
@@ -709,7 +510,7 @@ static enum err_code mem_link(struct vfs *vfs, const char *from, const char *to,
         code = err_set(err, ERR_EXISTS, "link %s: File exists", to);
     } else {
         record_locked(
-            v, (struct op){
+            v, (struct mem_op){
                    .kind = OP_LINK, .node = (size_t)node, .dir = (size_t)dir, .name = copy(name)});
     }
     mutex_unlock(&v->mu);
@@ -719,12 +520,12 @@ static enum err_code mem_link(struct vfs *vfs, const char *from, const char *to,
 static enum err_code mem_sync_dir(struct vfs *vfs, const char *path, struct err *err) {
     struct mem_vfs *v = vfs_of(vfs);
     mutex_lock(&v->mu);
-    const ptrdiff_t node = walk(&v->now, path, NULL, NULL);
+    const ptrdiff_t node = mem_tree_walk(&v->now, path, NULL, NULL);
     enum err_code code = ERR_OK;
     if (node < 0 || !v->now.nodes[node].is_dir) {
         code = not_found(err, "open", path);
     } else {
-        record_locked(v, (struct op){.kind = OP_SYNC_DIR, .node = (size_t)node});
+        record_locked(v, (struct mem_op){.kind = OP_SYNC_DIR, .node = (size_t)node});
     }
     mutex_unlock(&v->mu);
     return code;
@@ -777,8 +578,8 @@ struct mem_vfs *mem_vfs_new(void) {
     v->base.ops = &ops;
     v->capacity_bytes = UINT64_C(1) << 40;
     mutex_init(&v->mu);
-    (void)tree_add(&v->start, true);
-    (void)tree_add(&v->now, true);
+    (void)mem_tree_add(&v->start, true);
+    (void)mem_tree_add(&v->now, true);
     return v;
 }
 
@@ -792,8 +593,8 @@ void mem_vfs_free(struct mem_vfs *v) {
         mem_free(v->ops[i].bytes);
     }
     mem_free(v->ops);
-    tree_release(&v->start);
-    tree_release(&v->now);
+    mem_tree_release(&v->start);
+    mem_tree_release(&v->now);
     mutex_release(&v->mu);
     mem_free(v);
 }
@@ -824,7 +625,7 @@ void mem_vfs_describe_op(struct mem_vfs *v, size_t index, struct buf *to) {
     };
     mutex_lock(&v->mu);
     ASSERT(index < v->op_count);
-    const struct op *op = &v->ops[index];
+    const struct mem_op *op = &v->ops[index];
     buf_printf(to, "%zu: %s node %zu", index, kinds[op->kind], op->node);
     if (op->name != NULL) {
         buf_printf(to, " %s", op->name);
@@ -832,7 +633,7 @@ void mem_vfs_describe_op(struct mem_vfs *v, size_t index, struct buf *to) {
     if (op->name2 != NULL) {
         buf_printf(to, " to %s", op->name2);
     }
-    if (is_data_op(op)) {
+    if (mem_op_is_data(op)) {
         buf_printf(to, " at %llu, %zu bytes", (unsigned long long)op->offset, op->size);
     }
     mutex_unlock(&v->mu);
