@@ -343,6 +343,9 @@ static enum err_code rank_pairs(struct sorting *s) {
 /* Both by O1; of a name that is in both sets the metric set's pair counts. */
 static size_t merge_ranks(const struct sorting *s, const struct set_pairs *target,
                           const struct set_pairs *metric, uint32_t *to) {
+    if (s->pair_count == 0) {
+        return 0; /* no label anywhere, so no memory for pairs */
+    }
     const uint32_t *a = s->pairs + target->first;
     const uint32_t *b = s->pairs + metric->first;
     const uint32_t *a_end = a + target->count;
