@@ -98,13 +98,20 @@ static void drop_live(struct compactor *c, uint32_t number) {
 
 /* ---- changes ---- */
 
-uint32_t compactor_next_number(struct compactor *c) {
-    return c->manifest.next_partition++;
+void compactor_note_number(struct compactor *c, uint32_t number) {
+    enum { FAR = 1 << 20 };
+    const uint32_t next = c->manifest.next_partition;
+    if (number >= next && number - next < FAR && number < UINT32_MAX) {
+        c->manifest.next_partition = number + 1;
+    }
 }
 
 enum err_code compactor_begin(struct compactor *c, struct partition_writer_options *options,
                               struct partition_writer **out, struct err *err) {
-    options->number = compactor_next_number(c);
+    if (c->manifest.next_partition == UINT32_MAX) {
+        return err_set(err, ERR_NO_SPACE, "no number is left for a partition in %s", c->dir);
+    }
+    options->number = c->manifest.next_partition++;
     options->vfs = c->vfs;
     char *path = compactor_folder(c, options->number, true);
     options->dir = path;
@@ -178,8 +185,9 @@ static void forget_marks(struct compactor *c, struct manifest *m) {
 
 static enum err_code store(struct compactor *c, struct manifest *next, struct err *err) {
     bool in_doubt = false;
+    c->manifest_number += c->manifest_number != UINT32_MAX;
     const enum err_code code =
-        manifest_store(c->vfs, c->dir, next, ++c->manifest_number, &in_doubt, err);
+        manifest_store(c->vfs, c->dir, next, c->manifest_number, &in_doubt, err);
     c->in_doubt = code == ERR_OK ? false : c->in_doubt || in_doubt;
     c->manifest_is_single = c->manifest_is_single && code != ERR_OK;
     return code;

@@ -119,8 +119,10 @@ struct manifest_partition compactor_item(const struct partition_info *info);
 void compactor_add_live(struct compactor *c, struct view_partition *p);
 /* What is live and what the manifest says become visible. */
 void compactor_publish(struct compactor *c);
-uint32_t compactor_next_number(struct compactor *c);
-/* Begins a partition in its temporary folder. */
+/* A folder has this number: none that is made gets it. A number far above all that are known is a name
+ * that somebody else gave, and is not believed: after it there would soon be none. */
+void compactor_note_number(struct compactor *c, uint32_t number);
+/* Begins a partition in its temporary folder. ERR_NO_SPACE: also when no number is left. */
 MUST_CHECK enum err_code compactor_begin(struct compactor *c,
                                          struct partition_writer_options *options,
                                          struct partition_writer **out, struct err *err);

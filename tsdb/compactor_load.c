@@ -38,9 +38,7 @@ static enum err_code list_from_folders(struct compactor *c, const struct compact
     }
     for (size_t i = 0; i < f->count; i++) {
         struct partition *p = NULL;
-        if (f->numbers[i] >= c->manifest.next_partition) {
-            c->manifest.next_partition = f->numbers[i] + 1;
-        }
+        compactor_note_number(c, f->numbers[i]);
         if (f->temporary[i]) {
             continue;
         }
@@ -125,9 +123,7 @@ static void remove_garbage(struct compactor *c, const struct compactor_folders *
                      log_u64("partition", f->numbers[i]));
             compactor_remove_folder(c, f->numbers[i], f->temporary[i]);
         }
-        if (f->numbers[i] >= c->manifest.next_partition) {
-            c->manifest.next_partition = f->numbers[i] + 1;
-        }
+        compactor_note_number(c, f->numbers[i]);
     }
 }
 

@@ -46,7 +46,7 @@ static char *file_path(const char *dir, struct file_name name) {
     return path;
 }
 
-/* False: not a name that format_name gives. */
+/* False: not a name of a manifest. The last number is not one: none could follow. */
 static bool parse_name(const char *text, struct file_name *out) {
     const size_t prefix = strlen(MANIFEST_PREFIX);
     char again[NAME_BYTES];
@@ -57,7 +57,7 @@ static bool parse_name(const char *text, struct file_name *out) {
     const size_t digits = strspn(text + prefix, "0123456789");
     const char *rest = text + prefix + digits;
     if (number_parse_u64((struct str){text + prefix, digits}, &number) != NUMBER_OK ||
-        number == 0 || number > UINT32_MAX) {
+        number == 0 || number >= UINT32_MAX) {
         return false;
     }
     out->number = (uint32_t)number;
@@ -388,6 +388,9 @@ enum err_code manifest_store(struct vfs *vfs, const char *dir, const struct mani
                              uint32_t number, bool *out_in_doubt, struct err *err) {
     enum err_code code = ERR_OK;
     *out_in_doubt = false;
+    if (number == UINT32_MAX) {
+        return err_set(err, ERR_NO_SPACE, "no number is left for a manifest in %s", dir);
+    }
     for (int copy = 0; copy < MANIFEST_FILES && code == ERR_OK; copy++) { /* N1 */
         code = write_temporary(vfs, dir, m, (struct file_name){number, copy, false}, err);
     }

@@ -48,7 +48,8 @@ typedef void manifest_damage_fn(void *ctx, const struct err *damage);
 MUST_CHECK enum err_code manifest_verify(struct vfs *vfs, const char *dir, manifest_damage_fn *fn,
                                          void *ctx, struct err *err);
 /* Writes both files of the number, durable on ERR_OK, and removes those of numbers before number - 1
- * (what cannot be removed stays for the next time). ERR_LIMIT: larger than MANIFEST_BYTES_MAX. After
+ * (what cannot be removed stays for the next time). ERR_LIMIT: larger than MANIFEST_BYTES_MAX;
+ * ERR_NO_SPACE: also when number is UINT32_MAX, which is no manifest's. After
  * a failure *out_in_doubt says that a restart may find it or not: then nothing that only one of the
  * two states needs may be removed before a higher number was stored. */
 MUST_CHECK enum err_code manifest_store(struct vfs *vfs, const char *dir, const struct manifest *m,

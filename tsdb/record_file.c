@@ -413,6 +413,15 @@ enum err_code record_file_list(struct vfs *vfs, const char *dir, uint32_t **out,
     return ERR_OK;
 }
 
+enum err_code record_file_take_number(uint32_t *io_next, const char *dir, uint32_t *out_number,
+                                      struct err *err) {
+    if (*io_next == UINT32_MAX) {
+        return err_set(err, ERR_NO_SPACE, "%s: no number is left for a file", dir);
+    }
+    *out_number = (*io_next)++;
+    return ERR_OK;
+}
+
 char *record_file_path(const char *dir, uint32_t number) {
     const size_t bytes = strlen(dir) + sizeof("/4294967295");
     char *path = mem_alloc(bytes);

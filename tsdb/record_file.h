@@ -109,6 +109,10 @@ MUST_CHECK enum err_code record_scan(struct vfs_file *f, const struct record_sca
  * ends *out with mem_free. */
 MUST_CHECK enum err_code record_file_list(struct vfs *vfs, const char *dir, uint32_t **out,
                                           size_t *out_count, struct err *err);
+/* The number of a new file; *io_next moves on. UINT32_MAX is no file's: what comes behind it would stand
+ * before all others. ERR_NO_SPACE: no number is left. */
+MUST_CHECK enum err_code record_file_take_number(uint32_t *io_next, const char *dir,
+                                                 uint32_t *out_number, struct err *err);
 /* "<dir>/<8 digits>"; owned by the caller (mem_free). */
 char *record_file_path(const char *dir, uint32_t number);
 

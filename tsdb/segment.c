@@ -111,11 +111,15 @@ void segment_file_enlist(struct segment_store *store, struct segment_file *file)
 }
 
 static enum err_code begin_file(struct segment_store *store, struct err *err) {
-    struct segment_file *file = segment_file_new(store, store->next_file++);
+    uint32_t number = 0;
+    enum err_code code = record_file_take_number(&store->next_file, store->dir, &number, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct segment_file *file = segment_file_new(store, number);
     const struct record_file_id id = {SEGMENT_MAGIC, store->shard, file->number};
     uint8_t header[RECORD_FILE_HEADER_BYTES];
-    enum err_code code =
-        vfs_open(store->vfs, file->path, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &file->f, err);
+    code = vfs_open(store->vfs, file->path, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &file->f, err);
     if (code == ERR_OK) {
         record_file_header(header, &id);
         code = vfs_file_pwrite(file->f, header, sizeof(header), 0, err);

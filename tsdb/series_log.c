@@ -104,8 +104,14 @@ static enum err_code frame_file(struct series_log *log, struct log_file *file, s
 
 /* Begins a fresh file; on success the log is no longer failed. */
 static enum err_code begin_file_locked(struct series_log *log, struct err *err) REQUIRES(&log->mu) {
-    struct log_file *file = series_log_file_new(log, log->next_file++);
-    enum err_code code = frame_file(log, file, err);
+    uint32_t number = 0;
+    enum err_code code = record_file_take_number(&log->next_file, log->dir, &number, err);
+    if (code != ERR_OK) {
+        log->stats.writes_failed++;
+        return err_wrap(err, "beginning a series log file");
+    }
+    struct log_file *file = series_log_file_new(log, number);
+    code = frame_file(log, file, err);
     if (code == ERR_OK) {
         code =
             vfs_open(log->vfs, file->path, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &file->f, err);

@@ -17,6 +17,9 @@ struct log_file *series_log_file_new(const struct series_log *log, uint32_t numb
 }
 
 void series_log_file_free(struct log_file *file) {
+    if (file == NULL) {
+        return;
+    }
     vfs_file_close(file->f);
     mem_free(file->path);
     mem_free(file);

@@ -61,7 +61,7 @@ struct series_log {
 /* ---- series_log_file.c ---- */
 
 struct log_file *series_log_file_new(const struct series_log *log, uint32_t number);
-/* Closes it. */
+/* Closes it; NULL is fine. */
 void series_log_file_free(struct log_file *file);
 /* Frames the payloads of a list (u32 size, bytes, ...), which then wait for their copies; with copies
  * those that are due between them. */

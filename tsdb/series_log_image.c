@@ -91,9 +91,11 @@ enum err_code series_log_replace(struct series_log *log, const struct series_log
         code = series_batch_encode(&batches[i], &list, err);
     }
     mutex_lock(&log->mu);
-    struct log_file *file = series_log_file_new(log, log->next_file);
+    struct log_file *file = NULL;
+    uint32_t number = 0; /* also when it fails it is gone: the name may be there after all */
+    code = code != ERR_OK ? code : record_file_take_number(&log->next_file, log->dir, &number, err);
     if (code == ERR_OK) {
-        log->next_file++; /* also when it fails: the name may be there after all */
+        file = series_log_file_new(log, number);
         code = make_image(log, file, &list, err);
     }
     if (code == ERR_OK) {

@@ -87,14 +87,17 @@ static struct wal_segment *list_find_locked(const struct wal *wal, uint32_t numb
 
 /* Makes the file of a new segment; it is not on the list yet. */
 static enum err_code tail_begin(struct wal *wal, struct tail *tail, struct err *err) {
+    uint32_t number = 0;
     mutex_lock(&wal->mu);
-    const uint32_t number = wal->next_segment++;
+    enum err_code code = record_file_take_number(&wal->next_segment, wal->dir, &number, err);
     mutex_unlock(&wal->mu);
+    if (code != ERR_OK) {
+        return code;
+    }
     struct wal_segment *s = wal_segment_new(wal, number);
     const struct record_file_id id = {WAL_MAGIC, wal->shard, s->number};
     uint8_t header[RECORD_FILE_HEADER_BYTES];
-    enum err_code code =
-        vfs_open(wal->vfs, s->path, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &s->f, err);
+    code = vfs_open(wal->vfs, s->path, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &s->f, err);
     if (code == ERR_OK) {
         record_file_header(header, &id);
         code = vfs_file_pwrite(s->f, header, sizeof(header), 0, err);

@@ -374,6 +374,30 @@ static void queries_see_each_sample_once_while_partitions_come(void **state) {
     world_release(&w);
 }
 
+/* As a name that a person or another program left, or that a damaged folder has. */
+static void a_folder_with_the_last_number_does_not_end_compaction(void **state) {
+    (void)state;
+    struct world w;
+    struct err err;
+    char path[256];
+    compact_world_init(&w);
+    world_open(&w);
+    fill_windows(&w, -5, 1);
+    world_close(&w);
+    (void)snprintf(path, sizeof(path), "%s/partitions/4294967294", w.dir);
+    assert_ok(vfs_mkdir(vfs_system(), path, &err), &err);
+    world_open(&w);
+    const char *before = compact_dump(&w);
+    assert_ok(tsdb_compact(w.db, true, &err), &err);
+    assert_true(partition_count(&w) > 0);
+    compact_assert_same(compact_dump(&w), before);
+    world_close(&w);
+    world_open(&w);
+    assert_true(partition_count(&w) > 0);
+    compact_assert_same(compact_dump(&w), before);
+    world_release(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_are_merged_by_three),
@@ -384,6 +408,7 @@ int main(void) {
         cmocka_unit_test(runs_of_a_window_share_no_file_with_those_of_the_next),
         cmocka_unit_test(data_that_is_old_is_cut_without_newer_samples),
         cmocka_unit_test(a_history_with_compactions_reads_as_without),
+        cmocka_unit_test(a_folder_with_the_last_number_does_not_end_compaction),
         cmocka_unit_test(the_memory_of_a_cut_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

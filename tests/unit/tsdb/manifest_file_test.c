@@ -376,6 +376,7 @@ static void other_names_are_left_alone(void **state) {
                                         "d/00000003",
                                         "d/MANIFEST-000000000007",
                                         "d/MANIFEST-00000000",
+                                        "d/MANIFEST-4294967295", /* no number is next */
                                         "d/MANIFEST-00000007.copy.tmp",
                                         "d/MANIFEST-00000007.copy2",
                                         "d/MANIFEST-00000007.c",
@@ -395,6 +396,28 @@ static void other_names_are_left_alone(void **state) {
     assert_int_equal(l.found.number, 1);
     assert_false(l.found.is_damaged);
     assert_named(vfs, NULL);
+    manifest_release(&l.said);
+    manifest_release(&m);
+    mem_vfs_free(disk);
+}
+
+static void the_last_number_is_not_stored(void **state) {
+    (void)state;
+    struct mem_vfs *disk = mem_vfs_new();
+    struct vfs *vfs = mem_vfs_base(disk);
+    struct err err;
+    struct manifest m;
+    struct loaded l;
+    bool in_doubt = true;
+    assert_ok(vfs_mkdir(vfs, "d", &err), &err);
+    manifest_test_fill(&m, 2);
+    store(vfs, &m, UINT32_MAX - 1);
+    assert_err(manifest_store(vfs, "d", &m, UINT32_MAX, &in_doubt, &err), ERR_NO_SPACE,
+               "no number is left for a manifest in d", &err);
+    assert_false(in_doubt);
+    load(vfs, &l);
+    assert_int_equal(l.found.number, UINT32_MAX - 1);
+    assert_same_manifest(&l.said, &m);
     manifest_release(&l.said);
     manifest_release(&m);
     mem_vfs_free(disk);
@@ -562,6 +585,7 @@ int main(void) {
         cmocka_unit_test(an_only_file_that_is_damaged_gives_an_empty_manifest),
         cmocka_unit_test(another_version_in_either_file_is_refused),
         cmocka_unit_test(other_names_are_left_alone),
+        cmocka_unit_test(the_last_number_is_not_stored),
         cmocka_unit_test(a_file_that_cannot_be_read_is_not_damage),
         cmocka_unit_test(a_crash_leaves_the_old_or_the_new_manifest),
         cmocka_unit_test(a_store_that_fails_leaves_the_old_one_or_doubt),

@@ -156,11 +156,37 @@ static void any_write_or_sync_may_fail_once_and_the_run_can_be_committed_again(v
     mem_free(found);
 }
 
+/* A number that would wrap around would stand before all others. */
+static void a_store_without_numbers_of_files_takes_no_more_and_keeps_what_it_has(void **state) {
+    (void)state;
+    struct world_found *found = mem_zalloc(sizeof(*found));
+    struct mem_vfs *disk = mem_vfs_new();
+    struct vfs_file *f = NULL;
+    struct err err;
+    segment_store_close(world_open(mem_vfs_base(disk), found));
+    assert_ok(
+        vfs_open(mem_vfs_base(disk), "/segments/4294967294", VFS_WRITE | VFS_CREATE, &f, &err),
+        &err);
+    vfs_file_close(f);
+    struct segment_store *store = world_open(mem_vfs_base(disk), found);
+    struct segment_run_info info;
+    world_build_run(store, 1, 0, ROWS, 3);
+    assert_err(segment_commit(store, &info, &err), ERR_NO_SPACE,
+               "/segments: no number is left for a file", &err);
+    segment_store_close(store);
+    store = world_open(mem_vfs_base(disk), found);
+    assert_int_equal(found->count + found->damages, 0);
+    segment_store_close(store);
+    mem_vfs_free(disk);
+    mem_free(found);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bad_byte_costs_at_most_its_page_or_run_and_no_value_is_wrong),
         cmocka_unit_test(a_file_torn_at_any_length_keeps_its_whole_runs),
         cmocka_unit_test(a_crash_at_any_operation_keeps_the_runs_that_were_synced),
+        cmocka_unit_test(a_store_without_numbers_of_files_takes_no_more_and_keeps_what_it_has),
         cmocka_unit_test(any_write_or_sync_may_fail_once_and_the_run_can_be_committed_again),
     };
     return cmocka_run_group_tests(tests, world_make_cache, world_free_cache);

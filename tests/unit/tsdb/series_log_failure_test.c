@@ -211,6 +211,33 @@ static void a_write_that_failed_halfway_is_void(void **state) {
     mem_free(seen);
 }
 
+/* A number that would wrap around would stand before all others, and 0 is no file's. */
+static void a_log_without_numbers_of_files_takes_no_more_and_keeps_what_it_has(void **state) {
+    (void)state;
+    struct world_seen *seen = mem_zalloc(sizeof(*seen));
+    struct mem_vfs *disk = world_disk(3);
+    struct vfs *vfs = mem_vfs_base(disk);
+    struct vfs_file *f = NULL;
+    struct err err;
+    assert_ok(vfs_open(vfs, "/series/4294967294", VFS_WRITE | VFS_CREATE, &f, &err), &err);
+    vfs_file_close(f);
+    struct series_log *log = world_open(vfs, seen);
+    assert_whole(seen, 3);
+    const struct series_log_next next = series_log_next(log);
+    assert_err(world_define_target(log, &err), ERR_NO_SPACE,
+               "beginning a series log file: /series: no number is left for a file", &err);
+    const struct series_log_batch nothing = {.first_group = 1};
+    assert_err(series_log_replace(log, &nothing, 1, next, &err), ERR_NO_SPACE,
+               "/series: no number is left for a file", &err);
+    series_log_close(log);
+    log = world_open(vfs, seen);
+    assert_whole(seen, 3);
+    assert_int_equal(seen->damages, 0);
+    series_log_close(log);
+    mem_vfs_free(disk);
+    mem_free(seen);
+}
+
 struct syncer {
     struct series_log *log;
     struct mutex mu;
@@ -273,6 +300,7 @@ int main(void) {
         cmocka_unit_test(a_crash_at_any_operation_keeps_what_was_synced),
         cmocka_unit_test(any_call_may_fail_once_and_no_number_changes_its_meaning),
         cmocka_unit_test(a_write_that_failed_halfway_is_void),
+        cmocka_unit_test(a_log_without_numbers_of_files_takes_no_more_and_keeps_what_it_has),
         cmocka_unit_test(appends_during_a_sync_that_fails_are_not_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

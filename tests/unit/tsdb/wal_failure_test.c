@@ -97,6 +97,32 @@ static void after_a_failure_old_records_can_still_be_read(void **state) {
     mem_free(seen);
 }
 
+/* A number that would wrap around would stand before all others. */
+static void a_log_without_numbers_takes_no_more_and_keeps_what_it_has(void **state) {
+    (void)state;
+    struct mem_vfs *disk = mem_vfs_new();
+    struct world_seen *seen = mem_zalloc(sizeof(*seen));
+    struct wal_options options = world_options(disk, seen);
+    struct wal *wal = NULL;
+    struct err err;
+    uint8_t bytes[PAYLOAD_MAX];
+    options.first_segment = UINT32_MAX - 1;
+    assert_ok(wal_open(&options, world_remember, seen, &wal, NULL, &err), &err);
+    assert_int_equal(world_append(wal, 0).segment, UINT32_MAX - 1);
+    wal_cut(wal);
+    assert_err(wal_append(wal, world_payload(1, bytes), NULL, &err), ERR_NO_SPACE,
+               "/wal: no number is left for a file", &err);
+    assert_int_equal(wal_state_get(wal), WAL_FAILED);
+    wal_close(wal);
+    *seen = (struct world_seen){0};
+    assert_ok(wal_open(&options, world_remember, seen, &wal, NULL, &err), &err);
+    assert_int_equal(seen->count, 1);
+    assert_int_equal(seen->damages + seen->torn, 0);
+    wal_close(wal);
+    mem_vfs_free(disk);
+    mem_free(seen);
+}
+
 /* Appends and syncs with one planned failure, repairing as the head does. */
 static void append_and_repair(struct wal *wal, uint32_t count) {
     struct err err;
@@ -202,6 +228,7 @@ int main(void) {
         cmocka_unit_test(a_full_disk_fails_the_log_until_memory_is_rewritten),
         cmocka_unit_test(opening_works_on_a_full_disk),
         cmocka_unit_test(after_a_failure_old_records_can_still_be_read),
+        cmocka_unit_test(a_log_without_numbers_takes_no_more_and_keeps_what_it_has),
         cmocka_unit_test(any_call_may_fail_once_and_nothing_that_memory_holds_is_lost),
         cmocka_unit_test(another_thread_may_sync_while_the_writer_works),
     };
