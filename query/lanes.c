@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "query/lanes_avx2.h"
 #include "query/lanes_avx512.h"
 
 typedef double lanes_f64 __attribute__((vector_size(LANES * sizeof(double))));
@@ -22,7 +23,7 @@ static ALWAYS_INLINE void choose(const lanes_i64 *mask, const lanes_f64 *yes, co
     *out = (lanes_f64)((*mask & (lanes_i64)*yes) | (~*mask & (lanes_i64)*no));
 }
 
-/* All ones where x is negative; by shifts that AVX2 has. */
+/* All ones where x is negative; by shifts that narrow sets have. */
 static ALWAYS_INLINE void mask_of_sign(const lanes_i64 *x, lanes_i64 *out) {
     *out = -(lanes_i64)((lanes_u64)*x >> 63);
 }
@@ -371,12 +372,6 @@ LANE_ENDS(portable, )
 LANE_SET(portable)
 
 #if defined(__x86_64__)
-#define LANES_AVX2 __attribute__((target("avx2")))
-
-LANE_SUMS(avx2, LANES_AVX2, false)
-LANE_ENDS(avx2, LANES_AVX2)
-LANE_SET(avx2)
-
 LANE_SUMS(avx512, LANES_AVX512, true)
 LANE_SET(avx512) /* with the ends of lanes_avx512.c */
 
@@ -385,14 +380,16 @@ static bool has_avx512(void) {
 }
 
 const struct lane_kernels *lane_kernels_best(void) {
-    return has_avx512() ? &set_avx512 : __builtin_cpu_supports("avx2") ? &set_avx2 : &set_portable;
+    return has_avx512()                     ? &set_avx512
+           : __builtin_cpu_supports("avx2") ? &lanes_avx2
+                                            : &set_portable;
 }
 
 const struct lane_kernels *lane_kernels_at(size_t i) {
     const struct lane_kernels *sets[4] = {&set_portable};
     size_t n = 1;
     if (__builtin_cpu_supports("avx2")) {
-        sets[n++] = &set_avx2;
+        sets[n++] = &lanes_avx2;
     }
     if (has_avx512()) {
         sets[n] = &set_avx512;
