@@ -96,7 +96,7 @@ static int print_result(const struct tool_call *call, const struct json *data) {
     if (wants_json(call)) {
         answer_print_json(&text, &answer);
     } else {
-        answer_print(&text, &answer);
+        answer_print(call->arena, &text, &answer);
     }
     return print_text(call, &text);
 }
@@ -121,7 +121,7 @@ static int print_label_sets(const struct tool_call *call, const struct json *dat
         if (as_json) {
             answer_print_labels_json(&j, labels);
         } else {
-            labels_format(&text, labels);
+            answer_print_labels(call->arena, &text, labels);
             buf_append_char(&text, '\n');
         }
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/number.h"
+#include "base/utf8.h"
 
 /* ---- reading ---- */
 
@@ -162,8 +163,21 @@ static void print_bucket(struct buf *to, const struct answer_bucket *b) {
     buf_append_number_f(to, b->count);
 }
 
+/* Six decimals, as Go's %f. */
+static void print_fixed(struct buf *to, double v) {
+    if (isfinite(v)) {
+        buf_printf(to, "%f", v);
+    } else {
+        buf_append_number_f(to, v);
+    }
+}
+
 static void print_histogram(struct buf *to, const struct answer_histogram *h) {
-    buf_printf(to, "Count: %f, Sum: %f, Buckets: [", h->count, h->sum);
+    buf_append_cstr(to, "Count: ");
+    print_fixed(to, h->count);
+    buf_append_cstr(to, ", Sum: ");
+    print_fixed(to, h->sum);
+    buf_append_cstr(to, ", Buckets: [");
     for (size_t i = 0; i < h->bucket_count; i++) {
         buf_append_cstr(to, i > 0 ? " " : "");
         print_bucket(to, &h->buckets[i]);
@@ -182,8 +196,66 @@ static void print_point(struct buf *to, const struct answer_point *p) {
     buf_append_cstr(to, "]\n");
 }
 
-static void print_series(struct buf *to, const struct answer_series *s, bool lines) {
-    labels_format_metric(to, s->metric);
+/* By name and '=', as the pairs are sorted when they are text: a1="x" comes before a="x". */
+static int compare_pairs(const void *left, const void *right) {
+    const struct str a = ((const struct label *)left)->name;
+    const struct str b = ((const struct label *)right)->name;
+    const size_t common = a.len < b.len ? a.len : b.len;
+    const int order = str_cmp(str_sub(a, 0, common), str_sub(b, 0, common));
+    if (order != 0 || a.len == b.len) {
+        return order;
+    }
+    return a.len < b.len ? '=' - (uint8_t)b.ptr[common] : (uint8_t)a.ptr[common] - '=';
+}
+
+static void print_pairs(struct buf *to, const struct label *pairs, size_t count) {
+    buf_append_char(to, '{');
+    for (size_t i = 0; i < count; i++) {
+        buf_append_cstr(to, i > 0 ? ", " : "");
+        buf_append_str(to, pairs[i].name);
+        buf_append_char(to, '=');
+        utf8_quote(to, pairs[i].value);
+    }
+    buf_append_char(to, '}');
+}
+
+/* The labels but skip's (empty: all), as the set has them. */
+static size_t list_pairs(struct arena *arena, struct labels labels, struct str skip,
+                         struct label **out) {
+    struct label label;
+    size_t count = 0;
+    *out = arena_alloc(arena, (labels_count(labels) + 1) * sizeof(**out));
+    for (struct labels_iter it = labels_begin(labels); labels_next(&it, &label);) {
+        if (!str_eq(label.name, skip)) {
+            (*out)[count++] = label;
+        }
+    }
+    return count;
+}
+
+void answer_print_labels(struct arena *arena, struct buf *to, struct labels labels) {
+    struct label *pairs = NULL;
+    const size_t count = list_pairs(arena, labels, STR(""), &pairs);
+    print_pairs(to, pairs, count);
+}
+
+/* name{a="b"}: names as they are, also those that a query would have to quote. */
+static void print_metric(struct arena *arena, struct buf *to, struct labels metric) {
+    struct label *pairs = NULL;
+    const struct str name = labels_get(metric, STR("__name__"));
+    const size_t count = list_pairs(arena, metric, STR("__name__"), &pairs);
+    buf_append_str(to, name);
+    if (count > 1) {
+        qsort(pairs, count, sizeof(*pairs), compare_pairs);
+    }
+    if (count > 0 || name.len == 0) {
+        print_pairs(to, pairs, count);
+    }
+}
+
+static void print_series(struct arena *arena, struct buf *to, const struct answer_series *s,
+                         bool lines) {
+    print_metric(arena, to, s->metric);
     buf_append_cstr(to, lines ? " =>\n" : " => ");
     for (size_t i = 0; i < s->count; i++) {
         print_point(to, &s->points[i]);
@@ -216,7 +288,7 @@ static int compare_metrics(const void *left, const void *right) {
     return 0;
 }
 
-void answer_print(struct buf *to, struct answer *answer) {
+void answer_print(struct arena *arena, struct buf *to, struct answer *answer) {
     switch (answer->type) {
     case ANSWER_SCALAR:
         buf_append_cstr(to, "scalar: ");
@@ -235,7 +307,7 @@ void answer_print(struct buf *to, struct answer *answer) {
         break;
     }
     for (size_t i = 0; i < answer->series_count; i++) {
-        print_series(to, &answer->series[i], answer->type == ANSWER_MATRIX);
+        print_series(arena, to, &answer->series[i], answer->type == ANSWER_MATRIX);
     }
     if (answer->series_count == 0) {
         buf_append_char(to, '\n');
@@ -261,6 +333,11 @@ static void json_histogram(struct json_out *j, const struct answer_histogram *h)
     json_key(j, "sum");
     json_quoted(j, h->sum);
     json_key(j, "buckets");
+    if (h->bucket_count == 0) {
+        json_null(j);
+        json_object_end(j);
+        return;
+    }
     json_array_begin(j);
     for (size_t i = 0; i < h->bucket_count; i++) {
         json_array_begin(j);

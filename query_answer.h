@@ -55,9 +55,11 @@ MUST_CHECK enum err_code answer_read(struct arena *arena, const struct json *dat
 MUST_CHECK enum err_code answer_read_labels(struct arena *arena, const struct json *object,
                                             struct labels *out, struct err *err);
 
-/* Each ends its text with a line end; answer_print sorts a matrix. */
-void answer_print(struct buf *to, struct answer *answer);
+/* Each ends its text with a line end; answer_print sorts a matrix. The arena is for a while. */
+void answer_print(struct arena *arena, struct buf *to, struct answer *answer);
 void answer_print_json(struct buf *to, const struct answer *answer);
+/* {__name__="foo", a="b"}, names as they are. */
+void answer_print_labels(struct arena *arena, struct buf *to, struct labels labels);
 /* With < > & escaped, as Go's encoder does. */
 void answer_print_labels_json(struct json_out *j, struct labels labels);
 

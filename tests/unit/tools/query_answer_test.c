@@ -27,7 +27,7 @@ static void expect(const char *text, const char *want, const char *want_json) {
     answer_print_json(&out, &answer);
     assert_string_equal(out.ptr, want_json);
     buf_clear(&out);
-    answer_print(&out, &answer);
+    answer_print(&arena, &out, &answer);
     assert_string_equal(out.ptr, want);
     buf_release(&out);
     arena_release(&arena);
@@ -86,6 +86,24 @@ static void histograms_show_their_buckets(void **state) {
            want_json);
 }
 
+static void infinite_counts_and_histograms_without_buckets_print_as_go_prints_them(void **state) {
+    (void)state;
+    expect("{\"resultType\":\"vector\",\"result\":[{\"metric\":{},\"histogram\":[1,{\"count\":"
+           "\"+Inf\",\"sum\":\"NaN\"}]}]}",
+           "{} => Count: +Inf, Sum: NaN, Buckets: [] @[1]\n",
+           "[{\"metric\":{},\"histogram\":[1,{\"count\":\"+Inf\",\"sum\":\"NaN\",\"buckets\":"
+           "null}]}]\n");
+}
+
+static void names_print_as_they_are_and_pairs_sort_as_text(void **state) {
+    (void)state;
+    expect("{\"resultType\":\"vector\",\"result\":[{\"metric\":{\"__name__\":\"a b\",\"n\":\"1\","
+           "\"n1\":\"2\",\"n_\":\"3\",\"\u00e4 l\":\"4\"},\"value\":[1,\"1\"]}]}",
+           "a b{n1=\"2\", n=\"1\", n_=\"3\", \xc3\xa4 l=\"4\"} => 1 @[1]\n",
+           "[{\"metric\":{\"__name__\":\"a b\",\"n\":\"1\",\"n1\":\"2\",\"n_\":\"3\",\"\xc3\xa4 l"
+           "\":\"4\"},\"value\":[1,\"1\"]}]\n");
+}
+
 static void what_is_not_as_the_api_says_is_refused(void **state) {
     (void)state;
     static const struct {
@@ -127,6 +145,8 @@ int main(void) {
         cmocka_unit_test(each_type_prints_as_text_and_json),
         cmocka_unit_test(series_of_a_matrix_are_sorted),
         cmocka_unit_test(histograms_show_their_buckets),
+        cmocka_unit_test(infinite_counts_and_histograms_without_buckets_print_as_go_prints_them),
+        cmocka_unit_test(names_print_as_they_are_and_pairs_sort_as_text),
         cmocka_unit_test(what_is_not_as_the_api_says_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
