@@ -1,8 +1,5 @@
 #include "base/snappy.h"
 
-#include <snappy-c.h>
-
-#include "base/check.h"
 #include "base/snappy_unpack.h"
 
 /* The densest element is a copy of 64 bytes by 3. */
@@ -50,16 +47,4 @@ enum err_code snappy_unpack(struct str in, struct buf *to, struct err *err) {
     to->len += size;
     to->ptr[to->len] = '\0';
     return ERR_OK;
-}
-
-void snappy_pack(struct str in, struct buf *to) {
-    size_t size = snappy_max_compressed_length(in.len);
-    char *at = buf_reserve(to, size);
-    if (at == NULL) {
-        return;
-    }
-    const snappy_status status = snappy_compress(in.ptr, in.len, at, &size);
-    ASSERT(status == SNAPPY_OK);
-    to->len += size;
-    to->ptr[to->len] = '\0';
 }

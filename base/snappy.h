@@ -1,7 +1,6 @@
-/* Snappy's block format: one length, then literals and copies. Reading is our own (snappy_unpack.h), as
- * it is half of what taking a remote write costs otherwise; packing is libsnappy's. The declared size is
- * checked against the caller's limit, and against what so few bytes can stand for, before any
- * memory is taken. Pure. */
+/* Snappy's block format: one length, then literals and copies. Nothing here packs: what is packed comes
+ * from others. The declared size is checked against the caller's limit, and against what so few bytes
+ * can stand for, before any memory is taken. Pure. */
 #ifndef BASE_SNAPPY_H
 #define BASE_SNAPPY_H
 
@@ -13,7 +12,5 @@
 /* Appends the content to to. ERR_LIMIT: larger than to's maximum. ERR_INVALID: "snappy: corrupt
  * input". After a failure to is as before. */
 MUST_CHECK enum err_code snappy_unpack(struct str in, struct buf *to, struct err *err);
-/* Appends the packed form of in. */
-void snappy_pack(struct str in, struct buf *to);
 
 #endif

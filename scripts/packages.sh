@@ -2,9 +2,9 @@
 
 build_packages="gcc libc6-dev cmake ninja-build pkg-config git ca-certificates
 libmicrohttpd-dev libcurl4-gnutls-dev libyaml-dev libpcre2-dev libzstd-dev libdeflate-dev
-zlib1g-dev libjansson-dev libxxhash-dev nettle-dev libsnappy-dev"
+zlib1g-dev libjansson-dev libxxhash-dev nettle-dev"
 
-test_packages="clang-14 libclang-rt-14-dev llvm-14 clang-format-14 libcmocka-dev python3 python3-pytest
+test_packages="clang-14 libclang-rt-14-dev llvm-14 clang-format-14 libcmocka-dev libsnappy-dev python3 python3-pytest
 python3-requests python3-yaml python3-prometheus-client nginx-light openssl prometheus prometheus-node-exporter prometheus-alertmanager prometheus-pushgateway etcd-server victoria-metrics docker.io iptables
 busybox-static chromium zstd procps pmccabe libre2-dev g++"
 

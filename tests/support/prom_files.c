@@ -4,8 +4,8 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
-#include "base/snappy.h"
 #include "base/value.h"
+#include "tests/support/snappy_pack.h"
 #include "tsdb/prom_index.h"
 
 /* ---- bytes and bits ---- */

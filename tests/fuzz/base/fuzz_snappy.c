@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/snappy.h"
+#include "tests/support/snappy_pack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

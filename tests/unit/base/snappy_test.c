@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "base/snappy.h"
 #include "tests/support/check_err.h"
+#include "tests/support/snappy_pack.h"
 
 static void packed_bytes_come_back(void **state) {
     (void)state;

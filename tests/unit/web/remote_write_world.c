@@ -1,9 +1,9 @@
 #include "tests/unit/web/remote_write_world.h"
 
 #include "tests/support/check_err.h"
+#include "tests/support/snappy_pack.h"
 
 #include "base/mem.h"
-#include "base/snappy.h"
 
 int world_setup(void **state) {
     struct write_world *f = mem_zalloc(sizeof(*f));
