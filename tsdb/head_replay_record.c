@@ -20,7 +20,7 @@ uint64_t head_record_end(const struct wal_record *record) {
         const uint64_t first_row = cursor_uvarint(&from);
         (void)cursor_u8(&from);
         const uint64_t rows = cursor_uvarint(&from);
-        return from.failed || rows > HEAD_ROWS_MAX || first_row >= UINT64_MAX / 2
+        return from.failed || rows > HEAD_ROWS_MAX || first_row >= SEGMENT_ROW_END
                    ? 0
                    : first_row + rows;
     }

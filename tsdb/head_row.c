@@ -52,7 +52,7 @@ enum err_code head_row_decode_header(struct cursor *from, struct head_row_header
         .ts_ms = cursor_varint(from),
     };
     const bool ok = !from->failed && group != 0 && group < UINT32_MAX &&
-                    (out->flags & ~FLAGS_KNOWN) == 0 && row < UINT64_MAX / 2;
+                    (out->flags & ~FLAGS_KNOWN) == 0 && row < SEGMENT_ROW_END;
     return ok ? ERR_OK : ERR_CORRUPT;
 }
 

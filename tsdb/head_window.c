@@ -256,7 +256,7 @@ static enum err_code take_header(struct cursor *from, struct window_header *out)
     const uint64_t first_row = cursor_uvarint(from);
     const bool pushed = (cursor_u8(from) & ROW_PUSHED) != 0;
     const uint64_t rows = cursor_uvarint(from);
-    if (from->failed || group == 0 || group >= UINT32_MAX || first_row >= UINT64_MAX / 2 ||
+    if (from->failed || group == 0 || group >= UINT32_MAX || first_row >= SEGMENT_ROW_END ||
         rows == 0 || rows > HEAD_ROWS_MAX) {
         return ERR_CORRUPT;
     }

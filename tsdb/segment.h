@@ -40,6 +40,9 @@ enum {
     SEGMENT_SLOTS_MAX = 1 << 24,
 };
 
+/* Rows of a group, in runs and in the log, have numbers below this: the number behind a row fits. */
+#define SEGMENT_ROW_END (UINT64_MAX / 2)
+
 struct page_cache;
 struct segment_store;
 

@@ -29,6 +29,10 @@ static enum err_code found_record(void *ctx, const struct record_view *record, u
     struct opening *opening = ctx;
     struct segment_front front;
     (void)err;
+    if (record->offset > UINT32_MAX) {
+        *out_extra = UINT64_MAX; /* no store writes such a file, and a location cannot name it */
+        return ERR_OK;
+    }
     if (record->type == SEGMENT_RECORD_MARK) {
         const struct segment_place at = {opening->file, (uint32_t)record->offset};
         if (segment_mark_parse(&opening->store->mark, at, record->payload, record->size) !=

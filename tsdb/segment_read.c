@@ -66,9 +66,9 @@ enum err_code segment_front_parse(const uint8_t *payload, uint32_t size,
     out->min_ts_ms = cursor_varint(&c);
     const uint64_t span = cursor_uvarint(&c);
     const uint64_t ts_size = cursor_uvarint(&c);
-    if (c.failed || group > UINT32_MAX || rows == 0 || rows > BLOCK_ROWS_MAX ||
-        slots > SEGMENT_SLOTS_MAX || pages > slots || ts_size > cursor_left(&c) ||
-        out->pages_bytes >= SEGMENT_RUN_BYTES_MAX ||
+    if (c.failed || group > UINT32_MAX || out->first_row >= SEGMENT_ROW_END || rows == 0 ||
+        rows > BLOCK_ROWS_MAX || slots > SEGMENT_SLOTS_MAX || pages > slots ||
+        ts_size > cursor_left(&c) || out->pages_bytes >= SEGMENT_RUN_BYTES_MAX ||
         span > (uint64_t)INT64_MAX - (uint64_t)out->min_ts_ms) {
         return ERR_CORRUPT;
     }

@@ -16,6 +16,10 @@ struct replay {
 static enum err_code replay_record(void *ctx, const struct record_view *view, uint64_t *out_extra,
                                    struct err *err) {
     const struct replay *replay = ctx;
+    if (view->offset > UINT32_MAX) {
+        *out_extra = UINT64_MAX; /* no log writes such a file, and a position cannot name it */
+        return ERR_OK;
+    }
     const struct wal_record record = {
         .type = view->type,
         .size = view->size,
@@ -23,7 +27,6 @@ static enum err_code replay_record(void *ctx, const struct record_view *view, ui
         .sequence = (uint64_t)replay->segment << 32 | view->number,
         .at = {replay->segment, (uint32_t)view->offset},
     };
-    (void)out_extra;
     return replay->fn(replay->ctx, &record, err);
 }
 

@@ -181,12 +181,43 @@ static void a_store_without_numbers_of_files_takes_no_more_and_keeps_what_it_has
     mem_free(found);
 }
 
+static void add_constant(struct segment_store *store, uint32_t group, uint64_t first_row) {
+    static const int64_t ts_ms[] = {1000, 2000, 3000};
+    struct segment_run_info info;
+    struct err err;
+    segment_begin(store, group, first_row, ts_ms, COUNT_OF(ts_ms));
+    segment_add_constant(store, num_of_i64(7));
+    assert_ok(segment_commit(store, &info, &err), &err);
+}
+
+/* Behind it, the numbers of rows would wrap around. */
+static void a_run_with_a_row_that_no_group_reaches_is_damage(void **state) {
+    (void)state;
+    struct world_found *found = mem_zalloc(sizeof(*found));
+    struct mem_vfs *disk = mem_vfs_new();
+    struct segment_store *store = world_open(mem_vfs_base(disk), found);
+    add_constant(store, 1, UINT64_MAX / 2 - 1);
+    add_constant(store, 2, UINT64_MAX / 2);
+    add_constant(store, 3, UINT64_MAX - 3);
+    add_constant(store, 4, 0);
+    segment_store_close(store);
+    store = world_open(mem_vfs_base(disk), found);
+    assert_int_equal(found->count, 2);
+    assert_int_equal(found->runs[0].group, 1);
+    assert_int_equal(found->runs[1].group, 4);
+    assert_int_equal(found->damages, 2);
+    segment_store_close(store);
+    mem_vfs_free(disk);
+    mem_free(found);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bad_byte_costs_at_most_its_page_or_run_and_no_value_is_wrong),
         cmocka_unit_test(a_file_torn_at_any_length_keeps_its_whole_runs),
         cmocka_unit_test(a_crash_at_any_operation_keeps_the_runs_that_were_synced),
         cmocka_unit_test(a_store_without_numbers_of_files_takes_no_more_and_keeps_what_it_has),
+        cmocka_unit_test(a_run_with_a_row_that_no_group_reaches_is_damage),
         cmocka_unit_test(any_write_or_sync_may_fail_once_and_the_run_can_be_committed_again),
     };
     return cmocka_run_group_tests(tests, world_make_cache, world_free_cache);
