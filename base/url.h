@@ -1,4 +1,5 @@
-/* URLs: parsing by libcurl's URL API (in base/url.c), query strings as Go writes them. */
+/* URLs: their parts (url_parse.c), and escapes as Go writes them (url.c). Any text is taken and bounded;
+ * the errors are ERR_INVALID and name the text. Pure. */
 #ifndef BASE_URL_H
 #define BASE_URL_H
 
@@ -15,7 +16,9 @@ struct url {
     bool has_user;
 };
 
-/* Parts are decoded where a part is text (host, path kept raw) and live in arena. */
+/* Parts live in arena. User and password are decoded, scheme and port are in their usual form ("http",
+ * "80" or ""), the host keeps its brackets and loses its zone, all else stays as it was written; no path
+ * is "/". */
 MUST_CHECK enum err_code url_parse(struct arena *arena, struct str text, struct url *out,
                                    struct err *err);
 /* A reference (the value of a Location header) against the absolute URL it was found at. */
