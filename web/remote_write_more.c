@@ -265,12 +265,11 @@ static enum err_code finish_histogram(struct reader *r, struct histogram **out, 
     if (histogram_is_custom(&r->h)) {
         r->h.zero_threshold = 0;
     }
-    const int shift = r->h.schema - HISTOGRAM_SCHEMA_MAX;
     *out = &r->h;
     enum err_code code = ERR_OK;
-    if (shift > 0 && r->h.schema <= SCHEMA_REDUCIBLE_MAX && spans_fit(&r->h.positive) &&
-        spans_fit(&r->h.negative)) {
-        code = histogram_tidy(r->arena, &r->h, shift, 0, out, err);
+    if (r->h.schema > HISTOGRAM_SCHEMA_MAX && r->h.schema <= SCHEMA_REDUCIBLE_MAX &&
+        spans_fit(&r->h.positive) && spans_fit(&r->h.negative)) {
+        code = histogram_tidy(r->arena, &r->h, r->h.schema - HISTOGRAM_SCHEMA_MAX, 0, out, err);
     }
     return code == ERR_OK ? histogram_validate(*out, r->is_float, err) : code;
 }

@@ -4,6 +4,7 @@
 
 #include "base/attr.h"
 #include "base/check.h"
+#include "base/histogram_text.h"
 #include "base/mem.h"
 
 struct newest {
@@ -15,6 +16,7 @@ struct newest {
 
 struct push_storage {
     struct storage storage; /* first: the ops get it */
+    struct storage_ops ops;
     struct arena arena;
     struct labels *sets; /* of all transactions, also those that were rolled back */
     uint32_t set_count;
@@ -180,6 +182,21 @@ static enum err_code commit(struct storage_appender *a, struct err *err) {
     return code == ERR_OK ? ERR_OK : err_set(err, code, "no commit today");
 }
 
+static enum err_code append_sample(struct storage_appender *a, struct labels labels,
+                                   const struct storage_sample *sample) {
+    if (sample->histogram == NULL) {
+        return append(a, labels, sample->ts_ms, sample->value);
+    }
+    struct err err;
+    ASSERT(histogram_check(sample->histogram, &err) == ERR_OK);
+    a->given = SIZE_MAX;
+    labels_format(&a->lines, labels);
+    buf_printf(&a->lines, " %" PRId64 " ", sample->ts_ms);
+    histogram_format(&a->lines, sample->histogram);
+    buf_append_char(&a->lines, '\n');
+    return ERR_OK;
+}
+
 static const struct storage_ops OPS = {
     .appender_begin = begin,
     .append = append,
@@ -193,7 +210,8 @@ static const struct storage_ops OPS = {
 
 struct push_storage *push_storage_new(void) {
     struct push_storage *ps = mem_zalloc(sizeof(*ps));
-    ps->storage.ops = &OPS;
+    ps->ops = OPS;
+    ps->storage.ops = &ps->ops;
     ps->append_in = -1;
     arena_init(&ps->arena, 0);
     buf_init(&ps->lines, LINES_MAX);
@@ -213,6 +231,10 @@ void push_storage_free(struct push_storage *ps) {
 
 struct storage *push_storage_as_storage(struct push_storage *ps) {
     return &ps->storage;
+}
+
+void push_storage_take_histograms(struct push_storage *ps) {
+    ps->ops.append_sample = append_sample;
 }
 
 const char *push_storage_take(struct push_storage *ps) {

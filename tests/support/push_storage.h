@@ -12,6 +12,9 @@ struct push_storage;
 struct push_storage *push_storage_new(void);
 void push_storage_free(struct push_storage *ps);
 struct storage *push_storage_as_storage(struct push_storage *ps);
+/* From now on it takes histograms, in any order, each a line "<labels> <ts> <text of histogram_format>";
+ * aborts at one that histogram_check refuses. */
+void push_storage_take_histograms(struct push_storage *ps);
 
 /* Lines "<labels> <ts> <value as 16 hex digits>" that were committed since the last call. */
 const char *push_storage_take(struct push_storage *ps);
