@@ -14,8 +14,8 @@
  * any point leaves the old state or the new one, and a folder to be removed at the next opening.
  *
  * Threads: one of its own, at low priority, unless the database has no background work; then
- * compactor_round is called. Snapshots hold it back. Memory: memory_bytes, or 1 to 8 MiB, for samples of a slice,
- * and about 40 bytes per series of the window. Private to tsdb/. */
+ * compactor_round is called. Snapshots hold it back. Memory: memory_bytes, or 1 to 8 MiB, for samples
+ * of a slice, and about 40 bytes per series of the window. Private to tsdb/. */
 #ifndef TSDB_COMPACTOR_H
 #define TSDB_COMPACTOR_H
 

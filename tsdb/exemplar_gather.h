@@ -1,12 +1,14 @@
 /* Exemplars of a log on their way to the ring.
  *
- * A log may hold an exemplar twice, and an old one behind newer ones of its series: after a failure all is
- * written once more (notes.h), and of the segments before that any may come back with a loss of power, each for
- * itself. The ring refuses what is older than the newest of its series, so everything is gathered first:
- * of what comes twice the last counts, of each series the exemplars take its places in the order of their
- * times. Who needs a segment is told by the tags: they ascend, none is above the exemplar's own.
+ * A log may hold an exemplar twice, and an old one behind newer ones of its series: after a failure all
+ * is written once more (notes.h), and of the segments before that any may come back with a loss of
+ * power, each for itself. The ring refuses what is older than the newest of its series, so everything
+ * is gathered first: of what comes twice the last counts, of each series the exemplars take its places
+ * in the order of their times. Who needs a segment is told by the tags: they ascend, none is above the
+ * exemplar's own.
  *
- * Owner: the notes, while they open. Memory: the bytes of twice the newest max exemplars, and some. One thread. */
+ * Owner: the notes, while they open. Memory: the bytes of twice the newest max exemplars, and some. One
+ * thread. */
 #ifndef TSDB_EXEMPLAR_GATHER_H
 #define TSDB_EXEMPLAR_GATHER_H
 

@@ -1,8 +1,9 @@
 /* Recovery: from what the files say to open rows in memory.
  *
  * At opening each group got the list of its runs and of its WAL records (head_found.c). The records are
- * decoded when the group is first written or read, or by the maintenance thread. A run whose rows are still in the WAL is verified then; rows of one that is damaged come
- * from the WAL and are sealed again.
+ * decoded when the group is first written or read, or by the maintenance thread. A run whose rows are
+ * still in the WAL is verified then; rows of one that is damaged come from the WAL and are sealed
+ * again.
  *
  * What cannot be read for now is not damage: the group stays as it was found, its log is kept, reads
  * and writes of it fail until the disk reads again.

@@ -1,9 +1,9 @@
 /* Interned label sets.
  *
- * A blob reference is page << 14 | offset / 4. Pages are 64 KiB; a blob that does not fit in one
- * gets a page of its own size, with the same numbering. When there are many, pages are cut from huge ones. The hash is keyed with a random seed:
- * strangers choose labels. 32 bits of it are kept per set, so that growing the table touches no
- * blob and a probe compares bytes only for what is very likely the set. */
+ * A blob reference is page << 14 | offset / 4. Pages are 64 KiB; a blob that does not fit in one gets a
+ * page of its own size, with the same numbering. When there are many, pages are cut from huge ones. The
+ * hash is keyed with a random seed: strangers choose labels. 32 bits of it are kept per set, so that
+ * growing the table touches no blob and a probe compares bytes only for what is very likely the set. */
 #include "tsdb/label_sets.h"
 
 #include <string.h>

@@ -1,9 +1,10 @@
 /* A page of a partition in memory. Private to partition*.c. FORMAT.md section 10.4.
  *
- * The page's head is read and checked as a whole, and where its series are is noted; a series is
- * taken apart when it is asked for. Of a page with pieces, blocks are read and checked when they are
- * asked for. What is packed is unpacked first. What was checked can come from the partition's cache and stays there for others;
- * everything else is in the arena given to the load. One thread; ends with partition_page_close. */
+ * The page's head is read and checked as a whole, and where its series are is noted; a series is taken
+ * apart when it is asked for. Of a page with pieces, blocks are read and checked when they are asked
+ * for. What is packed is unpacked first. What was checked can come from the partition's cache and stays
+ * there for others; everything else is in the arena given to the load. One thread; ends with
+ * partition_page_close. */
 #ifndef TSDB_PARTITION_PAGE_H
 #define TSDB_PARTITION_PAGE_H
 

@@ -1,4 +1,5 @@
-/* Pages of a partition on their way to the file: cut into pieces, packed where that pays. FORMAT.md section 10.4. */
+/* Pages of a partition on their way to the file: cut into pieces, packed where that pays. FORMAT.md
+ * section 10.4. */
 #include "base/compress.h"
 #include "base/mem.h"
 #include "tsdb/partition_writer_impl.h"

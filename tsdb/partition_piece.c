@@ -1,12 +1,12 @@
 /* Pieces of a partition's index: checked when they are first looked at, and unpacked if they are packed.
  * FORMAT.md section 10.1.
  *
- * CONCURRENCY. A piece that is plain may be checked by several threads at once, with one result. What is packed is
- * unpacked by one: its bytes do not change any more once a reader may see them.
+ * CONCURRENCY. A piece that is plain may be checked by several threads at once, with one result. What
+ * is packed is unpacked by one: its bytes do not change any more once a reader may see them.
  *
- * WHY NOT in the page cache: what partition_bytes gives is kept for as long as the partition is open, by strings
- * of label values among others. Only indexes that are large beside their data are packed, those of young
- * partitions; they are merged, and closed, within hours. */
+ * WHY NOT in the page cache: what partition_bytes gives is kept for as long as the partition is open,
+ * by strings of label values among others. Only indexes that are large beside their data are packed,
+ * those of young partitions; they are merged, and closed, within hours. */
 #include <inttypes.h>
 
 #include "base/compress.h"

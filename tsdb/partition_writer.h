@@ -16,8 +16,9 @@
 
 struct partition_writer;
 
-/* The index of a partition with less data a series than this is packed: else it is a hundredth of the data or less,
- * and read as it lies in the file. That of two hours of a series each quarter of a minute is packed. */
+/* The index of a partition with less data a series than this is packed: else it is a hundredth of the
+ * data or less, and read as it lies in the file. That of two hours of a series each quarter of a minute
+ * is packed. */
 enum { PARTITION_PACK_INDEX_BELOW = 512 };
 
 /* What one block of a timeline has of a series. */

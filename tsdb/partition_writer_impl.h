@@ -1,5 +1,6 @@
-/* The parts of the writer of partitions. Private to partition_writer.c, which encodes series, partition_page_writer.c,
- * which stores pages of them, and partition_index_writer.c, which makes the index of what the pages have. */
+/* The parts of the writer of partitions. Private to partition_writer.c, which encodes series,
+ * partition_page_writer.c, which stores pages of them, and partition_index_writer.c, which makes the
+ * index of what the pages have. */
 #ifndef TSDB_PARTITION_WRITER_IMPL_H
 #define TSDB_PARTITION_WRITER_IMPL_H
 

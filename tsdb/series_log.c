@@ -1,17 +1,20 @@
 /* Series log.
  *
- * FORMAT. Record files (record_file.c) with magic "BRASASER", shard 0. Records: type 1, a batch of
- * definitions (series_batch.c); type 2, only as the first of a file: u32 file, u32 records, u32 copies:
- * of the older file only so many records count, what followed stands in this file or never was; files
- * between the two do not count. That
- * holds once so many records behind it, the copies of what followed, are intact: a file that was cut
- * short while it began takes nothing away. Behind that, what older files say in theirs: u32 of which
- * file, u32 of which it says it (0, by an image: of all), u32 records; so a file that is gone does not leave void records of the
- * one before it to count. Type 3, as the first of a file: an image; older files do not count any more. Such a
- * file gets its name when all of it is durable.
- * Type 6, one of these copies: what the record of type 2 says, then the payload of type 1. So no part of
- * such a file passes for new definitions when its beginning is lost.
- * Type 4, a copy of an earlier record of type 1; type 5, filler before it (series_log_copy.h).
+ * FORMAT. Record files (record_file.c) with magic "BRASASER", shard 0. Types of records:
+ *
+ *   1  A batch of definitions (series_batch.c).
+ *   2  Only as the first of a file: u32 file, u32 records, u32 copies. Of that older file only so many
+ *      records count, for what followed stands in this file or never was; files between the two do not
+ *      count. That holds once so many records behind it, the copies of what followed (type 6), are
+ *      intact: a file that was cut short while it began takes nothing away. Behind that, what older
+ *      files say in theirs: u32 of which file, u32 of which it says it (0, by an image: of all), u32
+ *      records; so a file that is gone does not leave void records of the one before it to count.
+ *   3  Only as the first of a file: an image. Older files do not count any more. Such a file gets its
+ *      name when all of it is durable.
+ *   4  A copy of an earlier record of type 1 (series_log_copy.h).
+ *   5  Filler before it.
+ *   6  One of the copies that a record of type 2 tells of: what that says, then the payload of type 1.
+ *      So no part of such a file passes for new definitions when its beginning is lost.
  *
  * INVARIANTS
  *   L1  Bytes of the current file before end are whole records.

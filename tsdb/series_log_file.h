@@ -67,7 +67,8 @@ void series_log_file_free(struct log_file *file);
  * those that are due between them. */
 void series_log_frame(struct series_copy_queue *waiting, struct series_framer *to,
                       const uint8_t *list, size_t list_bytes, bool copies);
-/* The same for what is carried over from an older file, without copies; head: payload of the record of type 2. */
+/* The same for what is carried over from an older file, without copies; head: payload of the record of
+ * type 2. */
 void series_log_frame_carried(struct series_copy_queue *waiting, struct series_framer *to,
                               const uint8_t head[CONTINUE_BYTES], const uint8_t *list,
                               size_t list_bytes);

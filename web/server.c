@@ -8,7 +8,8 @@
  * large answer the listener's thread.
  *
  * FILES. This one has the listeners and how a request is read, brief.c which of them their thread
- * answers, workers.c the threads beside them, reply.c answers, connections.c who may connect and for how long without a request.
+ * answers, workers.c the threads beside them, reply.c answers, connections.c who may connect and for
+ * how long without a request.
  *
  * CONCURRENCY. A request is touched by its listener's thread, except between suspend and resume,
  * when it belongs to the one worker that popped it from the queue. The list of suspended
