@@ -14,6 +14,8 @@
  * thousand targets that are scraped one after the other share a handful. A body buffer is taken
  * when an answer begins to arrive, from a short list as well.
  *
+ * libcurl is loaded by the first request that needs it (need_curl in http_hop.c).
+ *
  * FILES. http_shard.c has the multis, http_easy.c an easy handle's options, http_settings.c what is
  * checked when a client is made, http_hop.c redirects, http_failure.c error texts, http_kept.c the
  * requests that need no libcurl. This file has the lives of clients and requests, and the loop.
@@ -245,7 +247,7 @@ static enum err_code start_first_hop(struct transport_request *r, struct err *er
         http_shard_retire_all(r->client);
     }
     http_kept_choose(r);
-    return http_kept_start(r) ? ERR_OK : http_hop_start(r, err);
+    return http_kept_start(r, false) ? ERR_OK : http_hop_start(r, err);
 }
 
 void http_request_resume(struct transport_request *r) {
@@ -445,9 +447,13 @@ static void act(struct http_shard *shard, curl_socket_t fd, int what) {
     collect(shard);
 }
 
-/* The exchange ended without an answer that can be used: libcurl makes the request again. */
-static void start_again(struct transport_request *r) {
+/* The exchange ended without an answer that can be used: the request is made again, on a new connection
+ * if only the kept one was at fault, else by libcurl. */
+static void start_again(struct transport_request *r, bool stale) {
     r->request_count = 0;
+    if (stale && http_kept_start(r, true)) {
+        return;
+    }
     r->code = http_hop_start(r, &r->err);
     if (r->code != ERR_OK) {
         r->failure = HTTP_FAILURE_EXCHANGE;
@@ -463,16 +469,17 @@ static void handle_plain_event(struct curl_transport *t, uint32_t fd) {
     }
     struct transport_request *r = plain_owner(conn);
     const int64_t now = http_now_ns();
+    int dial_errno = 0;
     if (r != NULL) {
         r->head_done = plain_has_head(conn);
         http_body_begin(r);
     }
-    const enum plain_result result = plain_on_event(conn, now);
+    const enum plain_result result = plain_on_event(conn, now, &dial_errno);
     if (result == PLAIN_WAIT) {
         return;
     }
     http_kept_leave(r);
-    r->head_done = true;
+    r->head_done = result != PLAIN_SILENT && result != PLAIN_REFUSED;
     switch (result) {
     case PLAIN_WAIT:
         return;
@@ -486,8 +493,16 @@ static void handle_plain_event(struct curl_transport *t, uint32_t fd) {
     case PLAIN_CUT:
         finish_hop(r, CURLE_PARTIAL_FILE);
         return;
+    case PLAIN_SILENT:
+        finish_hop(r, CURLE_GOT_NOTHING);
+        return;
+    case PLAIN_REFUSED:
+        r->dial_errno = dial_errno;
+        finish_hop(r, CURLE_COULDNT_CONNECT);
+        return;
+    case PLAIN_STALE:
     case PLAIN_AGAIN:
-        start_again(r);
+        start_again(r, result == PLAIN_STALE);
         return;
     }
 }
@@ -577,8 +592,10 @@ static void curl_free_transport(struct transport *base) {
     close_fd(t->epoll_fd);
     close_fd(t->wake_fd);
     mem_free((char *)t->user_agent.ptr);
+    if (t->has_curl) {
+        curl_global_cleanup();
+    }
     mem_free(t);
-    curl_global_cleanup();
 }
 
 struct transport *transport_curl_new(struct str user_agent) {
@@ -591,7 +608,6 @@ struct transport *transport_curl_new(struct str user_agent) {
         .wake = curl_wake,
         .free = curl_free_transport,
     };
-    must(curl_global_init(CURL_GLOBAL_DEFAULT)); /* counted, and thread-safe since 7.84 */
     struct curl_transport *t = mem_zalloc(sizeof(*t));
     t->base.ops = &ops;
     t->user_agent = (struct str){mem_strndup(user_agent.ptr, user_agent.len), user_agent.len};

@@ -3,7 +3,6 @@
 #ifndef BASE_HTTP_CURL_H
 #define BASE_HTTP_CURL_H
 
-#include <curl/curl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +13,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/curl_library.h"
 #include "base/err.h"
 #include "base/generation.h"
 #include "base/http_auth.h"
@@ -33,6 +33,7 @@ struct curl_transport {
     struct str user_agent;
     int epoll_fd;
     int wake_fd;
+    bool has_curl;              /* libcurl is loaded, and counts this as a user */
     struct http_shard **shards; /* by id; NULL = free */
     size_t shard_count;
     size_t client_count;
@@ -86,7 +87,8 @@ struct transport_client {
     struct http_oauth2 *oauth2; /* NULL = no tokens */
     struct tls_files tls_files; /* as they were when connections were made */
     struct plain_pool *plain;   /* NULL: this client's requests are not for it */
-    struct curl_slist *proxy_headers;
+    struct http_lines proxy_lines;
+    struct curl_slist *proxy_headers; /* of those lines, once libcurl has seen a request */
     char *no_proxy;
     int ca_fd, cert_fd, key_fd; /* inline PEM as an anonymous file; -1 = none */
     size_t expected_body_bytes; /* length of the last body */
@@ -130,6 +132,7 @@ struct transport_request {
     bool waits_for_token;
     bool deny_link_local;
     bool address_denied; /* of the hop */
+    int dial_errno;      /* of the hop: why no plain connection came about */
     bool body_started;
     struct request_trace *trace; /* owned; NULL: nobody asked */
     /* the hop's answer */
@@ -223,8 +226,9 @@ MUST_CHECK enum err_code http_easy_set_up(struct transport_request *r, const str
 
 /* Decides once a request whether plain connections are for it. */
 void http_kept_choose(struct transport_request *r);
-/* False when there is no connection, or none that works: then it is for libcurl. */
-MUST_CHECK bool http_kept_start(struct transport_request *r);
+/* On a kept connection, or anew. False when there is none, and none that is made here: then it is for
+ * libcurl. */
+MUST_CHECK bool http_kept_start(struct transport_request *r, bool anew);
 /* The request's exchange has ended. */
 void http_kept_leave(struct transport_request *r);
 /* The socket that libcurl used for a request that went well serves the next ones. */
@@ -250,6 +254,8 @@ void http_hop_trace(struct transport_request *r);
 
 /* ---- http_failure.c ---- */
 
+/* Notes the address for error texts: libcurl tells the peer of a connection only once it stands. */
+void http_note_peer(struct transport_request *r, const struct sockaddr *address);
 /* Puts the operation and URL before an error: Get "http://h/metrics": ... */
 enum err_code http_failure_wrap(const struct transport_request *r, struct err *err);
 /* What kind of failure libcurl's result is. */

@@ -2,8 +2,6 @@
  * when a request first needs it, and keeps what does not change between requests of its client. */
 #include "base/http_curl.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,7 +35,10 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *ctx) {
         r->head_done = false; /* to others no answer has come */
         return 0;
     }
-    r->reply.closes |= r->reply.framing.repeated;
+    if (r->head_done && r->reply.framing.repeated) { /* where the next answer begins is a guess */
+        r->reply.closes = true;
+        must(curl_easy_setopt(r->easy, CURLOPT_FORBID_REUSE, 1L));
+    }
     return line.len;
 }
 
@@ -74,28 +75,10 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *ctx) {
     return n;
 }
 
-/* Notes the address for error texts: libcurl tells the peer of a connection only once it stands. */
-static void note_peer(struct transport_request *r, const struct sockaddr *address) {
-    char text[INET6_ADDRSTRLEN];
-    if (address->sa_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, address, sizeof(in));
-        (void)inet_ntop(AF_INET, &in.sin_addr, text, sizeof(text));
-        (void)snprintf(r->peer, sizeof(r->peer), "tcp %s:%u", text, ntohs(in.sin_port));
-    } else if (address->sa_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        memcpy(&in6, address, sizeof(in6));
-        (void)inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof(text));
-        (void)snprintf(r->peer, sizeof(r->peer), "tcp [%s]:%u", text, ntohs(in6.sin6_port));
-    } else if (address->sa_family == AF_UNIX) {
-        (void)snprintf(r->peer, sizeof(r->peer), "unix %.*s", STR_ARG(r->unix_socket));
-    }
-}
-
 static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to) {
     (void)purpose;
     struct transport_request *r = ctx;
-    note_peer(r, &to->addr);
+    http_note_peer(r, &to->addr);
     if (r->deny_link_local && ip_is_link_local(&to->addr)) { /* what was resolved, not the name */
         r->address_denied = true;
         return CURL_SOCKET_BAD;
@@ -287,6 +270,13 @@ static void set_headers(struct transport_request *r) {
     }
 }
 
+static void set_proxy_headers(struct transport_client *client) {
+    const struct http_lines *const lines = &client->proxy_lines;
+    for (size_t i = 0; client->proxy_headers == NULL && i < lines->count; i++) {
+        append_line(&client->proxy_headers, lines->lines[i].ptr);
+    }
+}
+
 /* server_name is the name to ask for and to verify: it becomes the URL's host, the connection goes
  * to the real one, and the Host header names the real one too. */
 static enum err_code set_server_name(struct transport_request *r, const struct url *url,
@@ -309,6 +299,7 @@ enum err_code http_easy_set_up(struct transport_request *r, const struct url *ur
     curl_slist_free_all(r->connect_to);
     r->connect_to = NULL;
     set_headers(r);
+    set_proxy_headers(r->client);
     const struct http_config *config = r->client->config;
     struct str target = r->url;
     if (https && config != NULL && config->has_tls && config->tls.server_name.len > 0) {

@@ -1,8 +1,11 @@
 /* The texts of failed requests: Go's words where it has some, else libcurl's. */
 #include "base/http_curl.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/utf8.h"
 
@@ -33,9 +36,28 @@ static const char *errno_text(int sys_errno, char *to, size_t size) {
     return to;
 }
 
+void http_note_peer(struct transport_request *r, const struct sockaddr *address) {
+    char text[INET6_ADDRSTRLEN];
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, address, sizeof(in));
+        (void)inet_ntop(AF_INET, &in.sin_addr, text, sizeof(text));
+        (void)snprintf(r->peer, sizeof(r->peer), "tcp %s:%u", text, ntohs(in.sin_port));
+    } else if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        memcpy(&in6, address, sizeof(in6));
+        (void)inet_ntop(AF_INET6, &in6.sin6_addr, text, sizeof(text));
+        (void)snprintf(r->peer, sizeof(r->peer), "tcp [%s]:%u", text, ntohs(in6.sin6_port));
+    } else if (address->sa_family == AF_UNIX) {
+        (void)snprintf(r->peer, sizeof(r->peer), "unix %.*s", STR_ARG(r->unix_socket));
+    }
+}
+
 static enum err_code connect_error(const struct transport_request *r, struct err *err) {
-    long sys_errno = 0;
-    must(curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &sys_errno));
+    long sys_errno = r->dial_errno;
+    if (sys_errno == 0) {
+        must(curl_easy_getinfo(r->easy, CURLINFO_OS_ERRNO, &sys_errno));
+    }
     char reason[128];
     if (sys_errno == 0 || r->peer[0] == '\0') {
         return err_set(err, ERR_NETWORK, "dial %s: %s", r->peer[0] != '\0' ? r->peer : "tcp",

@@ -23,6 +23,20 @@ void http_hop_clear(struct transport_request *r) {
     r->peer[0] = '\0';
     r->opened_count = 0;
     r->address_denied = false;
+    r->dial_errno = 0;
+}
+
+/* The first request of a transport that is not for a plain connection brings libcurl in. */
+static enum err_code need_curl(struct curl_transport *t, struct err *err) {
+    if (t->has_curl) {
+        return ERR_OK;
+    }
+    const enum err_code code = curl_library_load(NULL, err);
+    if (code == ERR_OK) {
+        must(curl_global_init(CURL_GLOBAL_DEFAULT)); /* counted, and thread-safe since 7.84 */
+        t->has_curl = true;
+    }
+    return code;
 }
 
 enum err_code http_hop_start(struct transport_request *r, struct err *err) {
@@ -35,6 +49,10 @@ enum err_code http_hop_start(struct transport_request *r, struct err *err) {
     if (!https && !str_eq(url.scheme, STR("http"))) {
         return err_set(err, ERR_INVALID, "unsupported protocol scheme \"%.*s\"",
                        STR_ARG(url.scheme));
+    }
+    code = need_curl(r->client->t, err);
+    if (code != ERR_OK) {
+        return code;
     }
     http_hop_clear(r);
     r->request_count++;

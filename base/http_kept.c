@@ -1,13 +1,15 @@
-/* Requests that go over kept plain connections (http_plain.h) and not through libcurl: which they
+/* Requests that go over plain connections (http_plain.h) and not through libcurl: which they
  * are, what is sent, and how a connection comes from libcurl.
  *
- * A request that could have gone over a plain connection had there been one is made by libcurl with
+ * To an IPv4 address a connection is made here. A request to a name is made by libcurl with
  * "forbid reuse": at its end libcurl has the socket closed by on_part_socket, which only puts it on
  * a list. If all went well it is taken from there. */
 #include "base/http_curl.h"
 
 #include <string.h>
 
+#include "base/http_dial.h"
+#include "base/ip_address.h"
 #include "base/mem.h"
 
 /* Header lines that libcurl would not send as they are, or would leave something out for. */
@@ -56,6 +58,9 @@ void http_kept_choose(struct transport_request *r) {
 
 static void append_request_line(struct buf *to, struct str line, bool *accept) {
     *accept = *accept || http_line_has_name(line, STR("Accept"));
+    while (line.len > 0 && (line.ptr[line.len - 1] == ' ' || line.ptr[line.len - 1] == '\t')) {
+        line.len--; /* "Name: " is an empty value */
+    }
     buf_append_str(to, line);
     buf_append_cstr(to, "\r\n");
 }
@@ -83,8 +88,20 @@ static void write_request(const struct transport_request *r, struct buf *to) {
     buf_append_cstr(to, accept ? "\r\n" : "Accept: */*\r\n\r\n");
 }
 
-/* False when there is no connection, or none that works: then it is for libcurl. */
-bool http_kept_start(struct transport_request *r) {
+/* A new connection, where its address says by itself that it may be made. */
+static struct plain_conn *connect_to(struct transport_request *r,
+                                     const struct plain_exchange *exchange) {
+    struct sockaddr_in to;
+    if (!dial_address(r->authority, &to) ||
+        (r->deny_link_local && ip_is_link_local((const struct sockaddr *)&to))) {
+        return NULL;
+    }
+    http_note_peer(r, (const struct sockaddr *)&to);
+    return plain_connect(r->client->plain, r->authority, &to, exchange, http_now_ns());
+}
+
+/* False when there is no connection, and none that is made here: then it is for libcurl. */
+bool http_kept_start(struct transport_request *r, bool anew) {
     struct curl_transport *t = r->client->t;
     if (r->authority.len == 0) {
         return false;
@@ -94,8 +111,18 @@ bool http_kept_start(struct transport_request *r) {
         return false;
     }
     http_hop_clear(r);
-    r->plain = plain_start(r->client->plain, r->authority, buf_str(&t->request_text), &r->reply,
-                           &r->body, r->max_body_bytes, r->client->expected_body_bytes, r);
+    const struct plain_exchange exchange = {
+        .owner = r,
+        .request = buf_str(&t->request_text),
+        .reply = &r->reply,
+        .body = &r->body,
+        .max_body_bytes = r->max_body_bytes,
+        .room = r->client->expected_body_bytes,
+    };
+    r->plain = anew ? NULL : plain_start(r->client->plain, r->authority, &exchange);
+    if (r->plain == NULL) {
+        r->plain = connect_to(r, &exchange);
+    }
     if (r->plain != NULL && r->deadline_mono_ns != INT64_MAX) {
         timer_heap_set(&t->deadlines, &r->deadline, r->deadline_mono_ns);
     }

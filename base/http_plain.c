@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/http_dial.h"
 #include "base/mem.h"
 
 enum {
@@ -41,6 +42,10 @@ struct plain_conn {
     void *owner; /* NULL = idle */
     struct buf *body;
     size_t first_bytes; /* to reserve when the answer begins */
+    bool fresh;         /* this exchange is its first, on a connection that was made here */
+    int dial_errno;     /* why connecting failed at once */
+    char *unsent;       /* the request, while it connects; owned */
+    size_t unsent_len;
     struct http_reader reader;
 };
 
@@ -214,6 +219,7 @@ bool plain_pool_wants(const struct plain_pool *pool, struct str authority, int64
 static void make_idle(struct plain_conn *conn, int64_t now_mono_ns) {
     struct plain_pool *const pool = conn->pool;
     conn->owner = NULL;
+    conn->fresh = false;
     conn->idle_mono_ns = now_mono_ns;
     conn->next_idle = conn->peer->idle;
     conn->peer->idle = conn;
@@ -254,6 +260,7 @@ static void conn_close(struct plain_conn *conn) {
     table->by_fd[conn->fd] = NULL;
     (void)close(conn->fd); /* leaves the epoll set with it */
     conn->peer->conn_count--;
+    mem_free(conn->unsent);
     mem_free(conn);
 }
 
@@ -279,25 +286,30 @@ static bool is_connected(int fd) {
     return getpeername(fd, (struct sockaddr *)&peer, &size) == 0;
 }
 
-static bool watch(const struct plain_table *table, int fd) {
-    struct epoll_event event = {.events = EPOLLIN,
+static bool watch(const struct plain_table *table, int fd, uint32_t events) {
+    struct epoll_event event = {.events = events,
                                 .data.u64 = (uint64_t)PLAIN_TAG << 32 | (uint32_t)fd};
     return epoll_ctl(table->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ||
            (errno == EEXIST && epoll_ctl(table->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0);
 }
 
-void plain_pool_adopt(struct plain_pool *pool, struct str authority, int fd, int64_t now_mono_ns) {
-    if (!is_connected(fd) || !is_quiet(fd) || !watch(pool->table, fd)) {
-        (void)close(fd);
-        return;
-    }
+static struct plain_conn *conn_new(struct plain_pool *pool, struct str authority, int fd,
+                                   int64_t now_mono_ns) {
     struct plain_conn *const conn = mem_zalloc(sizeof(*conn));
     conn->pool = pool;
     conn->peer = make_peer(pool, authority, now_mono_ns);
     conn->peer->conn_count++;
     conn->fd = fd;
     table_set(pool->table, fd, conn);
-    make_idle(conn, now_mono_ns);
+    return conn;
+}
+
+void plain_pool_adopt(struct plain_pool *pool, struct str authority, int fd, int64_t now_mono_ns) {
+    if (!is_connected(fd) || !is_quiet(fd) || !watch(pool->table, fd, EPOLLIN)) {
+        (void)close(fd);
+        return;
+    }
+    make_idle(conn_new(pool, authority, fd, now_mono_ns), now_mono_ns);
     close_stale(pool, now_mono_ns);
 }
 
@@ -334,25 +346,50 @@ static bool send_whole(int fd, struct str request) {
     return send(fd, request.ptr, request.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)request.len;
 }
 
-struct plain_conn *plain_start(struct plain_pool *pool, struct str authority, struct str request,
-                               struct http_reply *reply, struct buf *body, size_t max_body_bytes,
-                               size_t room, void *owner) {
+static void begin(struct plain_conn *conn, const struct plain_exchange *exchange) {
+    const size_t room = exchange->room;
+    http_reader_init(&conn->reader, exchange->reply, exchange->max_body_bytes);
+    buf_clear(exchange->body);
+    exchange->body->max_bytes = exchange->max_body_bytes + 2 * HTTP_HEAD_BYTES_MAX;
+    conn->first_bytes = room < BODY_FIRST_MAX && room <= exchange->max_body_bytes ? room : 0;
+    conn->body = exchange->body;
+    conn->owner = exchange->owner;
+}
+
+struct plain_conn *plain_start(struct plain_pool *pool, struct str authority,
+                               const struct plain_exchange *exchange) {
     struct plain_peer *const peer = find_peer(pool, authority);
     struct plain_conn *const conn = peer != NULL ? peer->idle : NULL;
     if (conn == NULL) {
         return NULL;
     }
     leave_idle(conn);
-    if (!send_whole(conn->fd, request)) { /* the peer has closed it, mostly */
+    if (!send_whole(conn->fd, exchange->request)) { /* the peer has closed it, mostly */
         conn_close(conn);
         return NULL;
     }
-    http_reader_init(&conn->reader, reply, max_body_bytes);
-    buf_clear(body);
-    body->max_bytes = max_body_bytes + 2 * HTTP_HEAD_BYTES_MAX;
-    conn->first_bytes = room < BODY_FIRST_MAX && room <= max_body_bytes ? room : 0;
-    conn->body = body;
-    conn->owner = owner;
+    begin(conn, exchange);
+    return conn;
+}
+
+struct plain_conn *plain_connect(struct plain_pool *pool, struct str authority,
+                                 const struct sockaddr_in *to,
+                                 const struct plain_exchange *exchange, int64_t now_mono_ns) {
+    int dial_errno = 0;
+    const int fd = dial_start(to, &dial_errno);
+    if (fd < 0) {
+        return NULL;
+    }
+    if (!watch(pool->table, fd, EPOLLOUT)) {
+        (void)close(fd);
+        return NULL;
+    }
+    struct plain_conn *const conn = conn_new(pool, authority, fd, now_mono_ns);
+    conn->fresh = true;
+    conn->dial_errno = dial_errno;
+    conn->unsent = mem_strndup(exchange->request.ptr, exchange->request.len);
+    conn->unsent_len = exchange->request.len;
+    begin(conn, exchange);
     return conn;
 }
 
@@ -376,11 +413,17 @@ static enum plain_result surprise(struct plain_conn *conn, int64_t now_mono_ns) 
 }
 
 /* Nothing more comes. Before the head that happens to kept connections, and the request may simply
- * not have been read; a reset in the middle is told best by libcurl. */
+ * not have been read, while on a new one it is the answer; a reset in the middle is told best by
+ * libcurl. */
 static enum plain_result end_of_stream(struct plain_conn *conn, ssize_t got) {
-    const bool cut = got == 0 && http_reader_has_head(&conn->reader);
+    enum plain_result result = PLAIN_AGAIN;
+    if (http_reader_has_head(&conn->reader)) {
+        result = got == 0 ? PLAIN_CUT : PLAIN_AGAIN;
+    } else if (conn->body->len == 0) {
+        result = !conn->fresh ? PLAIN_STALE : got == 0 ? PLAIN_SILENT : PLAIN_AGAIN;
+    }
     conn_close(conn);
-    return cut ? PLAIN_CUT : PLAIN_AGAIN;
+    return result;
 }
 
 /* One recv; at is how much room there was. */
@@ -433,7 +476,28 @@ static enum plain_result read_on(struct plain_conn *conn, int64_t now_mono_ns) {
     }
 }
 
-enum plain_result plain_on_event(struct plain_conn *conn, int64_t now_mono_ns) {
+/* It is connected, or will not be. */
+static enum plain_result end_connect(struct plain_conn *conn, int *out_errno) {
+    const int fault = conn->dial_errno != 0 ? conn->dial_errno : dial_end(conn->fd);
+    if (fault != 0) {
+        conn_close(conn);
+        *out_errno = fault;
+        return PLAIN_REFUSED;
+    }
+    const struct str request = {conn->unsent, conn->unsent_len};
+    if (!watch(conn->pool->table, conn->fd, EPOLLIN) || !send_whole(conn->fd, request)) {
+        conn_close(conn);
+        return PLAIN_AGAIN;
+    }
+    mem_free(conn->unsent);
+    conn->unsent = NULL;
+    return PLAIN_WAIT;
+}
+
+enum plain_result plain_on_event(struct plain_conn *conn, int64_t now_mono_ns, int *out_errno) {
+    if (conn->unsent != NULL) {
+        return end_connect(conn, out_errno);
+    }
     if (conn->owner != NULL) {
         return read_on(conn, now_mono_ns);
     }

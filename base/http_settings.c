@@ -109,13 +109,10 @@ enum err_code http_settings_check(struct transport_client *client, struct err *e
         return ERR_OK;
     }
     enum err_code code = config->has_tls ? check_tls(client, &config->tls, err) : ERR_OK;
-    for (size_t i = 0; i < config->proxy_connect_header_count && code == ERR_OK; i++) {
-        struct http_config only = {.headers = &config->proxy_connect_headers[i], .header_count = 1};
-        struct http_lines lines = {0};
-        code = http_auth_lines(&only, vfs_system(), &client->arena, &lines, err);
-        for (size_t k = 0; code == ERR_OK && k < lines.count; k++) {
-            append_line(&client->proxy_headers, lines.lines[k].ptr);
-        }
+    if (code == ERR_OK && config->proxy_connect_header_count > 0) {
+        const struct http_config only = {.headers = config->proxy_connect_headers,
+                                         .header_count = config->proxy_connect_header_count};
+        code = http_auth_lines(&only, vfs_system(), &client->arena, &client->proxy_lines, err);
     }
     client->reads_files = http_auth_uses_files(config);
     if (code == ERR_OK && !client->reads_files) {

@@ -38,7 +38,7 @@ only() {
         grep -vE "^($owners)$" | sed "s|$| may not include <$header>|" >>"$bad" || true
 }
 only 'pcre2.h' 'base/regex_engine\.c'
-only 'curl/curl.h' 'base/http_curl\.h'
+only 'curl/curl.h' 'base/curl_library\.h'
 only 'yaml.h' 'base/yaml_node\.c'
 only 'microhttpd.h' 'web/exchange\.h'
 only 'jansson.h' 'base/json_in\.c'
