@@ -129,7 +129,7 @@ static void trim_zero(struct trim *t, struct histogram *h) {
     if (t->keep_below ? x >= upper : x <= lower) {
         kept = h->zero_count;
         mid = (lower + upper) / 2;
-    } else if (x > lower && x < upper) {
+    } else if (isnan(x) || (x > lower && x < upper)) { /* NaN: of nothing else, as in Prometheus */
         const double part = (x - lower) / (upper - lower);
         kept = h->zero_count * (t->keep_below ? part : 1 - part);
         mid = t->keep_below ? (lower + x) / 2 : (x + upper) / 2;

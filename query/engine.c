@@ -297,6 +297,9 @@ static enum err_code run_admitted(struct run *r, struct storage *storage, struct
 static int64_t deadline_of(const struct query_engine *engine, const struct query *query,
                            int64_t now_ns) {
     int64_t timeout_ms = engine->options.timeout_ms;
+    if (query->timeout_ms < 0) {
+        return now_ns;
+    }
     if (query->timeout_ms > 0 && (timeout_ms == 0 || query->timeout_ms < timeout_ms)) {
         timeout_ms = query->timeout_ms;
     }

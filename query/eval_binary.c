@@ -75,15 +75,14 @@ static struct element element_of(const struct row *row, size_t i) {
     return (struct element){row_histogram(row, i), row->values[i]};
 }
 
-/* Puts what native_binary gave. */
-static void put_element(struct row *row, size_t i, enum element_result kind, struct element e) {
-    if (kind == ELEMENT_NONE || kind == ELEMENT_REFUSED) {
+static void put_element(struct row *row, size_t i, const struct native_result *r) {
+    if (r->kind == ELEMENT_NONE || r->kind == ELEMENT_REFUSED) {
         bits_clear(row->present, i);
         return;
     }
-    row->histograms[i] = e.h;
-    if (kind == ELEMENT_FLOAT) {
-        row->values[i] = e.v;
+    row->histograms[i] = r->element.h;
+    if (r->kind == ELEMENT_FLOAT) {
+        row->values[i] = r->element.v;
     }
 }
 
@@ -107,10 +106,10 @@ static enum err_code apply_elements(struct scalar_map *m, struct eval *ev, const
             }
             continue;
         }
-        enum element_result kind = ELEMENT_NONE;
-        struct element result;
-        code = native_binary(ev, m->node, &m->histograms, left, right, &kind, &result, err);
-        put_element(row, i, kind, result);
+        struct native_result result;
+        code = native_binary(m->node, &m->histograms, left, right, &result, err);
+        native_note_add(ev, m->node, result.note);
+        put_element(row, i, &result);
     }
     return code;
 }
@@ -209,6 +208,7 @@ struct join {
     uint64_t *matches; /* of the pair at hand: its steps */
     uint64_t *active;  /* steps at which there is anything to compute */
     struct row filled; /* stands in for what is missing */
+    struct native_notes notes;
     struct first_error error;
     struct matrix out;
 };
@@ -313,9 +313,8 @@ static enum err_code result_labels(struct join *j, const struct row *many, const
 }
 
 /* The same where one of the two may be a histogram. matches: the steps of pairs that go together. */
-static enum err_code compute_elements(const struct join *j, const struct row *many,
-                                      const struct row *one, struct row *out, uint64_t *matches,
-                                      struct err *err) {
+static enum err_code compute_elements(struct join *j, const struct row *many, const struct row *one,
+                                      struct row *out, uint64_t *matches, struct err *err) {
     const struct binary *ast = j->node->binary.ast;
     const bool filter = is_comparison(ast->op) && !ast->return_bool;
     enum err_code code = row_add_histograms(out, j->tmp, j->grid->count, err);
@@ -323,19 +322,21 @@ static enum err_code compute_elements(const struct join *j, const struct row *ma
          i < j->grid->count && code == ERR_OK; i = bits_next(out->present, j->grid->count, i + 1)) {
         const struct element left = element_of(j->swapped ? one : many, i);
         const struct element right = element_of(j->swapped ? many : one, i);
-        enum element_result kind = ELEMENT_FLOAT;
-        struct element result = {NULL, left.v};
+        struct native_result result = {.kind = ELEMENT_FLOAT, .element = {NULL, left.v}};
         if (left.h != NULL || right.h != NULL || is_trim(ast->op)) {
-            code = native_binary(j->ev, j->node, j->tmp, left, right, &kind, &result, err);
+            code = native_binary(j->node, j->tmp, left, right, &result, err);
         } else {
             const double v = eval_arithmetic(ast->op, left.v, right.v);
-            result.v = filter ? left.v : v;
-            kind = filter && v == 0 ? ELEMENT_NONE : ELEMENT_FLOAT;
+            result.element.v = filter ? left.v : v;
+            result.kind = filter && v == 0 ? ELEMENT_NONE : ELEMENT_FLOAT;
         }
-        if (kind == ELEMENT_REFUSED) {
+        if (result.note != NATIVE_NOTE_NONE && code == ERR_OK) {
+            code = native_notes_put(&j->notes, j->tmp, i, result.note, err);
+        }
+        if (result.kind == ELEMENT_REFUSED) {
             bits_clear(matches, i);
         }
-        put_element(out, i, kind, result);
+        put_element(out, i, &result);
         if (code == ERR_OK) {
             code = eval_worked(j->ev, WORK_ROW, err);
         }
@@ -624,6 +625,7 @@ static enum err_code join_vectors(struct join *j, struct err *err) {
     if (code == ERR_OK) {
         matrix_init(&j->out, j->tmp, j->grid->count);
         code = join_rows(j, err);
+        native_notes_add(&j->notes, j->ev, j->node);
     }
     if (code == ERR_OK && j->error.step < j->grid->count) {
         code = join_error(j, err);
@@ -643,6 +645,7 @@ static enum err_code vector_vector(struct eval *ev, const struct plan_node *node
                      .tmp = &tmp,
                      .matching = matching,
                      .swapped = matching->card == CARD_ONE_TO_MANY,
+                     .notes = {.step_count = grid->count},
                      .error = {.step = grid->count}};
     const uint64_t before = ev->samples_now;
     enum err_code code = join_vectors(&j, err);

@@ -5,21 +5,16 @@
 #include "query/parse.h"
 
 struct native_op {
-    struct eval *ev;
     const struct plan_node *node;
     struct work *work;
     enum element_result kind;
+    enum native_note note;
     const struct histogram *h;
     double v;
 };
 
-static void note_incompatible_types(const struct native_op *o, struct element left,
-                                    struct element right) {
-    const char *op = binary_op_text(o->node->binary.ast->op);
-    annotations_add(&o->ev->notes, ANNOTATION_INFO, o->node->pos,
-                    "incompatible sample types encountered for binary operator \"%s\": %s %s %s",
-                    op, left.h != NULL ? "histogram" : "float", op,
-                    right.h != NULL ? "histogram" : "float");
+static enum native_note note_of_types(struct element left, struct element right) {
+    return NATIVE_NOTE_FLOAT_FLOAT + (left.h != NULL ? 2U : 0U) + (right.h != NULL ? 1U : 0U);
 }
 
 static enum err_code give(struct native_op *o, const struct histogram *h, struct err *err) {
@@ -34,11 +29,8 @@ static enum err_code give(struct native_op *o, const struct histogram *h, struct
 static enum err_code combine(struct native_op *o, const struct histogram *a,
                              const struct histogram *b, struct err *err) {
     const bool add = o->node->binary.ast->op == OP_ADD;
-    const char *operation = add ? "addition" : "subtraction";
     if (!histogram_same_kind(a, b)) {
-        annotations_add(&o->ev->notes, ANNOTATION_WARNING, o->node->pos,
-                        "incompatible bucket layout encountered for binary operator %s",
-                        binary_op_text(o->node->binary.ast->op));
+        o->note = NATIVE_NOTE_LAYOUT;
         o->kind = ELEMENT_REFUSED;
         return ERR_OK;
     }
@@ -47,10 +39,10 @@ static enum err_code combine(struct native_op *o, const struct histogram *a,
     struct histogram *h =
         add ? histogram_add(arena, a, b, &flags) : histogram_subtract(arena, a, b, &flags);
     if (flags.reconciled) {
-        note_reconciled(o->ev, o->node->pos, operation);
+        o->note = NATIVE_NOTE_RECONCILED;
     }
     if (flags.hint_conflict) {
-        note_hint_conflict(o->ev, o->node->pos, operation);
+        o->note = NATIVE_NOTE_HINTS;
         o->kind = ELEMENT_REFUSED;
         return ERR_OK;
     }
@@ -101,18 +93,68 @@ static enum err_code apply(struct native_op *o, struct element left, struct elem
     } else if (right.h != NULL && op == OP_MUL) {
         return scale(o, right.h, left.v, false, err);
     }
-    note_incompatible_types(o, left, right);
+    o->note = note_of_types(left, right);
     o->kind = ELEMENT_REFUSED;
     return ERR_OK;
 }
 
-enum err_code native_binary(struct eval *ev, const struct plan_node *node, struct work *work,
-                            struct element left, struct element right,
-                            enum element_result *out_kind, struct element *out, struct err *err) {
-    struct native_op o = {.ev = ev, .node = node, .work = work};
+enum err_code native_binary(const struct plan_node *node, struct work *work, struct element left,
+                            struct element right, struct native_result *out, struct err *err) {
+    struct native_op o = {.node = node, .work = work};
     work_grant(work);
     const enum err_code code = apply(&o, left, right, err);
-    *out_kind = o.kind;
-    *out = (struct element){o.h, o.v};
+    *out = (struct native_result){.kind = o.kind, .note = o.note, .element = {o.h, o.v}};
     return code;
+}
+
+void native_note_add(struct eval *ev, const struct plan_node *node, enum native_note note) {
+    const char *op = binary_op_text(node->binary.ast->op);
+    const char *operation = node->binary.ast->op == OP_ADD ? "addition" : "subtraction";
+    switch (note) {
+    case NATIVE_NOTE_NONE:
+    case NATIVE_NOTE_COUNT:
+        break;
+    case NATIVE_NOTE_LAYOUT:
+        annotations_add(&ev->notes, ANNOTATION_WARNING, node->pos,
+                        "incompatible bucket layout encountered for binary operator %s", op);
+        break;
+    case NATIVE_NOTE_HINTS:
+        note_hint_conflict(ev, node->pos, operation);
+        break;
+    case NATIVE_NOTE_RECONCILED:
+        note_reconciled(ev, node->pos, operation);
+        break;
+    case NATIVE_NOTE_FLOAT_FLOAT:
+    case NATIVE_NOTE_FLOAT_HISTOGRAM:
+    case NATIVE_NOTE_HISTOGRAM_FLOAT:
+    case NATIVE_NOTE_HISTOGRAM_HISTOGRAM:
+        annotations_add(&ev->notes, ANNOTATION_INFO, node->pos,
+                        "incompatible sample types encountered for binary operator \"%s\": %s %s "
+                        "%s",
+                        op, note >= NATIVE_NOTE_HISTOGRAM_FLOAT ? "histogram" : "float", op,
+                        (note - NATIVE_NOTE_FLOAT_FLOAT) % 2 == 1 ? "histogram" : "float");
+        break;
+    }
+}
+
+enum err_code native_notes_put(struct native_notes *n, struct work *work, size_t step,
+                               enum native_note note, struct err *err) {
+    if (n->by_step == NULL) {
+        n->by_step = work_zalloc(work, n->step_count, sizeof(*n->by_step), err);
+    }
+    if (n->by_step == NULL) {
+        return ERR_LIMIT;
+    }
+    n->by_step[step] = (uint8_t)note;
+    return ERR_OK;
+}
+
+void native_notes_add(const struct native_notes *n, struct eval *ev, const struct plan_node *node) {
+    bool added[NATIVE_NOTE_COUNT] = {false};
+    for (size_t i = 0; n->by_step != NULL && i < n->step_count; i++) {
+        if (!added[n->by_step[i]]) {
+            added[n->by_step[i]] = true;
+            native_note_add(ev, node, (enum native_note)n->by_step[i]);
+        }
+    }
 }

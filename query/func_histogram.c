@@ -211,11 +211,16 @@ static int by_group_and_bound(const void *left, const void *right) {
     return (a->index > b->index) - (a->index < b->index);
 }
 
+/* How warnings name a series: names that the function drops at once are gone by then. */
+static struct str shown_name(const struct histograms *h, struct str name) {
+    return h->ev->delayed_names ? name : STR("");
+}
+
 static void note_bad_bound(struct histograms *h, const struct row *row, struct str text) {
     struct buf quoted;
     buf_init(&quoted, 1024);
     utf8_quote(&quoted, text);
-    const struct str suffix = annotation_for_name(&h->ev->notes, row_name(row));
+    const struct str suffix = annotation_for_name(&h->ev->notes, shown_name(h, row_name(row)));
     annotations_add(&h->ev->notes, ANNOTATION_WARNING, h->vector_pos,
                     "bucket label \"le\" is missing or has a malformed value of %.*s%.*s",
                     STR_ARG(buf_str(&quoted)), STR_ARG(suffix));
@@ -337,13 +342,13 @@ static double answer(struct histograms *h, const struct question *q, struct str 
     const double v = bucket_quantile(scalar_at(&q->a, step), h->scratch, n, &was_forced, &forced);
     if (was_forced) {
         forced.first_ms = forced.last_ms = grid_time(h->grid, step);
-        annotations_add_forced(&h->ev->notes, h->vector_pos, name, &forced);
+        annotations_add_forced(&h->ev->notes, h->vector_pos, shown_name(h, name), &forced);
     }
     return v;
 }
 
 static void note_nans(struct histograms *h, enum nan_effect effect, struct str name) {
-    const struct str suffix = annotation_for_name(&h->ev->notes, name);
+    const struct str suffix = annotation_for_name(&h->ev->notes, shown_name(h, name));
     switch (effect) {
     case NAN_NONE:
         break;
@@ -401,7 +406,7 @@ static bool has_native(const struct histograms *h, uint32_t group, size_t step) 
 }
 
 static void note_both(struct histograms *h, struct str name) {
-    const struct str suffix = annotation_for_name(&h->ev->notes, name);
+    const struct str suffix = annotation_for_name(&h->ev->notes, shown_name(h, name));
     annotations_add(&h->ev->notes, ANNOTATION_WARNING, h->vector_pos,
                     "vector contains a mix of classic and native histograms%.*s", STR_ARG(suffix));
 }

@@ -77,7 +77,7 @@ struct query {
     int64_t start_ms, end_ms;
     int64_t step_ms;                   /* 0 = instant, at start_ms */
     int64_t lookback_ms;               /* 0 = the engine's */
-    int64_t timeout_ms;                /* 0 = the engine's; only shortens */
+    int64_t timeout_ms;                /* 0 = the engine's; only shortens; below: over */
     const struct cancel *cancel;       /* may be NULL; may be shared */
     const struct query_origin *origin; /* may be NULL; borrowed until query_run returns */
     bool per_step_stats;               /* if the engine's options allow it */

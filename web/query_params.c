@@ -12,6 +12,9 @@ static bool read_limits(struct api *api, struct query *query) {
         api_bad_param(api, "timeout", err.text);
         return false;
     }
+    if (timeout.len != 0 && query->timeout_ms == 0) {
+        query->timeout_ms = -1; /* no time at all, not no limit */
+    }
     const struct str lookback = http_param(api->in, "lookback_delta");
     if (lookback.len != 0 && duration_parse_api_ms(lookback, &query->lookback_ms, &err) != ERR_OK) {
         api_fail(api, API_BAD_DATA, "error parsing lookback delta duration: %s", err.text);

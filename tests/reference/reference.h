@@ -181,7 +181,10 @@ const struct node *ref_bare(const struct node *n);
 void ref_warn(struct ref *r, uint32_t pos, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void ref_inform(struct ref *r, uint32_t pos, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void ref_note_forced(struct ref *r, const struct ref_note *forced);
-/* The metric's name in quotes; " for metric name "x"" or nothing. */
+/* Where warnings about a range argument point: to the beginning when it is a subquery. */
+uint32_t ref_range_pos(const struct node *range);
+/* The metric's name in quotes; " for metric name "x"" or nothing, also when names are dropped at
+ * once. */
 const char *ref_name(struct ref *r, struct labels labels);
 const char *ref_for_name(struct ref *r, struct labels labels);
 const char *ref_g(struct ref *r, double v);

@@ -1,6 +1,10 @@
 /* Operators: numbers, sets, matching of vectors (spec section 5). */
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 
+#include "base/attr.h"
 #include "tests/reference/reference.h"
 
 double ref_binary_number(enum binary_op op, double a, double b, bool *keep) {
@@ -69,25 +73,54 @@ static bool is_trim(enum binary_op op) {
     return op == OP_TRIM_UPPER || op == OP_TRIM_LOWER;
 }
 
+/* What a pair is warned about; two vectors: the last of a step's pairs is heard. */
+struct pair_note {
+    bool warning;
+    char text[160]; /* "": nothing */
+};
+
+PRINTF_LIKE(4, 5)
+static void put_note(struct ref *r, struct pair_note *note, bool warning, const char *fmt, ...) {
+    char text[sizeof(note->text)];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    r->notes_open |= note->text[0] != '\0' && strcmp(note->text, text) != 0; /* order of pairs */
+    memcpy(note->text, text, sizeof(text));
+    note->warning = warning;
+}
+
+static void say_note(struct ref *r, const struct node *n, const struct pair_note *note) {
+    if (note->text[0] == '\0') {
+        return;
+    }
+    if (note->warning) {
+        ref_warn(r, n->pos.start, "%s", note->text);
+    } else {
+        ref_inform(r, n->pos.start, "%s", note->text);
+    }
+}
+
 static bool add_histograms(struct ref *r, const struct node *n, const struct ref_histogram *a,
-                           const struct ref_histogram *b, struct ref_sample *out) {
+                           const struct ref_histogram *b, struct ref_sample *out,
+                           struct pair_note *note) {
     const bool add = n->binary.op == OP_ADD;
     const char *operation = add ? "addition" : "subtraction";
     struct ref_added added = {0};
     const struct ref_histogram *sum =
         ref_histogram_add(r, a, b, add ? REF_ADD : REF_SUBTRACT, &added);
     if (sum == NULL) {
-        ref_warn(r, n->pos.start, "incompatible bucket layout encountered for binary operator %s",
+        put_note(r, note, true, "incompatible bucket layout encountered for binary operator %s",
                  text_of(n->binary.op));
         return false;
     }
-    if (added.reconciled) {
-        ref_inform(r, n->pos.start, "mismatched custom buckets were reconciled during %s",
-                   operation);
-    }
     if (added.conflict) {
-        ref_warn(r, n->pos.start, "conflicting counter resets during histogram %s", operation);
+        put_note(r, note, true, "conflicting counter resets during histogram %s", operation);
         return false;
+    }
+    if (added.reconciled) {
+        put_note(r, note, false, "mismatched custom buckets were reconciled during %s", operation);
     }
     struct ref_histogram *compact = ref_histogram_compact(r, sum);
     compact->hint = add ? sum->hint : REF_GAUGE;
@@ -97,14 +130,15 @@ static bool add_histograms(struct ref *r, const struct node *n, const struct ref
 
 /* One pair of operands. False: no sample. *refused: the two do not go together. */
 static bool combine(struct ref *r, const struct node *n, const struct ref_sample *lhs,
-                    const struct ref_sample *rhs, struct ref_sample *out, bool *refused) {
+                    const struct ref_sample *rhs, struct ref_sample *out, bool *refused,
+                    struct pair_note *note) {
     const struct binary *b = &n->binary;
     bool keep = true;
     *refused = false;
     if (lhs->h == NULL && rhs->h == NULL && !is_trim(b->op)) {
         out->v = ref_binary_number(b->op, lhs->v, rhs->v, &keep);
     } else if (lhs->h != NULL && rhs->h != NULL && (b->op == OP_ADD || b->op == OP_SUB)) {
-        *refused = !add_histograms(r, n, lhs->h, rhs->h, out);
+        *refused = !add_histograms(r, n, lhs->h, rhs->h, out, note);
     } else if (lhs->h != NULL && rhs->h != NULL && (b->op == OP_EQL || b->op == OP_NEQ)) {
         keep = ref_histogram_same(lhs->h, rhs->h) == (b->op == OP_EQL);
         out->h = lhs->h;
@@ -117,10 +151,10 @@ static bool combine(struct ref *r, const struct node *n, const struct ref_sample
     } else if (is_trim(b->op) && lhs->h != NULL && rhs->h == NULL) {
         out->h = ref_histogram_trim(r, lhs->h, rhs->v, b->op == OP_TRIM_UPPER);
     } else {
-        ref_inform(r, n->pos.start,
-                   "incompatible sample types encountered for binary operator \"%s\": %s %s %s",
-                   text_of(b->op), lhs->h != NULL ? "histogram" : "float", text_of(b->op),
-                   rhs->h != NULL ? "histogram" : "float");
+        put_note(r, note, false,
+                 "incompatible sample types encountered for binary operator \"%s\": %s %s %s",
+                 text_of(b->op), lhs->h != NULL ? "histogram" : "float", text_of(b->op),
+                 rhs->h != NULL ? "histogram" : "float");
         *refused = true;
     }
     if (*refused) {
@@ -145,7 +179,11 @@ static struct ref_value with_scalar(struct ref *r, const struct node *n, struct 
         const struct ref_sample *item = &v->items[i];
         struct ref_sample s = {.labels = item->labels, .drops_name = item->drops_name};
         bool refused = false;
-        if (!combine(r, n, left ? &number : item, left ? item : &number, &s, &refused)) {
+        struct pair_note note = {.warning = false};
+        const bool keep =
+            combine(r, n, left ? &number : item, left ? item : &number, &s, &refused, &note);
+        say_note(r, n, &note);
+        if (!keep) {
             continue;
         }
         if (is_comparison(b->op) && !b->return_bool) {
@@ -244,14 +282,15 @@ struct ref_join {
     struct ref_vector out;
     struct ref_vector matched; /* result labels, per signature, of pairs that were combined */
     struct ref_vector signatures;
+    struct pair_note note;
 };
 
 static void join_pair(struct ref *r, struct ref_join *j, const struct ref_sample *many,
                       const struct ref_sample *one, struct labels sig) {
     struct ref_sample s = {.labels = {0}};
     bool refused = false;
-    const bool keep =
-        combine(r, j->node, j->swapped ? one : many, j->swapped ? many : one, &s, &refused);
+    const bool keep = combine(r, j->node, j->swapped ? one : many, j->swapped ? many : one, &s,
+                              &refused, &j->note);
     if (keep && is_comparison(j->b->op) && !j->b->return_bool) {
         const struct ref_sample *left = j->swapped ? one : many;
         s.v = left->v;
@@ -321,6 +360,7 @@ static struct ref_value join(struct ref *r, const struct node *n, const struct r
             join_pair(r, &j, &filled, &one->items[k], sig);
         }
     }
+    say_note(r, n, &j.note);
     return (struct ref_value){.type = VALUE_VECTOR, .vector = j.out};
 }
 

@@ -305,7 +305,7 @@ static struct ref_value over_range(struct ref *r, const struct node *n,
                 ref_drop_name(r, &s);
             }
             if ((id == FN_RATE || id == FN_INCREASE) && s.h == NULL) {
-                inform_no_counter(r, n->call.args[0]->pos.start, m->items[i].labels);
+                inform_no_counter(r, ref_range_pos(n->call.args[0]), m->items[i].labels);
             }
             ref_push(r, &out.vector, s);
         }

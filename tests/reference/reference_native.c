@@ -302,7 +302,7 @@ struct ref_histogram *ref_histogram_trim(struct ref *r, const struct ref_histogr
     bool changed = trim_cells(out, &out->negative, -1, x, below, &count, &sum);
     if (!ref_is_custom(h) && h->zero.s > 0) {
         double mid = 0;
-        out->zero.s = keep_part(h, &zero, x, below, &mid);
+        out->zero.s = isnan(x) ? x : keep_part(h, &zero, x, below, &mid);
         changed |= out->zero.s != h->zero.s;
         if (out->zero.s != 0) {
             count.s += out->zero.s;

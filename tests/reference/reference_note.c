@@ -78,9 +78,16 @@ const char *ref_name(struct ref *r, struct labels labels) {
 }
 
 const char *ref_for_name(struct ref *r, struct labels labels) {
-    return labels_get(labels, LABEL_NAME).len == 0
+    return !r->delayed_names || labels_get(labels, LABEL_NAME).len == 0
                ? ""
                : arena_printf(r->arena, " for metric name %s", ref_name(r, labels)).ptr;
+}
+
+uint32_t ref_range_pos(const struct node *range) {
+    while (range->type == NODE_PAREN) {
+        range = range->paren;
+    }
+    return range->type == NODE_SUBQUERY ? 0 : range->pos.start;
 }
 
 const char *ref_g(struct ref *r, double v) {

@@ -298,7 +298,7 @@ static bool histogram_sums(struct ref *r, uint32_t pos, bool mean, const struct 
 static bool sums(struct ref *r, const struct node *call, const struct ref_series *w,
                  const double *v, size_t histograms, struct ref_sample *out) {
     const bool mean = (enum function_id)call->call.function->id == FN_AVG_OVER_TIME;
-    const uint32_t pos = call->call.args[0]->pos.start;
+    const uint32_t pos = ref_range_pos(call->call.args[0]);
     if (histograms > 0 && histograms < w->count) {
         ref_warn_mixed_samples(r, pos, w->labels);
         return false;
@@ -332,7 +332,7 @@ static const struct vector_selector *selector_of(const struct node *call) {
 static void inform_ignored(struct ref *r, const struct node *call, const struct ref_series *w,
                            size_t floats, size_t histograms) {
     const enum function_id id = (enum function_id)call->call.function->id;
-    const uint32_t pos = call->call.args[id == FN_QUANTILE_OVER_TIME ? 1 : 0]->pos.start;
+    const uint32_t pos = ref_range_pos(call->call.args[id == FN_QUANTILE_OVER_TIME ? 1 : 0]);
     if (floats > 0 && histograms > 0) {
         ref_inform(r, pos,
                    "ignored histograms in a range containing both floats and histograms for metric "

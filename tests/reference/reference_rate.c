@@ -29,7 +29,7 @@ static void warn_overlaps(struct ref *r, const struct node *call, const struct r
                 old = str_eq(r->notes[k].text, text) ? &r->notes[k] : old;
             }
             if (old == NULL) {
-                ref_warn(r, call->call.args[0]->pos.start, "%.*s", STR_ARG(text));
+                ref_warn(r, ref_range_pos(call->call.args[0]), "%.*s", STR_ARG(text));
                 old = &r->notes[r->note_count - 1];
             }
             old->count++;
@@ -169,7 +169,7 @@ static const struct ref_histogram *histogram_growth(struct ref *r, uint32_t pos,
 
 static bool histogram_rate(struct ref *r, const struct node *call, const struct ref_series *w,
                            struct growth *g, struct ref_sample *out) {
-    const uint32_t pos = call->call.args[0]->pos.start;
+    const uint32_t pos = ref_range_pos(call->call.args[0]);
     double factor = 0;
     const struct ref_histogram *first = w->points[0].h;
     if (w->count == 1 && !g->started) {
@@ -200,7 +200,7 @@ static bool histogram_rate(struct ref *r, const struct node *call, const struct 
 bool ref_rate(struct ref *r, const struct node *call, const struct ref_series *w,
               struct ref_sample *out) {
     const enum function_id id = (enum function_id)call->call.function->id;
-    const uint32_t pos = call->call.args[0]->pos.start;
+    const uint32_t pos = ref_range_pos(call->call.args[0]);
     size_t histograms = 0;
     for (size_t i = 0; i < w->count; i++) {
         histograms += w->points[i].h != NULL;
@@ -245,7 +245,7 @@ bool ref_rate(struct ref *r, const struct node *call, const struct ref_series *w
 static bool instant_histograms(struct ref *r, const struct node *call, const struct ref_series *w,
                                struct ref_sample *out) {
     const bool rate = (enum function_id)call->call.function->id == FN_IRATE;
-    const uint32_t pos = call->call.args[0]->pos.start;
+    const uint32_t pos = ref_range_pos(call->call.args[0]);
     const struct ref_point *a = &w->points[w->count - 2];
     const struct ref_point *b = &w->points[w->count - 1];
     const double seconds = (double)(b->t - a->t) / 1000;
@@ -286,7 +286,7 @@ bool ref_instant_rate(struct ref *r, const struct node *call, const struct ref_s
     const struct ref_point *b = &w->points[w->count - 1];
     const double seconds = (double)(b->t - a->t) / 1000;
     if ((a->h != NULL) != (b->h != NULL)) {
-        ref_warn_mixed_samples(r, call->call.args[0]->pos.start, w->labels);
+        ref_warn_mixed_samples(r, ref_range_pos(call->call.args[0]), w->labels);
         return false;
     }
     if (b->h != NULL) {
@@ -312,7 +312,7 @@ struct extended {
 static double at_edge(const struct extended *x, size_t a, int64_t t) {
     const struct ref_point *p = &x->w->points[a];
     const double from = x->counter && p[1].v < p[0].v ? 0 : p[0].v;
-    return from + (p[1].v - from) * ((double)(t - p[0].t) / (double)(p[1].t - p[0].t));
+    return from + (p[1].v - from) * (double)(t - p[0].t) / (double)(p[1].t - p[0].t);
 }
 
 static double extended_floats(const struct extended *x) {
@@ -434,7 +434,7 @@ static bool extended_histograms(const struct extended *x, struct ref_sample *out
 bool ref_extended_rate(struct ref *r, const struct node *call, const struct ref_series *w,
                        bool smoothed, struct ref_sample *out) {
     const enum function_id id = (enum function_id)call->call.function->id;
-    struct extended x = {.r = r, .pos = call->call.args[0]->pos.start, .w = w};
+    struct extended x = {.r = r, .pos = ref_range_pos(call->call.args[0]), .w = w};
     const size_t n = w->count - 1;
     size_t histograms = 0;
     x.smoothed = smoothed;

@@ -370,7 +370,7 @@ static bool smoothed_at(struct ref *r, const struct node *n, const struct ref_se
         return true;
     }
     out->v = before->v +
-             (after->v - before->v) * ((double)(t - before->t) / (double)(after->t - before->t));
+             (after->v - before->v) * (double)(t - before->t) / (double)(after->t - before->t);
     r->inexact = true;
     return true;
 }
@@ -467,11 +467,11 @@ struct ref_value ref_extended_points(struct ref *r, const struct node *n, int64_
         }
         if (smoothed && left.t < w->from) {
             const struct ref_point *b = &w->points[first + 1];
-            left.v += (b->v - left.v) * ((double)(w->from - left.t) / (double)(b->t - left.t));
+            left.v += (b->v - left.v) * (double)(w->from - left.t) / (double)(b->t - left.t);
         }
         if (smoothed && last > 0 && right.t > w->to) {
             const struct ref_point *a = &w->points[last - 1];
-            right.v = a->v + (right.v - a->v) * ((double)(w->to - a->t) / (double)(right.t - a->t));
+            right.v = a->v + (right.v - a->v) * (double)(w->to - a->t) / (double)(right.t - a->t);
         }
         struct ref_series made = {.labels = w->labels};
         made.points = arena_alloc(r->arena, (w->count + 2) * sizeof(*made.points));

@@ -268,6 +268,12 @@ static void a_passed_deadline_stops_the_query(void **state) {
     assert_err(run(f, &query), ERR_TIMEOUT, "query timed out in query execution", &f->err);
 }
 
+static void no_time_at_all_is_not_no_limit(void **state) {
+    struct fixture *f = *state;
+    const struct query query = {.text = STR("1"), .timeout_ms = -1};
+    assert_err(run(f, &query), ERR_TIMEOUT, "query timed out in query execution", &f->err);
+}
+
 static void one_at_a_time(struct query_options *options) {
     options->max_concurrency = 1;
 }
@@ -411,6 +417,10 @@ static void extreme_times_do_no_harm(void **state) {
 
 /* ---- annotations ---- */
 
+static void delayed_names(struct query_options *options) {
+    options->delayed_name_removal = true;
+}
+
 static void annotations_carry_their_place(void **state) {
     struct fixture *f = *state;
     fake_storage_load(f->fs, 1000, "m", "1 2 3");
@@ -423,6 +433,33 @@ static void annotations_carry_their_place(void **state) {
     assert_str(f->result.warnings[0],
                "PromQL warning: sort is ineffective for range queries since results are always "
                "ordered by labels (2:17)");
+}
+
+static void warnings_of_quantiles_name_what_still_has_a_name(void **state) {
+    struct fixture *f = *state;
+    fake_storage_load(f->fs, 1000, "m_bucket{le=\"x\"}", "1 2 3");
+    assert_ok(instant(f, "histogram_quantile(0.5, m_bucket)", 1000), &f->err);
+    assert_int_equal(f->result.warning_count, 1);
+    assert_str(f->result.warnings[0],
+               "PromQL warning: bucket label \"le\" is missing or has a malformed value of \"x\" "
+               "(1:25)");
+    make_engine(f, delayed_names);
+    assert_ok(instant(f, "histogram_quantile(0.5, m_bucket)", 1000), &f->err);
+    assert_int_equal(f->result.warning_count, 1);
+    assert_str(f->result.warnings[0],
+               "PromQL warning: bucket label \"le\" is missing or has a malformed value of \"x\" "
+               "for metric name \"m_bucket\" (1:25)");
+}
+
+/* ---- bits ---- */
+
+static void values_between_samples_have_the_bits_of_prometheus(void **state) {
+    struct fixture *f = *state;
+    make_engine(f, extended_ranges);
+    fake_storage_load(f->fs, 15000, "m", "1 4");
+    assert_ok(instant(f, "m smoothed", 11000), &f->err);
+    assert_series(f, 0, "{__name__=\"m\"}", 1);
+    assert_true(f->result.series[0].values[0] == 3.2); /* 1 + 3 * (11.0 / 15) is less */
 }
 
 int main(void) {
@@ -443,6 +480,7 @@ int main(void) {
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_raised_flag_stops_the_query, setup, teardown),
         cmocka_unit_test_setup_teardown(a_passed_deadline_stops_the_query, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_time_at_all_is_not_no_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(the_gate_opens_again_after_every_outcome, setup, teardown),
         cmocka_unit_test_setup_teardown(threads_may_ask_at_once_and_wait_at_the_gate, setup,
                                         teardown),
@@ -453,6 +491,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_query_may_choose_its_lookback, setup, teardown),
         cmocka_unit_test_setup_teardown(extreme_times_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(annotations_carry_their_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(warnings_of_quantiles_name_what_still_has_a_name, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(values_between_samples_have_the_bits_of_prometheus, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
