@@ -101,11 +101,13 @@ MUST_CHECK enum err_code eval_pause_of(void *ctx, struct err *err);
 MUST_CHECK enum err_code eval_check_cancel(const struct cancel *cancel, const char *where,
                                            struct err *err);
 
-/* n samples of a step were looked at; windows: each step's. See step_stats.h. */
+/* n samples of a step were looked at; windows: each step's (fetches: which were read for that, and
+ * not computed). See step_stats.h. */
 void eval_count_row(struct eval *ev, const struct row *row, size_t steps, uint64_t weight);
 MUST_CHECK enum err_code eval_count_windows(struct eval *ev, const struct window_bounds *b,
                                             const struct histogram *const *histograms,
-                                            size_t sample_count, size_t steps, struct err *err);
+                                            size_t sample_count, size_t steps, bool fetches,
+                                            struct err *err);
 
 /* "quantile value should be between 0 and 1, got X" */
 void eval_note_quantile(struct eval *ev, struct pos_range pos, double phi);
@@ -147,6 +149,8 @@ struct range_series {
 };
 struct range_visitor {
     struct window_spec spec; /* of the source */
+    bool of_subquery;        /* of the source: samples are results */
+    bool whole;              /* the samples are the query's result */
     bool wants_shape;
     enum storage_want
         want; /* what visit looks at; of a range selector samples may come condensed */

@@ -591,9 +591,9 @@ enum err_code eval_visit_samples(struct eval *ev, struct window_cache *cache,
         return ERR_OK;
     }
     enum err_code code = visitor->wants_shape ? window_shape_of(cache, b, err) : ERR_OK;
-    if (code == ERR_OK) {
+    if (code == ERR_OK && !(visitor->of_subquery && visitor->whole)) {
         code = eval_count_windows(ev, b, samples->histograms, samples->count,
-                                  visitor->spec.grid->count, err);
+                                  visitor->spec.grid->count, !visitor->of_subquery, err);
     }
     if (code == ERR_OK) {
         code = eval_hold_briefly(ev, widest_weight(b, samples), err);

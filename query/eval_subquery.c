@@ -117,21 +117,28 @@ enum err_code eval_subquery_ranges(struct eval *ev, const struct plan_subquery *
         .fixed = sub->time.has_at,
         .fixed_ms = time_sub(sub->time.at_ms, sub->time.offset_ms),
     };
+    visitor->of_subquery = true;
     const struct grid inner = plan_subquery_grid(sub, grid);
     if (inner.count == 0) {
         return ERR_OK;
     }
+    const struct subquery_use use = {.inner = &inner,
+                                     .outer = grid,
+                                     .offset_ms = sub->time.offset_ms,
+                                     .range_ms = sub->range_ms,
+                                     .whole = visitor->whole};
     struct work tmp;
     work_begin(&tmp, &ev->budget);
     struct matrix rows;
     int64_t *times = NULL;
     struct step_stats *by_step = NULL;
-    enum err_code code =
-        ev->steps != NULL ? step_stats_new(ev, inner.count, &by_step, err) : ERR_OK;
+    enum err_code code = ev->steps != NULL || subquery_use_has_gaps(&use)
+                             ? step_stats_new(ev, inner.count, &by_step, err)
+                             : ERR_OK;
     if (code == ERR_OK) {
         const struct step_scope scope = step_scope_begin(ev, by_step);
         code = eval_matrix(ev, sub->expr, &inner, &tmp, &rows, err);
-        step_scope_end_subquery(ev, &scope, &inner, grid, sub->time.offset_ms);
+        step_scope_end_subquery(ev, &scope, &use);
     }
     if (code == ERR_OK) {
         code = forget_resets(&rows, err);

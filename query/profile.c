@@ -213,7 +213,8 @@ static enum err_code visit(struct range_visitor *visitor, const struct range_ser
     span->node->samples += series->bounds->total;
     note_bytes(span);
     const int64_t before_ns = clock_mono_ns(span->ev->clock);
-    v->down->spec = v->visitor.spec; /* the source has set it by now */
+    v->down->spec = v->visitor.spec; /* the source has set them by now */
+    v->down->of_subquery = v->visitor.of_subquery;
     const enum err_code code = v->down->visit(v->down, series, err);
     span->elsewhere_ns += clock_mono_ns(span->ev->clock) - before_ns;
     return code;
@@ -222,6 +223,7 @@ static enum err_code visit(struct range_visitor *visitor, const struct range_ser
 void profile_visitor_init(struct profile_visitor *v, struct eval *ev, const struct plan_node *node,
                           struct range_visitor *down) {
     *v = (struct profile_visitor){.visitor = {.spec = down->spec,
+                                              .whole = down->whole,
                                               .wants_shape = down->wants_shape,
                                               .want = down->want,
                                               .visit = visit},

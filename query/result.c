@@ -283,7 +283,7 @@ static int by_labels(const void *left, const void *right) {
 }
 
 static enum err_code make_ranges(struct making *m, struct err *err) {
-    struct raw_visitor v = {.visitor = {.visit = raw_visit}, .m = m};
+    struct raw_visitor v = {.visitor = {.whole = true, .visit = raw_visit}, .m = m};
     m->out->type = RESULT_MATRIX;
     enum err_code code = eval_range_series(m->ev, m->plan->root, &m->plan->grid, &v.visitor, err);
     if (code == ERR_OK && v.count > 0) {

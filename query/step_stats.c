@@ -54,10 +54,10 @@ static uint64_t between(const struct window_bounds *b, const uint64_t *sums, siz
 }
 
 static void count_each(struct eval *ev, const struct window_bounds *b, const uint64_t *sums,
-                       size_t steps) {
+                       size_t steps, bool fetches) {
     for (size_t i = 0; i < steps; i++) {
         const uint64_t all = between(b, sums, b->low[i], b->high[i]);
-        const uint64_t fresh = between(b, sums, new_from(b, i), b->high[i]);
+        const uint64_t fresh = fetches ? between(b, sums, new_from(b, i), b->high[i]) : 0;
         ev->samples_read += all;
         ev->samples_fetched += fresh;
         if (ev->steps != NULL) {
@@ -77,14 +77,14 @@ static uint64_t distinct(const struct window_bounds *b, size_t steps) {
 
 enum err_code eval_count_windows(struct eval *ev, const struct window_bounds *b,
                                  const struct histogram *const *histograms, size_t sample_count,
-                                 size_t steps, struct err *err) {
+                                 size_t steps, bool fetches, struct err *err) {
     if (histograms == NULL && ev->steps == NULL && steps > 0) {
         ev->samples_read += b->total;
-        ev->samples_fetched += distinct(b, steps);
+        ev->samples_fetched += fetches ? distinct(b, steps) : 0;
         return ERR_OK;
     }
     if (histograms == NULL) {
-        count_each(ev, b, NULL, steps);
+        count_each(ev, b, NULL, steps, fetches);
         return ERR_OK;
     }
     struct work tmp;
@@ -95,7 +95,7 @@ enum err_code eval_count_windows(struct eval *ev, const struct window_bounds *b,
         for (size_t i = 0; i < sample_count; i++) {
             sums[i + 1] = sums[i] + sample_weight(histograms[i]);
         }
-        count_each(ev, b, sums, steps);
+        count_each(ev, b, sums, steps, fetches);
     }
     work_end(&tmp);
     return sums != NULL ? ERR_OK : ERR_LIMIT;
@@ -134,17 +134,39 @@ static size_t step_at(const struct grid *grid, int64_t ts) {
     return step < grid->count ? (size_t)step : grid->count - 1;
 }
 
+bool subquery_use_has_gaps(const struct subquery_use *use) {
+    return !use->whole && use->outer->count > 1 && use->outer->step_ms > use->range_ms;
+}
+
+/* What of counted falls to outer's steps; to is NULL when only the sum is wanted. */
+static uint64_t share_fetched(const struct subquery_use *use, const struct step_stats *counted,
+                              struct step_stats *to) {
+    const bool gaps = subquery_use_has_gaps(use);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < use->inner->count; i++) {
+        const int64_t used_ms = time_add(grid_time(use->inner, i), use->offset_ms);
+        const size_t step = step_at(use->outer, used_ms);
+        if (gaps && used_ms <= time_sub(grid_time(use->outer, step), use->range_ms)) {
+            continue;
+        }
+        sum += counted->fetched[i];
+        if (to != NULL) {
+            to->fetched[step] += counted->fetched[i];
+        }
+    }
+    return sum;
+}
+
 void step_scope_end_subquery(struct eval *ev, const struct step_scope *scope,
-                             const struct grid *inner, const struct grid *outer,
-                             int64_t offset_ms) {
+                             const struct subquery_use *use) {
     const struct step_stats *counted = ev->steps;
     ev->steps = scope->outer;
-    if (ev->steps == NULL) {
-        return;
+    if (counted != NULL) {
+        ev->samples_fetched = scope->fetched_before + share_fetched(use, counted, ev->steps);
     }
-    ev->steps->samples[outer->count - 1] += ev->samples_read - scope->samples_before;
-    for (size_t i = 0; counted != NULL && i < inner->count; i++) {
-        const int64_t used_ms = time_add(grid_time(inner, i), offset_ms);
-        ev->steps->fetched[step_at(outer, used_ms)] += counted->fetched[i];
+    if (!use->whole) {
+        ev->samples_read = scope->samples_before;
+    } else if (ev->steps != NULL) {
+        ev->steps->samples[use->outer->count - 1] += ev->samples_read - scope->samples_before;
     }
 }

@@ -1,8 +1,9 @@
 /* How many samples a query looked at, as Prometheus counts them, in total and by step:
  *   queryable  each step counts what is in its window; a step-invariant part counts at every step
  *   fetched    what neighbouring windows share counts once; a step-invariant part once
- * A subquery's own samples count at its parent's last step (fetched: where they are first needed),
- * and then again as what the parent's windows hold. Private to query/. */
+ * Of a subquery the parent's windows over its results are queryable, and what its expression fetched
+ * is fetched, where it is first needed; of one that is the query's result, what its expression
+ * looked at is queryable, at the last step. Private to query/. */
 #ifndef QUERY_STEP_STATS_H
 #define QUERY_STEP_STATS_H
 
@@ -31,8 +32,17 @@ struct step_scope {
 struct step_scope step_scope_begin(struct eval *ev, struct step_stats *inner);
 /* The part is step-invariant: what it counted counts at all of these steps. */
 void step_scope_end_invariant(struct eval *ev, const struct step_scope *scope, size_t steps);
-/* The part is a subquery's expression on inner; its results are used offset_ms later. */
+/* How the results of a subquery's expression on inner are used by outer's steps. */
+struct subquery_use {
+    const struct grid *inner, *outer;
+    int64_t offset_ms; /* they are used so much later */
+    int64_t range_ms;
+    bool whole; /* they are the query's result; else windows are laid over them */
+};
+/* Do some of them lie between the windows? Then what they fetched does not count, and ev->steps
+ * must be there while they are made. */
+bool subquery_use_has_gaps(const struct subquery_use *use);
 void step_scope_end_subquery(struct eval *ev, const struct step_scope *scope,
-                             const struct grid *inner, const struct grid *outer, int64_t offset_ms);
+                             const struct subquery_use *use);
 
 #endif

@@ -237,7 +237,7 @@ static void samples_are_counted_by_step_and_shared_ones_once(void **state) {
     }
 }
 
-static void a_subquery_counts_at_the_last_step_and_again_by_its_windows(void **state) {
+static void windows_over_a_subquery_count_and_what_it_read_is_fetched(void **state) {
     struct fixture *f = *state;
     make_engine(f, allow_steps);
     fake_storage_load(f->fs, 10000, "m", "0 1 2 3 4 5 6 7 8 9 10 11");
@@ -247,10 +247,44 @@ static void a_subquery_counts_at_the_last_step_and_again_by_its_windows(void **s
                                 .step_ms = 10000,
                                 .per_step_stats = true};
     assert_ok(run(f, &query, &f->arena), &f->err);
-    static const uint64_t SAMPLES[] = {2, 2, 2, 2 + 5};
-    static const uint64_t FETCHED[] = {2 + 2, 1 + 1, 1 + 1, 1 + 1};
+    static const uint64_t SAMPLES[] = {2, 2, 2, 2};
+    static const uint64_t FETCHED[] = {2, 1, 1, 1};
     assert_steps(f->result.stats.step_samples, 4, SAMPLES);
     assert_steps(f->result.stats.step_fetched, 4, FETCHED);
+    assert_int_equal(f->result.stats.samples_read, 8);
+    assert_int_equal(f->result.stats.samples_fetched, 5);
+}
+
+static void what_a_subquery_reads_between_the_windows_is_not_counted(void **state) {
+    struct fixture *f = *state;
+    make_engine(f, allow_steps);
+    fake_storage_load(f->fs, 10000, "m", "0 1 2 3 4 5 6 7 8 9 10 11");
+    struct query query = {.text = STR("sum_over_time(m[20s:10s])"),
+                          .start_ms = 20000,
+                          .end_ms = 100000,
+                          .step_ms = 40000,
+                          .per_step_stats = true};
+    assert_ok(run(f, &query, &f->arena), &f->err);
+    static const uint64_t TWO[] = {2, 2, 2};
+    assert_steps(f->result.stats.step_samples, 3, TWO);
+    assert_steps(f->result.stats.step_fetched, 3, TWO);
+    query.per_step_stats = false;
+    assert_ok(run(f, &query, &f->arena), &f->err);
+    assert_int_equal(f->result.stats.samples_read, 6);
+    assert_int_equal(f->result.stats.samples_fetched, 6);
+}
+
+static void a_subquery_that_is_the_result_counts_what_it_read(void **state) {
+    struct fixture *f = *state;
+    make_engine(f, allow_steps);
+    fake_storage_load(f->fs, 10000, "m", "0 1 2 3 4 5 6 7 8 9 10 11");
+    const struct query query = {.text = STR("sum_over_time(m[40s])[20s:10s]"),
+                                .start_ms = 60000,
+                                .end_ms = 60000,
+                                .per_step_stats = true};
+    assert_ok(run(f, &query, &f->arena), &f->err);
+    assert_int_equal(f->result.stats.samples_read, 8);
+    assert_int_equal(f->result.stats.samples_fetched, 5);
 }
 
 /* ---- queries.active ---- */
@@ -407,7 +441,9 @@ int main(void) {
         TEST(a_killed_query_leaves_others_of_its_caller_alone),
         TEST(queries_that_together_need_too_much_fail_and_give_it_back),
         TEST(samples_are_counted_by_step_and_shared_ones_once),
-        TEST(a_subquery_counts_at_the_last_step_and_again_by_its_windows),
+        TEST(windows_over_a_subquery_count_and_what_it_read_is_fetched),
+        TEST(what_a_subquery_reads_between_the_windows_is_not_counted),
+        TEST(a_subquery_that_is_the_result_counts_what_it_read),
         TEST(a_running_query_stands_in_the_file),
         TEST(a_long_query_is_cut_between_characters),
         TEST(what_a_crash_left_is_logged_once),
