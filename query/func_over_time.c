@@ -8,6 +8,7 @@
 #include "query/kahan.h"
 #include "query/lanes.h"
 #include "query/quantile.h"
+#include "query/steady.h"
 #include "query/window_order.h"
 
 /* ---- plain functions of a window ---- */
@@ -337,38 +338,80 @@ static void note_bad_phi(const struct range_call *call, double phi) {
     }
 }
 
-static double quantile_in_order(const struct window_order *order, double phi, size_t n) {
-    struct quantile_place at;
-    double out = NAN;
-    if (quantile_find(phi, n, &at, &out)) {
-        double next[2];
-        window_order_at(order, at.low, next);
-        out = next[0] * (1 - at.weight) + next[1] * at.weight;
+struct quantile_run {
+    const struct range_call *call;
+    const struct window_bounds *bounds;
+    const double *v;
+    struct work *work;
+    struct steady steady;
+    struct window_order order;
+    bool ordered; /* some window so far was put in order */
+    double phi;   /* of the place, with n */
+    size_t n;
+    struct quantile_place place;
+    bool placed; /* false: value is the quantile of n values whatever they are */
+    double value;
+};
+
+/* Windows mostly have one size and one phi. */
+static void find_place(struct quantile_run *r, double phi, size_t n) {
+    if (n != r->n || !f64_same_bits(phi, r->phi)) {
+        r->n = n;
+        r->phi = phi;
+        r->placed = quantile_find(phi, n, &r->place, &r->value);
     }
-    return out;
+}
+
+static enum err_code slide(struct quantile_run *r, size_t low, size_t high, struct err *err) {
+    struct eval *ev = r->call->ev;
+    if (!r->ordered) {
+        const struct window_bounds *b = r->bounds;
+        const enum err_code code =
+            window_order_init(&r->order, r->work, r->v, b->count, b->widest, ev->cancel, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        r->ordered = true;
+    }
+    const enum err_code code = window_order_slide(&r->order, low, high);
+    return code == ERR_OK ? ERR_OK : eval_check_cancel(ev->cancel, "expression evaluation", err);
+}
+
+static enum err_code quantile_at(struct quantile_run *r, size_t step, double *out,
+                                 struct err *err) {
+    const size_t low = r->bounds->low[step];
+    const size_t high = r->bounds->high[step];
+    double next[2] = {r->v[low], r->v[low]};
+    enum err_code code = ERR_OK;
+    find_place(r, scalar_at(&r->call->params[0], step), high - low);
+    if (r->placed && !steady_within(&r->steady, low, high)) {
+        code = slide(r, low, high, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        window_order_at(&r->order, r->place.low, next);
+        code = eval_worked(r->call->ev, high - low, err);
+    }
+    note_bad_phi(r->call, r->phi);
+    *out = r->placed ? next[0] * (1 - r->place.weight) + next[1] * r->place.weight : r->value;
+    return code;
 }
 
 enum err_code range_quantile(const struct range_call *call, const struct range_series *series,
                              struct row *out, struct err *err) {
     const struct window_bounds *b = series->bounds;
-    struct eval *ev = call->ev;
     struct work tmp;
-    work_begin(&tmp, &ev->budget);
-    struct window_order order;
-    enum err_code code =
-        window_order_init(&order, &tmp, series->values, b->count, b->widest, ev->cancel, err);
+    work_begin(&tmp, &call->ev->budget);
+    struct quantile_run r = {.call = call,
+                             .bounds = b,
+                             .v = series->values,
+                             .work = &tmp,
+                             .steady = steady_of(series->values)};
+    enum err_code code = eval_worked(call->ev, b->count + call->grid->count, err);
     for (size_t i = 0; i < call->grid->count && code == ERR_OK; i++) {
-        const size_t n = b->high[i] - b->low[i];
-        if (n > 0) {
-            const double phi = scalar_at(&call->params[0], i);
-            if (window_order_slide(&order, b->low[i], b->high[i]) != ERR_OK) {
-                code = eval_pause(ev, err); /* says why */
-                continue;
-            }
-            note_bad_phi(call, phi);
-            out->values[i] = quantile_in_order(&order, phi, n);
+        if (b->high[i] > b->low[i]) {
+            code = quantile_at(&r, i, &out->values[i], err);
             bits_set(out->present, i);
-            code = eval_worked(ev, n, err);
         }
     }
     work_end(&tmp);

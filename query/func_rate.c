@@ -8,6 +8,7 @@
 #include "query/eval_call.h"
 #include "query/kahan.h"
 #include "query/lanes.h"
+#include "query/steady.h"
 
 /* ---- extrapolated ---- */
 
@@ -254,15 +255,32 @@ static bool times_are_small(const struct window_bounds *b, const struct grid *gr
            grid_last(grid) < most;
 }
 
+/* The windows [i, end) hold nothing but one number: flat lines. */
+static void put_flat_lines(const struct line_fit *f, size_t i, size_t end) {
+    for (; i < end; i++) {
+        if (f->bounds->high[i] - f->bounds->low[i] >= 2) {
+            put_line(f, i, &(struct line_sums){.varies = false});
+        }
+    }
+}
+
 static enum err_code fit_lines(const struct line_fit *f, struct err *err) {
     const struct window_bounds *b = f->bounds;
     const size_t steps = f->call->grid->count;
     const struct lane_kernels *lanes = lane_kernels_best();
     const bool by_lanes = times_are_small(b, f->call->grid);
+    struct steady steady = steady_of(f->v);
     for (size_t i = 0; i < steps;) {
         const enum err_code code = eval_worked(f->call->ev, b->high[i] - b->low[i], err);
         if (code != ERR_OK) {
             return code;
+        }
+        const size_t next = steps - i < LANES ? steps : i + LANES;
+        if (b->high[next - 1] > b->low[i] && !isnan(f->v[b->low[i]]) &&
+            steady_within(&steady, b->low[i], b->high[next - 1])) {
+            put_flat_lines(f, i, next);
+            i = next;
+            continue;
         }
         if (by_lanes && window_all_hold(b, 2, i, steps)) {
             const struct lane_windows w = {f->v, b->low + i, b->high + i};

@@ -231,6 +231,10 @@ enum err_code matrix_replay(const struct matrix *m, struct row_sink *to, struct 
     enum err_code code = ERR_OK;
     for (size_t i = 0; i < m->count && code == ERR_OK; i++) {
         const struct row *from = &m->rows[i];
+        if (!bits_any(from->present, m->steps)) {
+            code = work_did(m->work->budget, 1 + m->steps / 64, err);
+            continue;
+        }
         struct row *row = to->begin(to, err);
         if (row == NULL) {
             return ERR_LIMIT;
@@ -241,7 +245,7 @@ enum err_code matrix_replay(const struct matrix *m, struct row_sink *to, struct 
         memcpy(row->values, from->values, m->steps * sizeof(*row->values));
         memcpy(row->present, from->present, bits_words(m->steps) * sizeof(*row->present));
         code = work_did(m->work->budget, m->steps + WORK_ROW, err);
-        if (code == ERR_OK && bits_any(row->present, m->steps)) {
+        if (code == ERR_OK) {
             code = to->end(to, row, err);
         }
     }

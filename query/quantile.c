@@ -3,6 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "query/eval.h"
+#include "query/value_rank.h"
+
 static int nan_first(const void *left, const void *right) {
     const double a = *(const double *)left;
     const double b = *(const double *)right;
@@ -12,8 +15,10 @@ static int nan_first(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
+/* So few are sorted faster by insertion than anything else is done with them. */
+enum { INSERT_MAX = 24 };
+
 void quantile_sort(double *values, size_t n) {
-    enum { INSERT_MAX = 24 };
     if (n > INSERT_MAX) {
         qsort(values, n, sizeof(*values), nan_first);
         return;
@@ -40,6 +45,10 @@ bool quantile_find(double phi, size_t n, struct quantile_place *place, double *o
     return true;
 }
 
+static double between(const struct quantile_place *at, const double values[2]) {
+    return values[0] * (1 - at->weight) + values[1] * at->weight;
+}
+
 double quantile_of_sorted(double phi, const double *sorted, size_t n) {
     struct quantile_place at;
     double out = NAN;
@@ -47,18 +56,31 @@ double quantile_of_sorted(double phi, const double *sorted, size_t n) {
         return out;
     }
     const size_t high = at.low + 1 < n ? at.low + 1 : n - 1;
-    return sorted[at.low] * (1 - at.weight) + sorted[high] * at.weight;
+    const double values[2] = {sorted[at.low], sorted[high]};
+    return between(&at, values);
 }
 
 enum err_code quantile_of_many(double phi, double *values, size_t n, struct work *work,
                                const struct cancel *cancel, double *out, struct err *err) {
-    enum { SORTED_AT_ONCE = 8192 };
+    struct quantile_place at;
+    double next[2];
+    *out = NAN;
+    if (n <= INSERT_MAX || !quantile_find(phi, n, &at, out)) {
+        *out = quantile_of(phi, values, n);
+        return ERR_OK;
+    }
     enum err_code code = ERR_OK;
-    if (n > SORTED_AT_ONCE && phi >= 0 && phi <= 1) {
+    switch (value_rank_find(values, n, at.low, cancel, next)) {
+    case VALUE_RANK_FOUND:
+        *out = between(&at, next);
+        break;
+    case VALUE_RANK_SORT:
         code = work_sort(work, values, n, sizeof(*values), nan_first, cancel, err);
         *out = quantile_of_sorted(phi, values, n);
-    } else {
-        *out = quantile_of(phi, values, n);
+        break;
+    case VALUE_RANK_STOPPED:
+        code = eval_check_cancel(cancel, "expression evaluation", err);
+        break;
     }
     return code;
 }

@@ -116,16 +116,29 @@ static enum err_code rank(struct window_order *o, size_t n) {
     return ERR_OK;
 }
 
-static void put(struct window_order *o, size_t i) {
-    const uint32_t r = o->rank_of[i - o->first];
-    bits_set(o->in, r);
-    o->in_word[r / 64]++;
+/* Locals, since the compiler has to expect that what is written through bytes is the order itself. */
+static void put(struct window_order *o, size_t from, size_t to) {
+    const uint32_t *rank_of = o->rank_of;
+    uint64_t *in = o->in;
+    uint8_t *in_word = o->in_word;
+    const size_t first = o->first;
+    for (size_t i = from; i < to; i++) {
+        const uint32_t r = rank_of[i - first];
+        bits_set(in, r);
+        in_word[r / 64]++;
+    }
 }
 
-static void take_out(struct window_order *o, size_t i) {
-    const uint32_t r = o->rank_of[i - o->first];
-    bits_clear(o->in, r);
-    o->in_word[r / 64]--;
+static void take_out(struct window_order *o, size_t from, size_t to) {
+    const uint32_t *rank_of = o->rank_of;
+    uint64_t *in = o->in;
+    uint8_t *in_word = o->in_word;
+    const size_t first = o->first;
+    for (size_t i = from; i < to; i++) {
+        const uint32_t r = rank_of[i - first];
+        bits_clear(in, r);
+        in_word[r / 64]--;
+    }
 }
 
 /* The segment that begins with the window, none of which is in. */
@@ -152,14 +165,9 @@ enum err_code window_order_slide(struct window_order *order, size_t low, size_t 
         }
         from = low;
     } else {
-        const size_t gone = order->high < low ? order->high : low;
-        for (size_t i = order->low; i < gone; i++) {
-            take_out(order, i);
-        }
+        take_out(order, order->low, order->high < low ? order->high : low);
     }
-    for (size_t i = from; i < high; i++) {
-        put(order, i);
-    }
+    put(order, from, high);
     order->low = low;
     order->high = high;
     return ERR_OK;
