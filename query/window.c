@@ -4,6 +4,7 @@
 
 #include "query/bits.h"
 #include "query/kahan.h"
+#include "query/window_edge.h"
 
 void window_cache_init(struct window_cache *cache, struct work *scratch,
                        const struct window_spec *spec) {
@@ -21,81 +22,110 @@ void window_cache_clear(struct window_cache *cache) {
     cache->keeps = cache->kept_work != NULL;
 }
 
-/* First index in [from, count] behind which all ts are > limit. Samples mostly come in step: guess,
- * in the same range, is mostly right. */
-static size_t first_behind(const int64_t *ts, size_t count, size_t from, size_t guess,
-                           int64_t limit) {
-    size_t low = from;
-    if (guess == from || ts[guess - 1] <= limit) {
-        if (guess == count || ts[guess] > limit) {
-            return guess;
-        }
-        low = guess;
-    }
-    size_t jump = 1;
-    while (low + jump < count && ts[low + jump] <= limit) {
-        low += jump;
-        jump *= 2;
-    }
-    size_t high = low + jump < count ? low + jump : count;
-    while (low < high) {
-        const size_t mid = low + (high - low) / 2;
-        if (ts[mid] <= limit) {
-            low = mid + 1;
-        } else {
-            high = mid;
+/* Steps; a query of so many has few series. A multiple of 64. */
+enum { BOUNDS_BETWEEN_PAUSES = 16384 };
+
+/* Whether no edge of a window saturates. */
+static bool edges_are_plain(const struct window_spec *spec) {
+    const int64_t ends[] = {spec->grid->start_ms, grid_last(spec->grid)};
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        int64_t end;
+        int64_t begin;
+        if (__builtin_sub_overflow(ends[i], spec->offset_ms, &end) ||
+            __builtin_sub_overflow(end, spec->range_ms, &begin)) {
+            return false;
         }
     }
-    return low;
+    return true;
 }
 
-static void note(struct window_bounds *b, size_t step, size_t low, size_t high) {
-    b->low[step] = (uint32_t)low;
-    b->high[step] = (uint32_t)high;
-    const uint32_t width = window_samples(b, step);
-    b->widest = width > b->widest ? width : b->widest;
-    b->total += width;
-    b->present[step / 64] |= (uint64_t)(width > 0) << (step % 64);
+static void search_edges(const struct window_spec *spec, size_t from, size_t to,
+                         struct window_bounds *b) {
+    for (size_t i = from; i < to; i++) {
+        if (spec->fixed && i > from) {
+            b->low[i] = b->low[from];
+            b->high[i] = b->high[from];
+            continue;
+        }
+        const int64_t end = window_end(spec, i);
+        b->low[i] = (uint32_t)window_edge_at(b->ts, b->count, time_sub(end, spec->range_ms));
+        b->high[i] = (uint32_t)window_edge_at(b->ts, b->count, end);
+    }
 }
 
-/* One edge of the windows, and how far it went last. */
-struct edge {
-    size_t at;
-    size_t went;
+/* What is known of eight windows, or of fewer at the end. */
+struct some_windows {
+    uint32_t fewest, widest;
+    uint64_t total;
+    uint64_t present;
 };
 
-static void edge_move(struct edge *edge, const struct window_bounds *b, size_t from,
-                      int64_t limit) {
-    const size_t guess = edge->at + edge->went < b->count ? edge->at + edge->went : b->count;
-    const size_t to = first_behind(b->ts, b->count, from, guess < from ? from : guess, limit);
-    edge->went = to - edge->at;
-    edge->at = to;
+static ALWAYS_INLINE struct some_windows look_at(const struct window_bounds *b, size_t from,
+                                                 size_t to) {
+    struct some_windows w = {.fewest = UINT32_MAX};
+    for (size_t i = from; i < to; i++) {
+        const uint32_t n = b->high[i] - b->low[i];
+        w.fewest = n < w.fewest ? n : w.fewest;
+        w.widest = n > w.widest ? n : w.widest;
+        w.total += n;
+        w.present |= (uint64_t)(n > 0) << (i - from);
+    }
+    return w;
 }
 
-/* Steps; a query of so many has few series. */
-enum { BOUNDS_BETWEEN_PAUSES = 16384 };
+/* Elements stand for samples; each for one or more, so that presence and fewest stay. */
+static void weigh(const struct window_bounds *b, size_t from, size_t to, struct some_windows *w) {
+    w->widest = 0;
+    w->total = 0;
+    for (size_t i = from; i < to; i++) {
+        const uint32_t samples = window_samples(b, i);
+        w->widest = samples > w->widest ? samples : w->widest;
+        w->total += samples;
+    }
+}
+
+static void note_windows(struct window_bounds *b, size_t from, size_t to) {
+    for (size_t i = from; i < to; i += 8) {
+        const bool eight = to - i >= 8; /* what is left is done one by one */
+        struct some_windows w = eight ? look_at(b, i, i + 8) : look_at(b, i, to);
+        if (eight) {
+            b->fewest[i / 8] = w.fewest;
+        }
+        if (b->rank != NULL) {
+            weigh(b, i, eight ? i + 8 : to, &w);
+        }
+        b->widest = w.widest > b->widest ? w.widest : b->widest;
+        b->total += w.total;
+        b->present[i / 64] |= w.present << (i % 64);
+    }
+}
 
 static enum err_code find_bounds(const struct window_spec *spec, struct work_budget *budget,
                                  struct window_bounds *b, struct err *err) {
-    enum err_code code = ERR_OK;
-    struct edge low = {0};
-    struct edge high = {0};
-    for (size_t i = 0; i < spec->grid->count && code == ERR_OK; i++) {
-        const int64_t end = window_end(spec, i);
-        if (i % BOUNDS_BETWEEN_PAUSES == BOUNDS_BETWEEN_PAUSES - 1) {
-            code = work_pause(budget, err);
+    const size_t steps = spec->grid->count;
+    const bool plain = !spec->fixed && edges_are_plain(spec);
+    const int64_t end_ms = window_end(spec, 0);
+    struct even_times even = {0};
+    struct window_edge low = {.first_ms = time_sub(end_ms, spec->range_ms),
+                              .step_ms = spec->grid->step_ms,
+                              .even = &even};
+    struct window_edge high = {.first_ms = end_ms, .step_ms = spec->grid->step_ms, .even = &even};
+    for (size_t from = 0; from < steps; from += BOUNDS_BETWEEN_PAUSES) {
+        const size_t most = from + BOUNDS_BETWEEN_PAUSES;
+        const size_t to = most < steps ? most : steps;
+        const enum err_code code = from > 0 ? work_pause(budget, err) : ERR_OK;
+        if (code != ERR_OK) {
+            return code;
         }
-        edge_move(&low, b, low.at, time_sub(end, spec->range_ms));
-        edge_move(&high, b, high.at > low.at ? high.at : low.at, end);
-        note(b, i, low.at, high.at);
-        if (spec->fixed) {
-            for (size_t rest = i + 1; rest < spec->grid->count; rest++) {
-                note(b, rest, low.at, high.at);
-            }
-            break;
+        if (plain) {
+            window_edge_find(&high, b->ts, b->count, from, to, b->high);
+            window_edge_find(&low, b->ts, b->count, from, to, b->low);
+        } else {
+            search_edges(spec, from, to, b);
         }
+        note_windows(b, from, to);
     }
-    return code;
+    return ERR_OK;
 }
 
 static struct window_bounds *make_bounds(const struct window_cache *cache, struct work *work,
@@ -121,11 +151,6 @@ static struct window_bounds *make_bounds(const struct window_cache *cache, struc
                                 .work = work};
     if (find_bounds(&cache->spec, work->budget, b, err) != ERR_OK) {
         return NULL;
-    }
-    for (size_t i = 0; i < eights * 8; i++) {
-        const uint32_t n = b->high[i] - b->low[i];
-        uint32_t *fewest = &b->fewest[i / 8];
-        *fewest = i % 8 == 0 || n < *fewest ? n : *fewest;
     }
     return b;
 }
