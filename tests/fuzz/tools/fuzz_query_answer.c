@@ -23,7 +23,7 @@ static void check_round_trip(struct arena *arena, struct answer *answer) {
     ASSERT(answer_read(arena, json_root(doc), &again, &err) == ERR_OK);
     answer_print_json(&second, &again);
     ASSERT(str_eq(buf_str(&first), buf_str(&second)));
-    answer_print(&shown, answer);
+    answer_print(arena, &shown, answer);
     ASSERT(buf_ok(&shown) && shown.ptr[shown.len - 1] == '\n');
     json_doc_free(doc);
     buf_release(&first);
