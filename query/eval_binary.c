@@ -206,6 +206,7 @@ struct join {
     struct match_side many;
     struct match_side one;
     uint64_t *matches; /* of the pair at hand: its steps */
+    uint64_t *matched; /* by row of the one side: steps of its pairs; NULL: nobody asks */
     uint64_t *active;  /* steps at which there is anything to compute */
     struct row filled; /* stands in for what is missing */
     struct native_notes notes;
@@ -448,7 +449,7 @@ static enum err_code take_steps(struct join *j, struct taken *taken, struct labe
 }
 
 static enum err_code join_pair(struct join *j, const struct row *many, const struct row *one,
-                               struct taken *taken, struct err *err) {
+                               struct taken *taken, uint64_t *matched, struct err *err) {
     struct row *out = matrix_reserve(&j->out, err);
     if (out == NULL) {
         return ERR_LIMIT;
@@ -481,28 +482,17 @@ static enum err_code join_pair(struct join *j, const struct row *many, const str
     if (code != ERR_OK) {
         return code;
     }
+    for (size_t w = 0; matched != NULL && w < bits_words(j->grid->count); w++) {
+        matched[w] |= j->matches[w];
+    }
     if (bits_any(out->present, j->grid->count)) {
         j->out.count++;
     }
     return eval_worked(j->ev, j->grid->count, err);
 }
 
-/* The steps of row at which none of the rows with its matching labels on the other side is there,
- * as presence of the stand-in, which gets the matching labels. */
-static void stand_in(struct join *j, const struct row *row, const struct match_side *other,
-                     struct labels signature, double value) {
-    const size_t words = bits_words(j->grid->count);
+static void stand_in(struct join *j, struct labels signature, double value) {
     struct row *filled = &j->filled;
-    memcpy(filled->present, row->present, words * sizeof(*filled->present));
-    uint32_t at = 0;
-    if (label_index_find(&other->index, signature, &at)) {
-        for (uint32_t k = other->first[at]; k < other->first[at + 1]; k++) {
-            const uint64_t *present = other->rows.rows[other->members[k]].present;
-            for (size_t w = 0; w < words; w++) {
-                filled->present[w] &= ~present[w];
-            }
-        }
-    }
     for (size_t i = 0; i < j->grid->count; i++) {
         filled->values[i] = value;
     }
@@ -511,13 +501,46 @@ static void stand_in(struct join *j, const struct row *row, const struct match_s
     }
 }
 
+/* The filled row for a row of the many side: where the one side has nothing. */
+static void stand_in_for_one(struct join *j, const struct row *many, struct labels signature) {
+    const size_t words = bits_words(j->grid->count);
+    uint64_t *to = j->filled.present;
+    memcpy(to, many->present, words * sizeof(*to));
+    uint32_t at = 0;
+    if (label_index_find(&j->one.index, signature, &at)) {
+        for (uint32_t k = j->one.first[at]; k < j->one.first[at + 1]; k++) {
+            const uint64_t *present = j->one.rows.rows[j->one.members[k]].present;
+            for (size_t w = 0; w < words; w++) {
+                to[w] &= ~present[w];
+            }
+        }
+    }
+    stand_in(j, signature, j->matching->fill_right);
+}
+
+static uint64_t *matched_of(const struct join *j, size_t one) {
+    return j->matched != NULL ? j->matched + one * bits_words(j->grid->count) : NULL;
+}
+
+/* The filled row for a row of the one side: where it has no pair, or only refused ones. */
+static void stand_in_for_many(struct join *j, size_t one) {
+    const uint64_t *present = j->one.rows.rows[one].present;
+    const uint64_t *matched = matched_of(j, one);
+    for (size_t w = 0; w < bits_words(j->grid->count); w++) {
+        j->filled.present[w] = present[w] & ~matched[w];
+    }
+    stand_in(j, j->one.index.sets[j->one.signature[one]], j->matching->fill_left);
+}
+
 static enum err_code filled_init(struct join *j, struct err *err) {
     const size_t words = bits_words(j->grid->count);
     double *values = work_alloc(j->tmp, j->grid->count + words, sizeof(*values), err);
-    j->matches = work_zalloc(j->tmp, words, sizeof(*j->matches), err);
+    const size_t asked = j->matching->has_fill_left ? j->one.rows.count : 0;
+    j->matches = work_zalloc(j->tmp, (asked + 1) * words, sizeof(*j->matches), err);
     if (values == NULL || j->matches == NULL) {
         return ERR_LIMIT;
     }
+    j->matched = asked > 0 ? j->matches + words : NULL;
     j->filled =
         (struct row){.values = values, .present = (uint64_t *)(void *)(values + j->grid->count)};
     return ERR_OK;
@@ -531,13 +554,13 @@ static enum err_code join_many(struct join *j, size_t i, struct taken *taken, st
     uint32_t at = 0;
     if (label_index_find(&j->one.index, signature, &at)) {
         for (uint32_t k = j->one.first[at]; k < j->one.first[at + 1] && code == ERR_OK; k++) {
-            const struct row *one = &j->one.rows.rows[j->one.members[k]];
-            code = join_pair(j, many, one, taken, err);
+            const uint32_t member = j->one.members[k];
+            code = join_pair(j, many, &j->one.rows.rows[member], taken, matched_of(j, member), err);
         }
     }
     if (code == ERR_OK && j->matching->has_fill_right) {
-        stand_in(j, many, &j->one, signature, j->matching->fill_right);
-        code = join_pair(j, many, &j->filled, taken, err);
+        stand_in_for_one(j, many, signature);
+        code = join_pair(j, many, &j->filled, taken, NULL, err);
     }
     return code;
 }
@@ -562,9 +585,8 @@ static enum err_code join_rows(struct join *j, struct err *err) {
         }
     }
     for (size_t i = 0; i < j->one.rows.count && code == ERR_OK && j->matching->has_fill_left; i++) {
-        stand_in(j, &j->one.rows.rows[i], &j->many, j->one.index.sets[j->one.signature[i]],
-                 j->matching->fill_left);
-        code = join_pair(j, &j->filled, &j->one.rows.rows[i], NULL, err);
+        stand_in_for_many(j, i);
+        code = join_pair(j, &j->filled, &j->one.rows.rows[i], NULL, NULL, err);
     }
     return code;
 }

@@ -285,7 +285,8 @@ struct ref_join {
     struct pair_note note;
 };
 
-static void join_pair(struct ref *r, struct ref_join *j, const struct ref_sample *many,
+/* False: the two do not go together. */
+static bool join_pair(struct ref *r, struct ref_join *j, const struct ref_sample *many,
                       const struct ref_sample *one, struct labels sig) {
     struct ref_sample s = {.labels = {0}};
     bool refused = false;
@@ -315,6 +316,7 @@ static void join_pair(struct ref *r, struct ref_join *j, const struct ref_sample
     if (keep) {
         ref_push(r, &j->out, s);
     }
+    return !refused;
 }
 
 static struct ref_value join(struct ref *r, const struct node *n, const struct ref_vector *lhs,
@@ -344,20 +346,20 @@ static struct ref_value join(struct ref *r, const struct node *n, const struct r
         bool found = false;
         for (size_t k = 0; k < one->count && !found; k++) {
             if (labels_eq(signature(r, m, one->items[k].labels), sig)) {
-                used[k] = found = true;
-                join_pair(r, &j, &many->items[i], &one->items[k], sig);
+                found = true;
+                used[k] |= join_pair(r, &j, &many->items[i], &one->items[k], sig);
             }
         }
         if (!found && fill_one) {
             const struct ref_sample filled = {.labels = sig, .v = m->fill_right};
-            join_pair(r, &j, &many->items[i], &filled, sig);
+            (void)join_pair(r, &j, &many->items[i], &filled, sig);
         }
     }
     for (size_t k = 0; fill_many && k < one->count; k++) {
         const struct labels sig = signature(r, m, one->items[k].labels);
         const struct ref_sample filled = {.labels = sig, .v = m->fill_left};
         if (!used[k]) {
-            join_pair(r, &j, &filled, &one->items[k], sig);
+            (void)join_pair(r, &j, &filled, &one->items[k], sig);
         }
     }
     say_note(r, n, &j.note);
