@@ -11,6 +11,7 @@
 #include "query/eval.h"
 #include "query/eval_binary_native.h"
 #include "query/eval_match.h"
+#include "query/float_columns.h"
 #include "query/parse.h"
 
 double eval_arithmetic(enum binary_op op, double a, double b) {
@@ -345,61 +346,6 @@ static enum err_code compute_elements(struct join *j, const struct row *many, co
     return code;
 }
 
-/* The four operators of most joins, for all 64 steps of a word; false: another operator. */
-static bool compute_word(enum binary_op op, const double *left, const double *right, double *out) {
-    switch ((int)op) {
-    case OP_ADD:
-        for (size_t i = 0; i < 64; i++) {
-            out[i] = left[i] + right[i];
-        }
-        return true;
-    case OP_SUB:
-        for (size_t i = 0; i < 64; i++) {
-            out[i] = left[i] - right[i];
-        }
-        return true;
-    case OP_MUL:
-        for (size_t i = 0; i < 64; i++) {
-            out[i] = left[i] * right[i];
-        }
-        return true;
-    case OP_DIV:
-        for (size_t i = 0; i < 64; i++) {
-            out[i] = left[i] / right[i];
-        }
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Values of one pair where both are there; comparisons drop what is false. */
-static void compute_pair(const struct join *j, const struct row *many, const struct row *one,
-                         struct row *out) {
-    const struct binary *ast = j->node->binary.ast;
-    const bool filter = is_comparison(ast->op) && !ast->return_bool;
-    const double *lefts = j->swapped ? one->values : many->values;
-    const double *rights = j->swapped ? many->values : one->values;
-    for (size_t i = bits_next(out->present, j->grid->count, 0); i < j->grid->count;
-         i = bits_next(out->present, j->grid->count, i + 1)) {
-        if (i % 64 == 0 && out->present[i / 64] == UINT64_MAX &&
-            compute_word(ast->op, lefts + i, rights + i, out->values + i)) {
-            i += 63;
-            continue;
-        }
-        const double left = lefts[i];
-        const double right = rights[i];
-        const double v = eval_arithmetic(ast->op, left, right);
-        if (!filter) {
-            out->values[i] = v;
-        } else if (v != 0) {
-            out->values[i] = left;
-        } else {
-            bits_clear(out->present, i);
-        }
-    }
-}
-
 /* For the errors about several matches: which steps already have a result with these labels (one
  * to one: with any labels) among the rows with the same matching labels. */
 struct taken {
@@ -448,9 +394,11 @@ static enum err_code take_steps(struct join *j, struct taken *taken, struct labe
     return ERR_OK;
 }
 
+/* last: nobody looks at the many side's row after this. */
 static enum err_code join_pair(struct join *j, const struct row *many, const struct row *one,
-                               struct taken *taken, uint64_t *matched, struct err *err) {
-    struct row *out = matrix_reserve(&j->out, err);
+                               struct taken *taken, bool last, uint64_t *matched, struct err *err) {
+    const struct binary *ast = j->node->binary.ast;
+    struct row *out = last ? matrix_reserve_in(&j->out, many, err) : matrix_reserve(&j->out, err);
     if (out == NULL) {
         return ERR_LIMIT;
     }
@@ -468,12 +416,14 @@ static enum err_code join_pair(struct join *j, const struct row *many, const str
         return code;
     }
     out->labels = labels;
-    out->drop_name = j->ev->delayed_names && j->node->binary.ast->return_bool;
+    out->drop_name = j->ev->delayed_names && ast->return_bool;
     memcpy(j->matches, out->present, bits_words(j->grid->count) * sizeof(*j->matches));
-    if (many->histograms != NULL || one->histograms != NULL || is_trim(j->node->binary.ast->op)) {
+    if (many->histograms != NULL || one->histograms != NULL || is_trim(ast->op)) {
         code = compute_elements(j, many, one, out, j->matches, err);
     } else {
-        compute_pair(j, many, one, out);
+        float_columns_join(ast->op, is_comparison(ast->op) && !ast->return_bool,
+                           (j->swapped ? one : many)->values, (j->swapped ? many : one)->values,
+                           j->grid->count, out);
     }
     if (code == ERR_OK &&
         taken != NULL) { /* matches are checked even where a comparison is false */
@@ -550,17 +500,20 @@ static enum err_code filled_init(struct join *j, struct err *err) {
 static enum err_code join_many(struct join *j, size_t i, struct taken *taken, struct err *err) {
     const struct row *many = &j->many.rows.rows[i];
     const struct labels signature = j->many.index.sets[j->many.signature[i]];
+    const bool filled = j->matching->has_fill_left || j->matching->has_fill_right;
     enum err_code code = eval_worked(j->ev, WORK_ROW, err);
     uint32_t at = 0;
     if (label_index_find(&j->one.index, signature, &at)) {
-        for (uint32_t k = j->one.first[at]; k < j->one.first[at + 1] && code == ERR_OK; k++) {
+        const uint32_t end = j->one.first[at + 1];
+        for (uint32_t k = j->one.first[at]; k < end && code == ERR_OK; k++) {
             const uint32_t member = j->one.members[k];
-            code = join_pair(j, many, &j->one.rows.rows[member], taken, matched_of(j, member), err);
+            code = join_pair(j, many, &j->one.rows.rows[member], taken, k + 1 == end && !filled,
+                             matched_of(j, member), err);
         }
     }
     if (code == ERR_OK && j->matching->has_fill_right) {
         stand_in_for_one(j, many, signature);
-        code = join_pair(j, many, &j->filled, taken, NULL, err);
+        code = join_pair(j, many, &j->filled, taken, false, NULL, err);
     }
     return code;
 }
@@ -586,7 +539,7 @@ static enum err_code join_rows(struct join *j, struct err *err) {
     }
     for (size_t i = 0; i < j->one.rows.count && code == ERR_OK && j->matching->has_fill_left; i++) {
         stand_in_for_many(j, i);
-        code = join_pair(j, &j->filled, &j->one.rows.rows[i], NULL, NULL, err);
+        code = join_pair(j, &j->filled, &j->one.rows.rows[i], NULL, false, NULL, err);
     }
     return code;
 }

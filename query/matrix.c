@@ -45,6 +45,15 @@ struct row *matrix_reserve(struct matrix *m, struct err *err) {
     return row;
 }
 
+struct row *matrix_reserve_in(struct matrix *m, const struct row *columns, struct err *err) {
+    if (m->count == m->capacity && grow_rows(m, err) != ERR_OK) {
+        return NULL;
+    }
+    struct row *row = &m->rows[m->count];
+    *row = (struct row){.values = columns->values, .present = columns->present};
+    return row;
+}
+
 /* ---- histograms ---- */
 
 enum err_code row_add_histograms(struct row *row, struct work *work, size_t steps,

@@ -55,6 +55,10 @@ struct matrix {
 void matrix_init(struct matrix *m, struct work *work, size_t steps);
 /* A row with empty presence behind the last, not counted yet; NULL with *err set. */
 MUST_CHECK struct row *matrix_reserve(struct matrix *m, struct err *err);
+/* The same in the columns of another row of as many steps, which live as long as the matrix and whose
+ * owner is done with them; presence stays as it is. */
+MUST_CHECK struct row *matrix_reserve_in(struct matrix *m, const struct row *columns,
+                                         struct err *err);
 /* Counts the row that was reserved last; its histograms are copied. */
 MUST_CHECK enum err_code matrix_keep(struct matrix *m, struct row *row, struct err *err);
 /* A column of histograms for a row without one, all NULL; memory is work's. */

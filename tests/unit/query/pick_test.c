@@ -22,6 +22,8 @@ struct fixture {
     struct labels labels[SERIES]; /* in order */
     double values[SERIES][STEPS];
     bool there[SERIES][STEPS];
+    double got[SERIES][STEPS];
+    bool got_there[SERIES][STEPS];
     struct err err;
 };
 
@@ -163,17 +165,22 @@ static struct query_result run(struct fixture *f, const char *text) {
     return result;
 }
 
-static bool has_sample(const struct query_result *r, struct labels labels, int step, double *out) {
+/* What a result has of each series and step. */
+static void spread(struct fixture *f, const struct query_result *r) {
+    memset(f->got_there, 0, sizeof(f->got_there));
     for (size_t i = 0; i < r->series_count; i++) {
-        const struct result_series *s = &r->series[i];
-        for (size_t k = 0; labels_eq(s->labels, labels) && k < s->count; k++) {
-            if (s->ts[k] == (int64_t)step * STEP_MS) {
-                *out = s->values[k];
-                return true;
-            }
+        const struct result_series *series = &r->series[i];
+        int s = 0;
+        while (s < SERIES && !labels_eq(series->labels, f->labels[s])) {
+            s++;
+        }
+        assert_true(s < SERIES);
+        for (size_t k = 0; k < series->count; k++) {
+            const int64_t step = series->ts[k] / STEP_MS;
+            f->got[s][step] = series->values[k];
+            f->got_there[s][step] = true;
         }
     }
-    return false;
 }
 
 static int k_of(int k, int step) {
@@ -188,19 +195,19 @@ static void check(struct fixture *f, const char *op, int k, bool grouped, enum c
     (void)snprintf(text, sizeof(text), "%s %s (%s, a)", op, grouped ? "by (g)" : "", param);
     const struct query_result result = run(f, text);
     const int size = grouped ? SERIES / GROUPS : SERIES;
+    spread(f, &result);
     for (int step = 0; step < STEPS; step++) {
         bool chosen[SERIES] = {false};
         for (int from = 0; from < SERIES; from += size) {
             choose(f, from, from + size, step, k_of(k, step), choice, chosen);
         }
         for (int s = 0; s < SERIES; s++) {
-            double v = 0;
-            if (has_sample(&result, f->labels[s], step, &v) != chosen[s]) {
+            if (f->got_there[s][step] != chosen[s]) {
                 fail_msg("%s: series %d at step %d is %schosen", text, s, step,
                          chosen[s] ? "not " : "");
             }
             if (chosen[s]) {
-                assert_memory_equal(&v, &f->values[s][step], sizeof(v));
+                assert_memory_equal(&f->got[s][step], &f->values[s][step], sizeof(double));
             }
         }
     }
@@ -233,9 +240,10 @@ static void quantiles_have_the_bits_of_a_sort_of_each_step(void **state) {
         char text[64];
         (void)snprintf(text, sizeof(text), "quantile(%s, a)", PHIS[i]);
         const struct query_result result = run(f, text);
+        assert_int_equal(result.series_count, 1);
+        assert_int_equal(result.series[0].count, STEPS);
         for (int step = 0; step < STEPS; step++) {
             double sorted[SERIES];
-            double got = 0;
             size_t n = 0;
             for (int s = 0; s < SERIES; s++) {
                 if (f->there[s][step]) {
@@ -250,8 +258,7 @@ static void quantiles_have_the_bits_of_a_sort_of_each_step(void **state) {
                 }
             }
             const double want = quantile_of_sorted(strtod(PHIS[i], NULL), sorted, n);
-            assert_true(has_sample(&result, (struct labels){0}, step, &got));
-            assert_memory_equal(&got, &want, sizeof(got));
+            assert_memory_equal(&result.series[0].values[step], &want, sizeof(want));
         }
     }
 }
