@@ -277,13 +277,16 @@ struct top {
     uint64_t *chosen; /* by row: presence in the result */
 };
 
-static void note_chosen(struct top *t) {
+static enum err_code note_chosen(struct top *t, struct err *err) {
     const struct block *b = &t->block;
+    enum err_code code = ERR_OK;
     for (size_t s = 0; s < b->steps; s++) {
-        for (size_t i = 0; i < b->heaps[s].count; i++) {
+        for (size_t i = 0; i < b->heaps[s].count && code == ERR_OK; i++) {
             bits_set(t->chosen + b->heaps[s].items[i].row * t->words, b->from + s);
+            code = eval_worked(t->p->ev, 1, err);
         }
     }
+    return code;
 }
 
 /* The rows of one group, at the steps of a block. */
@@ -304,10 +307,7 @@ static enum err_code choose(struct top *t, const uint32_t *rows, size_t n, struc
         }
         code = eval_worked(t->p->ev, 8 + 16 * looks, err);
     }
-    if (!all) {
-        note_chosen(t);
-    }
-    return code;
+    return code == ERR_OK && !all ? note_chosen(t, err) : code;
 }
 
 static enum err_code choose_all(struct top *t, const struct pick_members *members,
@@ -363,8 +363,9 @@ enum err_code pick_top(struct pick *p, struct row_sink *sink, struct err *err) {
     if (code != ERR_OK || p->grid->count == 1) {
         return code;
     }
-    for (size_t i = 0; i < p->rows.count; i++) {
+    for (size_t i = 0; i < p->rows.count && code == ERR_OK; i++) {
         memcpy(p->rows.rows[i].present, t.chosen + i * t.words, t.words * sizeof(*t.chosen));
+        code = eval_worked(p->ev, 1 + t.words, err);
     }
-    return matrix_replay(&p->rows, sink, err);
+    return code == ERR_OK ? matrix_replay(&p->rows, sink, err) : code;
 }
