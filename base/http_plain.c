@@ -15,7 +15,7 @@
 enum {
     IDLE_COUNT_MAX = 20000, /* a pool, as Prometheus keeps */
     IDLE_S = 300,
-    SURPRISE_S = 3600,                /* how long a peer that surprised is left to libcurl */
+    SURPRISE_S = 24 * 3600,           /* how long a peer that surprised is left to libcurl */
     BODY_FIRST_MAX = 4 * 1024 * 1024, /* most that is reserved on a peer's word */
     RECEIVE_BYTES_MIN = 16 * 1024,
     BUCKETS_MIN = 16
@@ -412,12 +412,14 @@ static enum plain_result surprise(struct plain_conn *conn, int64_t now_mono_ns) 
     return PLAIN_AGAIN;
 }
 
-/* Nothing more comes. Before the head that happens to kept connections, and the request may simply
+/* Nothing more comes: that may be how the body ends. Before the head that happens to kept connections, and the request may simply
  * not have been read, while on a new one it is the answer; a reset in the middle is told best by
  * libcurl. */
 static enum plain_result end_of_stream(struct plain_conn *conn, ssize_t got) {
     enum plain_result result = PLAIN_AGAIN;
-    if (http_reader_has_head(&conn->reader)) {
+    if (got == 0 && http_reader_may_end(&conn->reader)) {
+        result = PLAIN_DONE;
+    } else if (http_reader_has_head(&conn->reader)) {
         result = got == 0 ? PLAIN_CUT : PLAIN_AGAIN;
     } else if (conn->body->len == 0) {
         result = !conn->fresh ? PLAIN_STALE : got == 0 ? PLAIN_SILENT : PLAIN_AGAIN;

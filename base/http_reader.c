@@ -14,6 +14,10 @@ bool http_reader_has_head(const struct http_reader *reader) {
     return reader->state != READ_HEAD;
 }
 
+bool http_reader_may_end(const struct http_reader *reader) {
+    return reader->state == READ_TO_END;
+}
+
 size_t http_reader_missing(const struct http_reader *reader) {
     return reader->state == READ_BODY || reader->state == READ_CHUNK ? reader->left : 0;
 }
@@ -39,8 +43,9 @@ static bool is_field(struct str line) {
 }
 
 /* "HTTP/1.1 200 OK". */
-static bool is_status_line(struct str line) {
-    if (!str_starts(line, STR("HTTP/1.1 ")) || line.len < 12 ||
+static bool is_status_line(struct http_reader *reader, struct str line) {
+    reader->is_1_0 = str_starts(line, STR("HTTP/1.0 "));
+    if ((!reader->is_1_0 && !str_starts(line, STR("HTTP/1.1 "))) || line.len < 12 ||
         (line.len > 12 && line.ptr[12] != ' ')) {
         return false;
     }
@@ -53,7 +58,7 @@ static bool take_line(struct http_reader *reader, struct str line, bool first) {
     if (memchr(line.ptr, '\r', line.len) != NULL || memchr(line.ptr, '\0', line.len) != NULL) {
         return false;
     }
-    const bool good = first ? is_status_line(line) : is_field(line);
+    const bool good = first ? is_status_line(reader, line) : is_field(line);
     return good && http_reply_line(reader->reply, line);
 }
 
@@ -70,11 +75,13 @@ static bool take_lines(struct http_reader *reader, struct str head) {
     return true;
 }
 
-/* Where the body ends, said once and in one way; these statuses have none whatever is said. */
+/* Where the body ends, said once and in one way; two statuses have none whatever is said. Chunks are
+ * not known to HTTP/1.0. */
 static bool take_framing(struct http_reader *reader) {
     const struct http_framing *const framing = &reader->reply->framing;
     const int status = reader->reply->status;
-    if (framing->fault != HTTP_FRAMING_SOUND || framing->repeated) {
+    if (framing->fault != HTTP_FRAMING_SOUND || framing->repeated ||
+        (framing->chunked && reader->is_1_0)) {
         return false;
     }
     if (status == 204 || status == 304) {
@@ -83,8 +90,12 @@ static bool take_framing(struct http_reader *reader) {
         return true;
     }
     reader->left = framing->length;
-    reader->state = framing->chunked ? READ_CHUNK_SIZE : READ_BODY;
-    return framing->has_length || framing->chunked;
+    if (framing->chunked) {
+        reader->state = READ_CHUNK_SIZE;
+    } else {
+        reader->state = framing->has_length ? READ_BODY : READ_TO_END;
+    }
+    return true;
 }
 
 static bool is_interim(int status) {
@@ -140,6 +151,15 @@ static bool take_bytes(struct http_reader *reader, struct buf *buf) {
     reader->at += n;
     reader->left -= n;
     return reader->left == 0;
+}
+
+static enum http_read read_to_end(struct http_reader *reader, struct buf *buf) {
+    reader->left = buf->len - reader->at;
+    if (reader->left > reader->max_body_bytes - reader->done) {
+        return HTTP_READ_TOO_LARGE;
+    }
+    (void)take_bytes(reader, buf);
+    return HTTP_READ_MORE;
 }
 
 static int hex_digit(char c) {
@@ -206,6 +226,8 @@ static enum http_read step(struct http_reader *reader, struct buf *buf) {
         return read_head(reader, buf);
     case READ_BODY:
         return take_bytes(reader, buf) ? HTTP_READ_DONE : HTTP_READ_MORE;
+    case READ_TO_END:
+        return read_to_end(reader, buf);
     case READ_CHUNK_SIZE:
         return read_chunk_size(reader, buf);
     case READ_CHUNK:
@@ -243,7 +265,7 @@ enum http_read http_reader_feed(struct http_reader *reader, struct buf *buf) {
     }
     if (result == HTTP_READ_MORE) {
         close_gap(reader, buf);
-    } else if (result == HTTP_READ_DONE) {
+    } else if (result != HTTP_READ_SURPRISE) {
         reader->excess |= reader->at != buf->len;
         buf->len = reader->done;
     }

@@ -1,7 +1,7 @@
-/* One HTTP/1.1 response, read in place from a buffer that grows as bytes arrive (RFC 9112).
+/* One HTTP/1.1 or 1.0 response, read in place from a buffer that grows as bytes arrive (RFC 9112).
  *
- * For the case of a scrape only: a final status, Content-Length or chunks, or no body at all; a few
- * interim responses (100, 103) before it are passed over. Whatever else may be
+ * For the case of a scrape only: a final status, Content-Length, chunks, a body up to the end of the
+ * connection, or none at all; a few interim responses (100, 103) before it are passed over. Whatever else may be
  * right or wrong is a surprise, and the caller asks again by other means (http_client.c). That
  * keeps this small: nothing is guessed, and nothing is repaired.
  *
@@ -27,6 +27,7 @@ enum http_read {
 enum http_read_state {
     READ_HEAD,
     READ_BODY,
+    READ_TO_END, /* of the connection */
     READ_CHUNK_SIZE,
     READ_CHUNK,
     READ_CHUNK_END,
@@ -42,7 +43,8 @@ struct http_reader {
     uint64_t left;     /* of the body, or of the chunk */
     size_t trailer;    /* bytes of it */
     unsigned interims; /* heads that were passed over */
-    bool excess;       /* bytes came, or may come, that belong to no response */
+    bool is_1_0;
+    bool excess; /* bytes came, or may come, that belong to no response */
 };
 
 /* reply is borrowed and cleared. */
@@ -52,6 +54,8 @@ void http_reader_init(struct http_reader *reader, struct http_reply *reply, size
 MUST_CHECK enum http_read http_reader_feed(struct http_reader *reader, struct buf *buf);
 /* Whether the final head was seen: from then on the peer has answered. */
 bool http_reader_has_head(const struct http_reader *reader);
+/* Whether the response is whole if the peer closes the connection now. */
+bool http_reader_may_end(const struct http_reader *reader);
 /* Bytes that are still to come as far as is known, 0 = unknown. */
 size_t http_reader_missing(const struct http_reader *reader);
 

@@ -9,7 +9,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static enum http_read read_all(struct str text, size_t piece, size_t max_body_bytes,
-                               struct buf *buf) {
+                               struct buf *buf, bool *out_may_end) {
     struct http_reply reply;
     struct http_reader reader;
     enum http_read result = HTTP_READ_MORE;
@@ -28,6 +28,10 @@ static enum http_read read_all(struct str text, size_t piece, size_t max_body_by
     if (result == HTTP_READ_DONE && (buf->len > max_body_bytes || reply.status < 200)) {
         abort();
     }
+    *out_may_end = result == HTTP_READ_MORE && http_reader_may_end(&reader);
+    if (*out_may_end && buf->len > max_body_bytes) {
+        abort();
+    }
     http_reply_release(&reply);
     return result;
 }
@@ -41,10 +45,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const size_t limit = (size_t)data[1] * 16;
     struct buf whole;
     struct buf parts;
-    const enum http_read at_once = read_all(text, text.len + 1, limit, &whole);
-    const enum http_read in_parts = read_all(text, piece, limit, &parts);
-    if (at_once != in_parts ||
-        (at_once == HTTP_READ_DONE && !str_eq(buf_str(&whole), buf_str(&parts)))) {
+    bool whole_may_end;
+    bool parts_may_end;
+    const enum http_read at_once = read_all(text, text.len + 1, limit, &whole, &whole_may_end);
+    const enum http_read in_parts = read_all(text, piece, limit, &parts, &parts_may_end);
+    if (at_once != in_parts || whole_may_end != parts_may_end ||
+        ((at_once == HTTP_READ_DONE || whole_may_end) &&
+         !str_eq(buf_str(&whole), buf_str(&parts)))) {
         abort();
     }
     buf_release(&whole);

@@ -143,6 +143,21 @@ static void a_kept_connection_gives_the_same_answers(void **state) {
     }
 }
 
+/* As exporters with Python's server do. */
+static void a_peer_that_closes_after_each_answer_is_asked_once(void **state) {
+    struct http_world *w = *state;
+    static const char *const paths[] = {"/old", "/until-close", "/last"};
+    http_world_open(w, &http_plain_config);
+    for (int i = 0; i < 9; i++) {
+        struct http_seen seen;
+        http_world_get(w, paths[i % 3], &seen);
+        assert_int_equal(seen.code, ERR_OK);
+        assert_int_equal(seen.status, 200);
+        mem_free(seen.body);
+    }
+    assert_int_equal(atomic_load(&w->peer.request_count), 9);
+}
+
 static void a_connection_that_the_server_closed_is_made_anew(void **state) {
     struct http_world *w = *state;
     http_world_open(w, &http_plain_config);
@@ -307,6 +322,7 @@ int main(void) {
         CASE(connections_are_kept_and_used_again),
         CASE(interim_responses_cost_no_second_request),
         CASE(a_kept_connection_gives_the_same_answers),
+        CASE(a_peer_that_closes_after_each_answer_is_asked_once),
         CASE(a_connection_that_the_server_closed_is_made_anew),
         CASE(clients_do_not_share_connections),
         CASE(concurrent_requests_each_get_their_answer),

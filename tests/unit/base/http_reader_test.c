@@ -139,13 +139,53 @@ static void a_body_beyond_the_limit_is_refused_before_it_is_read(void **state) {
     }
 }
 
+static void a_body_of_unknown_length_goes_up_to_the_end(void **state) {
+    (void)state;
+    static const char *const heads[] = {"HTTP/1.1 200 OK\r\n\r\n",
+                                        "HTTP/1.0 200 OK\r\nA: b\r\n\r\n"};
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        char text[100];
+        (void)snprintf(text, sizeof(text), "%s%s", heads[i], "that is all");
+        for (size_t piece = 1; piece <= strlen(text); piece++) {
+            struct reading r;
+            feed(&r, text, piece, 11);
+            assert_int_equal(r.result, HTTP_READ_MORE);
+            assert_true(http_reader_may_end(&r.reader));
+            assert_str(buf_str(&r.buf), "that is all");
+            assert_string_equal(r.buf.ptr, "that is all");
+            release(&r);
+            feed(&r, text, piece, 10);
+            assert_int_equal(r.result, HTTP_READ_TOO_LARGE);
+            release(&r);
+        }
+        struct reading r;
+        feed(&r, heads[i], 1, 0);
+        assert_int_equal(r.result, HTTP_READ_MORE);
+        assert_true(http_reader_may_end(&r.reader));
+        assert_int_equal(r.buf.len, 0);
+        release(&r);
+    }
+}
+
+static void an_old_peer_closes_whatever_it_says(void **state) {
+    (void)state;
+    struct reading r;
+    feed(&r, "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nold", 7, 100);
+    assert_int_equal(r.result, HTTP_READ_DONE);
+    assert_false(http_reader_may_end(&r.reader));
+    assert_str(buf_str(&r.buf), "old");
+    assert_true(r.reply.closes);
+    release(&r);
+}
+
 static void what_is_not_plain_is_a_surprise(void **state) {
     (void)state;
 #define OK_LINE "HTTP/1.1 200 OK\r\n"
 #define CHUNKED OK_LINE "Transfer-Encoding: chunked\r\n\r\n"
     static const char *const texts[] = {
         "this is not HTTP\n\r\n\r\n",
-        "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 20 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 099 No\r\nContent-Length: 0\r\n\r\n",
@@ -154,7 +194,6 @@ static void what_is_not_plain_is_a_surprise(void **state) {
         "HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 103 Early Hints\r\nno colon\r\n\r\n",
         "HTTP/1.1 204 No Content\r\nContent-Length: x\r\n\r\n",
-        OK_LINE "\r\n",
         OK_LINE "Content-Length: 1\r\nContent-Length: 1\r\n\r\n",
         OK_LINE "Content-Length: 1, 1\r\n\r\n",
         OK_LINE "Content-Length: -1\r\n\r\n",
@@ -285,6 +324,8 @@ int main(void) {
         cmocka_unit_test(a_peer_that_will_close_is_noticed),
         cmocka_unit_test(bytes_behind_the_body_are_noticed_and_not_part_of_it),
         cmocka_unit_test(a_body_beyond_the_limit_is_refused_before_it_is_read),
+        cmocka_unit_test(a_body_of_unknown_length_goes_up_to_the_end),
+        cmocka_unit_test(an_old_peer_closes_whatever_it_says),
         cmocka_unit_test(what_is_not_plain_is_a_surprise),
         cmocka_unit_test(interim_responses_are_passed_over),
         cmocka_unit_test(an_interim_response_alone_is_not_an_answer),
